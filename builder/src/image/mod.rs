@@ -1,0 +1,1 @@
+//! The disk image: tree, labels, EROFS, verity, UKI, GPT, manifest.

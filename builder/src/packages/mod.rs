@@ -1,0 +1,1 @@
+//! Debian and npm: resolving, verifying, fetching and unpacking packages.

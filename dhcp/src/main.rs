@@ -1,0 +1,2 @@
+//! dhcp
+fn main() {}

@@ -1,0 +1,181 @@
+//! The operator's API: the bodies that `kennel` and control exchange as JSON over HTTPS. Paths, status codes and
+//! sign-in are described in `control/openapi.json`, which a test compares with the server; this file only has the types.
+//!
+//! | method, path | body → answer |
+//! |---|---|
+//! | `GET /v1/host` | → [`Host`] (no sign-in: `GET /v1/ping` → `{}`) |
+//! | `POST /v1/session/challenge` | [`ChallengeRequest`] → [`Challenge`] |
+//! | `POST /v1/session` | [`SessionRequest`] → [`Session`] |
+//! | `GET /v1/tenants` | → `Vec<Tenant>` |
+//! | `POST /v1/tenants` | [`NewTenant`] → 201 [`Tenant`] |
+//! | `GET`, `DELETE /v1/tenants/{name}` | → [`Tenant`]; → 204 |
+//! | `POST /v1/tenants/{name}/releases` | a tar stream (`application/x-tar`) → 201 [`Deployed`] |
+//! | `POST /v1/tenants/{name}/start`, `/stop` | → [`Tenant`] |
+//! | `GET /v1/tenants/{name}/logs?lines=N&follow=true` | → `text/plain`, streamed |
+//! | `POST /v1/host/power-off`, `/reboot` | → 202 |
+
+use serde::{Deserialize, Serialize};
+
+use crate::layout::RuntimeFacts;
+use crate::msg::ServiceStatus;
+use crate::{HostName, Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName};
+
+/// The SSHSIG namespace of sign-in signatures (see OpenSSH's PROTOCOL.sshsig).
+pub const SIGNATURE_NAMESPACE: &str = "kennel-session";
+
+/// Every answer with status 400 or above.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A stable word for programs: `tenant-exists`, `no-such-tenant`, `no-free-slot`, `upload-refused`, …
+    pub code: String,
+    /// For a person, lower case, naming the thing.
+    pub message: String,
+    /// What the person can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Asks for something to sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChallengeRequest {
+    /// The public key that will sign, in OpenSSH's one-line form.
+    pub public_key: String,
+}
+
+/// What is to be signed. Given for unknown keys too, so that nobody learns which keys are known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// Random, base64; good once, for a minute. The bytes signed are
+    /// `"kennel session\n" + nonce + "\n" + SHA-256 fingerprint of the server's certificate`, so that a signature made for
+    /// one host (or for someone in the middle) is worth nothing at another. See [`signed_text`].
+    pub nonce: String,
+}
+
+/// The text that the operator's key signs.
+pub fn signed_text(nonce: &str, certificate_fingerprint: &str) -> String {
+    format!("kennel session\n{nonce}\n{certificate_fingerprint}")
+}
+
+/// The signed challenge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRequest {
+    /// As in the challenge.
+    pub nonce: String,
+    /// SSHSIG in PEM armour over [`signed_text`], namespace [`SIGNATURE_NAMESPACE`].
+    pub signature: String,
+}
+
+/// A signed-in session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Goes into `Authorization: Bearer …`. Held in control's memory only: after its restart, sign in again.
+    pub token: String,
+    /// Lifetime in seconds.
+    pub expires_in_s: u32,
+}
+
+/// The body that makes a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewTenant {
+    /// Unique on the host.
+    pub name: TenantName,
+    /// One of the image's runtimes.
+    pub runtime: RuntimeName,
+    /// Host names routed to it; each belongs to one tenant only.
+    #[serde(default)]
+    pub domains: Vec<HostName>,
+    /// Program and arguments; the runtime's default when empty.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The default limits when absent.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// A tenant as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Its name.
+    pub name: TenantName,
+    /// Where it lives.
+    pub slot: SlotId,
+    /// UID and GID of everything in it.
+    pub uid: u32,
+    /// Its SELinux domain.
+    pub context: String,
+    /// The port its program is told to listen on.
+    pub port: u16,
+    /// Its runtime.
+    pub runtime: RuntimeName,
+    /// Its host names.
+    pub domains: Vec<HostName>,
+    /// What runs.
+    pub command: Vec<String>,
+    /// Its limits.
+    pub limits: Limits,
+    /// What it is doing.
+    pub state: SlotState,
+    /// Why it is in that state, when there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The release that serves, none before the first deploy.
+    pub current: Option<ReleaseId>,
+    /// All releases on disk, oldest first.
+    pub releases: Vec<Release>,
+    /// Seconds since 1970-01-01 UTC.
+    pub created_at_s: u64,
+}
+
+/// One release as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its number.
+    pub id: ReleaseId,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Files and folders.
+    pub entries: u32,
+    /// Seconds since 1970-01-01 UTC.
+    pub created_at_s: u64,
+    /// Fingerprint of the key that deployed it.
+    pub by: String,
+}
+
+/// The answer to a deploy: it is on disk, registered, and what the next request reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// The new release.
+    pub release: Release,
+    /// The tenant with it.
+    pub tenant: Tenant,
+}
+
+/// The host as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Version of the image.
+    pub version: String,
+    /// Slots in the pool and in use.
+    pub slots: u16,
+    /// Slots that have a tenant.
+    pub slots_used: u16,
+    /// Slots whose program runs.
+    pub running: u16,
+    /// Runtimes that tenants can have.
+    pub runtimes: Vec<RuntimeFacts>,
+    /// Supervised services.
+    pub services: Vec<ServiceStatus>,
+    /// Milliseconds since the kernel started.
+    pub uptime_ms: u64,
+    /// `MemTotal` of /proc/meminfo, in bytes.
+    pub memory_total_bytes: u64,
+    /// `MemAvailable` of /proc/meminfo, in bytes.
+    pub memory_available_bytes: u64,
+    /// Size of the data volume, in bytes.
+    pub data_total_bytes: u64,
+    /// Free for tenants on the data volume, in bytes.
+    pub data_available_bytes: u64,
+}

@@ -1,0 +1,175 @@
+//! What a slot runs and within which limits. Control composes it, init validates it again and carries it out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ReleaseId, RuntimeName, TenantName};
+
+/// Everything init needs to start a slot's program; kept by init in memory so that waking works without control.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchSpec {
+    /// For messages and the UTS host name inside.
+    pub tenant: TenantName,
+    /// Becomes the slot's root.
+    pub runtime: RuntimeName,
+    /// Mounted read-only on `/app`.
+    pub release: ReleaseId,
+    /// Program and arguments. Relative programs are relative to `/app`; there is no search path.
+    pub argv: Vec<String>,
+    /// Environment beyond what init sets itself (`PORT`, `HOME`, `PATH`, `KENNEL_TENANT`, `KENNEL_RELEASE`).
+    pub env: Vec<(String, String)>,
+    /// Limits of the slot's cgroup and process.
+    pub limits: Limits,
+}
+
+/// Limits of one slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// `memory.max`, in bytes.
+    pub memory_max_bytes: u64,
+    /// `memory.swap.max`, in bytes.
+    pub swap_max_bytes: u64,
+    /// `pids.max`: processes and threads together.
+    pub pids_max: u32,
+    /// `cpu.weight`, 1 to 10000; the kernel's default is 100.
+    pub cpu_weight: u16,
+    /// Size of the slot's `/tmp`, in bytes; what is in it counts as memory.
+    pub tmp_max_bytes: u64,
+    /// `RLIMIT_NOFILE`, soft and hard.
+    pub open_files_max: u32,
+    /// Bytes of one release, unpacked.
+    pub release_max_bytes: u64,
+    /// Files and folders of one release.
+    pub release_max_entries: u32,
+    /// How long the first request waits for the program to listen, in milliseconds.
+    pub start_timeout_ms: u32,
+    /// Time between SIGTERM and SIGKILL, in milliseconds.
+    pub stop_grace_ms: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: u64 = 1 << 20;
+        Self {
+            memory_max_bytes: 256 * MIB,
+            swap_max_bytes: 512 * MIB,
+            pids_max: 100,
+            cpu_weight: 100,
+            tmp_max_bytes: 64 * MIB,
+            open_files_max: 4096,
+            release_max_bytes: 512 * MIB,
+            release_max_entries: 50_000,
+            start_timeout_ms: 60_000,
+            stop_grace_ms: 10_000,
+        }
+    }
+}
+
+/// Bounds on what a [`LaunchSpec`] may hold, so that one message stays below [`crate::msg::MAX_MESSAGE_BYTES`].
+pub const MAX_ARGV_BYTES: usize = 8 << 10;
+/// Bound on names and values of the environment together.
+pub const MAX_ENV_BYTES: usize = 16 << 10;
+
+/// Why a [`LaunchSpec`] was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidLaunch {
+    /// No program.
+    #[error("the command is empty")]
+    NoCommand,
+    /// A NUL byte would end the string early.
+    #[error("a NUL byte in {0}")]
+    Nul(&'static str),
+    /// Over [`MAX_ARGV_BYTES`] or [`MAX_ENV_BYTES`].
+    #[error("{0} is longer than {1} bytes")]
+    TooLong(&'static str, usize),
+    /// A name that is empty or holds `=`.
+    #[error("environment name {0:?} is not valid")]
+    EnvName(String),
+    /// A limit outside what the kernel or the design takes.
+    #[error("limit {0} is out of range")]
+    Limit(&'static str),
+}
+
+impl LaunchSpec {
+    /// Checks what types cannot.
+    ///
+    /// # Errors
+    /// [`InvalidLaunch`] names the first thing found wrong.
+    pub fn validate(&self) -> Result<(), InvalidLaunch> {
+        if self.argv.first().is_none_or(String::is_empty) {
+            return Err(InvalidLaunch::NoCommand);
+        }
+        if self.argv.iter().any(|a| a.contains('\0')) {
+            return Err(InvalidLaunch::Nul("the command"));
+        }
+        if self.env.iter().any(|(k, v)| k.contains('\0') || v.contains('\0')) {
+            return Err(InvalidLaunch::Nul("the environment"));
+        }
+        if let Some((name, _)) = self.env.iter().find(|(k, _)| k.is_empty() || k.contains('=')) {
+            return Err(InvalidLaunch::EnvName(name.clone()));
+        }
+        if self.argv.iter().map(|a| a.len() + 1).sum::<usize>() > MAX_ARGV_BYTES {
+            return Err(InvalidLaunch::TooLong("the command", MAX_ARGV_BYTES));
+        }
+        if self.env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>() > MAX_ENV_BYTES {
+            return Err(InvalidLaunch::TooLong("the environment", MAX_ENV_BYTES));
+        }
+        self.limits.validate()
+    }
+}
+
+impl Limits {
+    /// # Errors
+    /// [`InvalidLaunch::Limit`] names the limit.
+    pub fn validate(&self) -> Result<(), InvalidLaunch> {
+        let bad = |name| Err(InvalidLaunch::Limit(name));
+        match self {
+            l if l.memory_max_bytes < 4 << 20 => bad("memory_max_bytes"),
+            l if !(1..=32_768).contains(&l.pids_max) => bad("pids_max"),
+            l if !(1..=10_000).contains(&l.cpu_weight) => bad("cpu_weight"),
+            l if l.tmp_max_bytes < 4096 => bad("tmp_max_bytes"),
+            l if !(16..=1_048_576).contains(&l.open_files_max) => bad("open_files_max"),
+            l if !(100..=600_000).contains(&l.start_timeout_ms) => bad("start_timeout_ms"),
+            l if l.stop_grace_ms > 60_000 => bad("stop_grace_ms"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> LaunchSpec {
+        LaunchSpec {
+            tenant: TenantName::new("blog").unwrap(),
+            runtime: RuntimeName::new("node-24").unwrap(),
+            release: ReleaseId(1),
+            argv: vec!["/usr/bin/node".into(), "server.js".into()],
+            env: vec![("NODE_ENV".into(), "production".into())],
+            limits: Limits::default(),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(spec().validate(), Ok(()));
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        let broken = |f: fn(&mut LaunchSpec)| {
+            let mut s = spec();
+            f(&mut s);
+            s.validate().unwrap_err()
+        };
+        assert_eq!(broken(|s| s.argv.clear()), InvalidLaunch::NoCommand);
+        assert_eq!(broken(|s| s.argv.push("a\0b".into())), InvalidLaunch::Nul("the command"));
+        assert_eq!(broken(|s| s.env.push(("A=B".into(), "".into()))), InvalidLaunch::EnvName("A=B".into()));
+        assert_eq!(
+            broken(|s| s.argv.push("x".repeat(MAX_ARGV_BYTES))),
+            InvalidLaunch::TooLong("the command", MAX_ARGV_BYTES)
+        );
+        assert_eq!(broken(|s| s.limits.pids_max = 0), InvalidLaunch::Limit("pids_max"));
+    }
+}

@@ -1,0 +1,16 @@
+//! Ground floor of Kennel: what the other crates agree on. Slots and their derived names, validated ids,
+//! the host's layout, and the messages between processes. No I/O happens here and nothing is decided here:
+//! init holds the mechanism, control the decisions, the proxy the speed.
+
+pub mod api;
+pub mod ids;
+pub mod launch;
+pub mod layout;
+pub mod msg;
+pub mod routes;
+pub mod services;
+pub mod slot;
+
+pub use ids::{HostName, InvalidId, ReleaseId, RuntimeName, TenantName};
+pub use launch::{LaunchSpec, Limits};
+pub use slot::{SlotId, SlotState};

@@ -1,0 +1,49 @@
+//! The proxy's route table, as control publishes it: a whole snapshot each time, JSON in a sealed memfd.
+//! How requests are matched against it is the proxy's business.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{HostName, SlotId, TenantName};
+
+/// All routes of the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteTable {
+    /// Grows with every published table, so that an old one is never taken for news.
+    pub generation: u64,
+    /// One per host name; a host name occurs once.
+    pub routes: Vec<Route>,
+}
+
+/// One host name's way to its tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Exact, without port.
+    pub host: HostName,
+    /// For the log and the error pages.
+    pub tenant: TenantName,
+    /// Where it lives; its first port is the upstream.
+    pub slot: SlotId,
+    /// Whether a release is there to be started; without one the answer is a 503.
+    pub deployed: bool,
+    /// How long a first request waits for the program to listen, in milliseconds.
+    pub start_timeout_ms: u32,
+}
+
+/// A table that is not to be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("host {0} has two routes")]
+pub struct DuplicateHost(pub HostName);
+
+impl RouteTable {
+    /// # Errors
+    /// [`DuplicateHost`] when a host name occurs twice.
+    pub fn validate(&self) -> Result<(), DuplicateHost> {
+        let mut seen = std::collections::HashSet::with_capacity(self.routes.len());
+        match self.routes.iter().find(|r| !seen.insert(&r.host)) {
+            Some(route) => Err(DuplicateHost(route.host.clone())),
+            None => Ok(()),
+        }
+    }
+}

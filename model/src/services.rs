@@ -1,0 +1,100 @@
+//! The host's services as one sealed table: who runs as which UID in which domain, and what each is handed.
+//! The builder writes it to `layout::SERVICES_FILE` on the verified root; init starts exactly what it says.
+//! (After Hubris's `app.toml`: one manifest says what each may reach.)
+
+use serde::{Deserialize, Serialize};
+
+use crate::layout;
+
+/// One program that init starts and supervises.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Name in messages.
+    pub name: String,
+    /// Absolute path on the verified root.
+    pub exec: String,
+    /// Arguments after the name.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// UID, and GID of the same number.
+    pub uid: u32,
+    /// SELinux domain, without user and role: `proxy_t`.
+    pub domain: String,
+    /// What it finds from descriptor 3 on, in this order.
+    #[serde(default)]
+    pub handed: Vec<Handed>,
+    /// Capabilities it keeps, by name (`CAP_NET_RAW`); everything else is dropped from every set.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// When it is started again.
+    pub restart: Restart,
+}
+
+/// A descriptor that a service is born with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handed {
+    /// Its end of the message channel to init; which messages it may send follows from the service's name.
+    Channel,
+    /// A listening TCP socket on this port, IPv4 and IPv6, made by init before any service starts and kept by it.
+    Listener(u16),
+    /// A read-only memfd with the host's user-data, empty when there is none.
+    UserData,
+}
+
+/// What init does when a service ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Start it again, with back-off; stop trying (and say so) when it crashes too often.
+    Always,
+    /// It runs once.
+    Never,
+}
+
+/// The services of every Kennel host.
+pub fn standard() -> Vec<Service> {
+    let service = |name: &str, uid, handed: Vec<Handed>| Service {
+        name: name.to_owned(),
+        exec: format!("/usr/sbin/kennel-{name}"),
+        args: Vec::new(),
+        uid,
+        domain: format!("{name}_t"),
+        handed,
+        capabilities: Vec::new(),
+        restart: Restart::Always,
+    };
+    vec![
+        Service {
+            // Port 68 is privileged, and SO_BINDTODEVICE and packet sockets need NET_RAW.
+            capabilities: vec!["CAP_NET_BIND_SERVICE".into(), "CAP_NET_RAW".into()],
+            ..service("dhcp", layout::DHCP_UID, vec![Handed::Channel])
+        },
+        service("proxy", layout::PROXY_UID, vec![Handed::Channel, Handed::Listener(layout::HTTP_PORT)]),
+        service(
+            "control",
+            layout::CONTROL_UID,
+            vec![Handed::Channel, Handed::Listener(layout::API_PORT), Handed::UserData],
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_dhcp_keeps_a_capability_and_nobody_is_root() {
+        for service in standard() {
+            assert_ne!(service.uid, 0);
+            assert_eq!(service.capabilities.is_empty(), service.name != "dhcp", "{}", service.name);
+        }
+    }
+
+    #[test]
+    fn the_table_survives_json() {
+        let json = serde_json::to_string(&standard()).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Service>>(&json).unwrap(), standard());
+    }
+}
