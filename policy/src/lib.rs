@@ -1,1 +1,22 @@
-//! policy
+//! The host's SELinux policy: renders the CIL sources under `policy/cil` for a pool of slots, has them compiled,
+//! labels the files of an image, and says in words which domain may reach what.
+//!
+//! The steps, in the order in which the image builder takes them:
+//!
+//! 1. [`render()`] expands the slot template for every slot and gathers the sources and the file contexts.
+//! 2. [`compile()`] runs `secilc`, which refuses to build a policy that breaks one of the `neverallow`s.
+//! 3. [`Contexts::label`] gives the label of each path of the root image and of the runtime images.
+//! 4. [`report()`] says what the rules add up to.
+//!
+//! Loading the policy is init's business; where `secilc` comes from is the builder's.
+
+mod cil;
+mod compile;
+mod contexts;
+mod render;
+mod report;
+
+pub use compile::{CompileError, Compiled, POLICY_VERSION, compile};
+pub use contexts::{BadContexts, Contexts, FileType};
+pub use render::{CilFile, Extra, RenderError, Rendered, render};
+pub use report::{Access, DomainReport, Report, report};

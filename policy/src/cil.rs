@@ -1,0 +1,1 @@
+//! A reader of the part of CIL that this policy is written in.
