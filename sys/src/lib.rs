@@ -2,5 +2,6 @@
 //! channel that every process shares. No wrapper decides anything; the callers' rooms are init, proxy and control.
 
 pub mod channel;
+pub mod inherited;
 
 pub use channel::{Channel, ChannelError};
