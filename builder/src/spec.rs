@@ -1,0 +1,217 @@
+//! `kennel.toml`: what a person wants in the image. Strict: an unknown key is an error that shows the line and what was
+//! probably meant. Which exact packages that gives is the lock's business, what becomes of them `image`'s.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use kennel_model::RuntimeName;
+use kennel_model::services::Service;
+use serde::Deserialize;
+
+mod defaults;
+mod globs;
+mod mistake;
+
+pub use globs::Globs;
+pub use mistake::SpecError;
+
+/// The whole of `kennel.toml`. Paths in it are absolute after loading.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The image itself.
+    #[serde(default)]
+    pub image: Image,
+    /// Where Debian's packages come from.
+    #[serde(default)]
+    pub debian: Debian,
+    /// The kernel, its arguments and modules.
+    #[serde(default)]
+    pub kernel: Kernel,
+    /// The host's own root.
+    pub host: PackageChoice,
+    /// Programs that the builder itself runs, taken from the lock rather than from this computer.
+    pub tools: PackageChoice,
+    /// What tenants can run on.
+    #[serde(default, rename = "runtime")]
+    pub runtimes: Vec<Runtime>,
+    /// Things beyond a normal host, for images made for tests.
+    #[serde(default)]
+    pub extra: Extra,
+}
+
+/// `[image]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Image {
+    /// First part of the file names in `out/`.
+    pub name: String,
+    /// Version shown and written into the image.
+    pub version: String,
+    /// Slots in the pool.
+    pub slots: u16,
+}
+
+/// `[debian]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Debian {
+    /// Release name; `<suite>-updates` and `<suite>-security` are read too.
+    pub suite: String,
+    /// Parts of the archive.
+    pub components: Vec<String>,
+    /// Main archive. Plain HTTP is as safe as HTTPS here: everything is checked against the signed index.
+    pub mirror: String,
+    /// Security archive.
+    pub security_mirror: String,
+    /// OpenPGP certificates that the archive's signatures are checked against, instead of the ones shipped.
+    pub keyring: Option<PathBuf>,
+}
+
+/// `[kernel]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kernel {
+    /// The Debian package whose dependency is the kernel image.
+    pub package: String,
+    /// Dependencies deliberately not taken.
+    pub without: Vec<String>,
+    /// Added to the kernel command line.
+    pub arguments: Vec<String>,
+    /// Modules (with what they depend on) loaded in the initramfs, before the root is there.
+    pub early_modules: Vec<String>,
+    /// Modules loaded from the root.
+    pub late_modules: Vec<String>,
+}
+
+/// `[host]` and `[tools]`: packages of one tree.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackageChoice {
+    /// Packages wanted; their dependencies follow by themselves.
+    pub packages: Vec<String>,
+    /// Dependencies deliberately not taken: treated as satisfied.
+    #[serde(default)]
+    pub without: Vec<String>,
+    /// Paths removed from the unpacked tree.
+    #[serde(default)]
+    pub drop: Globs,
+}
+
+/// One `[[runtime]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runtime {
+    /// Its name, such as `node-24`.
+    pub name: RuntimeName,
+    /// Debian packages in its tree; their dependencies follow by themselves.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Dependencies deliberately not taken: treated as satisfied.
+    #[serde(default)]
+    pub without: Vec<String>,
+    /// Paths removed from the unpacked tree.
+    #[serde(default)]
+    pub drop: Globs,
+    /// A package from the npm registry that brings the interpreter.
+    pub npm: Option<Npm>,
+    /// What runs a release when the tenant names no command.
+    #[serde(default)]
+    pub default_command: Vec<String>,
+}
+
+/// `[runtime.npm]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Npm {
+    /// Name in the registry.
+    pub package: String,
+    /// Leading parts of the version: `24` takes the newest 24.x.y when locking.
+    pub version: String,
+    /// What is taken from the package, and where it goes in the runtime. Nothing else is taken.
+    pub files: BTreeMap<String, String>,
+}
+
+/// `[extra]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Extra {
+    /// Files added to the host's root.
+    #[serde(rename = "file")]
+    pub files: Vec<ExtraFile>,
+    /// Services added to the sealed table.
+    #[serde(rename = "service")]
+    pub services: Vec<Service>,
+    /// CIL files compiled together with the policy.
+    pub policy: Vec<PathBuf>,
+    /// Lines added to the policy's file contexts.
+    pub file_contexts: Vec<PathBuf>,
+}
+
+/// One `[[extra.file]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraFile {
+    /// File on this computer.
+    pub source: PathBuf,
+    /// Absolute path on the host's root.
+    pub path: String,
+    /// Permission bits, written as octal text: `"0755"`.
+    #[serde(deserialize_with = "defaults::octal")]
+    pub mode: u32,
+}
+
+impl Spec {
+    /// Reads and checks a spec file.
+    ///
+    /// # Errors
+    /// [`SpecError`] names the line.
+    pub fn load(path: &Path) -> Result<Self, SpecError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|cause| SpecError::Unreadable { path: path.to_owned(), cause })?;
+        let mut spec = Self::parse(&text, path)?;
+        spec.make_absolute(path.parent().unwrap_or(Path::new("")));
+        Ok(spec)
+    }
+
+    /// Parses and checks a spec; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`SpecError`] names the line.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, SpecError> {
+        let spec: Self = toml::from_str(text).map_err(|error| SpecError::from_toml(path, text, &error))?;
+        spec.check().map_err(|(what, hint)| SpecError::Invalid { path: path.to_owned(), what, hint })?;
+        Ok(spec)
+    }
+
+    fn make_absolute(&mut self, folder: &Path) {
+        let extra = &mut self.extra;
+        let paths = extra.files.iter_mut().map(|file| &mut file.source);
+        let paths =
+            paths.chain(&mut extra.policy).chain(&mut extra.file_contexts).chain(&mut self.debian.keyring);
+        for path in paths {
+            *path = folder.join(&*path);
+        }
+    }
+
+    /// What the types cannot say, as (fault, hint).
+    fn check(&self) -> Result<(), (String, &'static str)> {
+        let slots = self.image.slots;
+        if !(1..=4096).contains(&slots) {
+            return Err((format!("image.slots is {slots}"), "take 1 to 4096"));
+        }
+        for (index, runtime) in self.runtimes.iter().enumerate() {
+            if self.runtimes[..index].iter().any(|other| other.name == runtime.name) {
+                return Err((format!("two runtimes are called {}", runtime.name), "give one another name"));
+            }
+        }
+        let inside = self.runtimes.iter().filter_map(|r| r.npm.as_ref()).flat_map(|npm| npm.files.values());
+        let inside = inside.chain(self.extra.files.iter().map(|file| &file.path));
+        for path in inside {
+            if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
+                return Err((format!("{path:?} is not an absolute path in the image"), "begin it with /"));
+            }
+        }
+        Ok(())
+    }
+}
