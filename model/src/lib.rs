@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod ids;
+pub mod labels;
 pub mod launch;
 pub mod layout;
 pub mod msg;
