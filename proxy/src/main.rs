@@ -1,2 +1,39 @@
-//! proxy
-fn main() {}
+//! Starts the proxy with what init hands over: the channel as descriptor 3, the listening socket as descriptor 4
+//! (`kennel_model::services`). Exit 0 after a drain, 1 when it cannot go on.
+
+use std::process::ExitCode;
+
+use kennel_proxy::{Limits, say};
+use kennel_sys::{Channel, inherited};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            say(format_args!("{e}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<(), Box<dyn std::error::Error>> {
+    let channel = Channel::from_fd(inherited::take(inherited::FIRST)?);
+    let listener = inherited::take(inherited::FIRST + 1)?.into();
+    let mut limits = Limits::default();
+    limits.fit_descriptors(raise_descriptor_limit(limits.descriptors()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(kennel_proxy::run(channel, listener, limits))?)
+}
+
+/// Raises the soft limit as far as wanted and allowed; answers what it is then.
+fn raise_descriptor_limit(wanted: usize) -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = wanted as u64;
+    let reachable = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let now = current.unwrap_or(u64::MAX);
+    if now < reachable && setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum }).is_err() {
+        return usize::try_from(now).unwrap_or(usize::MAX);
+    }
+    usize::try_from(now.max(reachable)).unwrap_or(usize::MAX)
+}

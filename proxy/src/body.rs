@@ -1,0 +1,178 @@
+//! Bodies on their way through: passed on piece by piece, as fast as the other side takes them, with a bound on how
+//! long the sending side may pause. Trailers end here: few programs know them, and they can smuggle fields.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::{Either, Empty, Full};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use crate::gauge::Place;
+
+/// The body of a response: a page of ours, or what the tenant's program sends.
+pub(crate) type Body = Either<Full<Bytes>, Paced<Incoming>>;
+
+/// The body of a request on its way to a program: none, or what the client sends.
+pub(crate) type ToProgram = Either<Empty<Bytes>, Paced<Incoming>>;
+
+/// A page of ours.
+pub(crate) fn page(bytes: Bytes) -> Body {
+    Either::Left(Full::new(bytes))
+}
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The sending side paused for too long.
+    #[error("the body stalled for {0:?}")]
+    Stalled(Duration),
+    /// The sending side's connection failed.
+    #[error(transparent)]
+    Read(#[from] hyper::Error),
+}
+
+/// Tells from outside how far a body has come, for who waits for what follows it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress(Arc<Mutex<Step>>);
+
+/// How far a body has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Step {
+    /// When the last piece was passed on.
+    pub(crate) at: Option<Instant>,
+    /// Whether it broke off because its sender paused.
+    pub(crate) stalled: bool,
+}
+
+impl Progress {
+    /// How far it has come by now.
+    pub(crate) fn get(&self) -> Step {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, step: Step) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = step;
+    }
+}
+
+/// A body whose sender may not pause for longer than `stall` while it is being waited for.
+#[derive(Debug)]
+pub(crate) struct Paced<B> {
+    inner: B,
+    stall: Duration,
+    /// Made when first needed, then only moved: most bodies never pause.
+    timer: Option<Pin<Box<Sleep>>>,
+    armed: bool,
+    progress: Option<Progress>,
+    /// The slot's place is given back when the body is through or dropped.
+    _place: Option<Place>,
+}
+
+impl<B> Paced<B> {
+    /// A request's body.
+    pub(crate) fn request(inner: B, stall: Duration, progress: Progress) -> Self {
+        Self { inner, stall, timer: None, armed: false, progress: Some(progress), _place: None }
+    }
+
+    /// A response's body, which keeps the slot's place until its end.
+    pub(crate) fn response(inner: B, stall: Duration, place: Place) -> Self {
+        Self { inner, stall, timer: None, armed: false, progress: None, _place: Some(place) }
+    }
+
+    /// Whether the pause has become too long; arms the timer at the pause's begin.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = Instant::now() + self.stall;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if !self.armed {
+            timer.as_mut().reset(deadline);
+            self.armed = true;
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    fn note(&self, stalled: bool) {
+        if let Some(progress) = &self.progress {
+            progress.set(Step { at: Some(Instant::now()), stalled });
+        }
+    }
+}
+
+impl<B> HttpBody for Paced<B>
+where
+    B: HttpBody<Data = Bytes, Error = hyper::Error> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+            return self.poll_stalled(cx).map(|()| {
+                self.note(true);
+                Some(Err(BodyError::Stalled(self.stall)))
+            });
+        };
+        self.armed = false;
+        self.note(false);
+        Poll::Ready(match frame {
+            Some(Ok(frame)) if frame.is_data() => Some(Ok(frame)),
+            Some(Ok(_)) | None => None,
+            Some(Err(e)) => Some(Err(e.into())),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    /// Gives its pieces, then pauses for ever.
+    struct Stuck(Vec<Frame<Bytes>>);
+
+    impl HttpBody for Stuck {
+        type Data = Bytes;
+        type Error = hyper::Error;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+            self.0.pop().map_or(Poll::Pending, |f| Poll::Ready(Some(Ok(f))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_an_error_and_shows() {
+        let progress = Progress::default();
+        let inner = Stuck(vec![Frame::data("x".into())]);
+        let mut body = Paced::request(inner, Duration::from_secs(30), progress.clone());
+        assert!(progress.get().at.is_none());
+        assert!(body.frame().await.unwrap().unwrap().is_data());
+        assert!(progress.get().at.is_some() && !progress.get().stalled);
+        assert!(matches!(body.frame().await, Some(Err(BodyError::Stalled(_)))));
+        assert!(progress.get().stalled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trailers_end_here() {
+        let inner = Stuck(vec![Frame::trailers(hyper::HeaderMap::new()), Frame::data("x".into())]);
+        let mut body = Paced::request(inner, Duration::from_secs(30), Progress::default());
+        assert!(body.frame().await.unwrap().unwrap().is_data());
+        assert!(body.frame().await.is_none());
+    }
+}

@@ -1,0 +1,115 @@
+//! Gets a connection to a tenant's program: one that is idle, a new one, or, when nobody listens, a new one after
+//! the program was started. Sending a request over it is left to `exchange`.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use kennel_model::SlotId;
+use tokio::net::TcpStream;
+
+use crate::fault::Fault;
+use crate::limits::Limits;
+use crate::log;
+use crate::pool::Upstream;
+use crate::routes::Target;
+use crate::shared::Shared;
+use crate::stall::WriteBound;
+use crate::starts::Phase;
+use crate::wake;
+
+/// Why a connection attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    /// Nobody listens.
+    #[error("nobody listens")]
+    Refused,
+    /// The program does not accept: its backlog is full.
+    #[error("no connection within {0:?}")]
+    TimedOut(Duration),
+    /// Anything else, which is ours to mend: descriptors, ports, the policy.
+    #[error("cannot connect: {0}")]
+    Other(io::Error),
+}
+
+/// A connection over which a request can be sent at once.
+///
+/// # Errors
+/// The fault that the visitor is to be told.
+pub(crate) async fn open(shared: &Arc<Shared>, target: &Arc<Target>) -> Result<Upstream, Fault> {
+    match dial(target.slot, shared.limits.connect).await {
+        Ok(stream) => return handshake(stream, &shared.limits).await,
+        Err(DialError::Refused) => (),
+        Err(e) => return Err(fault_of(e, target)),
+    }
+    wait_for_start(shared, target).await?;
+    if let Some(upstream) = shared.pool.take(target.slot) {
+        return Ok(upstream);
+    }
+    match dial(target.slot, shared.limits.connect).await {
+        Ok(stream) => handshake(stream, &shared.limits).await,
+        Err(DialError::Refused) => Err(Fault::Died),
+        Err(e) => Err(fault_of(e, target)),
+    }
+}
+
+/// One attempt to reach the slot's first port.
+///
+/// # Errors
+/// [`DialError`].
+pub(crate) async fn dial(slot: SlotId, bound: Duration) -> Result<TcpStream, DialError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, slot.port()));
+    match tokio::time::timeout(bound, TcpStream::connect(address)).await {
+        // When the kernel picks the very port that we connect to as our own, and nobody listens there, the connection
+        // is one with ourselves.
+        Ok(Ok(stream)) if stream.local_addr().is_ok_and(|own| own == address) => Err(DialError::Refused),
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => Err(DialError::Refused),
+        Ok(Err(e)) => Err(DialError::Other(e)),
+        Err(_) => Err(DialError::TimedOut(bound)),
+    }
+}
+
+/// Makes a connection ready for requests. It is driven by a task of its own until either side closes it.
+///
+/// # Errors
+/// [`Fault::Broke`].
+pub(crate) async fn handshake(stream: TcpStream, limits: &Limits) -> Result<Upstream, Fault> {
+    // Small requests leave at once; without it nothing breaks, so a failure is no reason to stop.
+    _ = stream.set_nodelay(true);
+    let io = TokioIo::new(WriteBound::new(stream, limits.write_stall));
+    let mut builder = http1::Builder::new();
+    builder.max_header_size(limits.response_head_bytes).max_buf_size(limits.response_head_bytes);
+    let (upstream, connection) = builder.handshake(io).await.map_err(|_| Fault::Broke)?;
+    // How it ends is told to the request that uses it.
+    tokio::spawn(async move { _ = connection.with_upgrades().await });
+    Ok(upstream)
+}
+
+async fn wait_for_start(shared: &Arc<Shared>, target: &Arc<Target>) -> Result<(), Fault> {
+    let _place = shared.waiting.enter(target.slot).ok_or(Fault::Overloaded)?;
+    let mut joined = shared.starts.join(target.slot);
+    if let Some(id) = joined.to_carry_out {
+        // A task of its own: the start goes on when the visitor who caused it leaves.
+        tokio::spawn(wake::carry_out(shared.clone(), target.clone(), id, joined.phase.clone()));
+    }
+    // Bounded by the start itself, which ends after `start_wait` at the latest.
+    match joined.phase.wait_for(|p| p.is_end()).await.map(|p| *p) {
+        Ok(Phase::Listens) => Ok(()),
+        Ok(Phase::Busy) => Err(Fault::Busy),
+        Ok(Phase::Died) => Err(Fault::Died),
+        Ok(Phase::Late) => Err(Fault::StartedLate),
+        Ok(Phase::Refused | Phase::Asked | Phase::Started) | Err(_) => Err(Fault::CannotStart),
+    }
+}
+
+fn fault_of(e: DialError, target: &Target) -> Fault {
+    log::line(format_args!("{} (slot {}): {e}", target.tenant, target.slot));
+    match e {
+        DialError::TimedOut(_) => Fault::AnsweredLate,
+        DialError::Refused | DialError::Other(_) => Fault::Broke,
+    }
+}

@@ -1,0 +1,228 @@
+//! Everything that can keep a request from being answered by its tenant, and the answer given instead: the only
+//! place where errors become responses. A visitor learns what a visitor can act on; why it happened goes to the log,
+//! said by the module that knows. How the answer looks is `page`'s business.
+
+use hyper::StatusCode;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use hyper::{Response, header};
+
+use crate::body::{self, Body};
+use crate::page::{self, Format};
+
+/// Names the fault in answers that the proxy itself gives; never passed on from a tenant.
+pub(crate) const ERROR_FIELD: HeaderName = HeaderName::from_static("kennel-error");
+
+/// Why the tenant did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Host or request target are missing, malformed or ambiguous.
+    BadRequest,
+    /// CONNECT, TRACE: not for a site.
+    Method,
+    /// An `Expect` other than `100-continue`.
+    Expectation,
+    /// A transfer coding other than `chunked`.
+    TransferCoding,
+    /// The client stopped sending its request's body.
+    ClientStalled,
+    /// No tenant has this host name.
+    UnknownHost,
+    /// The proxy has no route table yet.
+    NoRoutes,
+    /// The tenant has no release.
+    NotDeployed,
+    /// The slot has as many requests in flight or waiting as it may.
+    Overloaded,
+    /// Init is busy with the slot: stopping it, for instance.
+    Busy,
+    /// Init could not start the program, or no longer tries.
+    CannotStart,
+    /// The program ended before it listened.
+    Died,
+    /// The program did not listen in time.
+    StartedLate,
+    /// The program closed the connection, or answered with something that is not HTTP.
+    Broke,
+    /// The program did not answer in time.
+    AnsweredLate,
+}
+
+/// What a visitor is told.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    /// Status of the response.
+    pub(crate) status: StatusCode,
+    /// A stable word for programs.
+    pub(crate) code: &'static str,
+    /// The heading.
+    pub(crate) title: &'static str,
+    /// One or two sentences.
+    pub(crate) text: &'static str,
+    /// Seconds after which trying again makes sense, where it does.
+    pub(crate) retry_after_s: Option<u32>,
+}
+
+impl Fault {
+    /// What a visitor is told of it.
+    pub(crate) fn notice(self) -> Notice {
+        use StatusCode as S;
+        let (status, code, title, text) = match self {
+            Self::BadRequest => {
+                (S::BAD_REQUEST, "bad-request", "Bad request", "This request cannot be understood.")
+            }
+            Self::Method => {
+                (S::METHOD_NOT_ALLOWED, "method", "Method not allowed", "This method is not served here.")
+            }
+            Self::Expectation => (
+                S::EXPECTATION_FAILED,
+                "expectation",
+                "Expectation failed",
+                "Only 100-continue can be expected.",
+            ),
+            Self::TransferCoding => (
+                S::NOT_IMPLEMENTED,
+                "transfer-coding",
+                "Not implemented",
+                "This transfer coding is not served here.",
+            ),
+            Self::ClientStalled => (
+                S::REQUEST_TIMEOUT,
+                "client-stalled",
+                "Request timeout",
+                "The request did not arrive completely.",
+            ),
+            Self::UnknownHost => (
+                S::NOT_FOUND,
+                "unknown-host",
+                "No site here",
+                "There is no site at this address. Is it spelled right?",
+            ),
+            Self::NoRoutes => {
+                (S::SERVICE_UNAVAILABLE, "starting", "Just a moment", "This server is still starting.")
+            }
+            Self::NotDeployed => (
+                S::SERVICE_UNAVAILABLE,
+                "not-deployed",
+                "Nothing here yet",
+                "This site has not been published yet.",
+            ),
+            Self::Overloaded | Self::Busy => {
+                (S::SERVICE_UNAVAILABLE, "busy", "Busy", "This site is busy. Please try again in a moment.")
+            }
+            Self::CannotStart => (
+                S::SERVICE_UNAVAILABLE,
+                "cannot-start",
+                "Out of order",
+                "This site cannot be reached at the moment.",
+            ),
+            Self::Died => (S::BAD_GATEWAY, "died", "Out of order", "This site stopped before it could answer."),
+            Self::Broke => {
+                (S::BAD_GATEWAY, "broke", "Out of order", "This site broke off before it had answered.")
+            }
+            Self::StartedLate => {
+                (S::GATEWAY_TIMEOUT, "started-late", "Too slow", "This site did not start in time.")
+            }
+            Self::AnsweredLate => {
+                (S::GATEWAY_TIMEOUT, "answered-late", "Too slow", "This site did not answer in time.")
+            }
+        };
+        Notice { status, code, title, text, retry_after_s: self.retry_after_s() }
+    }
+
+    /// Only where the same request may well succeed soon.
+    fn retry_after_s(self) -> Option<u32> {
+        match self {
+            Self::NoRoutes | Self::Overloaded | Self::Busy => Some(2),
+            Self::CannotStart => Some(30),
+            _ => None,
+        }
+    }
+
+    /// Whether the rest of the connection's bytes can no longer be trusted or are not worth reading.
+    fn ends_connection(self) -> bool {
+        matches!(self, Self::BadRequest | Self::TransferCoding | Self::ClientStalled | Self::Expectation)
+    }
+
+    /// The response, in the format that the client asked for.
+    pub(crate) fn response(self, format: Format) -> Response<Body> {
+        let notice = self.notice();
+        let mut response = Response::new(body::page(page::render(&notice, format)));
+        *response.status_mut() = notice.status;
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.insert(VARY, HeaderValue::from_static("accept"));
+        fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        fields.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
+        fields.insert(ERROR_FIELD, HeaderValue::from_static(notice.code));
+        if let Some(seconds) = notice.retry_after_s {
+            fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self == Self::Method {
+            fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        }
+        if self.ends_connection() {
+            fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) const ALL: [Fault; 15] = [
+        Fault::BadRequest,
+        Fault::Method,
+        Fault::Expectation,
+        Fault::TransferCoding,
+        Fault::ClientStalled,
+        Fault::UnknownHost,
+        Fault::NoRoutes,
+        Fault::NotDeployed,
+        Fault::Overloaded,
+        Fault::Busy,
+        Fault::CannotStart,
+        Fault::Died,
+        Fault::StartedLate,
+        Fault::Broke,
+        Fault::AnsweredLate,
+    ];
+
+    #[test]
+    fn every_fault_is_an_error_that_nobody_caches() {
+        for fault in ALL {
+            let response = fault.response(Format::Html);
+            assert!(response.status().is_client_error() || response.status().is_server_error(), "{fault:?}");
+            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+            assert_eq!(response.headers()[ERROR_FIELD], fault.notice().code);
+        }
+    }
+
+    #[test]
+    fn trying_again_is_advised_only_with_a_503() {
+        for fault in ALL {
+            let response = fault.response(Format::Text);
+            if response.headers().contains_key(RETRY_AFTER) {
+                assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{fault:?}");
+            }
+        }
+        assert_eq!(Fault::Overloaded.response(Format::Text).headers()[RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn nothing_internal_is_told() {
+        for fault in ALL {
+            for format in [Format::Html, Format::Json, Format::Text] {
+                let page = page::render(&fault.notice(), format);
+                let text = String::from_utf8(page.to_vec()).unwrap().to_lowercase();
+                for word in text.split(|c: char| !c.is_ascii_alphanumeric()) {
+                    let inner =
+                        ["slot", "tenant", "port", "init", "upstream", "proxy", "hyper", "localhost", "127"];
+                    assert!(!inner.contains(&word), "{fault:?} says {word:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The header fields of what is passed on. Fields that belong to one connection go no further, what a stranger says
+//! about who he is is replaced by what we know, and the framing is written anew from the body itself, so that nothing
+//! a client or program wrote about lengths reaches the other side.
+
+use std::net::IpAddr;
+
+use hyper::HeaderMap;
+use hyper::header::{self, Entry, HeaderName, HeaderValue};
+
+use crate::fault::ERROR_FIELD;
+
+/// Fields of one connection (RFC 9110, 7.6.1), and those that we have dealt with ourselves: `Expect` was answered,
+/// `Content-Length` and `Host` are set anew.
+const NOT_PASSED_ON: [HeaderName; 10] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Our name in `Via`, which a gateway has to leave (RFC 9110, 7.6.3).
+const VIA: &str = "1.1 kennel";
+
+/// How long a body is, as far as is known before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// There is none.
+    None,
+    /// In bytes.
+    Exact(u64),
+    /// Its end will show.
+    Unknown,
+}
+
+impl Length {
+    /// Of any body of hyper's.
+    pub(crate) fn of<B: http_body::Body>(body: &B) -> Self {
+        match body.size_hint().exact() {
+            _ if body.is_end_stream() => Self::None,
+            Some(bytes) => Self::Exact(bytes),
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// What the fields of a request are made from.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    /// The other end of the client's connection.
+    pub(crate) client: IpAddr,
+    /// The authority that the request is for, as [`crate::host::authority`] found it.
+    pub(crate) host: HeaderValue,
+    /// Of its body.
+    pub(crate) length: Length,
+    /// Whether it asks for a WebSocket.
+    pub(crate) websocket: bool,
+}
+
+/// Makes a client's fields into those that the program gets.
+pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender) {
+    remove_connection_fields(fields);
+    fields.remove(header::EXPECT);
+    fields.remove(header::CONTENT_LENGTH);
+    remove_claims(fields);
+    // What names an address is always printable ASCII.
+    if let Ok(client) = HeaderValue::from_str(&sender.client.to_canonical().to_string()) {
+        fields.insert(X_FORWARDED_FOR, client);
+    }
+    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    fields.insert(X_FORWARDED_HOST, sender.host.clone());
+    fields.insert(header::HOST, sender.host);
+    fields.append(header::VIA, HeaderValue::from_static(VIA));
+    match sender.length {
+        Length::None => (),
+        Length::Exact(bytes) => _ = fields.insert(header::CONTENT_LENGTH, bytes.into()),
+        Length::Unknown => _ = fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+    }
+    if sender.websocket {
+        add_upgrade(fields);
+    }
+}
+
+/// Makes a program's fields into those that the client gets. `bodiless` responses (to HEAD, 304) keep the length
+/// that they tell of a body that is not there.
+pub(crate) fn to_client(fields: &mut HeaderMap, length: Length, bodiless: bool, websocket: bool) {
+    let was_chunked = fields.contains_key(header::TRANSFER_ENCODING);
+    remove_connection_fields(fields);
+    fields.remove(ERROR_FIELD);
+    match length {
+        Length::Exact(bytes) => _ = fields.insert(header::CONTENT_LENGTH, bytes.into()),
+        Length::None if bodiless && !was_chunked => (),
+        Length::None | Length::Unknown => _ = fields.remove(header::CONTENT_LENGTH),
+    }
+    if websocket {
+        add_upgrade(fields);
+    }
+}
+
+/// Whether a list field such as `Connection` or `Upgrade` has this token.
+pub(crate) fn has_token(fields: &HeaderMap, name: HeaderName, token: &str) -> bool {
+    tokens(fields, name).any(|t| t.eq_ignore_ascii_case(token))
+}
+
+fn tokens(fields: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    fields.get_all(name).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',').map(str::trim))
+}
+
+fn add_upgrade(fields: &mut HeaderMap) {
+    fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+fn remove_connection_fields(fields: &mut HeaderMap) {
+    if fields.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> =
+            tokens(fields, header::CONNECTION).filter_map(|t| t.parse().ok()).collect();
+        for name in named {
+            remove_all(fields, name);
+        }
+    }
+    for name in NOT_PASSED_ON {
+        remove_all(fields, name);
+    }
+}
+
+/// Removes what a stranger claims to know about the way of the request, whatever spelling makes a program believe it:
+/// CGI and WSGI turn `_` and `-` into the same variable.
+fn remove_claims(fields: &mut HeaderMap) {
+    let claims: Vec<HeaderName> = fields.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
+    for name in claims {
+        remove_all(fields, name);
+    }
+}
+
+fn is_claim(name: &str) -> bool {
+    const CLAIMS: [&str; 9] = [
+        "forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        // Becomes HTTP_PROXY in CGI's environment, which libraries obey ("httpoxy").
+        "proxy",
+        // Only misspelt ones are left of these by now.
+        "content-length",
+        "transfer-encoding",
+    ];
+    let spelled = |c: u8| if c == b'_' { b'-' } else { c };
+    let is = |claim: &str| name.len() == claim.len() && name.bytes().map(spelled).eq(claim.bytes());
+    let starts = |prefix: &str| {
+        name.len() > prefix.len() && name.bytes().map(spelled).zip(prefix.bytes()).all(|(a, b)| a == b)
+    };
+    CLAIMS.into_iter().any(is) || starts("x-forwarded-")
+}
+
+fn remove_all(fields: &mut HeaderMap, name: HeaderName) {
+    if let Entry::Occupied(entry) = fields.entry(name) {
+        entry.remove_entry_mult();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        for (name, value) in lines {
+            fields.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        fields
+    }
+
+    fn sender(length: Length, websocket: bool) -> Sender {
+        Sender {
+            client: "::ffff:192.0.2.7".parse().unwrap(),
+            host: HeaderValue::from_static("a.example:8080"),
+            length,
+            websocket,
+        }
+    }
+
+    fn sent(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut fields = map(lines);
+        to_program(&mut fields, sender(Length::None, false));
+        fields
+    }
+
+    #[test]
+    fn a_strangers_claims_are_replaced() {
+        let fields = sent(&[
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-for", "10.0.0.2"),
+            ("x_forwarded_for", "10.0.0.3"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-host", "evil.example"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-real_ip", "10.0.0.1"),
+            ("proxy", "evil.example"),
+            ("content_length", "5"),
+            ("cookie", "a=1"),
+        ]);
+        let mut left: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
+        left.sort_unstable();
+        assert_eq!(
+            left,
+            [
+                ("cookie", "a=1"),
+                ("host", "a.example:8080"),
+                ("via", "1.1 kennel"),
+                ("x-forwarded-for", "192.0.2.7"),
+                ("x-forwarded-host", "a.example:8080"),
+                ("x-forwarded-proto", "http"),
+            ]
+        );
+    }
+
+    #[test]
+    fn fields_of_the_connection_go_no_further() {
+        let fields = sent(&[
+            ("connection", "keep-alive, X-Private"),
+            ("connection", "host, x-forwarded-for, ,x-other"),
+            ("x-private", "1"),
+            ("x-other", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("trailer", "x-sum"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABk"),
+            ("proxy-authorization", "Basic eA=="),
+            ("transfer-encoding", "chunked"),
+            ("expect", "100-continue"),
+        ]);
+        let mut left: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["host", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
+    }
+
+    #[test]
+    fn framing_is_written_anew() {
+        let mut fields = map(&[("content-length", "7"), ("content-length", "8"), ("transfer-encoding", "x")]);
+        to_program(&mut fields, sender(Length::Exact(5), false));
+        assert_eq!(fields.get_all("content-length").iter().collect::<Vec<_>>(), ["5"]);
+        assert!(!fields.contains_key("transfer-encoding"));
+        to_program(&mut fields, sender(Length::Unknown, false));
+        assert!(!fields.contains_key("content-length"));
+        assert_eq!(fields["transfer-encoding"], "chunked");
+    }
+
+    #[test]
+    fn a_response_tells_the_length_that_it_has() {
+        let mut both =
+            map(&[("content-length", "5"), ("transfer-encoding", "chunked"), ("kennel-error", "forged")]);
+        to_client(&mut both, Length::Unknown, false, false);
+        assert!(both.is_empty());
+        let mut head = map(&[("content-length", "5"), ("connection", "close")]);
+        to_client(&mut head, Length::None, true, false);
+        assert_eq!(head.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["content-length"]);
+        let mut odd = map(&[("content-length", "5"), ("transfer-encoding", "chunked")]);
+        to_client(&mut odd, Length::None, true, false);
+        assert!(odd.is_empty());
+    }
+
+    #[test]
+    fn only_websockets_are_upgraded() {
+        let mut fields =
+            map(&[("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "k")]);
+        assert!(has_token(&fields, header::CONNECTION, "upgrade"));
+        to_program(&mut fields, sender(Length::None, true));
+        assert_eq!(
+            (&fields["connection"], &fields["upgrade"]),
+            (&"upgrade".parse().unwrap(), &"websocket".parse().unwrap())
+        );
+        assert!(fields.contains_key("sec-websocket-key"));
+    }
+}

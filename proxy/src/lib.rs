@@ -1,0 +1,77 @@
+//! `kennel-proxy`: takes HTTP/1.1 requests from strangers and gives each to the tenant that its host name belongs to,
+//! waking the tenant through init if nobody listens. It decides nothing: routes come from control, starts are init's.
+//! It opens no file and no listener; all it has it is handed.
+//!
+//! The way of a request: `serve` (accept) → `request` (order of steps) → `strict`, `host`, `routes` → `headers` →
+//! `exchange` → `pool` or `connect` (→ `wake`) → back through `headers` and `body`, or on through `tunnel`. What goes
+//! wrong is a `fault`, shown by `page`. All numbers stand in `limits`.
+
+mod body;
+mod connect;
+mod exchange;
+mod fault;
+mod gauge;
+mod headers;
+mod host;
+mod limits;
+mod link;
+mod log;
+mod page;
+mod pool;
+mod request;
+mod routes;
+mod serve;
+mod shared;
+mod snapshot;
+mod stall;
+mod starts;
+mod strict;
+mod tunnel;
+mod wake;
+
+use std::io;
+use std::net::TcpListener;
+
+use kennel_sys::Channel;
+use tokio::sync::watch;
+
+pub use limits::Limits;
+pub use link::LinkError;
+pub use log::line as say;
+
+/// Why the proxy cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// Init has gone, or the channel to it failed.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The listening socket cannot be used.
+    #[error("the listening socket: {0}")]
+    Listener(#[source] io::Error),
+}
+
+/// Serves until init asks to drain and what is in flight is finished; to be called within a current-thread runtime.
+/// One worker for now. More are more runtimes, each calling `serve::serve` with a listener of its own and the same
+/// shared state.
+///
+/// # Errors
+/// [`ProxyError`]: init has closed the channel without asking to drain, or what was handed over is no use.
+pub async fn run(channel: Channel, listener: TcpListener, limits: Limits) -> Result<(), ProxyError> {
+    listener.set_nonblocking(true).map_err(ProxyError::Listener)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(ProxyError::Listener)?;
+    let shared = shared::Shared::new(limits, link::Link::new(channel)?);
+    let (drain, draining) = watch::channel(false);
+    let worker = serve::serve(shared.clone(), listener, draining.clone());
+    tokio::pin!(worker);
+    let lost = tokio::select! {
+        () = &mut worker => return Ok(()),
+        () = shared.pool.sweep_forever() => return Ok(()),
+        lost = shared.init.hear(&shared, &drain) => lost,
+    };
+    if !*draining.borrow() {
+        return Err(lost.into());
+    }
+    // Init need not stay to listen while we finish.
+    worker.await;
+    Ok(())
+}

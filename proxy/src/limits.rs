@@ -1,0 +1,113 @@
+//! Every limit of the proxy in one place, with its unit and its reason. Nothing here is measured or enforced;
+//! each module takes what it needs. A host with other needs changes a number here and nowhere else.
+//!
+//! Two limits are hyper's own: a request or response has at most 100 header fields (431 otherwise; setting the
+//! number would move the parser's table to the heap), and a request target at most 65 534 bytes (414).
+
+use std::time::Duration;
+
+/// See each field; [`Limits::default`] is what ships.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Client connections open at once, tunnels included. Beyond it new ones wait in the kernel's backlog: they
+    /// are late, not refused. Sized so that buffers of all of them stay below 150 MiB.
+    pub client_connections: usize,
+    /// Requests of one slot in flight at once, so that one slow tenant cannot hold every connection. Beyond it: 503.
+    pub slot_requests: u32,
+    /// Requests that may wait for one slot to start. Beyond it: 503 with `Retry-After`, which spreads the crowd.
+    pub slot_waiting: u32,
+    /// Idle upstream connections kept per slot; more only pay off for tenants that are busy anyway.
+    pub idle_per_slot: usize,
+    /// Idle upstream connections kept in all, each a descriptor and some 10 KiB.
+    pub idle_total: usize,
+
+    /// Bytes of a request's head. Four times what browsers send with full cookies.
+    pub request_head_bytes: usize,
+    /// Bytes of a response's head: programs set larger headers (policies, many cookies) than browsers.
+    pub response_head_bytes: usize,
+    /// Bytes of a route table's JSON: 4096 slots with twenty host names of usual length.
+    pub snapshot_bytes: u64,
+
+    /// From accept, or from the last response's end, until the next request's head is complete. Longer than the 60 s
+    /// after which load balancers drop idle connections, so that they never meet one that we have just closed. A slow
+    /// head costs no more than an idle connection, so one limit does for both.
+    pub request_head: Duration,
+    /// A client's pause inside a request's body, while the program is ready to read more.
+    pub request_stall: Duration,
+    /// A peer, client or program, that takes none of the bytes we have for it.
+    pub write_stall: Duration,
+    /// From the last byte of the request to the first of the response.
+    pub response_head: Duration,
+    /// A program's pause inside a response's body. Event streams are silent for long.
+    pub response_stall: Duration,
+    /// A tunnel (WebSocket) without a byte either way is closed after one to two of these.
+    pub tunnel_idle: Duration,
+    /// A connection attempt over loopback that gets no answer: the program's backlog is full.
+    pub connect: Duration,
+    /// How long an idle upstream connection is kept. Node.js closes its own after 5 s, so ours must end before.
+    pub upstream_idle: Duration,
+    /// Pause after the first connection attempt of a start; doubles up to [`Limits::poll_longest`].
+    pub poll_first: Duration,
+    /// The longest pause between connection attempts of a start: what a first visitor may lose at most.
+    pub poll_longest: Duration,
+    /// Upper bound on a route's `start_timeout_ms`; browsers give up at about this time.
+    pub start_longest: Duration,
+    /// From `Drain` to exit, whatever is still in flight.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            client_connections: 4096,
+            slot_requests: 512,
+            slot_waiting: 256,
+            idle_per_slot: 32,
+            idle_total: 1024,
+            request_head_bytes: 32 << 10,
+            response_head_bytes: 64 << 10,
+            snapshot_bytes: 16 << 20,
+            request_head: Duration::from_secs(75),
+            request_stall: Duration::from_secs(30),
+            write_stall: Duration::from_secs(60),
+            response_head: Duration::from_secs(60),
+            response_stall: Duration::from_secs(300),
+            tunnel_idle: Duration::from_secs(600),
+            connect: Duration::from_secs(5),
+            upstream_idle: Duration::from_secs(4),
+            poll_first: Duration::from_millis(2),
+            poll_longest: Duration::from_millis(50),
+            start_longest: Duration::from_secs(120),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Limits {
+    /// Descriptors needed when every limit is reached at once.
+    pub fn descriptors(&self) -> usize {
+        const OWN: usize = 64;
+        2 * self.client_connections + self.idle_total + OWN
+    }
+
+    /// Lowers the number of client connections until everything fits into `available` descriptors.
+    pub fn fit_descriptors(&mut self, available: usize) {
+        let excess = self.descriptors().saturating_sub(available);
+        self.client_connections = self.client_connections.saturating_sub(excess.div_ceil(2)).max(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_descriptors_mean_fewer_clients() {
+        let mut limits = Limits::default();
+        let wanted = limits.client_connections;
+        limits.fit_descriptors(limits.descriptors());
+        assert_eq!(limits.client_connections, wanted);
+        limits.fit_descriptors(2048);
+        assert!(limits.client_connections < wanted && limits.descriptors() <= 2048);
+    }
+}

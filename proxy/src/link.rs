@@ -1,0 +1,93 @@
+//! The channel to init: hears what init says and gives it to who it concerns, and carries wake requests to init.
+//! What may be said stands in `kennel_model::msg`.
+
+use std::io;
+
+use kennel_model::msg::{FromProxy, ToProxy};
+use kennel_sys::{Channel, ChannelError, async_channel};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+use crate::shared::Shared;
+use crate::{log, snapshot};
+
+/// The channel, for this runtime.
+#[derive(Debug)]
+pub(crate) struct Link {
+    channel: AsyncFd<Channel>,
+}
+
+/// Why init can no longer be heard.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Init has gone or has given us up.
+    #[error("init closed the channel")]
+    Closed,
+    /// The channel itself failed.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The runtime could not wait for it.
+    #[error("waiting for the channel: {0}")]
+    Wait(#[from] io::Error),
+}
+
+impl Link {
+    /// To be called within the runtime.
+    ///
+    /// # Errors
+    /// [`LinkError`], when it is not a descriptor that can be waited for.
+    pub(crate) fn new(channel: Channel) -> Result<Self, LinkError> {
+        Ok(Self { channel: async_channel::register(channel)? })
+    }
+
+    /// Sends one message, waiting until there is room.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub(crate) async fn send(&self, message: &FromProxy) -> Result<(), LinkError> {
+        loop {
+            let mut ready = self.channel.writable().await?;
+            match self.channel.get_ref().send(message, &[]) {
+                Err(ChannelError::WouldBlock) => ready.clear_ready(),
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// Hears init until it asks to drain (which is told through `drain`) and beyond, or goes away.
+    pub(crate) async fn hear(&self, shared: &Shared, drain: &watch::Sender<bool>) -> LinkError {
+        loop {
+            let mut ready = match self.channel.readable().await {
+                Ok(ready) => ready,
+                Err(e) => return e.into(),
+            };
+            match self.channel.get_ref().recv::<ToProxy>() {
+                Ok(Some((ToProxy::Drain, _))) => _ = drain.send_replace(true),
+                Ok(Some((ToProxy::Wake { id, result }, _))) => shared.starts.answered(id, &result),
+                Ok(Some((ToProxy::Down(slot), _))) => {
+                    shared.pool.clear(slot);
+                    shared.starts.down(slot);
+                }
+                Ok(Some((ToProxy::Routes, fds))) => take_routes(shared, fds),
+                Ok(None) => return LinkError::Closed,
+                Err(ChannelError::WouldBlock) => ready.clear_ready(),
+                // One message is lost; the next is whole again, as each is a packet of its own.
+                Err(ChannelError::Bad(e)) => log::line(format_args!("message from init not understood: {e}")),
+                Err(e) => return e.into(),
+            }
+        }
+    }
+}
+
+/// Puts a new route table in force, or says why not and keeps the one before.
+fn take_routes(shared: &Shared, fds: Vec<std::os::fd::OwnedFd>) {
+    let table = match snapshot::read(fds, shared.limits.snapshot_bytes) {
+        Ok(table) => table,
+        Err(e) => return log::line(format_args!("route table refused: {e}")),
+    };
+    let (generation, names) = (table.generation, table.routes.len());
+    match shared.routes.replace(table, shared.limits.start_longest) {
+        Ok(()) => log::line(format_args!("routes {generation}: {names} host names")),
+        Err(e) => log::line(format_args!("route table refused: {e}")),
+    }
+}

@@ -1,0 +1,192 @@
+//! Idle connections to tenants' programs, kept for the next request. Bounded per slot and in all; the newest is used
+//! first, so that the others can grow old and go. Making connections is left to `connect`.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::client::conn::http1::SendRequest;
+use kennel_model::SlotId;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::body::ToProgram;
+use crate::limits::Limits;
+
+/// The sending half of a connection to a program.
+pub(crate) type Upstream = SendRequest<ToProgram>;
+
+/// Something that can be kept: an [`Upstream`], or a stand-in in tests.
+pub(crate) trait Reusable {
+    /// Whether the next request can be sent at once.
+    fn is_usable(&self) -> bool;
+}
+
+impl Reusable for Upstream {
+    fn is_usable(&self) -> bool {
+        self.is_ready()
+    }
+}
+
+struct Idle<C> {
+    connection: C,
+    since: Instant,
+}
+
+struct Shelves<C> {
+    by_slot: HashMap<SlotId, VecDeque<Idle<C>>>,
+    total: usize,
+}
+
+/// The idle connections of all slots.
+pub(crate) struct Pool<C = Upstream> {
+    shelves: Mutex<Shelves<C>>,
+    filled: Notify,
+    per_slot: usize,
+    in_all: usize,
+    keep: Duration,
+}
+
+impl<C: Reusable> Pool<C> {
+    /// An empty pool.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            shelves: Mutex::new(Shelves { by_slot: HashMap::new(), total: 0 }),
+            filled: Notify::new(),
+            per_slot: limits.idle_per_slot,
+            in_all: limits.idle_total,
+            keep: limits.upstream_idle,
+        }
+    }
+
+    /// The newest connection that is still good.
+    pub(crate) fn take(&self, slot: SlotId) -> Option<C> {
+        let mut shelves = self.lock();
+        loop {
+            let idle = shelves.by_slot.get_mut(&slot)?.pop_back()?;
+            shelves.total -= 1;
+            if idle.since.elapsed() < self.keep && idle.connection.is_usable() {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// Keeps a connection, unless there are enough.
+    pub(crate) fn put(&self, slot: SlotId, connection: C) {
+        let mut shelves = self.lock();
+        if shelves.total >= self.in_all {
+            return;
+        }
+        let shelf = shelves.by_slot.entry(slot).or_default();
+        shelf.push_back(Idle { connection, since: Instant::now() });
+        match shelf.len() > self.per_slot {
+            true => _ = shelf.pop_front(),
+            false => shelves.total += 1,
+        }
+        self.filled.notify_one();
+    }
+
+    /// Closes the slot's idle connections.
+    pub(crate) fn clear(&self, slot: SlotId) {
+        let mut shelves = self.lock();
+        shelves.total -= shelves.by_slot.remove(&slot).map_or(0, |shelf| shelf.len());
+    }
+
+    /// Closes what has grown old. Runs for ever, and sleeps while nothing is kept.
+    pub(crate) async fn sweep_forever(&self) {
+        loop {
+            self.filled.notified().await;
+            while self.sweep() {
+                tokio::time::sleep(self.keep).await;
+            }
+        }
+    }
+
+    /// Whether anything is left.
+    fn sweep(&self) -> bool {
+        let mut shelves = self.lock();
+        let mut total = 0;
+        shelves.by_slot.retain(|_, shelf| {
+            shelf.retain(|idle| idle.since.elapsed() < self.keep && idle.connection.is_usable());
+            total += shelf.len();
+            !shelf.is_empty()
+        });
+        shelves.total = total;
+        total > 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelves<C>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    #[derive(Clone)]
+    struct Fake(u32, Rc<Cell<bool>>);
+
+    impl Reusable for Fake {
+        fn is_usable(&self) -> bool {
+            self.1.get()
+        }
+    }
+
+    fn fake(n: u32) -> Fake {
+        Fake(n, Rc::new(Cell::new(true)))
+    }
+
+    fn slot(n: u16) -> SlotId {
+        SlotId::new(n).unwrap()
+    }
+
+    fn pool(per_slot: usize, in_all: usize) -> Pool<Fake> {
+        Pool::new(&Limits { idle_per_slot: per_slot, idle_total: in_all, ..Limits::default() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn newest_first_and_never_more_than_the_bounds() {
+        let pool = pool(2, 3);
+        for n in 1..=3 {
+            pool.put(slot(1), fake(n));
+        }
+        pool.put(slot(2), fake(4));
+        pool.put(slot(3), fake(5));
+        assert!(pool.take(slot(3)).is_none(), "over the total");
+        assert_eq!(pool.take(slot(1)).map(|f| f.0), Some(3));
+        assert_eq!(pool.take(slot(1)).map(|f| f.0), Some(2));
+        assert!(pool.take(slot(1)).is_none(), "the oldest went first");
+        assert_eq!(pool.take(slot(2)).map(|f| f.0), Some(4));
+        assert_eq!(pool.lock().total, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dead_and_old_ones_are_not_given_out() {
+        let pool = pool(4, 4);
+        let (good, dead) = (fake(1), fake(2));
+        pool.put(slot(1), good);
+        pool.put(slot(1), dead.clone());
+        dead.1.set(false);
+        assert_eq!(pool.take(slot(1)).map(|f| f.0), Some(1));
+        pool.put(slot(1), fake(3));
+        tokio::time::advance(Limits::default().upstream_idle).await;
+        assert!(pool.take(slot(1)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clearing_and_sweeping_keep_the_total_right() {
+        let pool = pool(4, 4);
+        pool.put(slot(1), fake(1));
+        pool.put(slot(2), fake(2));
+        pool.clear(slot(1));
+        assert!(pool.take(slot(1)).is_none());
+        assert_eq!(pool.lock().total, 1);
+        assert!(pool.sweep());
+        tokio::time::advance(Limits::default().upstream_idle).await;
+        assert!(!pool.sweep());
+        assert_eq!(pool.lock().total, 0);
+    }
+}

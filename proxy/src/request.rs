@@ -1,0 +1,126 @@
+//! The way of one request: checked, routed, counted, passed on, and its response passed back. Each step is a file of
+//! its own; this one has their order. Whatever goes wrong is a `Fault`.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http_body_util::Either;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::http::uri::{PathAndQuery, Uri};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode, Version, header};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::body::{Body, Paced};
+use crate::exchange::exchange;
+use crate::fault::Fault;
+use crate::gauge::Place;
+use crate::headers::{self, Length, Sender};
+use crate::page::Format;
+use crate::routes::{Found, Target};
+use crate::shared::Shared;
+use crate::{host, strict, tunnel};
+
+/// What is known of the client's connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    /// Its other end.
+    address: IpAddr,
+    /// Its place among all connections, given back with the last copy: a tunnel holds on to it.
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Client {
+    /// One that has just been accepted.
+    pub(crate) fn new(address: IpAddr, permit: OwnedSemaphorePermit) -> Self {
+        Self { address, _permit: Arc::new(permit) }
+    }
+}
+
+/// Answers one request. There is always an answer.
+///
+/// # Errors
+/// None; the type is what hyper asks for.
+pub(crate) async fn answer(
+    shared: Arc<Shared>,
+    client: Client,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let format = Format::wanted(request.headers());
+    Ok(pass(&shared, client, request).await.unwrap_or_else(|fault| fault.response(format)))
+}
+
+async fn pass(
+    shared: &Arc<Shared>,
+    client: Client,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Fault> {
+    let to_client = hyper::upgrade::on(&mut request);
+    let (mut head, body) = request.into_parts();
+    strict::check(&head)?;
+    let host = host::authority(&head)?;
+    let target = find(shared, &host::name(&host)?)?;
+    let place = shared.requests.enter(target.slot).ok_or(Fault::Overloaded)?;
+
+    let length = Length::of(&body);
+    let websocket = strict::wants_websocket(&head, length);
+    let is_head = head.method == Method::HEAD;
+    headers::to_program(&mut head.headers, Sender { client: client.address, host, length, websocket });
+    let mut response = exchange(shared, &target, origin_form(head)?, body).await?;
+    let to_program =
+        (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
+    match (websocket, to_program) {
+        (_, None) => Ok(pass_back(shared, response, is_head, place)),
+        (true, Some(to_program)) => switch(shared, response, to_client, to_program, (client, place)),
+        // Nobody asked it to switch.
+        (false, Some(_)) => Err(Fault::Broke),
+    }
+}
+
+fn find(shared: &Shared, name: &str) -> Result<Arc<Target>, Fault> {
+    match shared.routes.find(name) {
+        Found::Target(target) if target.deployed => Ok(target),
+        Found::Target(_) => Err(Fault::NotDeployed),
+        Found::Unknown => Err(Fault::UnknownHost),
+        Found::NoTable => Err(Fault::NoRoutes),
+    }
+}
+
+/// The head as programs expect it: path and query only, HTTP/1.1, without what hyper keeps beside it for the client.
+fn origin_form(head: Parts) -> Result<Parts, Fault> {
+    let path = head.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let mut request = Request::new(());
+    *request.method_mut() = head.method;
+    *request.uri_mut() = Uri::from(path);
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = head.headers;
+    Ok(request.into_parts().0)
+}
+
+fn pass_back(shared: &Shared, response: Response<Incoming>, is_head: bool, place: Place) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    let bodiless = is_head || head.status == StatusCode::NOT_MODIFIED;
+    headers::to_client(&mut head.headers, Length::of(&body), bodiless, false);
+    // How it is written depends on the client's version; hyper sees to that.
+    head.version = Version::HTTP_11;
+    Response::from_parts(head, Either::Right(Paced::response(body, shared.limits.response_stall, place)))
+}
+
+/// Passes the switch of protocols back and leaves the two connections to a tunnel.
+fn switch(
+    shared: &Shared,
+    response: Response<Incoming>,
+    to_client: OnUpgrade,
+    to_program: OnUpgrade,
+    held: (Client, Place),
+) -> Result<Response<Body>, Fault> {
+    if !headers::has_token(response.headers(), header::UPGRADE, "websocket") {
+        return Err(Fault::Broke);
+    }
+    let (mut head, _) = response.into_parts();
+    headers::to_client(&mut head.headers, Length::None, false, true);
+    tokio::spawn(tunnel::run(to_client, to_program, shared.limits.tunnel_idle, held));
+    Ok(Response::from_parts(head, crate::body::page(bytes::Bytes::new())))
+}

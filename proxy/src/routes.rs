@@ -1,0 +1,157 @@
+//! The route table in force: lookup by name, replaced as a whole. Where tables come from and whether their bytes
+//! can be trusted is `snapshot`'s business; which name a request means is `host`'s.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use kennel_model::routes::{DuplicateHost, RouteTable};
+use kennel_model::{SlotId, TenantName};
+
+/// Where requests for one name go.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// For the log.
+    pub(crate) tenant: TenantName,
+    /// Whose first port is the upstream.
+    pub(crate) slot: SlotId,
+    /// Whether there is a release to start.
+    pub(crate) deployed: bool,
+    /// How long a first request waits for the program to listen.
+    pub(crate) start_wait: Duration,
+}
+
+/// A table that is not taken, the one before stays.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadTable {
+    /// Two routes for one name.
+    #[error(transparent)]
+    Duplicate(#[from] DuplicateHost),
+    /// Not newer than what is in force.
+    #[error("generation {got} is older than {have}, which is in force")]
+    Old {
+        /// Of the new table.
+        got: u64,
+        /// Of the table in force.
+        have: u64,
+    },
+}
+
+/// A table made ready for lookup.
+#[derive(Debug)]
+struct Table {
+    generation: u64,
+    by_name: HashMap<String, Arc<Target>>,
+}
+
+/// What a lookup found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The way to the tenant.
+    Target(Arc<Target>),
+    /// No tenant has this name.
+    Unknown,
+    /// No table has arrived yet; every name is unknown for now.
+    NoTable,
+}
+
+/// The table in force, shared by all workers.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    current: RwLock<Option<Arc<Table>>>,
+}
+
+impl Routes {
+    /// Looks a name up, as [`crate::host::name`] gives it.
+    pub(crate) fn find(&self, name: &str) -> Found {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        match current.as_ref().map(|t| t.by_name.get(name)) {
+            Some(Some(target)) => Found::Target(target.clone()),
+            Some(None) => Found::Unknown,
+            None => Found::NoTable,
+        }
+    }
+
+    /// Puts a new table in force; requests under way keep the target that they have.
+    ///
+    /// # Errors
+    /// [`BadTable`], and nothing has changed.
+    pub(crate) fn replace(&self, table: RouteTable, start_longest: Duration) -> Result<(), BadTable> {
+        table.validate()?;
+        let generation = table.generation;
+        let by_name = table.routes.into_iter().map(|route| {
+            let target = Target {
+                tenant: route.tenant,
+                slot: route.slot,
+                deployed: route.deployed,
+                start_wait: Duration::from_millis(route.start_timeout_ms.into()).min(start_longest),
+            };
+            (String::from(route.host), Arc::new(target))
+        });
+        let table = Arc::new(Table { generation, by_name: by_name.collect() });
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        match current.as_ref().map(|t| t.generation) {
+            Some(have) if generation < have => return Err(BadTable::Old { got: generation, have }),
+            _ => *current = Some(table),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kennel_model::HostName;
+    use kennel_model::routes::Route;
+
+    const LONGEST: Duration = Duration::from_secs(120);
+
+    fn route(host: &str, slot: u16) -> Route {
+        Route {
+            host: HostName::new(host).unwrap(),
+            tenant: TenantName::new("blog").unwrap(),
+            slot: SlotId::new(slot).unwrap(),
+            deployed: true,
+            start_timeout_ms: u32::MAX,
+        }
+    }
+
+    fn slot_of(routes: &Routes, name: &str) -> Option<u16> {
+        match routes.find(name) {
+            Found::Target(target) => Some(target.slot.index()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_whole_table_replaces_the_one_before() {
+        let routes = Routes::default();
+        assert!(matches!(routes.find("a.example"), Found::NoTable));
+        routes.replace(RouteTable { generation: 1, routes: vec![route("a.example", 1)] }, LONGEST).unwrap();
+        assert_eq!(slot_of(&routes, "a.example"), Some(1));
+        routes.replace(RouteTable { generation: 2, routes: vec![route("b.example", 2)] }, LONGEST).unwrap();
+        assert!(matches!(routes.find("a.example"), Found::Unknown));
+        assert_eq!(slot_of(&routes, "b.example"), Some(2));
+    }
+
+    #[test]
+    fn a_bad_table_changes_nothing() {
+        let routes = Routes::default();
+        routes.replace(RouteTable { generation: 5, routes: vec![route("a.example", 1)] }, LONGEST).unwrap();
+        let old = RouteTable { generation: 4, routes: vec![] };
+        assert_eq!(routes.replace(old, LONGEST), Err(BadTable::Old { got: 4, have: 5 }));
+        let twice = RouteTable { generation: 6, routes: vec![route("b.example", 1), route("b.example", 2)] };
+        assert!(matches!(routes.replace(twice, LONGEST), Err(BadTable::Duplicate(_))));
+        assert_eq!(slot_of(&routes, "a.example"), Some(1));
+    }
+
+    #[test]
+    fn waiting_is_bounded() {
+        let routes = Routes::default();
+        routes.replace(RouteTable { generation: 1, routes: vec![route("a.example", 1)] }, LONGEST).unwrap();
+        match routes.find("a.example") {
+            Found::Target(target) => assert_eq!(target.start_wait, LONGEST),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What every worker shares. A worker is one runtime with one listener (`serve`); everything here may be used from
+//! several at once, so that more workers are a matter of starting them.
+
+use std::sync::Arc;
+
+use crate::gauge::Gauge;
+use crate::limits::Limits;
+use crate::link::Link;
+use crate::pool::Pool;
+use crate::routes::Routes;
+use crate::starts::Starts;
+
+/// The proxy's state.
+pub(crate) struct Shared {
+    /// All limits.
+    pub(crate) limits: Limits,
+    /// Names to slots.
+    pub(crate) routes: Routes,
+    /// Slots being started.
+    pub(crate) starts: Starts,
+    /// Idle connections to programs.
+    pub(crate) pool: Pool,
+    /// Requests in flight, waiting ones included.
+    pub(crate) requests: Arc<Gauge>,
+    /// Requests that wait for a start.
+    pub(crate) waiting: Arc<Gauge>,
+    /// The channel to init.
+    pub(crate) init: Link,
+}
+
+impl Shared {
+    /// Without routes, starts or connections.
+    pub(crate) fn new(limits: Limits, init: Link) -> Arc<Self> {
+        Arc::new(Self {
+            routes: Routes::default(),
+            starts: Starts::default(),
+            pool: Pool::new(&limits),
+            requests: Gauge::new(limits.slot_requests),
+            waiting: Gauge::new(limits.slot_waiting),
+            init,
+            limits,
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! WebSockets: once both sides have switched protocols, their bytes are passed on unread until either side closes, or
+//! nothing has passed for too long.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+
+/// Connects the two ends as soon as both are there. `held` is what the tunnel occupies, given back at its end.
+pub(crate) async fn run(client: OnUpgrade, program: OnUpgrade, idle: Duration, held: impl Send) {
+    // Either side may be gone before the switch is complete; then there is nobody to tell.
+    if let Ok((client, program)) = tokio::try_join!(client, program) {
+        join(TokioIo::new(client), TokioIo::new(program), idle).await;
+    }
+    drop(held);
+}
+
+/// Ends with the first side to fail, after both have closed, or after one to two times `idle` without a byte.
+async fn join(
+    client: impl AsyncRead + AsyncWrite + Unpin,
+    mut program: impl AsyncRead + AsyncWrite + Unpin,
+    idle: Duration,
+) {
+    let moved = Arc::new(AtomicBool::new(false));
+    // Every byte passes the client's end, one way or the other.
+    let mut client = Watched { inner: client, moved: moved.clone() };
+    let quiet = async {
+        loop {
+            tokio::time::sleep(idle).await;
+            if !moved.swap(false, Ordering::Relaxed) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _ = copy_bidirectional(&mut client, &mut program) => (),
+        () = quiet => (),
+    }
+}
+
+/// Notes when bytes pass.
+struct Watched<T> {
+    inner: T,
+    moved: Arc<AtomicBool>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.moved.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if polled.is_ready() {
+            self.moved.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const IDLE: Duration = Duration::from_secs(600);
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_it_and_a_byte_keeps_it() {
+        let (client, mut browser) = tokio::io::duplex(64);
+        let (program, mut server) = tokio::io::duplex(64);
+        let tunnel = tokio::spawn(join(client, program, IDLE));
+        for _ in 0..5 {
+            tokio::time::sleep(IDLE - Duration::from_secs(1)).await;
+            server.write_all(b"ping").await.unwrap();
+            let mut got = [0; 4];
+            browser.read_exact(&mut got).await.unwrap();
+            assert_eq!(&got, b"ping");
+        }
+        tunnel.await.unwrap();
+        assert_eq!(browser.read(&mut [0; 1]).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_side_may_close_before_the_other() {
+        let (client, mut browser) = tokio::io::duplex(64);
+        let (program, mut server) = tokio::io::duplex(64);
+        let tunnel = tokio::spawn(join(client, program, IDLE));
+        browser.write_all(b"last").await.unwrap();
+        browser.shutdown().await.unwrap();
+        let mut got = Vec::new();
+        server.read_to_end(&mut got).await.unwrap();
+        server.write_all(b"words").await.unwrap();
+        drop(server);
+        let mut back = Vec::new();
+        browser.read_to_end(&mut back).await.unwrap();
+        assert_eq!((&got[..], &back[..]), (&b"last"[..], &b"words"[..]));
+        tunnel.await.unwrap();
+    }
+}
