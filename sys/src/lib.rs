@@ -3,8 +3,6 @@
 
 #[cfg(feature = "tokio")]
 pub mod async_channel;
-#[cfg(feature = "tokio")]
-pub mod async_channel;
 pub mod channel;
 pub mod clone;
 pub mod dm;
