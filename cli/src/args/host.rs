@@ -1,0 +1,48 @@
+//! Arguments of the commands about hosts: `host …`.
+
+use clap::Subcommand;
+use kennel_model::HostName;
+
+use crate::hosts::ApiUrl;
+use crate::pin::Fingerprint;
+
+/// `kennel host …`
+#[derive(Debug, Subcommand)]
+pub enum HostCommand {
+    /// Show how a host is doing: slots, services, memory, disk, runtimes
+    #[command(after_help = "Example:\n  kennel host status --host local")]
+    Status,
+    /// List the hosts known here
+    #[command(after_help = "Example:\n  kennel host ls")]
+    Ls,
+    /// Make a host known here by the address of its API
+    Add(HostAdd),
+    /// Forget a host; nothing happens to the host itself
+    #[command(after_help = "Example:\n  kennel host rm berlin")]
+    Rm {
+        /// Its name in `kennel host ls`
+        name: HostName,
+    },
+}
+
+/// `kennel host add`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  kennel host add berlin https://203.0.113.7:8443
+  kennel host add berlin https://203.0.113.7:8443 --fingerprint SHA256:…
+
+The host prints its certificate's fingerprint on its console. Without --fingerprint it is shown
+and asked about once, and held to from then on.")]
+pub struct HostAdd {
+    /// Name for it here
+    pub name: HostName,
+    /// Address of its API
+    pub url: ApiUrl,
+    /// Fingerprint of its certificate, as on its console
+    #[arg(long, value_name = "SHA256:…")]
+    pub fingerprint: Option<Fingerprint>,
+    /// Port of the pages that it serves
+    #[arg(long, value_name = "PORT", default_value_t = kennel_model::layout::HTTP_PORT)]
+    pub web_port: u16,
+}

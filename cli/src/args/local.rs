@@ -1,0 +1,86 @@
+//! Arguments of the commands for a host on this computer: `run` and `stop`.
+
+use std::path::PathBuf;
+
+use kennel_model::HostName;
+
+use super::ByteSize;
+
+/// `kennel run`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  kennel run                                    # in the foreground, Ctrl-C shuts it down
+  kennel run --detach
+  kennel run --detach --name second --port 8081 --api-port 8444
+
+The data disk of each name is kept from one run to the next.")]
+pub struct Run {
+    /// Come back when the host is ready, and leave it running
+    #[arg(long, short)]
+    pub detach: bool,
+    /// Name of the host; each has a data disk of its own
+    #[arg(long, default_value = "local")]
+    pub name: HostName,
+    /// Disk image to boot [default: the newest kennel-*.raw in the folder --out]
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// Where `kennel build` left the image
+    #[arg(long, value_name = "FOLDER", default_value = "out")]
+    pub out: PathBuf,
+    /// Memory of the machine
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    pub memory: ByteSize,
+    /// Processors of the machine
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub cpus: u8,
+    /// Port on 127.0.0.1 where tenants' pages are served; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// Port on 127.0.0.1 of the operator's API; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    pub api_port: u16,
+    /// Size of a new data disk, whose file grows as it fills [default: 4G]
+    #[arg(long, value_name = "SIZE")]
+    pub data_size: Option<ByteSize>,
+    /// Start with an empty data disk: every tenant of this host is lost
+    #[arg(long)]
+    pub fresh: bool,
+    /// How the processor is provided; `auto` takes KVM when a trial boot shows that it works
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    pub accel: AccelChoice,
+    /// Seconds that the boot may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
+    pub timeout: u64,
+}
+
+impl Run {
+    /// Size of a new data disk when none is asked for.
+    pub const DATA_SIZE: ByteSize = ByteSize(4 << 30);
+}
+
+/// How the machine's processor is provided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AccelChoice {
+    /// KVM when a trial boot shows that it works, emulation otherwise.
+    Auto,
+    /// The processor's own virtualisation.
+    Kvm,
+    /// Emulation: works everywhere, slower.
+    Tcg,
+}
+
+/// `kennel stop`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  kennel stop\n  kennel stop --name second --force")]
+pub struct Stop {
+    /// Name of the host
+    #[arg(long, default_value = "local")]
+    pub name: HostName,
+    /// Pull the plug if it does not shut down in time
+    #[arg(long)]
+    pub force: bool,
+    /// Seconds that a clean shutdown may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u64,
+}

@@ -1,0 +1,138 @@
+//! The command line as one definition: help, man pages and completions all come from here. What the commands do
+//! is in `commands`; this file only says what a person may type.
+
+mod host;
+mod image;
+mod local;
+mod size;
+mod tenant;
+
+use std::path::PathBuf;
+
+use clap::{ColorChoice, Parser, Subcommand};
+use kennel_model::HostName;
+
+pub use host::{HostAdd, HostCommand};
+pub use image::{Build, Lock};
+pub use local::{AccelChoice, Run, Stop};
+pub use size::ByteSize;
+pub use tenant::{Deploy, Logs, TenantAdd, TenantCommand};
+
+const AFTER_HELP: &str = "\
+A first tour:
+  kennel lock && kennel build
+  kennel run --detach
+  kennel tenant add blog --runtime node-24 --domain blog.localhost
+  kennel deploy blog examples/node-hello
+  kennel logs blog -f
+
+Exit codes:
+  0   done
+  1   failed: something is broken or out of reach; trying again may help
+  2   refused: the host was asked and said no (no such tenant, name taken, upload refused, …)
+  64  bad usage";
+
+/// Small, strictly separated homes for small web programs on one host.
+#[derive(Debug, Parser)]
+#[command(name = "kennel", version, after_help = AFTER_HELP, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// Print one JSON document on standard output, and errors as JSON on standard error
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Print results and errors only
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+    /// Host to speak to, by its name in `kennel host ls` [default: the one used last]
+    #[arg(long, global = true, env = "KENNEL_HOST", value_name = "NAME", help_heading = "Global options")]
+    pub host: Option<HostName>,
+    /// SSH key to sign in with: a private key, or a .pub file whose private half is in ssh-agent
+    #[arg(
+        long,
+        global = true,
+        env = "KENNEL_IDENTITY",
+        value_name = "KEYFILE",
+        help_heading = "Global options"
+    )]
+    pub identity: Option<PathBuf>,
+    /// When to use colours; `auto` honours NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    pub color: ColorChoice,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Resolve kennel.toml into kennel.lock: every package with version, size and hash
+    Lock(Lock),
+    /// Build the disk image from kennel.toml and kennel.lock
+    Build(Build),
+    /// Boot the image on this computer, in QEMU
+    Run(Run),
+    /// Shut down what `kennel run` started
+    Stop(Stop),
+    /// Add, list, show, start, stop and remove tenants
+    #[command(subcommand, after_help = "Example:\n  kennel tenant ls")]
+    Tenant(TenantCommand),
+    /// Upload a folder as a tenant's new release
+    Deploy(Deploy),
+    /// Show what a tenant's program printed
+    Logs(Logs),
+    /// See how a host is doing, and which hosts are known here
+    #[command(subcommand, after_help = "Example:\n  kennel host status")]
+    Host(HostCommand),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  kennel completions bash > ~/.local/share/bash-completion/completions/kennel"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages, one for each command, into a folder
+    #[command(after_help = "Example:\n  kennel man ~/.local/share/man/man1")]
+    Man {
+        /// The folder; made if missing
+        folder: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    /// Every command and subcommand, with the words that lead to it.
+    fn all(command: &clap::Command, path: &str, out: &mut Vec<(String, String)>) {
+        let mut command = command.clone();
+        out.push((path.to_owned(), command.render_help().to_string()));
+        for sub in command.get_subcommands().filter(|s| s.get_name() != "help") {
+            all(sub, &format!("{path} {}", sub.get_name()), out);
+        }
+    }
+
+    #[test]
+    fn every_help_has_an_example_that_names_its_command() {
+        let mut found = Vec::new();
+        all(&Cli::command(), "kennel", &mut found);
+        assert!(found.len() > 15, "only {} commands were seen", found.len());
+        for (path, help) in found {
+            assert!(help.contains(&format!("  {path}")), "the help of `{path}` has no example:\n{help}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Arguments of the commands about tenants: `tenant …`, `deploy` and `logs`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use kennel_model::{HostName, RuntimeName, TenantName};
+
+use super::ByteSize;
+
+/// `kennel tenant …`
+#[derive(Debug, Subcommand)]
+pub enum TenantCommand {
+    /// Give a new tenant a slot of its own
+    Add(TenantAdd),
+    /// List the tenants
+    #[command(after_help = "Example:\n  kennel tenant ls")]
+    Ls,
+    /// Show everything about one tenant
+    #[command(after_help = "Example:\n  kennel tenant show blog")]
+    Show {
+        /// The tenant
+        name: TenantName,
+    },
+    /// Remove a tenant with its releases and its data
+    #[command(after_help = "Example:\n  kennel tenant rm blog --yes")]
+    Rm {
+        /// The tenant
+        name: TenantName,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Start a tenant's program now instead of at its first request
+    #[command(after_help = "Example:\n  kennel tenant start blog")]
+    Start {
+        /// The tenant
+        name: TenantName,
+    },
+    /// Stop a tenant's program; the next request starts it again
+    #[command(after_help = "Example:\n  kennel tenant stop blog")]
+    Stop {
+        /// The tenant
+        name: TenantName,
+    },
+}
+
+/// `kennel tenant add`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  kennel tenant add blog --runtime node-24 --domain blog.localhost
+  kennel tenant add api --runtime static --domain api.example.org --memory 64M -- ./api --verbose")]
+pub struct TenantAdd {
+    /// Name of the tenant: a-z, 0-9 and '-'
+    pub name: TenantName,
+    /// One of the image's runtimes; `kennel host status` lists them
+    #[arg(long)]
+    pub runtime: RuntimeName,
+    /// Host name to serve; may be given more than once
+    #[arg(long = "domain", value_name = "NAME")]
+    pub domains: Vec<HostName>,
+    /// Memory that all its processes may use together
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+    /// Processes and threads that it may have
+    #[arg(long, value_name = "N")]
+    pub pids: Option<u32>,
+    /// Share of the processors, against 100 of the others
+    #[arg(long, value_name = "WEIGHT")]
+    pub cpu_weight: Option<u16>,
+    /// Program and arguments, relative to the release [default: the runtime's own, such as `node server.js`]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `kennel deploy`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  kennel deploy blog examples/node-hello
+
+Everything in the folder is uploaded, node_modules too, but .git and what a .kennelignore file
+(written like a .gitignore) leaves out. The old release serves until the new one is complete.")]
+pub struct Deploy {
+    /// The tenant
+    pub name: TenantName,
+    /// The folder with the program
+    pub folder: PathBuf,
+}
+
+/// `kennel logs`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  kennel logs blog -n 100\n  kennel logs blog -f")]
+pub struct Logs {
+    /// The tenant
+    pub name: TenantName,
+    /// Go on with what it prints from now on, until Ctrl-C; with --json, one document a line
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Lines to show of what is there
+    #[arg(long, short = 'n', default_value_t = 50)]
+    pub lines: u32,
+}

@@ -1,0 +1,137 @@
+//! `kennel host`: how a host is doing, and which hosts are known here.
+
+use kennel_model::{HostName, api};
+
+use super::Context;
+use crate::args::{ByteSize, HostAdd, HostCommand};
+use crate::client::{Client, fingerprint_of};
+use crate::exit::Failure;
+use crate::hosts::{HostBook, KnownHost};
+use crate::pin::Fingerprint;
+use crate::ui::{fields, table};
+
+pub(super) async fn host(context: &Context, command: HostCommand) -> Result<(), Failure> {
+    match command {
+        HostCommand::Status => status(context).await,
+        HostCommand::Ls => ls(context),
+        HostCommand::Add(args) => add(context, args).await,
+        HostCommand::Rm { name } => rm(context, &name),
+    }
+}
+
+async fn status(context: &Context) -> Result<(), Failure> {
+    let mut client = context.client()?;
+    let host: api::Host = client.get("/v1/host").await?;
+    let name = client.name().clone();
+    Ok(context.ui.result(&host, |host| status_words(&name, host))?)
+}
+
+fn status_words(name: &HostName, host: &api::Host) -> String {
+    let of = |free: u64, total: u64| format!("{} free of {}", ByteSize(free), ByteSize(total));
+    let mut rows = vec![
+        ("host", format!("{name}, version {}, up for {} s", host.version, host.uptime_ms / 1000)),
+        ("slots", format!("{} of {} in use, {} running", host.slots_used, host.slots, host.running)),
+        ("memory", of(host.memory_available_bytes, host.memory_total_bytes)),
+        ("data", of(host.data_available_bytes, host.data_total_bytes)),
+    ];
+    let runtimes = host.runtimes.iter().map(|r| {
+        let start = if r.default_command.is_empty() {
+            String::new()
+        } else {
+            format!("  starts {}", r.default_command.join(" "))
+        };
+        format!("{} {}{start}", r.name, r.version)
+    });
+    rows.extend(labelled("runtimes", runtimes));
+    let services = host.services.iter().map(|s| {
+        let pid = s.pid.map_or_else(|| "not running".to_owned(), |pid| format!("pid {pid}"));
+        match s.restarts {
+            0 => format!("{}, {pid}", s.name),
+            n => format!("{}, {pid}, restarted {n} times", s.name),
+        }
+    });
+    rows.extend(labelled("services", services));
+    fields(&rows)
+}
+
+/// The name once, then its values under each other.
+fn labelled(
+    name: &'static str,
+    values: impl Iterator<Item = String>,
+) -> impl Iterator<Item = (&'static str, String)> {
+    values.enumerate().map(move |(i, value)| (if i == 0 { name } else { "" }, value))
+}
+
+fn ls(context: &Context) -> Result<(), Failure> {
+    let book = HostBook::load(&context.paths.hosts_file())?;
+    Ok(context.ui.result(&book, |book| {
+        let rows: Vec<[String; 4]> = book
+            .hosts
+            .iter()
+            .map(|(name, host)| {
+                let mark = if book.current.as_ref() == Some(name) { "*" } else { "" };
+                [
+                    format!("{name}{mark}"),
+                    host.url.to_string(),
+                    host.web_port.to_string(),
+                    host.fingerprint.to_string(),
+                ]
+            })
+            .collect();
+        table(["NAME", "API", "WEB PORT", "CERTIFICATE"], &rows)
+    })?)
+}
+
+async fn add(context: &Context, args: HostAdd) -> Result<(), Failure> {
+    let path = context.paths.hosts_file();
+    let mut book = HostBook::load(&path)?;
+    let fingerprint = match args.fingerprint {
+        Some(fingerprint) => fingerprint,
+        None => first_contact(context, &args).await?,
+    };
+    let host = KnownHost { url: args.url, fingerprint, web_port: args.web_port };
+    // Before it is written down, it must be there and show that certificate.
+    Client::new(args.name.clone(), host.clone(), context.paths.clone(), None).ping().await?;
+    book.put(args.name.clone(), host.clone());
+    book.save(&path)?;
+    Ok(context
+        .ui
+        .result(&host, |host| format!("host {} is known here: {} {}", args.name, host.url, host.fingerprint))?)
+}
+
+/// Shows the fingerprint and asks. Without anybody to ask, nothing is trusted.
+async fn first_contact(context: &Context, args: &HostAdd) -> Result<Fingerprint, Failure> {
+    let shown = fingerprint_of(&args.name, &args.url).await?;
+    let question = format!(
+        "The host at {} shows the certificate\n  {shown}\nIs this what its console says (`control: api certificate …`)?",
+        args.url
+    );
+    let refused = |message: String, hint: String| Failure {
+        code: "not-trusted".to_owned(),
+        message,
+        hint: Some(hint),
+        exit: crate::exit::Exit::Failed,
+    };
+    match context.ui.confirm(&question)? {
+        Some(true) => Ok(shown),
+        Some(false) => Err(refused(
+            format!("host {} was not added", args.name),
+            "its console shows the right fingerprint".into(),
+        )),
+        None => Err(refused(
+            format!(
+                "the host at {} shows the certificate {shown}, and nobody is there to confirm it",
+                args.url
+            ),
+            format!("compare it with the host's console, then add --fingerprint {shown}"),
+        )),
+    }
+}
+
+fn rm(context: &Context, name: &HostName) -> Result<(), Failure> {
+    let path = context.paths.hosts_file();
+    let mut book = HostBook::load(&path)?;
+    let host = book.remove(name)?;
+    book.save(&path)?;
+    Ok(context.ui.result(&host, |_| format!("host {name} is forgotten here"))?)
+}

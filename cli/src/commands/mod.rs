@@ -1,0 +1,77 @@
+//! The commands, one file each kind: they put the parts together and decide what is said. Each returns when it is done
+//! or with a failure that `main` shows.
+
+mod deploy;
+mod host;
+mod image;
+mod logs;
+mod run;
+mod shell;
+mod stop;
+mod tenant;
+
+use std::io;
+
+use kennel_model::TenantName;
+
+use crate::args::{Cli, Command, Global};
+use crate::client::Client;
+use crate::exit::{Explain, Failure};
+use crate::hosts::HostBook;
+use crate::paths::Paths;
+use crate::ui::Ui;
+
+/// What every command is given.
+struct Context {
+    ui: Ui,
+    paths: Paths,
+    global: Global,
+}
+
+/// The runtime for network work could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot prepare for network work: {0}")]
+struct NoRuntime(io::Error);
+
+impl Explain for NoRuntime {}
+
+/// Carries out what was typed.
+///
+/// # Errors
+/// [`Failure`], to be shown.
+pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
+    let context = Context { ui, paths: Paths::from_env()?, global: cli.global };
+    match cli.command {
+        Command::Lock(args) => image::lock(&context, &args),
+        Command::Build(args) => image::build(&context, &args),
+        Command::Completions { shell } => shell::completions(&context, shell),
+        Command::Man { folder } => shell::man(&context, &folder),
+        Command::Stop(args) => stop::stop(&context, &args),
+        Command::Run(args) => block_on(run::run(&context, &args)),
+        Command::Tenant(command) => block_on(tenant::tenant(&context, command)),
+        Command::Deploy(args) => block_on(deploy::deploy(&context, &args)),
+        Command::Logs(args) => block_on(logs::logs(&context, &args)),
+        Command::Host(command) => block_on(host::host(&context, command)),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NoRuntime)?;
+    let result = runtime.block_on(work);
+    // A thread that still reads a file for an upload that was given up is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+impl Context {
+    /// A client of the host that is meant.
+    fn client(&self) -> Result<Client, Failure> {
+        let book = HostBook::load(&self.paths.hosts_file())?;
+        let (name, host) = book.resolve(self.global.host.as_ref())?;
+        Ok(Client::new(name.clone(), host.clone(), self.paths.clone(), self.global.identity.clone()))
+    }
+}
+
+fn tenant_path(name: &TenantName) -> String {
+    format!("/v1/tenants/{name}")
+}

@@ -1,0 +1,242 @@
+//! Looks through a folder: what is to be sent, in the order in which it is sent.
+
+use std::fs::File;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use ignore::WalkBuilder;
+
+use super::DeployError;
+use crate::exit::FileError;
+
+/// Names of what is left out, one pattern a line, as in a `.gitignore`.
+const IGNORE_FILE: &str = ".kennelignore";
+
+/// What is to be sent.
+#[derive(Debug)]
+pub struct Plan {
+    folder: PathBuf,
+    entries: Vec<Entry>,
+    bytes: u64,
+}
+
+/// One thing in the folder.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Relative to the folder.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// The kinds of thing that a release may hold.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder, perhaps an empty one.
+    Folder,
+    /// A file.
+    File {
+        /// Its size in bytes when the plan was made.
+        size: u64,
+        /// Whether its owner may execute it.
+        executable: bool,
+    },
+    /// A symbolic link that stays within the folder.
+    Link {
+        /// As it is written.
+        target: PathBuf,
+    },
+}
+
+impl Plan {
+    /// Looks through `folder`. Every file is opened once, so that one that cannot be read is known before anything is sent.
+    ///
+    /// # Errors
+    /// [`DeployError`] names the first thing that cannot be sent.
+    pub fn of(folder: &Path) -> Result<Self, DeployError> {
+        if !folder.metadata().map_err(FileError::at("read", folder))?.is_dir() {
+            return Err(DeployError::NotAFolder(folder.to_owned()));
+        }
+        let mut entries = Vec::new();
+        // The folder's own rules count, those of the folders above and of git do not: `node_modules` must come along.
+        let walk = WalkBuilder::new(folder)
+            .standard_filters(false)
+            .add_custom_ignore_filename(IGNORE_FILE)
+            .follow_links(false)
+            .filter_entry(|entry| entry.file_name() != ".git")
+            .build();
+        for found in walk {
+            let found = found?;
+            if let Some(fault) = found.error() {
+                return Err(DeployError::Walk(fault.clone()));
+            }
+            let path = found.path();
+            match path.strip_prefix(folder) {
+                Ok(relative) if relative != Path::new("") => {
+                    entries.push(Entry { path: relative.to_owned(), kind: look_at(path, relative)? });
+                }
+                _ => {}
+            }
+        }
+        // By components, so that a folder comes right before what is in it.
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        let bytes = entries.iter().map(|e| if let Kind::File { size, .. } = e.kind { size } else { 0 }).sum();
+        if entries.is_empty() {
+            return Err(DeployError::Empty(folder.to_owned()));
+        }
+        Ok(Self { folder: folder.to_owned(), entries, bytes })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What is in it, sorted.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Bytes of all files.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+fn look_at(path: &Path, relative: &Path) -> Result<Kind, DeployError> {
+    let meta = path.symlink_metadata().map_err(FileError::at("read", path))?;
+    let kind = meta.file_type();
+    if kind.is_dir() {
+        return Ok(Kind::Folder);
+    }
+    if kind.is_symlink() {
+        let target = path.read_link().map_err(FileError::at("read", path))?;
+        return match stays_within(relative, &target) {
+            true => Ok(Kind::Link { target }),
+            false => Err(DeployError::LinkOutside { path: path.to_owned(), target }),
+        };
+    }
+    if kind.is_file() {
+        File::open(path).map_err(FileError::at("read", path))?;
+        return Ok(Kind::File { size: meta.len(), executable: meta.permissions().mode() & 0o100 != 0 });
+    }
+    let kind = match kind {
+        k if k.is_fifo() => "a named pipe",
+        k if k.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(DeployError::Special { path: path.to_owned(), kind })
+}
+
+/// Whether a link at `path` with this target stays in the folder, by its words alone.
+fn stays_within(path: &Path, target: &Path) -> bool {
+    let mut depth = path.components().count().saturating_sub(1);
+    for component in target.components() {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir if depth > 0 => depth -= 1,
+            _ => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        dir
+    }
+
+    fn names(plan: &Plan) -> Vec<&str> {
+        plan.entries().iter().map(|e| e.path.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn everything_comes_along_in_order_but_git() {
+        let dir = folder(&[
+            ("server.js", "x"),
+            (".env", "A=1"),
+            (".git/config", ""),
+            ("node_modules/a/index.js", "yy"),
+            ("node_modules/a/.git/x", ""),
+            (".gitignore", "node_modules"),
+            ("a-b/f", ""),
+            ("a/f", ""),
+        ]);
+        let plan = Plan::of(dir.path()).unwrap();
+        let expected = [
+            ".env",
+            ".gitignore",
+            "a",
+            "a/f",
+            "a-b",
+            "a-b/f",
+            "node_modules",
+            "node_modules/a",
+            "node_modules/a/index.js",
+            "server.js",
+        ];
+        assert_eq!(names(&plan), expected);
+        assert_eq!(plan.bytes(), 3 + 12 + 2 + 1);
+    }
+
+    #[test]
+    fn kennelignore_leaves_out() {
+        let dir = folder(&[
+            (".kennelignore", "*.log\n/tmp/\n.kennelignore\n"),
+            ("a.log", ""),
+            ("tmp/x", ""),
+            ("sub/tmp/x", ""),
+            ("sub/b.log", ""),
+        ]);
+        assert_eq!(names(&Plan::of(dir.path()).unwrap()), ["sub", "sub/tmp", "sub/tmp/x"]);
+    }
+
+    #[test]
+    fn rules_of_the_folders_above_do_not_count() {
+        let dir = folder(&[(".kennelignore", "*"), ("app/server.js", "")]);
+        assert_eq!(names(&Plan::of(&dir.path().join("app")).unwrap()), ["server.js"]);
+    }
+
+    #[test]
+    fn links_are_kept_or_refused_by_name() {
+        let dir = folder(&[("bin/tool", "")]);
+        symlink("../bin/tool", dir.path().join("bin/again")).unwrap();
+        let plan = Plan::of(dir.path()).unwrap();
+        assert!(plan.entries().iter().any(|e| e.kind == Kind::Link { target: "../bin/tool".into() }));
+        for target in ["/etc/passwd", "../../x", "tool/../../../x"] {
+            let link = dir.path().join("bin/out");
+            symlink(target, &link).unwrap();
+            let error = Plan::of(dir.path()).unwrap_err();
+            assert!(matches!(&error, DeployError::LinkOutside { path, .. } if *path == link), "{error}");
+            std::fs::remove_file(link).unwrap();
+        }
+    }
+
+    #[test]
+    fn special_files_are_refused_by_name() {
+        let dir = folder(&[("server.js", "")]);
+        let _listener = std::os::unix::net::UnixListener::bind(dir.path().join("sock")).unwrap();
+        let error = Plan::of(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("/sock") && error.contains("a socket"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_folder_or_empty_is_said() {
+        let dir = folder(&[("file", "")]);
+        assert!(matches!(Plan::of(&dir.path().join("file")), Err(DeployError::NotAFolder(_))));
+        assert!(matches!(Plan::of(&dir.path().join("none")), Err(DeployError::File(_))));
+        let empty = tempfile::tempdir().unwrap();
+        assert!(matches!(Plan::of(empty.path()), Err(DeployError::Empty(_))));
+    }
+}

@@ -1,0 +1,14 @@
+//! The `kennel` command as a library, so that tests can use its parts: building images (by `kennel-builder`),
+//! running them here in QEMU, and speaking to hosts' APIs. What hosts do is decided in `control` and `init`.
+
+pub mod args;
+pub mod client;
+pub mod commands;
+pub mod deploy;
+pub mod exit;
+pub mod hosts;
+pub mod keys;
+pub mod paths;
+pub mod pin;
+pub mod ui;
+pub mod vm;

@@ -1,0 +1,263 @@
+//! Starting a host: everything it needs is laid out in its folder, then QEMU is started in the background. Waiting for
+//! the host to be ready is `watch`'s work.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::accel::{self, Verdict};
+use super::instance::{Instance, Process};
+use super::machine::Machine;
+use super::{VmError, firmware};
+use crate::args::{ByteSize, Run};
+use crate::exit::FileError;
+use crate::paths::write_private;
+
+/// `sun_path` of a socket's address, with its closing NUL.
+const MAX_SOCKET_PATH: usize = 108;
+/// QEMU sets itself up; the guest is not waited for here.
+const START: Duration = Duration::from_secs(60);
+
+/// A host that was started.
+#[derive(Debug)]
+pub struct Started {
+    /// Its QEMU.
+    pub process: Process,
+    /// How its processor is provided, and why.
+    pub verdict: Verdict,
+    /// Port on 127.0.0.1 that leads to the proxy.
+    pub web_port: u16,
+    /// Port on 127.0.0.1 that leads to the API.
+    pub api_port: u16,
+}
+
+/// Starts the machine for `kennel run`. The caller holds the instance's claim.
+///
+/// # Errors
+/// [`VmError`] names what is missing or in the way.
+pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> Result<Started, VmError> {
+    if let Some(process) = instance.running()? {
+        return Err(VmError::RunsAlready { name: instance.name().clone(), pid: process.pid() });
+    }
+    let image = find_image(run)?;
+    let firmware = firmware::find()?;
+    if instance.qmp().as_os_str().as_bytes().len() >= MAX_SOCKET_PATH {
+        return Err(VmError::LongPath(instance.qmp()));
+    }
+    let web_port = free_port(run.port, "--port")?;
+    let api_port = free_port(run.api_port, "--api-port")?;
+    lay_out(instance, run, &firmware.vars, keys)?;
+    let verdict = accel::choose(run.accel, super::QEMU, trial)?;
+    let machine = Machine {
+        name: instance.process_name(),
+        accel: verdict.accel,
+        memory: run.memory,
+        cpus: run.cpus,
+        firmware,
+        vars: instance.vars(),
+        image,
+        data: instance.data(),
+        user_data: instance.user_data(),
+        console: instance.console(),
+        qmp: instance.qmp(),
+        pid: instance.pid_file(),
+        log: instance.qemu_log(),
+        web_port,
+        api_port,
+    };
+    launch(&machine)?;
+    let process = instance.running()?.ok_or_else(|| VmError::QemuFailed("it ended right away".into()))?;
+    Ok(Started { process, verdict, web_port, api_port })
+}
+
+fn launch(machine: &Machine) -> Result<(), VmError> {
+    let said = tempfile::tempfile().map_err(FileError::at("make", &std::env::temp_dir()))?;
+    let stderr = said.try_clone().map_err(FileError::at("open", &std::env::temp_dir()))?;
+    let mut qemu = Command::new(super::QEMU)
+        .args(machine.arguments())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        .spawn()
+        .map_err(VmError::NoQemu)?;
+    match accel::wait(&mut qemu, START).map_err(VmError::NoQemu)? {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(VmError::QemuFailed(last_words(said).unwrap_or_else(|| status.to_string()))),
+        None => Err(VmError::QemuFailed("it hung".into())),
+    }
+}
+
+/// What QEMU said last before it gave up: warnings come before the error.
+fn last_words(mut said: File) -> Option<String> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut text = String::new();
+    said.seek(SeekFrom::Start(0)).ok()?;
+    said.read_to_string(&mut text).ok()?;
+    let line = text.lines().rfind(|line| !line.trim().is_empty())?;
+    Some(line.trim_start_matches("qemu-system-x86_64: ").to_owned())
+}
+
+/// The image named, or the newest one in the output folder.
+fn find_image(run: &Run) -> Result<PathBuf, VmError> {
+    let image = match &run.image {
+        Some(image) => image.clone(),
+        None => newest_image(&run.out)
+            .ok_or_else(|| VmError::NoImage(format!("no kennel-*.raw in the folder {}", run.out.display())))?,
+    };
+    // QEMU's process has another working directory.
+    image.canonicalize().map_err(|e| VmError::NoImage(format!("{}: {e}", image.display())))
+}
+
+fn newest_image(folder: &Path) -> Option<PathBuf> {
+    let is_image = |name: &str| name.starts_with("kennel-") && name.ends_with(".raw");
+    std::fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_image))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .max()
+        .map(|(_, path)| path)
+}
+
+/// Finds out early whether a port can be had, as QEMU's own words do not name the option. 0 takes a free one.
+fn free_port(port: u16, option: &'static str) -> Result<u16, VmError> {
+    let fail = |cause| VmError::Port { option, port, cause };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(fail)?;
+    Ok(listener.local_addr().map_err(fail)?.port())
+}
+
+/// Puts everything into the host's folder that the machine needs; what is kept from the last run stays.
+fn lay_out(instance: &Instance, run: &Run, vars: &Path, keys: &[String]) -> Result<(), VmError> {
+    if run.fresh {
+        for path in [instance.data(), instance.vars()] {
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(FileError::at("remove", &path)(e).into());
+                }
+                _ => {}
+            }
+        }
+    }
+    if !instance.vars().exists() {
+        let bytes = std::fs::read(vars).map_err(FileError::at("read", vars))?;
+        write_private(&instance.vars(), &bytes)?;
+    }
+    data_disk(instance, run.data_size)?;
+    write_private(&instance.user_data(), user_data(keys).as_bytes())?;
+    // Empty from the start, so that it can be read before QEMU writes to it.
+    write_private(&instance.console(), b"")?;
+    Ok(())
+}
+
+fn data_disk(instance: &Instance, size: Option<ByteSize>) -> Result<(), VmError> {
+    let path = instance.data();
+    match path.metadata() {
+        Ok(meta) => match size {
+            Some(want) if want.0 != meta.len() => Err(VmError::DiskSize {
+                name: instance.name().clone(),
+                have: ByteSize(meta.len()).to_string(),
+                want: want.to_string(),
+            }),
+            _ => Ok(()),
+        },
+        Err(_) => {
+            // Sparse: it takes room as it fills.
+            let make = || File::create_new(&path)?.set_len(size.unwrap_or(Run::DATA_SIZE).0);
+            Ok(make().map_err(FileError::at("make", &path))?)
+        }
+    }
+}
+
+/// The host's user-data: who may sign in.
+fn user_data(keys: &[String]) -> String {
+    let quoted: Vec<String> = keys.iter().map(|key| toml::Value::from(key.as_str()).to_string()).collect();
+    format!("[operator]\nssh_keys = [{}]\n", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser;
+    use kennel_model::HostName;
+
+    fn run(args: &[&str]) -> Run {
+        match Cli::parse_from(["kennel", "run"].iter().chain(args)).command {
+            Command::Run(run) => run,
+            _ => unreachable!(),
+        }
+    }
+
+    fn instance() -> (tempfile::TempDir, Instance) {
+        let dir = tempfile::tempdir().unwrap();
+        let instance = Instance::new(HostName::new("local").unwrap(), dir.path().join("local"));
+        drop(instance.claim().unwrap());
+        std::fs::write(dir.path().join("vars"), "template").unwrap();
+        (dir, instance)
+    }
+
+    #[test]
+    fn the_data_disk_and_the_variables_are_kept_unless_fresh() {
+        let (dir, instance) = instance();
+        let vars = dir.path().join("vars");
+        lay_out(&instance, &run(&[]), &vars, &[]).unwrap();
+        assert_eq!(instance.data().metadata().unwrap().len(), 4 << 30);
+        for path in [instance.data(), instance.vars()] {
+            std::fs::write(path, "used").unwrap();
+        }
+        lay_out(&instance, &run(&[]), &vars, &[]).unwrap();
+        assert_eq!(std::fs::read(instance.data()).unwrap(), b"used");
+        assert_eq!(std::fs::read(instance.vars()).unwrap(), b"used");
+        let other = lay_out(&instance, &run(&["--data-size", "1G"]), &vars, &[]).unwrap_err();
+        assert!(matches!(other, VmError::DiskSize { .. }), "{other}");
+        lay_out(&instance, &run(&["--data-size", "1G", "--fresh"]), &vars, &[]).unwrap();
+        assert_eq!(instance.data().metadata().unwrap().len(), 1 << 30);
+        assert_eq!(std::fs::read(instance.vars()).unwrap(), b"template");
+    }
+
+    #[test]
+    fn user_data_is_toml_whatever_the_keys_comment_holds() {
+        let keys = ["ssh-ed25519 AAAA me \"quoted\" \\ #".to_owned(), "ssh-ed25519 BBBB".to_owned()];
+        let table: toml::Table = user_data(&keys).parse().unwrap();
+        let read: Vec<String> = table["operator"]["ssh_keys"].clone().try_into().unwrap();
+        assert_eq!(read, keys);
+    }
+
+    #[test]
+    fn a_port_in_use_names_its_option() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = free_port(port, "--port").unwrap_err();
+        assert!(error.to_string().contains(&port.to_string()), "{error}");
+        assert!(crate::exit::Explain::hint(&error).unwrap().contains("--port PORT"));
+        assert_ne!(free_port(0, "--port").unwrap(), 0);
+    }
+
+    #[test]
+    fn the_newest_image_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().to_str().unwrap();
+        assert!(matches!(find_image(&run(&["--out", out])), Err(VmError::NoImage(_))));
+        for (name, age) in
+            [("kennel-2.raw", 10), ("kennel-1.raw", 20), ("kennel-3.raw.part", 0), ("sbom.json", 0)]
+        {
+            let file = File::create(dir.path().join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+        }
+        assert!(find_image(&run(&["--out", out])).unwrap().ends_with("kennel-2.raw"));
+    }
+
+    #[test]
+    fn qemus_last_words_are_its_error() {
+        let mut said = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(
+            &mut said,
+            b"qemu: warning: x\nqemu-system-x86_64: -netdev: Could not set up\n\n",
+        )
+        .unwrap();
+        assert_eq!(last_words(said).unwrap(), "-netdev: Could not set up");
+    }
+}

@@ -1,0 +1,167 @@
+//! The machine as QEMU's arguments. Nothing is started here.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use kennel_model::layout;
+
+use super::accel::Accel;
+use super::firmware::Firmware;
+use crate::args::ByteSize;
+
+/// Everything about the machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Shown in process lists; also how a process is recognised as this host's.
+    pub name: String,
+    /// How its processor is provided.
+    pub accel: Accel,
+    /// Its memory.
+    pub memory: ByteSize,
+    /// Its processors.
+    pub cpus: u8,
+    /// The firmware's code.
+    pub firmware: Firmware,
+    /// This machine's copy of the firmware's variables.
+    pub vars: PathBuf,
+    /// The disk image; never written to.
+    pub image: PathBuf,
+    /// The data disk.
+    pub data: PathBuf,
+    /// The host's user-data.
+    pub user_data: PathBuf,
+    /// Gets what the guest writes to its console.
+    pub console: PathBuf,
+    /// Control socket.
+    pub qmp: PathBuf,
+    /// Gets the process id.
+    pub pid: PathBuf,
+    /// Gets QEMU's own messages once it is in the background.
+    pub log: PathBuf,
+    /// Port on 127.0.0.1 that leads to the proxy.
+    pub web_port: u16,
+    /// Port on 127.0.0.1 that leads to the API.
+    pub api_port: u16,
+}
+
+impl Machine {
+    /// QEMU's arguments. It puts itself into the background once everything is set up, so that what keeps it from
+    /// starting is known by its exit code, and neither Ctrl-C nor a closed terminal reaches it.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut args: Vec<OsString> = Vec::new();
+        let mut option = |name: &str, value: OsString| args.extend([name.into(), value]);
+        option("-name", self.name.clone().into());
+        option("-machine", "q35".into());
+        option("-accel", self.accel.argument().into());
+        option("-cpu", "max".into());
+        option("-m", format!("{}K", self.memory.0.div_ceil(1024)).into());
+        option("-smp", self.cpus.to_string().into());
+        option("-drive", pflash(0, &self.firmware.code, true));
+        option("-drive", pflash(1, &self.vars, false));
+        option("-drive", drive("image", &self.image, ",readonly=on"));
+        option("-device", "virtio-blk-pci,drive=image,bootindex=0".into());
+        option("-drive", drive("data", &self.data, ",cache=writeback,discard=unmap"));
+        option("-device", "virtio-blk-pci,drive=data".into());
+        option("-netdev", self.network().into());
+        // Without its boot ROM the firmware does not try to boot from the network.
+        option("-device", "virtio-net-pci,netdev=net,romfile=".into());
+        option("-device", "virtio-rng-pci".into());
+        option("-chardev", with_path("file,id=console,append=on,path=", &self.console, ""));
+        option("-serial", "chardev:console".into());
+        option("-qmp", with_path("unix:", &self.qmp, ",server=on,wait=off"));
+        option("-fw_cfg", with_path(&format!("name={},file=", layout::FW_CFG_USER_DATA), &self.user_data, ""));
+        option("-display", "none".into());
+        option("-pidfile", self.pid.clone().into());
+        option("-D", self.log.clone().into());
+        args.extend(["-nodefaults", "-no-user-config", "-daemonize"].map(Into::into));
+        args
+    }
+
+    fn network(&self) -> String {
+        let forward = |here: u16, there: u16| format!("hostfwd=tcp:127.0.0.1:{here}-:{there}");
+        let web = forward(self.web_port, layout::HTTP_PORT);
+        let api = forward(self.api_port, layout::API_PORT);
+        format!("user,id=net,{web},{api}")
+    }
+}
+
+/// A raw disk for `-drive`, to be plugged in by its id.
+pub(super) fn drive(id: &str, path: &Path, more: &str) -> OsString {
+    with_path(&format!("if=none,id={id},format=raw,file="), path, more)
+}
+
+fn pflash(unit: u8, path: &Path, readonly: bool) -> OsString {
+    let more = if readonly { ",readonly=on" } else { "" };
+    with_path(&format!("if=pflash,unit={unit},format=raw,file="), path, more)
+}
+
+/// A comma in a path is doubled in QEMU's options.
+fn with_path(before: &str, path: &Path, after: &str) -> OsString {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let mut bytes = before.as_bytes().to_vec();
+    for &byte in path.as_os_str().as_bytes() {
+        bytes.push(byte);
+        if byte == b',' {
+            bytes.push(b',');
+        }
+    }
+    bytes.extend(OsStr::new(after).as_bytes());
+    OsString::from_vec(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            name: "kennel-local".into(),
+            accel: Accel::Tcg,
+            memory: ByteSize(1 << 30),
+            cpus: 2,
+            firmware: Firmware { code: "/fw/code".into(), vars: "/fw/vars".into() },
+            vars: "/s/vars".into(),
+            image: "/o,ut/kennel.raw".into(),
+            data: "/s/data.raw".into(),
+            user_data: "/s/user-data".into(),
+            console: "/s/console.log".into(),
+            qmp: "/s/qmp".into(),
+            pid: "/s/pid".into(),
+            log: "/s/qemu.log".into(),
+            web_port: 8080,
+            api_port: 8443,
+        }
+    }
+
+    fn values<'a>(args: &'a [OsString], name: &str) -> Vec<&'a str> {
+        args.windows(2).filter(|w| w[0] == name).map(|w| w[1].to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_image_is_read_only_and_the_data_disk_is_not() {
+        let args = machine().arguments();
+        let drives = values(&args, "-drive");
+        assert!(drives.contains(&"if=pflash,unit=0,format=raw,file=/fw/code,readonly=on"));
+        assert!(drives.contains(&"if=pflash,unit=1,format=raw,file=/s/vars"));
+        assert!(drives.contains(&"if=none,id=image,format=raw,file=/o,,ut/kennel.raw,readonly=on"));
+        let data = drives.iter().find(|d| d.contains("id=data")).unwrap();
+        assert!(data.contains("file=/s/data.raw,") && !data.contains("readonly"));
+    }
+
+    #[test]
+    fn ports_are_reachable_from_this_computer_only() {
+        let args = machine().arguments();
+        let net = values(&args, "-netdev")[0];
+        assert_eq!(net, "user,id=net,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:8443-:8443");
+    }
+
+    #[test]
+    fn the_accelerator_is_the_one_chosen() {
+        let mut m = machine();
+        assert_eq!(values(&m.arguments(), "-accel"), ["tcg,thread=multi"]);
+        m.accel = Accel::Kvm;
+        assert_eq!(values(&m.arguments(), "-accel"), ["kvm"]);
+        assert_eq!(values(&m.arguments(), "-m"), ["1048576K"]);
+        assert_eq!(values(&m.arguments(), "-fw_cfg"), ["name=opt/org.kennel/user-data,file=/s/user-data"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! Waiting for a boot to end: ready, failed, or too late. Fed with the lines of the console; waits for nothing itself.
+
+use std::time::{Duration, Instant};
+
+use super::console::{self, Sign};
+use crate::pin::Fingerprint;
+
+/// After a failure is reported on the console, the host may still come up without what failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(20);
+
+/// How far the boot is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Not there yet.
+    Booting,
+    /// Ready, with this certificate, after so many seconds.
+    Ready(Fingerprint, String),
+    /// It will not become ready.
+    Failed(String),
+}
+
+/// Watches a console for the end of the boot.
+#[derive(Debug)]
+pub struct Watch {
+    end: Instant,
+    patience: Duration,
+    certificate: Option<Fingerprint>,
+    seconds: Option<String>,
+    failure: Option<(String, Instant)>,
+}
+
+impl Watch {
+    /// A boot that may take so long.
+    pub fn new(patience: Duration) -> Self {
+        let end = Instant::now() + patience;
+        Self { end, patience, certificate: None, seconds: None, failure: None }
+    }
+
+    /// Takes a line of the console.
+    pub fn line(&mut self, line: &str) {
+        match console::sign(line) {
+            Some(Sign::Certificate(fingerprint)) => self.certificate = Some(fingerprint),
+            Some(Sign::Ready(seconds)) => self.seconds = Some(seconds),
+            Some(Sign::Failed(what)) => {
+                self.failure.get_or_insert_with(|| (what, Instant::now() + AFTER_FAILURE));
+            }
+            // The kernel does nothing more: there is nothing to wait for.
+            Some(Sign::Panic(what)) => self.failure = Some((format!("kernel panic: {what}"), Instant::now())),
+            None => {}
+        }
+    }
+
+    /// How far it is now; `alive` tells whether its QEMU runs.
+    pub fn progress(&self, alive: bool) -> Progress {
+        let now = Instant::now();
+        let failure = || self.failure.as_ref().map(|(what, _)| what.clone());
+        match (&self.certificate, &self.seconds) {
+            _ if !alive => Progress::Failed(failure().unwrap_or_else(|| "the machine ended".into())),
+            (Some(certificate), Some(seconds)) => Progress::Ready(*certificate, seconds.clone()),
+            _ if self.failure.as_ref().is_some_and(|(_, end)| now >= *end) => {
+                Progress::Failed(failure().unwrap_or_default())
+            }
+            _ if now >= self.end => Progress::Failed(
+                failure().unwrap_or_else(|| format!("it took longer than {} s", self.patience.as_secs())),
+            ),
+            _ => Progress::Booting,
+        }
+    }
+
+    /// What failed although the host came up.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_ref().map(|(what, _)| what.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIN: &str = "SHA256:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0";
+
+    fn watch(lines: &[&str]) -> Watch {
+        let mut watch = Watch::new(Duration::from_secs(600));
+        lines.iter().for_each(|line| watch.line(line));
+        watch
+    }
+
+    #[test]
+    fn ready_takes_both_lines_in_any_order() {
+        let certificate = format!("control: api certificate {PIN}");
+        let ready = Progress::Ready(PIN.parse().unwrap(), "4.2".into());
+        assert_eq!(watch(&[&certificate]).progress(true), Progress::Booting);
+        assert_eq!(watch(&["init: ready in 4.2 s"]).progress(true), Progress::Booting);
+        assert_eq!(watch(&["init: ready in 4.2 s", &certificate]).progress(true), ready);
+        assert_eq!(watch(&[&certificate, "init: ready in 4.2 s"]).progress(true), ready);
+    }
+
+    #[test]
+    fn a_machine_that_ended_is_not_waited_for() {
+        assert_eq!(watch(&[]).progress(false), Progress::Failed("the machine ended".into()));
+        let watch = watch(&["init: [ 1.0] FAILED root: no partition"]);
+        assert_eq!(watch.progress(false), Progress::Failed("root: no partition".into()));
+    }
+
+    #[test]
+    fn a_panic_ends_the_wait_and_a_failure_does_not_yet() {
+        let panic = watch(&["Kernel panic - not syncing: dm-verity device corrupted"]).progress(true);
+        assert_eq!(panic, Progress::Failed("kernel panic: dm-verity device corrupted".into()));
+        let failed = watch(&["init: [ 1.0] FAILED zram: no module"]);
+        assert_eq!(failed.progress(true), Progress::Booting);
+        assert_eq!(failed.failure(), Some("zram: no module"));
+    }
+
+    #[test]
+    fn too_late_is_too_late() {
+        let late = Watch::new(Duration::ZERO).progress(true);
+        assert_eq!(late, Progress::Failed("it took longer than 0 s".into()));
+    }
+}
