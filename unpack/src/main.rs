@@ -1,2 +1,90 @@
-//! unpack
-fn main() {}
+//! `kennel-unpack`: started by init as a slot's user, in one of the slot's folders, for one act.
+//!
+//! ```text
+//! kennel-unpack release <N> <max_bytes> <max_entries>   # stdin: a tar stream; cwd: the slot's releases
+//! kennel-unpack remove <N>                              # cwd: the slot's releases
+//! kennel-unpack wipe                                    # empties the working directory
+//! ```
+//!
+//! `release` writes one line of JSON ([`UnpackReport`]) to its standard output. The exit code is 0 when the act
+//! was done, 1 when it was not, and 64 when it was called wrongly.
+
+use kennel_model::msg::UnpackReport;
+use kennel_unpack::{Bounds, StallGuard, UnpackError, empty_folder, remove_release, unpack_release};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags};
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long an upload may be silent. Control gives a client less than that.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const USAGE: &str = "usage: kennel-unpack release <N> <max_bytes> <max_entries> | remove <N> | wipe";
+
+enum Act {
+    Release(u32, Bounds),
+    Remove(u32),
+    Wipe,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some(act) = parse(&args) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(64);
+    };
+    // Modes are what the release says, not what the parent's mask was.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    match run(&act) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kennel-unpack: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(args: &[String]) -> Option<Act> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["release", number, bytes, entries] => Some(Act::Release(
+            number.parse().ok()?,
+            Bounds { bytes: bytes.parse().ok()?, entries: entries.parse().ok()? },
+        )),
+        ["remove", number] => Some(Act::Remove(number.parse().ok()?)),
+        ["wipe"] => Some(Act::Wipe),
+        _ => None,
+    }
+}
+
+fn run(act: &Act) -> Result<(), UnpackError> {
+    let here = open_here();
+    match act {
+        Act::Release(number, bounds) => {
+            let stdin = std::io::stdin();
+            let input = StallGuard::new(stdin.as_fd(), PATIENCE);
+            let result = here.and_then(|here| unpack_release(input, here.as_fd(), *number, *bounds));
+            report(&result)?;
+            result.map(|_| ())
+        }
+        Act::Remove(number) => remove_release(here?.as_fd(), *number),
+        Act::Wipe => empty_folder(here?.as_fd()),
+    }
+}
+
+fn open_here() -> Result<OwnedFd, UnpackError> {
+    rustix::fs::openat(CWD, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|e| UnpackError::Io { what: "open the working directory".into(), source: e.into() })
+}
+
+fn report(result: &Result<kennel_unpack::Unpacked, UnpackError>) -> Result<(), UnpackError> {
+    let report = match result {
+        Ok(done) => UnpackReport::Done { bytes: done.bytes, entries: done.entries, top: done.top.clone() },
+        Err(error) => UnpackReport::Refused { reason: error.to_string() },
+    };
+    let failed = |source| UnpackError::Io { what: "write the report".into(), source };
+    let mut line = serde_json::to_string(&report).map_err(|e| failed(e.into()))?;
+    line.push('\n');
+    std::io::stdout().write_all(line.as_bytes()).map_err(failed)
+}

@@ -1,0 +1,112 @@
+//! Why an upload was refused, in words for the developer who deployed it.
+
+use std::io;
+
+use crate::{MAX_DEPTH, MAX_EXTENSION_BYTES, MAX_NAME_BYTES, MAX_PATH_BYTES};
+
+/// An archive that was not unpacked, or a folder that was not emptied.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// One entry is not allowed.
+    #[error("{entry:?} {fault}")]
+    Entry {
+        /// Its path as the archive gives it, cut to a readable length.
+        entry: String,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// The stream ended before the two closing blocks.
+    #[error("the upload ended early: the archive is cut off after {0} bytes")]
+    Truncated(u64),
+    /// Not a tar stream, or a broken one.
+    #[error("the archive is damaged at byte {at}: {what}")]
+    Malformed {
+        /// Offset of the header or extension.
+        at: u64,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// Something follows the closing blocks.
+    #[error("the archive goes on after its end mark")]
+    TrailingData,
+    /// Over [`crate::Bounds::entries`].
+    #[error("the release has more than {0} files and folders")]
+    TooManyEntries(u32),
+    /// Over [`crate::Bounds::bytes`].
+    #[error("the release is larger than {0} bytes")]
+    TooManyBytes(u64),
+    /// Over [`crate::MAX_LINK_NAMES_BYTES`].
+    #[error("the release has too many symbolic links")]
+    TooManyLinks,
+    /// The release that was asked for is there already.
+    #[error("release {0} exists already")]
+    ReleaseExists(u32),
+    /// A system call failed; `what` names the act and the thing.
+    #[error("cannot {what}: {source}")]
+    Io {
+        /// The act and the thing.
+        what: String,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// What is wrong with one entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // Each message says what its variant means.
+pub enum Fault {
+    #[error("has an empty name")]
+    EmptyName,
+    #[error("has a name that is not UTF-8")]
+    NotUtf8,
+    #[error("has a NUL byte in its name")]
+    Nul,
+    #[error("is an absolute path; paths in a release are relative")]
+    Absolute,
+    #[error("has '..' in its path")]
+    DotDot,
+    #[error("has a path longer than {MAX_PATH_BYTES} bytes")]
+    LongPath,
+    #[error("has a name longer than {MAX_NAME_BYTES} bytes")]
+    LongName,
+    #[error("is nested deeper than {MAX_DEPTH} folders")]
+    TooDeep,
+    #[error("is a device; a release holds files, folders and links")]
+    Device,
+    #[error("is a fifo; a release holds files, folders and links")]
+    Fifo,
+    #[error("is a sparse file; write the archive without --sparse")]
+    Sparse,
+    #[error("is of tar type {0:?}, which a release cannot hold")]
+    Type(char),
+    #[error("has the setuid or setgid bit")]
+    SetId,
+    #[error("occurs twice")]
+    Duplicate,
+    #[error("lies below a file or a symbolic link")]
+    BelowNonFolder,
+    #[error("has a link target that is empty, too long, not UTF-8 or holds a NUL byte")]
+    BadTarget,
+    #[error("is a symbolic link that leaves the release: {0:?}")]
+    LinkLeaves(String),
+    #[error("is a hard link to {0:?}, which is not a file that came before it in the release")]
+    HardLink(String),
+    #[error("has an extension header of more than {MAX_EXTENSION_BYTES} bytes")]
+    LongExtension,
+    #[error("has a size in its pax header that differs from its header's")]
+    SizeMismatch,
+    #[error("is a link or folder with content")]
+    UnexpectedContent,
+}
+
+impl UnpackError {
+    pub(crate) fn entry(name: impl AsRef<[u8]>, fault: Fault) -> Self {
+        let entry = String::from_utf8_lossy(name.as_ref()).chars().take(200).collect();
+        Self::Entry { entry, fault }
+    }
+
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(rustix::io::Errno) -> Self {
+        let what = what.into();
+        move |errno| Self::Io { what, source: errno.into() }
+    }
+}

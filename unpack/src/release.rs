@@ -1,0 +1,191 @@
+//! One release from its stream to its place: unpacked into `.incoming-N`, checked, flushed, renamed to `N`.
+//! Whatever goes wrong on the way, nothing of it is left.
+
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use crate::archive::{Archive, Entry, Kind};
+use crate::error::{Fault, UnpackError};
+use crate::name::EntryName;
+use crate::tree::Tree;
+use crate::{Bounds, MAX_LINK_NAMES_BYTES, MAX_TOP, remove};
+
+/// What a release unpacked to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Files, folders and links.
+    pub entries: u32,
+    /// Names of files and links at the top of the release, at most [`MAX_TOP`].
+    pub top: Vec<String>,
+}
+
+/// Unpacks `input` as release `number` of the slot whose `releases` folder is given.
+///
+/// # Errors
+/// [`UnpackError`]; then neither the release nor a part of it exists.
+pub fn unpack_release(
+    input: impl Read,
+    releases: BorrowedFd<'_>,
+    number: u32,
+    bounds: Bounds,
+) -> Result<Unpacked, UnpackError> {
+    let incoming = remove::incoming_name(number);
+    let place = number.to_string();
+    match rustix::fs::statat(releases, &place, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => {}
+        Ok(_) => return Err(UnpackError::ReleaseExists(number)),
+        Err(e) => return Err(UnpackError::io(format!("look for release {number}"))(e)),
+    }
+    // What an interrupted upload under the same number left behind.
+    remove::remove_folder(releases, &incoming)?;
+    let result = fill_and_rename(input, releases, &incoming, &place, number, bounds);
+    if result.is_err() {
+        // The refusal is the answer; a folder that cannot be removed now is removed before the next upload.
+        let _ = remove::remove_folder(releases, &incoming);
+    }
+    result
+}
+
+fn fill_and_rename(
+    input: impl Read,
+    releases: BorrowedFd<'_>,
+    incoming: &str,
+    place: &str,
+    number: u32,
+    bounds: Bounds,
+) -> Result<Unpacked, UnpackError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::mkdirat(releases, incoming, Mode::from_raw_mode(0o755))
+        .map_err(UnpackError::io(format!("make the folder {incoming}")))?;
+    let root = rustix::fs::openat(releases, incoming, flags, Mode::empty())
+        .map_err(UnpackError::io(format!("open the folder {incoming}")))?;
+    let unpacked = unpack(input, root.as_fd(), bounds)?;
+    // One flush of the file system instead of one per file: a release can have tens of thousands.
+    rustix::fs::syncfs(&root).map_err(UnpackError::io("flush the release to disk"))?;
+    match rustix::fs::renameat_with(releases, incoming, releases, place, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) => return Err(UnpackError::ReleaseExists(number)),
+        result => result.map_err(UnpackError::io(format!("rename {incoming} to {place}")))?,
+    }
+    // Not through `releases`, which the caller may have opened with O_PATH.
+    let folder = rustix::fs::openat(releases, ".", flags, Mode::empty())
+        .map_err(UnpackError::io("open the folder of releases"))?;
+    rustix::fs::fsync(&folder).map_err(UnpackError::io("flush the folder of releases to disk"))?;
+    Ok(unpacked)
+}
+
+/// Unpacks `input` into the empty folder `root`.
+fn unpack(input: impl Read, root: BorrowedFd<'_>, bounds: Bounds) -> Result<Unpacked, UnpackError> {
+    let mut job =
+        Job { tree: Tree::new(root), bounds, done: Unpacked::default(), links: Vec::new(), links_bytes: 0 };
+    let mut archive = Archive::new(input);
+    while let Some(entry) = archive.next_entry()? {
+        job.take(&entry, &mut archive)?;
+    }
+    for link in &job.links {
+        if job.tree.leaves(link)? {
+            return Err(UnpackError::entry(link, Fault::LinkLeaves("by way of other links".into())));
+        }
+    }
+    Ok(job.done)
+}
+
+struct Job<'a> {
+    tree: Tree<'a>,
+    bounds: Bounds,
+    done: Unpacked,
+    /// Paths of the symbolic links, to be resolved at the end.
+    links: Vec<String>,
+    links_bytes: usize,
+}
+
+impl Job<'_> {
+    fn take<R: Read>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Result<(), UnpackError> {
+        let refused = |fault| UnpackError::entry(&entry.path, fault);
+        let name = EntryName::new(&entry.path).map_err(refused)?;
+        check(entry, &name).map_err(refused)?;
+        // Folders that are there already count too: a stream of them must end some day.
+        self.count(1)?;
+        let parents = self.tree.make_parents(&name)?;
+        self.count(parents)?;
+        match &entry.kind {
+            Kind::Folder => {
+                self.tree.folder(&name)?;
+                return Ok(());
+            }
+            Kind::Symlink(target) => {
+                let target = name.check_target(target).map_err(refused)?;
+                self.tree.symlink(&name, &target)?;
+                self.remember_link(&name)?;
+            }
+            Kind::HardLink(target) => {
+                let fault = || Fault::HardLink(String::from_utf8_lossy(target).chars().take(200).collect());
+                let to = EntryName::new(target).map_err(|_| refused(fault()))?;
+                self.tree.hard_link(&name, &to)?;
+            }
+            _ => self.file(&name, entry, archive)?,
+        }
+        if !name.as_str().contains('/') && self.done.top.len() < MAX_TOP {
+            self.done.top.push(name.as_str().to_owned());
+        }
+        Ok(())
+    }
+
+    fn file<R: Read>(
+        &mut self,
+        name: &EntryName,
+        entry: &Entry,
+        archive: &mut Archive<R>,
+    ) -> Result<(), UnpackError> {
+        let bytes = self.done.bytes.checked_add(entry.size).filter(|bytes| *bytes <= self.bounds.bytes);
+        self.done.bytes = bytes.ok_or(UnpackError::TooManyBytes(self.bounds.bytes))?;
+        let mut file = File::from(self.tree.file(name, entry.mode & 0o111 != 0)?);
+        archive.content(|piece| file.write_all(piece).map_err(|source| write_error(name, source)))
+    }
+
+    fn count(&mut self, more: u32) -> Result<(), UnpackError> {
+        let entries = self.done.entries.checked_add(more).filter(|entries| *entries <= self.bounds.entries);
+        self.done.entries = entries.ok_or(UnpackError::TooManyEntries(self.bounds.entries))?;
+        Ok(())
+    }
+
+    fn remember_link(&mut self, name: &EntryName) -> Result<(), UnpackError> {
+        self.links_bytes += name.as_str().len();
+        if self.links_bytes > MAX_LINK_NAMES_BYTES {
+            return Err(UnpackError::TooManyLinks);
+        }
+        self.links.push(name.as_str().to_owned());
+        Ok(())
+    }
+}
+
+fn write_error(name: &EntryName, source: io::Error) -> UnpackError {
+    UnpackError::Io { what: format!("write {:?}", name.as_str()), source }
+}
+
+/// What no entry may be, whatever else it says.
+fn check(entry: &Entry, name: &EntryName) -> Result<(), Fault> {
+    let is_link = matches!(entry.kind, Kind::Symlink(_));
+    match &entry.kind {
+        Kind::Device => Err(Fault::Device),
+        Kind::Fifo => Err(Fault::Fifo),
+        Kind::Sparse => Err(Fault::Sparse),
+        Kind::Other(byte) => Err(Fault::Type(char::from(*byte))),
+        // A link's own bits mean nothing.
+        _ if !is_link && entry.mode & 0o6000 != 0 => Err(Fault::SetId),
+        Kind::Folder => {
+            if entry.size == 0 {
+                Ok(())
+            } else {
+                Err(Fault::UnexpectedContent)
+            }
+        }
+        _ if name.is_root() => Err(Fault::EmptyName),
+        Kind::Symlink(_) | Kind::HardLink(_) if entry.size > 0 => Err(Fault::UnexpectedContent),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,107 @@
+//! Archives with whatever in them, and the folder that they are unpacked into.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)] // Each test file uses its part.
+
+use kennel_unpack::{Bounds, UnpackError, Unpacked, unpack_release};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use tar::{EntryType, Header};
+
+pub const BOUNDS: Bounds = Bounds { bytes: 1 << 20, entries: 100 };
+
+/// A tar stream in the making; names are written as they are, however bad.
+pub struct Tar(Vec<u8>);
+
+impl Tar {
+    pub fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub fn entry(mut self, kind: EntryType, name: &str, mode: u32, link: &str, content: &[u8]) -> Self {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(content.len() as u64);
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_cksum();
+        self.0.extend_from_slice(header.as_bytes());
+        self.0.extend_from_slice(content);
+        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self
+    }
+
+    pub fn file(self, name: &str, content: &[u8]) -> Self {
+        self.entry(EntryType::Regular, name, 0o644, "", content)
+    }
+
+    pub fn program(self, name: &str) -> Self {
+        self.entry(EntryType::Regular, name, 0o777, "", b"#!")
+    }
+
+    pub fn folder(self, name: &str) -> Self {
+        self.entry(EntryType::Directory, name, 0o700, "", b"")
+    }
+
+    pub fn symlink(self, name: &str, target: &str) -> Self {
+        self.entry(EntryType::Symlink, name, 0o777, target, b"")
+    }
+
+    pub fn hard_link(self, name: &str, target: &str) -> Self {
+        self.entry(EntryType::Link, name, 0o644, target, b"")
+    }
+
+    /// Without the closing blocks.
+    pub fn open_ended(self) -> Vec<u8> {
+        self.0
+    }
+
+    pub fn done(mut self) -> Vec<u8> {
+        self.0.extend([0; 1024]);
+        self.0
+    }
+}
+
+/// A slot's `releases` folder with something valuable beside it.
+pub struct Slot {
+    dir: tempfile::TempDir,
+}
+
+impl Slot {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("releases")).unwrap();
+        std::fs::write(dir.path().join("precious"), "precious").unwrap();
+        Self { dir }
+    }
+
+    pub fn releases(&self) -> PathBuf {
+        self.dir.path().join("releases")
+    }
+
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.releases().join(inside)
+    }
+
+    pub fn unpack(&self, number: u32, archive: &[u8]) -> Result<Unpacked, UnpackError> {
+        self.unpack_within(number, archive, BOUNDS)
+    }
+
+    pub fn unpack_within(&self, number: u32, archive: &[u8], bounds: Bounds) -> Result<Unpacked, UnpackError> {
+        unpack_release(archive, File::open(self.releases()).unwrap().as_fd(), number, bounds)
+    }
+
+    /// What is in the releases folder, and that what lies beside it was not touched.
+    pub fn names(&self) -> Vec<String> {
+        assert_eq!(std::fs::read_to_string(self.dir.path().join("precious")).unwrap(), "precious");
+        assert_eq!(names(self.dir.path()), ["precious", "releases"]);
+        names(&self.releases())
+    }
+}
+
+pub fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
