@@ -25,7 +25,7 @@ pub(super) async fn logs(context: &Context, args: &Logs) -> Result<(), Failure> 
 }
 
 async fn show(context: &Context, host: &HostName, mut body: Incoming) -> Result<(), Failure> {
-    let mut safe = SafeLines::default();
+    let mut safe = SafeLines::new(context.ui.colours());
     let mut lines: Vec<String> = Vec::new();
     loop {
         let late = |_| ClientError::Late { host: host.clone(), what: "its answer stalled" };
@@ -41,7 +41,7 @@ async fn show(context: &Context, host: &HostName, mut body: Incoming) -> Result<
 
 /// Until Ctrl-C. There is no telling how long a program stays silent.
 async fn follow(context: &Context, host: &HostName, mut body: Incoming) -> Result<(), Failure> {
-    let mut safe = SafeLines::default();
+    let mut safe = SafeLines::new(context.ui.colours());
     loop {
         let bytes = tokio::select! {
             bytes = next(host, &mut body) => bytes?,

@@ -64,6 +64,11 @@ impl Ui {
         self.json
     }
 
+    /// Whether text from elsewhere may keep its colours on standard output.
+    pub fn colours(&self) -> bool {
+        self.color && !self.json && io::stdout().is_terminal()
+    }
+
     /// Prints a command's result: `value` as JSON, or what `words` makes of it.
     ///
     /// # Errors

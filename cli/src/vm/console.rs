@@ -61,7 +61,7 @@ impl Console {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: File::open(path)?, lines: SafeLines::default(), tail: VecDeque::new() })
+        Ok(Self { file: File::open(path)?, lines: SafeLines::new(false), tail: VecDeque::new() })
     }
 
     /// The lines that were completed since the last call.

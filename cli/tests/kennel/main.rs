@@ -1,0 +1,8 @@
+//! Tests of the `kennel` program as a whole, by its command line.
+
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod command;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,302 @@
+//! What the tests of the command share: a home of one's own, and a stand-in for a host's API over real TLS that
+//! checks signatures as control does.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use assert_cmd::Command;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use kennel_cli::pin::Fingerprint;
+use kennel_model::{Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName, api};
+use rustls::pki_types::PrivateKeyDer;
+use ssh_key::rand_core::OsRng;
+use ssh_key::{Algorithm, LineEnding, PrivateKey, PublicKey, SshSig};
+use tokio_rustls::TlsAcceptor;
+
+/// A person's home, and the command in it.
+pub(crate) struct Home(pub(crate) tempfile::TempDir);
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.0.path().join(relative)
+    }
+
+    /// The command with nothing of the real environment but the search path.
+    pub(crate) fn kennel(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kennel"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.0.path());
+        command.current_dir(self.0.path()).args(args);
+        command
+    }
+
+    /// Makes a file and the folders above it.
+    pub(crate) fn file(&self, relative: &str, content: &str) -> PathBuf {
+        let path = self.path(relative);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Puts an operator's key in its place and returns its public half.
+    pub(crate) fn operator_key(&self) -> PublicKey {
+        let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+        self.file(".config/kennel/id_ed25519", &key.to_openssh(LineEnding::LF).unwrap());
+        key.public_key().clone()
+    }
+
+    /// Makes the host known as `local`.
+    pub(crate) fn know(&self, host: &FakeHost) {
+        self.know_as(host, host.fingerprint);
+    }
+
+    pub(crate) fn know_as(&self, host: &FakeHost, fingerprint: Fingerprint) {
+        let text = format!(
+            "current = \"local\"\n[hosts.local]\nurl = \"https://{}\"\nfingerprint = \"{fingerprint}\"\nweb_port = 8080\n",
+            host.address
+        );
+        self.file(".config/kennel/hosts.toml", &text);
+    }
+}
+
+/// What the stand-in was asked and what it holds.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) operators: Vec<PublicKey>,
+    pub(crate) tokens: Vec<String>,
+    /// Method and path of every request.
+    pub(crate) requests: Vec<String>,
+    pub(crate) sign_ins: usize,
+    pub(crate) upload: Option<Result<Vec<u8>, String>>,
+    /// Break the connection after so many bytes of an upload.
+    pub(crate) break_upload_after: Option<usize>,
+    pub(crate) limits: Limits,
+    challenges: HashMap<String, String>,
+}
+
+/// A host's API on a port of its own.
+pub(crate) struct FakeHost {
+    pub(crate) address: SocketAddr,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) state: Arc<Mutex<State>>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for FakeHost {
+    /// Its port is free again when this returns.
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.thread.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+impl FakeHost {
+    pub(crate) fn start(operators: Vec<PublicKey>) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(["kennel".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let der = certificate.der().clone();
+        let fingerprint = Fingerprint::of_certificate(&der);
+        let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![der], private)
+            .unwrap();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State { operators, ..State::default() }));
+        let shared = Arc::clone(&state);
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                let accept = async {
+                    while let Ok((tcp, _)) = listener.accept().await {
+                        tokio::spawn(serve(acceptor.clone(), tcp, Arc::clone(&shared), fingerprint));
+                    }
+                };
+                tokio::select! { () = accept => {}, _ = stopped => {} }
+            });
+        });
+        Self { address, fingerprint, state, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.state.lock().unwrap().requests.clone()
+    }
+}
+
+async fn serve(
+    acceptor: TlsAcceptor,
+    tcp: tokio::net::TcpStream,
+    state: Arc<Mutex<State>>,
+    fingerprint: Fingerprint,
+) {
+    let Ok(tls) = acceptor.accept(tcp).await else { return };
+    let service = service_fn(move |request| {
+        let state = Arc::clone(&state);
+        async move {
+            match answer(request, &state, fingerprint).await {
+                Some(response) => Ok::<_, Infallible>(response),
+                // A connection that breaks: the task ends without an answer.
+                None => std::future::pending().await,
+            }
+        }
+    });
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await;
+}
+
+type Answer = Response<Full<Bytes>>;
+
+fn json(status: u16, value: &impl serde::Serialize) -> Answer {
+    let body = serde_json::to_vec(value).unwrap();
+    Response::builder().status(status).body(Full::from(body)).unwrap()
+}
+
+fn problem(status: u16, code: &str, message: &str) -> Answer {
+    let problem = api::Problem { code: code.into(), message: message.into(), hint: Some("do better".into()) };
+    json(status, &problem)
+}
+
+async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: Fingerprint) -> Option<Answer> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let token =
+        request.headers().get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let signed_in = {
+        let mut state = state.lock().unwrap();
+        state.requests.push(format!("{method} {}", request.uri()));
+        state.tokens.iter().any(|t| token == format!("Bearer {t}"))
+    };
+    let post = method == Method::POST;
+    if path == "/v1/ping" {
+        return Some(json(200, &serde_json::json!({})));
+    }
+    if post && path == "/v1/session/challenge" {
+        return Some(challenge(&body(request).await, &mut state.lock().unwrap()));
+    }
+    if post && path == "/v1/session" {
+        return Some(sign_in(&body(request).await, &mut state.lock().unwrap(), fingerprint));
+    }
+    if !signed_in {
+        return Some(problem(401, "sign-in-required", "this needs a signed-in operator"));
+    }
+    let limits = state.lock().unwrap().limits;
+    Some(match (method.as_str(), path.as_str()) {
+        ("GET", "/v1/tenants") => json(200, &[tenant(limits)]),
+        ("POST", "/v1/tenants") => {
+            let new: api::NewTenant = serde_json::from_slice(&body(request).await).unwrap();
+            json(
+                201,
+                &api::Tenant { name: new.name, domains: new.domains, limits: new.limits, ..tenant(limits) },
+            )
+        }
+        ("GET", "/v1/tenants/blog") => json(200, &tenant(limits)),
+        ("DELETE", "/v1/tenants/blog") => Response::builder().status(204).body(Full::default()).unwrap(),
+        ("POST", "/v1/tenants/blog/releases") => return upload(request, state).await,
+        ("GET", "/v1/tenants/blog/logs") => {
+            Response::new(Full::from("one\n\x1b[31mtwo\x1b[0m\x1b]0;title\x07\nthree"))
+        }
+        _ => problem(404, "no-such-tenant", "there is no tenant of this name"),
+    })
+}
+
+async fn body(request: Request<Incoming>) -> Bytes {
+    request.into_body().collect().await.unwrap().to_bytes()
+}
+
+fn challenge(body: &[u8], state: &mut State) -> Answer {
+    let request: api::ChallengeRequest = serde_json::from_slice(body).unwrap();
+    let nonce = format!("nonce-{}", state.challenges.len());
+    state.challenges.insert(nonce.clone(), request.public_key);
+    json(200, &api::Challenge { nonce })
+}
+
+fn sign_in(body: &[u8], state: &mut State, fingerprint: Fingerprint) -> Answer {
+    let request: api::SessionRequest = serde_json::from_slice(body).unwrap();
+    let key = PublicKey::from_openssh(&state.challenges[&request.nonce]).unwrap();
+    let signature = SshSig::from_pem(&request.signature).unwrap();
+    let text = api::signed_text(&request.nonce, &fingerprint.to_string());
+    key.verify(api::SIGNATURE_NAMESPACE, text.as_bytes(), &signature).unwrap();
+    if !state.operators.iter().any(|o| o.key_data() == key.key_data()) {
+        return problem(401, "sign-in-refused", "the sign-in was refused");
+    }
+    state.sign_ins += 1;
+    let token = format!("token-{}", state.sign_ins);
+    state.tokens.push(token.clone());
+    json(200, &api::Session { token, expires_in_s: 3600 })
+}
+
+async fn upload(request: Request<Incoming>, state: &Mutex<State>) -> Option<Answer> {
+    assert_eq!(request.headers()["content-type"], "application/x-tar");
+    let break_after = state.lock().unwrap().break_upload_after;
+    let mut received = Vec::new();
+    let mut stream = request.into_body();
+    while let Some(frame) = stream.frame().await {
+        match frame {
+            Ok(frame) => received.extend_from_slice(frame.data_ref().map_or(&[][..], |d| d)),
+            Err(e) => {
+                state.lock().unwrap().upload = Some(Err(e.to_string()));
+                return Some(problem(400, "upload-refused", "the upload broke off"));
+            }
+        }
+        if break_after.is_some_and(|limit| received.len() >= limit) {
+            let answer = problem(500, "internal", "something broke");
+            return Some(answer);
+        }
+    }
+    let (bytes, limits) = (received.len() as u64, state.lock().unwrap().limits);
+    state.lock().unwrap().upload = Some(Ok(received));
+    let release = api::Release { id: ReleaseId(1), bytes, entries: 2, created_at_s: 1, by: "SHA256:x".into() };
+    Some(json(201, &api::Deployed { tenant: tenant(limits), release }))
+}
+
+fn tenant(limits: Limits) -> api::Tenant {
+    let slot = SlotId::new(3).unwrap();
+    api::Tenant {
+        name: TenantName::new("blog").unwrap(),
+        slot,
+        uid: slot.uid(),
+        context: slot.run_context(),
+        port: slot.port(),
+        runtime: RuntimeName::new("node-24").unwrap(),
+        domains: vec!["blog.localhost".parse().unwrap()],
+        command: vec!["/usr/bin/node".into(), "server.js".into()],
+        limits,
+        state: SlotState::Stopped,
+        reason: None,
+        current: None,
+        releases: Vec::new(),
+        created_at_s: 1,
+    }
+}
+
+/// The error document on standard error.
+pub(crate) fn error(output: &std::process::Output) -> serde_json::Value {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    document["error"].clone()
+}
+
+/// The result document on standard output.
+pub(crate) fn result(output: &std::process::Output) -> serde_json::Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
