@@ -1,18 +1,33 @@
 //! `kennel.lock`: every file the image is made of, by place, size and digest, in a stable order, and a digest of what
 //! `kennel.toml` asked for. How it is found out is `packages::resolve`'s business; this is the document itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use kennel_model::RuntimeName;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::digest::Sha256;
+use crate::spec::{Runtime, Spec};
+
+mod changes;
+
+pub use changes::{Change, changes};
 
 /// Number of the format; another one is refused.
 const FORMAT: u32 = 1;
+
+/// First lines of the file.
+const HEADER: &str = "\
+# Written by `kennel lock` from kennel.toml; do not edit. Every file that the image is made of, by digest.
+# Paths are below the mirror of `from`. Commit it: the same lock gives the same image, byte for byte.
+
+";
 
 /// The whole of `kennel.lock`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +171,19 @@ impl LockError {
 }
 
 impl Lock {
+    /// A lock for this spec. Packages of the same file are joined, and ordered by name, version and origin.
+    pub fn new(spec: &Spec, packages: impl IntoIterator<Item = Package>) -> Self {
+        let mut joined: BTreeMap<(String, String, Origin), Package> = BTreeMap::new();
+        for package in packages {
+            let key = (package.name.clone(), package.version.clone(), package.from);
+            match joined.get_mut(&key) {
+                Some(same) => same.sets.extend(package.sets),
+                None => drop(joined.insert(key, package)),
+            }
+        }
+        Self { format: FORMAT, spec: asked_for(spec), packages: joined.into_values().collect() }
+    }
+
     /// Packages of one tree, in the lock's order.
     pub fn of<'a>(&'a self, set: &'a PackageSet) -> impl Iterator<Item = &'a Package> {
         self.packages.iter().filter(move |package| package.sets.contains(set))
@@ -165,6 +193,24 @@ impl Lock {
     pub fn npm_of(&self, runtime: &RuntimeName) -> Option<&Package> {
         let set = PackageSet::Runtime(runtime.clone());
         self.packages.iter().find(|package| package.from == Origin::Npm && package.sets.contains(&set))
+    }
+
+    /// Where the lock of a spec file is: beside it, as `.lock`.
+    pub fn path_for(spec: &Path) -> PathBuf {
+        spec.with_extension("lock")
+    }
+
+    /// Reads the lock of a spec, which must be of this very spec.
+    ///
+    /// # Errors
+    /// When it is missing or malformed, or the spec has changed since in what it asks for.
+    pub fn load_for(spec: &Spec, spec_path: &Path) -> Result<Self, LockError> {
+        let path = Self::path_for(spec_path);
+        let lock = Self::load(&path)?;
+        if lock.spec != asked_for(spec) {
+            return Err(LockError::Stale { lock: path, spec: spec_path.to_owned() });
+        }
+        Ok(lock)
     }
 
     /// Reads a lock file.
@@ -179,11 +225,123 @@ impl Lock {
         Self::parse(&text).map_err(|cause| LockError::Malformed { path: path.to_owned(), cause })
     }
 
+    /// Writes a lock file, whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), LockError> {
+        let failed = |cause| LockError::Io { path: path.to_owned(), cause };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o644))
+            .tempfile_in(folder)
+            .map_err(failed)?;
+        let text = self.render().map_err(|cause| LockError::Malformed { path: path.to_owned(), cause })?;
+        file.write_all(text.as_bytes()).map_err(failed)?;
+        file.persist(path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+
+    fn render(&self) -> Result<String, String> {
+        toml::to_string(self).map(|text| format!("{HEADER}{text}")).map_err(|error| error.to_string())
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let lock: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         match lock.format {
             FORMAT => Ok(lock),
             other => Err(format!("format {other} is not the one this kennel reads ({FORMAT})")),
         }
+    }
+}
+
+/// Digest of what a spec asks for: all that decides which packages are locked, and nothing else, so that changing a
+/// mirror, a dropped path or the number of slots does not ask for a new lock.
+fn asked_for(spec: &Spec) -> Sha256 {
+    let choice = |packages: &[String], without: &[String]| json!({ "packages": packages, "without": without });
+    let runtime = |runtime: &Runtime| {
+        let npm = runtime.npm.as_ref().map(|npm| [&npm.package, &npm.version]);
+        json!({ "name": runtime.name, "choice": choice(&runtime.packages, &runtime.without), "npm": npm })
+    };
+    let asked = json!({
+        "suite": spec.debian.suite,
+        "components": spec.debian.components,
+        "kernel": choice(std::slice::from_ref(&spec.kernel.package), &spec.kernel.without),
+        "host": choice(&spec.host.packages, &spec.host.without),
+        "tools": choice(&spec.tools.packages, &spec.tools.without),
+        "runtimes": spec.runtimes.iter().map(runtime).collect::<Vec<_>>(),
+    });
+    Sha256::of(asked.to_string().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPEC: &str = "[host]\npackages = [\"a\"]\n[tools]\npackages = []\n[[runtime]]\nname = \"node-24\"\n";
+
+    fn spec(text: &str) -> Spec {
+        Spec::parse(text, Path::new("kennel.toml")).unwrap()
+    }
+
+    pub(super) fn package(name: &str, version: &str, sets: &[PackageSet]) -> Package {
+        Package {
+            name: name.into(),
+            version: version.into(),
+            architecture: Some("amd64".into()),
+            sets: sets.iter().cloned().collect(),
+            from: Origin::Debian,
+            path: format!("pool/{name}.deb"),
+            size: 1,
+            sha256: Sha256::of(name.as_bytes()),
+            integrity: None,
+        }
+    }
+
+    fn node() -> PackageSet {
+        PackageSet::Runtime(RuntimeName::new("node-24").unwrap())
+    }
+
+    #[test]
+    fn the_same_file_in_two_trees_is_one_entry_and_the_text_is_stable() {
+        let tools = [PackageSet::Tools];
+        let packages =
+            [package("b", "1", &tools), package("a", "2", &[node()]), package("b", "1", &[PackageSet::Host])];
+        let lock = Lock::new(&spec(SPEC), packages.clone());
+        let names: Vec<_> = lock.packages.iter().map(|package| package.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(lock.of(&PackageSet::Host).count(), 1);
+        let text = lock.render().unwrap();
+        assert!(text.contains("sets = [\"host\", \"tools\"]") && text.contains("runtime/node-24"), "{text}");
+        assert_eq!(Lock::parse(&text).unwrap(), lock);
+        assert_eq!(Lock::new(&spec(SPEC), packages.into_iter().rev()).render().unwrap(), text);
+    }
+
+    #[test]
+    fn a_lock_belongs_to_what_the_spec_asks_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kennel.toml");
+        assert!(matches!(Lock::load_for(&spec(SPEC), &path), Err(LockError::Missing(_))));
+        Lock::new(&spec(SPEC), []).save(&folder.path().join("kennel.lock")).unwrap();
+        let harmless = format!("[image]\nslots = 7\n[debian]\nmirror = \"http://m\"\n{SPEC}");
+        for same in [SPEC, &harmless] {
+            assert!(Lock::load_for(&spec(same), &path).is_ok());
+        }
+        for other in [
+            SPEC.replace("\"a\"", "\"b\""),
+            SPEC.replace("node-24", "node-26"),
+            format!("{SPEC}without = [\"x\"]"),
+        ] {
+            let error = Lock::load_for(&spec(&other), &path).unwrap_err();
+            assert!(error.to_string().ends_with("kennel.toml") && matches!(error, LockError::Stale { .. }));
+            assert_eq!(error.hint(), Some("run `kennel lock`"));
+        }
+    }
+
+    #[test]
+    fn another_format_and_unknown_keys_are_refused() {
+        let text = Lock::new(&spec(SPEC), []).render().unwrap();
+        assert!(Lock::parse(&text.replace("format = 1", "format = 2")).unwrap_err().contains("format 2"));
+        assert!(Lock::parse(&format!("{text}\nx = 1\n")).is_err());
     }
 }

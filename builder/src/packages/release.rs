@@ -75,7 +75,7 @@ impl ReleaseError {
 
 /// A verified and fresh index of one suite.
 #[derive(Debug)]
-pub struct Release {
+pub(super) struct Release {
     of: String,
     by_hash: bool,
     /// Path below the suite's folder, digest, size.
@@ -87,7 +87,7 @@ impl Release {
     ///
     /// # Errors
     /// [`ReleaseError`].
-    pub fn parse(text: &str, of: &str, suite: &str, now: SystemTime) -> Result<Self, ReleaseError> {
+    pub(super) fn parse(text: &str, of: &str, suite: &str, now: SystemTime) -> Result<Self, ReleaseError> {
         let malformed = |what: String| ReleaseError::Malformed { of: of.to_owned(), what };
         let paragraphs = BorrowedParser::new(text).parse_all().map_err(|error| malformed(error.to_string()))?;
         let [paragraph] = &paragraphs[..] else { return Err(malformed("it is not one paragraph".into())) };
@@ -116,7 +116,7 @@ impl Release {
     ///
     /// # Errors
     /// When the component is not in the index.
-    pub fn packages_list(&self, component: &str, suite_url: &str) -> Result<Wanted, ReleaseError> {
+    pub(super) fn packages_list(&self, component: &str, suite_url: &str) -> Result<Wanted, ReleaseError> {
         let file = format!("{component}/binary-amd64/Packages.xz");
         let (_, sha256, size) = self
             .files

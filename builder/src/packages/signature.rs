@@ -15,7 +15,7 @@ const DEBIAN_ARCHIVE: &[u8] = include_bytes!("../../keys/debian-archive-trixie.a
 
 /// Certificates that may sign.
 #[derive(Debug, Clone)]
-pub struct Keyring(Vec<Cert>);
+pub(super) struct Keyring(Vec<Cert>);
 
 /// Why a keyring or a signature was refused.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When the file is unreadable or holds no certificate.
-    pub fn open(path: Option<&Path>) -> Result<Self, SignatureError> {
+    pub(super) fn open(path: Option<&Path>) -> Result<Self, SignatureError> {
         match path {
             None => Self::parse("of Debian", DEBIAN_ARCHIVE),
             Some(path) => {
@@ -83,7 +83,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When no signature is good; `of` names the document then.
-    pub fn verify(&self, document: &[u8], of: &str) -> Result<Vec<u8>, SignatureError> {
+    pub(super) fn verify(&self, document: &[u8], of: &str) -> Result<Vec<u8>, SignatureError> {
         let refused = |cause: String| SignatureError::NotTrusted { of: of.to_owned(), cause };
         let policy = StandardPolicy::new();
         let mut text = Vec::new();

@@ -127,7 +127,11 @@ fn attempt(agent: &Agent, store: &Store, wanted: &Wanted, progress: &Progress<'_
             // The server does not do ranges: from the beginning.
             have = part.cut()?;
         }
-        check_range(&response, have).or_else(|trouble| part.cut().map_err(Trouble::from).and(Err(trouble)))?;
+        if let Err(trouble) = check_range(&response, have).and_then(|()| check_length(&response, have, wanted))
+        {
+            part.cut()?;
+            return Err(trouble);
+        }
         counted.add(have);
         let before = have;
         // One byte more than promised is enough to know that it is another file.
@@ -149,8 +153,7 @@ fn attempt(agent: &Agent, store: &Store, wanted: &Wanted, progress: &Progress<'_
         Err(what) if resumed => return part.cut().map_err(Trouble::from).and(Err(passing(what))),
         Err(what) => {
             part.cut()?;
-            let (name, url) = (wanted.name.clone(), wanted.url.clone());
-            return Err(FetchError::WrongFile { name, url, what }.into());
+            return Err(wrong(wanted, what).into());
         }
     }
     counted.keep();
@@ -180,6 +183,20 @@ fn check_range(response: &Response<Body>, have: u64) -> Result<(), Trouble> {
         }
         status => Err(passing(format!("no continuation at byte {have} ({status}, {range:?})"))),
     }
+}
+
+/// Whether the server's file can be the promised one, judging by its size.
+fn check_length(response: &Response<Body>, have: u64, wanted: &Wanted) -> Result<(), Trouble> {
+    match response.body().content_length() {
+        Some(length) if have + length != wanted.size => {
+            Err(wrong(wanted, format!("it has {} bytes, not {}", have + length, wanted.size)).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn wrong(wanted: &Wanted, what: String) -> FetchError {
+    FetchError::WrongFile { name: wanted.name.clone(), url: wanted.url.clone(), what }
 }
 
 fn refused(name: &str, url: &str, locked: bool, status: StatusCode) -> Trouble {
