@@ -16,6 +16,7 @@ mod contexts;
 mod render;
 mod report;
 
+pub use cil::BadCil;
 pub use compile::{CompileError, Compiled, POLICY_VERSION, compile};
 pub use contexts::{BadContexts, Contexts, FileType};
 pub use render::{CilFile, Extra, RenderError, Rendered, render};

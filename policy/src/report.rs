@@ -35,7 +35,7 @@ pub struct Access {
 
 /// Works the report out from the sources.
 pub fn report(rendered: &Rendered) -> Report {
-    Report { slots: rendered.cil.len() as u16, domains: Vec::new() }
+    Report { slots: rendered.slots, domains: Vec::new() }
 }
 
 impl Report {
