@@ -1,5 +1,5 @@
-//! The only crate with `unsafe`: typed wrappers, one per system call, of what nix and rustix lack, and the message
-//! channel that every process shares. No wrapper decides anything; the callers' rooms are init, proxy and control.
+//! The only crate with `unsafe`: typed wrappers of what nix and rustix lack, a file per kind of system call, and the
+//! message channel that every process shares. No wrapper decides anything; that is for init, proxy and control.
 
 #[cfg(feature = "tokio")]
 pub mod async_channel;
@@ -7,6 +7,10 @@ pub mod channel;
 pub mod clone;
 pub mod dm;
 pub mod inherited;
+pub mod memfd;
+pub mod mount;
 pub mod netif;
+pub mod power;
+pub mod process;
 
 pub use channel::{Channel, ChannelError};
