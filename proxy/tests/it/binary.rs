@@ -1,0 +1,94 @@
+//! The program itself: born with its two descriptors, and nothing else.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::process::Stdio;
+
+use kennel_model::msg::ToProxy;
+use kennel_proxy::Limits;
+use kennel_sys::Channel;
+use tokio::process::{Child, Command};
+
+use crate::rig::*;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kennel-proxy");
+
+/// Starts the program with `channel` as descriptor 3 and `listener` as 4, through bash, which can place them.
+fn spawn(channel: &Channel, listener: &TcpListener) -> Child {
+    rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::empty()).unwrap();
+    rustix::io::fcntl_setfd(listener, rustix::io::FdFlags::empty()).unwrap();
+    let script = format!(
+        "exec 13<&{} 14<&{}; exec \"$0\" 3<&13 4<&14 13<&- 14<&-",
+        channel.as_raw_fd(),
+        listener.as_raw_fd()
+    );
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &script, PROGRAM]).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let child = bash.spawn().unwrap();
+    rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::CLOEXEC).unwrap();
+    rustix::io::fcntl_setfd(listener, rustix::io::FdFlags::CLOEXEC).unwrap();
+    child
+}
+
+#[tokio::test]
+async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
+    let claim = claim();
+    let _program = hello(claim.slot).await;
+    let (near, far) = Channel::pair().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let child = spawn(&near, &listener);
+    drop(near);
+    let init = Init::new(far);
+    init.publish(1, vec![route("a.example", claim.slot)]);
+    let address = listener.local_addr().unwrap();
+    let get = async || {
+        let io = hyper_util::rt::TokioIo::new(tokio::net::TcpStream::connect(address).await.unwrap());
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        let request = hyper::Request::get("/").header("host", "a.example").body(empty()).unwrap();
+        Answer::read(sender.send_request(request).await.unwrap()).await
+    };
+    soon(async { while get().await.code() == Some("starting") {} }).await;
+    assert_eq!(get().await.text(), "hello");
+
+    init.say(&ToProxy::Drain);
+    let output = soon(child.wait_with_output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("proxy: routes 1: 1 host names\n") && said.contains("proxy: drained\n"), "{said}");
+    assert!(said.lines().all(|line| line.starts_with("proxy: ")), "{said}");
+
+    // The next one goes on where it left: the socket was open all the while.
+    let waiting = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (near, far) = Channel::pair().unwrap();
+    let mut child = spawn(&near, &listener);
+    drop(near);
+    Init::new(far).publish(1, vec![]);
+    drop(waiting);
+    let status = soon(child.wait()).await.unwrap();
+    assert_eq!(status.code(), Some(1), "init has gone");
+}
+
+#[tokio::test]
+async fn without_its_descriptors_it_says_so() {
+    let mut bash = Command::new("bash");
+    bash.args(["-c", "exec \"$0\" 3<&- 4<&-", PROGRAM]).kill_on_drop(true);
+    let output = soon(bash.output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("proxy: descriptor 3 was not handed over"), "{said}");
+}
+
+#[test]
+fn it_needs_no_library_and_no_interpreter() {
+    let program = std::fs::read(PROGRAM).unwrap();
+    let at = |offset: usize| u64::from_le_bytes(program[offset..offset + 8].try_into().unwrap());
+    let half = |offset: usize| usize::from(u16::from_le_bytes([program[offset], program[offset + 1]]));
+    let (table, size, count) = (at(32) as usize, half(54), half(56));
+    const PT_INTERP: u32 = 3;
+    for n in 0..count {
+        let header = &program[table + n * size..];
+        assert_ne!(u32::from_le_bytes(header[..4].try_into().unwrap()), PT_INTERP);
+    }
+    assert!(Limits::default().descriptors() < 1 << 20, "more than the kernel allows a process by default");
+}

@@ -1,0 +1,17 @@
+//! The proxy with real sockets on loopback: clients on one side, tenants' programs and a scripted init on the other.
+//! `rig` has the three; the other files ask one question each.
+
+// Helpers of tests are not tests to clippy.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod binary;
+mod drain;
+mod headers;
+mod pages;
+mod reuse;
+mod rig;
+mod routes;
+mod starts;
+mod streaming;
+mod strict;
+mod websocket;

@@ -1,0 +1,307 @@
+//! What the tests stand on: a proxy in this process, an init that does what the test says, programs that listen on
+//! a slot's port, and a client.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::future::Future;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use kennel_model::msg::{FromProxy, Refusal, RequestId, ToProxy};
+use kennel_model::routes::{Route, RouteTable};
+use kennel_model::{HostName, SlotId, TenantName};
+use kennel_proxy::{Limits, ProxyError};
+use kennel_sys::{Channel, ChannelError, async_channel};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Long enough for a loaded machine; reached only by a failing test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits, but not for ever.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("nothing happened")
+}
+
+/// A slot that no other test uses at the same time, in this process or another: whoever holds its second port has it.
+pub(crate) struct Claim {
+    pub(crate) slot: SlotId,
+    _second_port: std::net::TcpListener,
+}
+
+pub(crate) fn claim() -> Claim {
+    // Below the ephemeral ports, so that no outgoing connection takes one of ours.
+    for n in 700..1500 {
+        let slot = SlotId::new(n).unwrap();
+        if let Ok(second) = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, slot.port() + 1)) {
+            return Claim { slot, _second_port: second };
+        }
+    }
+    panic!("no free slot");
+}
+
+pub(crate) fn route(host: &str, slot: SlotId) -> Route {
+    Route {
+        host: HostName::new(host).unwrap(),
+        tenant: TenantName::new("blog").unwrap(),
+        slot,
+        deployed: true,
+        start_timeout_ms: 20_000,
+    }
+}
+
+pub(crate) fn sealed(json: &[u8]) -> OwnedFd {
+    let mut file = File::from(memfd_create("routes", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).unwrap());
+    file.write_all(json).unwrap();
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE).unwrap();
+    file.into()
+}
+
+/// Init's end of the channel.
+pub(crate) struct Init {
+    channel: AsyncFd<Channel>,
+}
+
+impl Init {
+    pub(crate) fn new(channel: Channel) -> Self {
+        Self { channel: async_channel::register(channel).unwrap() }
+    }
+
+    pub(crate) fn say(&self, message: &ToProxy) {
+        self.channel.get_ref().send(message, &[]).unwrap();
+    }
+
+    pub(crate) fn say_routes(&self, json: &[u8]) {
+        self.channel.get_ref().send(&ToProxy::Routes, &[sealed(json).as_fd()]).unwrap();
+    }
+
+    pub(crate) fn publish(&self, generation: u64, routes: Vec<Route>) {
+        self.say_routes(&serde_json::to_vec(&RouteTable { generation, routes }).unwrap());
+    }
+
+    /// The next wake request.
+    pub(crate) async fn woken(&self) -> (RequestId, SlotId) {
+        soon(async {
+            loop {
+                let mut ready = self.channel.readable().await.unwrap();
+                match self.channel.get_ref().recv() {
+                    Ok(Some((FromProxy::Wake { id, slot }, _))) => return (id, slot),
+                    Err(ChannelError::WouldBlock) => ready.clear_ready(),
+                    other => panic!("{other:?}"),
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn woken_and(&self, result: Result<(), Refusal>) -> SlotId {
+        let (id, slot) = self.woken().await;
+        self.say(&ToProxy::Wake { id, result });
+        slot
+    }
+
+    /// Fails if there is a wake request that nobody looked at.
+    pub(crate) fn nothing_more(&self) {
+        assert!(matches!(self.channel.get_ref().recv::<FromProxy>(), Err(ChannelError::WouldBlock)));
+    }
+}
+
+/// A proxy in this process.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) init: Init,
+    pub(crate) ended: JoinHandle<Result<(), ProxyError>>,
+    generation: u64,
+}
+
+pub(crate) async fn proxy(limits: Limits) -> Proxy {
+    let (near, far) = Channel::pair().unwrap();
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let ended = tokio::spawn(kennel_proxy::run(near, listener, limits));
+    Proxy { address, init: Init::new(far), ended, generation: 0 }
+}
+
+/// A proxy that knows `a.example`, which lives in a slot of its own.
+pub(crate) async fn proxy_with_a_tenant(limits: Limits) -> (Proxy, Claim) {
+    let (mut proxy, claim) = (proxy(limits).await, claim());
+    proxy.publish(vec![route("a.example", claim.slot)]).await;
+    (proxy, claim)
+}
+
+impl Proxy {
+    /// Publishes the routes and waits until they are in force.
+    pub(crate) async fn publish(&mut self, mut routes: Vec<Route>) {
+        self.generation += 1;
+        // A name of its own for each table, without a release: found means 503, unknown 404.
+        let marker = format!("table-{}.example", self.generation);
+        routes.push(Route { deployed: false, ..route(&marker, SlotId::new(0).unwrap()) });
+        self.init.publish(self.generation, routes);
+        soon(async { while self.get(&marker, "/").await.code() != Some("not-deployed") {} }).await;
+    }
+
+    pub(crate) async fn get(&self, host: &str, path: &str) -> Answer {
+        let request = Request::get(path).header("host", host).body(empty()).unwrap();
+        self.send(request).await
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn send(&self, request: Request<BoxBody<Bytes, Infallible>>) -> Answer {
+        Answer::read(self.connect().await.send_request(request).await.unwrap()).await
+    }
+
+    pub(crate) async fn connect(&self) -> hyper::client::conn::http1::SendRequest<BoxBody<Bytes, Infallible>> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    /// Sends bytes as they are; answers everything that comes until the proxy closes.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset after an early answer is as good as an end.
+        _ = soon(stream.read_to_end(&mut answer)).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+pub(crate) fn empty() -> BoxBody<Bytes, Infallible> {
+    full("")
+}
+
+pub(crate) fn full(bytes: impl Into<Bytes>) -> BoxBody<Bytes, Infallible> {
+    Full::new(bytes.into()).boxed()
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) head: hyper::http::response::Parts,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) async fn read(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        Self { head, body: soon(body.collect()).await.unwrap().to_bytes() }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// Which fault the proxy names.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.field("kennel-error")
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name).map(|v| v.to_str().unwrap())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+/// A tenant's program.
+pub(crate) struct Program {
+    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) requests: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Program {
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) async fn listen(slot: SlotId) -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, slot.port())).await.unwrap()
+}
+
+/// A program that answers each request by `handle`. It ends, connections and all, when it is dropped.
+pub(crate) async fn program<F, R>(slot: SlotId, handle: F) -> Program
+where
+    F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
+    R: Future<Output = Response<BoxBody<Bytes, Infallible>>> + Send + 'static,
+{
+    let listener = listen(slot).await;
+    let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let mut tasks = JoinSet::new();
+    let counts = (connections.clone(), requests.clone());
+    tasks.spawn(async move {
+        let mut served = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            counts.0.fetch_add(1, Ordering::Relaxed);
+            let (handle, requests) = (handle.clone(), counts.1.clone());
+            let service = service_fn(move |request| {
+                requests.fetch_add(1, Ordering::Relaxed);
+                let answer = handle(request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            let http = hyper::server::conn::http1::Builder::new();
+            served.spawn(async move {
+                _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+            });
+        }
+    });
+    Program { connections, requests, _tasks: tasks }
+}
+
+/// A program that says hello.
+pub(crate) async fn hello(slot: SlotId) -> Program {
+    program(slot, |_| async { Response::new(full("hello")) }).await
+}
+
+/// A program that gives each connection to `handle`, for answers that no HTTP library would give.
+pub(crate) async fn raw_program<F, R>(slot: SlotId, handle: F) -> Program
+where
+    F: Fn(usize, TcpStream) -> R + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let listener = listen(slot).await;
+    let connections = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    let count = connections.clone();
+    tasks.spawn(async move {
+        let mut served = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            served.spawn(handle(count.fetch_add(1, Ordering::Relaxed), stream));
+        }
+    });
+    Program { connections, requests: Arc::default(), _tasks: tasks }
+}
+
+/// Reads a request's head, byte by byte.
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(soon(stream.read_u8()).await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
