@@ -1,0 +1,62 @@
+# The tour: `make help` lists it from the text after each `##`.
+
+XDG_CACHE_HOME ?= $(HOME)/.cache
+# Outside the clone, so that a fresh clone on the same machine need not compile the dependencies again.
+export CARGO_TARGET_DIR ?= $(XDG_CACHE_HOME)/kennel/target
+
+TARGET  := $(CARGO_TARGET_DIR)/x86_64-unknown-linux-gnu
+RELEASE := $(TARGET)/release
+GUEST   := kennel-init kennel-proxy kennel-control kennel-unpack kennel-dhcp
+SHIPPED := $(addprefix -p ,kennel $(GUEST))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo deps build image run stop test fmt lint unit vm bench clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nStart with `make demo`. The `kennel` command is then in\n  %s\n' '$(RELEASE)'
+
+demo: deps build ## Everything once: build, boot, a tenant, a deploy, its page
+	@scripts/demo.sh '$(RELEASE)'
+
+deps: ## Install what Debian must provide (asks for sudo if need be)
+	@scripts/deps.sh
+
+build: ## Compile `kennel` and the host's programs
+	cargo build --release --locked $(SHIPPED)
+
+image: build ## Build the disk image into out/
+	@scripts/image.sh '$(RELEASE)'
+
+run: ## Boot the image here in QEMU; Ctrl-C shuts it down
+	@'$(RELEASE)/kennel' run
+
+stop: ## Shut down what `make demo` left running
+	@'$(RELEASE)/kennel' stop
+
+test: deps fmt lint unit image vm ## Everything CI checks
+
+fmt: ## Check the formatting
+	cargo fmt --all --check
+
+lint: ## Check the code with clippy
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+unit: ## Tests that need no machine
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		set -x; cargo nextest run --locked --workspace; \
+	else \
+		set -x; cargo test --locked --workspace; \
+	fi
+
+vm: image ## Scenarios in the booted image
+	cargo run --release --locked -p kennel-tests
+
+bench: image ## Make the figures of docs/benchmarks.md
+	@scripts/deps.sh bench
+	cargo run --release --locked -p kennel-tests --bin bench
+
+clean: ## Remove what was built; caches of packages stay
+	cargo clean
+	rm -rf out
