@@ -53,7 +53,7 @@ impl Machine {
         option("-name", self.name.clone().into());
         option("-machine", "q35".into());
         option("-accel", self.accel.argument().into());
-        option("-cpu", "max".into());
+        option("-cpu", self.accel.cpu().into());
         option("-m", format!("{}K", self.memory.0.div_ceil(1024)).into());
         option("-smp", self.cpus.to_string().into());
         option("-drive", pflash(0, &self.firmware.code, true));
