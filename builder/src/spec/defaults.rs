@@ -7,15 +7,16 @@ use super::{Debian, Image, Kernel};
 /// Needed before the root file system is there. Virtual disks are modules in Debian's cloud kernel; NVMe is built in.
 const EARLY_MODULES: [&str; 4] = ["virtio_blk", "dm-mod", "dm-verity", "erofs"];
 
-/// Needed once the root is there: network cards of QEMU and EC2, compressed swap, user-data, the power button, and all that the sealed
+/// Needed once the root is there: network cards of QEMU and EC2, compressed swap, user-data, the power button, quotas, and all that the sealed
 /// iptables rules refer to (nothing can be loaded later).
-const LATE_MODULES: [&str; 18] = [
+const LATE_MODULES: [&str; 19] = [
     "virtio_net",
     "ena",
     "zram",
     "qemu_fw_cfg",
     "button",
     "evdev",
+    "quota_v2",
     "nf_tables",
     "nft_compat",
     "nf_conntrack",

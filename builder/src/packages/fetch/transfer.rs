@@ -89,75 +89,77 @@ pub(super) fn read(
     limit: u64,
     step: &Step,
 ) -> Result<Vec<u8>, FetchError> {
-    let wrong = |what: String| FetchError::WrongFile { name: name.to_owned(), url: url.to_owned(), what };
-    persist(
-        name,
-        url,
-        || false,
-        || {
-            let response = agent.get(url).call().map_err(passing)?;
-            if response.status() != StatusCode::OK {
-                return Err(refused(name, url, false, response.status()));
-            }
-            let total = response.body().content_length().unwrap_or_default();
-            let mut bytes = Vec::new();
-            copy(&mut response.into_body().into_reader().take(limit + 1), &mut bytes, |done| {
-                step.progress(done, total)
-            })
-            .map_err(passing)?;
-            match bytes.len() as u64 {
-                length if length > limit => Err(wrong(format!("it is longer than {limit} bytes")).into()),
-                _ => Ok(bytes),
-            }
-        },
-    )
+    let attempt = || {
+        let response = agent.get(url).call().map_err(passing)?;
+        if response.status() != StatusCode::OK {
+            return Err(refused(name, url, false, response.status()));
+        }
+        let total = response.body().content_length().unwrap_or_default();
+        let mut bytes = Vec::new();
+        copy(&mut response.into_body().into_reader().take(limit + 1), |piece| {
+            bytes.extend_from_slice(piece);
+            step.progress(bytes.len() as u64, total);
+            Ok(())
+        })?;
+        if bytes.len() as u64 > limit {
+            let what = format!("it is longer than {limit} bytes");
+            return Err(FetchError::WrongFile { name: name.to_owned(), url: url.to_owned(), what }.into());
+        }
+        Ok(bytes)
+    };
+    persist(name, url, || false, attempt)
 }
 
 fn attempt(agent: &Agent, store: &Store, wanted: &Wanted, progress: &Progress<'_>) -> Result<(), Trouble> {
     let mut counted = Counted::new(progress);
     let Some(mut part) = Part::open(store, wanted)? else { return Ok(()) };
-    let mut have = part.length()?;
-    if have > wanted.size {
-        have = part.cut()?;
+    if part.length()? > wanted.size {
+        part.cut()?;
     }
-    let resumed = have > 0;
-    if have < wanted.size {
-        let response = request(agent, wanted, have)?;
-        if response.status() == StatusCode::OK && resumed {
-            // The server does not do ranges: from the beginning.
-            have = part.cut()?;
-        }
-        if let Err(trouble) = check_range(&response, have).and_then(|()| check_length(&response, have, wanted))
-        {
-            part.cut()?;
-            return Err(trouble);
-        }
-        counted.add(have);
-        let before = have;
-        // One byte more than promised is enough to know that it is another file.
-        let mut body = response.into_body().into_reader().take(wanted.size - have + 1);
-        let result = copy(&mut body, &mut part.file, |done| {
-            counted.add(done - (have - before));
-            have = before + done;
-        });
-        if result.is_err() || have < wanted.size {
-            let cause = result
-                .err()
-                .map_or_else(|| format!("it ended at {have} of {} bytes", wanted.size), |e| e.to_string());
-            return Err(Trouble::Passing { cause, gained: have - before });
-        }
+    let resumed = part.length()? > 0;
+    if part.length()? < wanted.size {
+        complete(agent, &mut part, wanted, &mut counted)?;
     }
-    match part.check(wanted) {
-        Ok(()) => part.enter(store, wanted)?,
-        // Perhaps only the part from an earlier run was bad.
-        Err(what) if resumed => return part.cut().map_err(Trouble::from).and(Err(passing(what))),
-        Err(what) => {
-            part.cut()?;
-            return Err(wrong(wanted, what).into());
-        }
+    if let Err(what) = part.check(wanted) {
+        part.cut()?;
+        // Perhaps only what was there from an earlier run was bad.
+        return Err(if resumed { passing(what) } else { wrong(wanted, what).into() });
     }
+    part.enter(store, wanted)?;
     counted.keep();
     Ok(())
+}
+
+/// Downloads what a part still lacks.
+fn complete(agent: &Agent, part: &mut Part, wanted: &Wanted, counted: &mut Counted<'_>) -> Result<(), Trouble> {
+    let mut have = part.length()?;
+    let response = request(agent, wanted, have)?;
+    if response.status() == StatusCode::OK && have > 0 {
+        // The server does not do ranges: from the beginning.
+        have = part.cut()?;
+    }
+    if let Err(trouble) = check_range(&response, have).and_then(|()| check_length(&response, have, wanted)) {
+        part.cut()?;
+        return Err(trouble);
+    }
+    counted.add(have);
+    let before = have;
+    // One byte more than promised is enough to know that it is another file.
+    let mut body = response.into_body().into_reader().take(wanted.size - have + 1);
+    let result = copy(&mut body, |piece| {
+        part.append(piece)?;
+        have += piece.len() as u64;
+        counted.add(piece.len() as u64);
+        Ok(())
+    });
+    let gained = have - before;
+    match result {
+        Err(Trouble::Passing { cause, .. }) => Err(Trouble::Passing { cause, gained }),
+        Ok(()) if have < wanted.size => {
+            Err(Trouble::Passing { cause: format!("it ended at {have} of {} bytes", wanted.size), gained })
+        }
+        result => result,
+    }
 }
 
 /// Asks for the rest of a file of which `have` bytes are there.
@@ -210,20 +212,15 @@ fn refused(name: &str, url: &str, locked: bool, status: StatusCode) -> Trouble {
     }
 }
 
-/// Copies to the end and tells after each piece how much there is.
-fn copy(from: &mut impl Read, to: &mut impl Write, mut tell: impl FnMut(u64)) -> io::Result<u64> {
+/// Reads to the end, piece by piece. Trouble with reading may pass; trouble with taking does not.
+fn copy(from: &mut impl Read, mut take: impl FnMut(&[u8]) -> Result<(), Trouble>) -> Result<(), Trouble> {
     let mut buffer = vec![0; 64 << 10];
-    let mut done = 0;
     loop {
         match from.read(&mut buffer) {
-            Ok(0) => return Ok(done),
-            Ok(count) => {
-                to.write_all(&buffer[..count])?;
-                done += count as u64;
-                tell(done);
-            }
+            Ok(0) => return Ok(()),
+            Ok(count) => take(&buffer[..count])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(passing(error)),
         }
     }
 }
@@ -260,6 +257,10 @@ impl Part {
 
     fn length(&self) -> Result<u64, StoreError> {
         self.file.metadata().map(|meta| meta.len()).map_err(|cause| self.error(cause))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(bytes).map_err(|cause| self.error(cause))
     }
 
     /// Throws away what is there.
