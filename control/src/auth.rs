@@ -1,0 +1,278 @@
+//! Sign-in: a challenge signed by an operator's SSH key is traded for a token. Tokens live in memory only and are
+//! kept hashed; challenges are not kept at all until they are used, so nobody fills a table by asking for them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
+use kennel_model::api;
+use sha2::{Digest, Sha256};
+use ssh_key::{HashAlg, PublicKey, SshSig};
+use subtle::ConstantTimeEq;
+
+use crate::error::{Error, Result};
+use crate::user_data::{Operators, parse_key};
+
+/// How long a challenge may be answered.
+const NONCE_LIFE: Duration = Duration::from_secs(60);
+/// Answered challenges remembered until they are too old anyway.
+const MAX_SPENT: usize = 4096;
+/// How long a token is good.
+const TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
+/// Tokens at a time; the oldest makes room.
+const MAX_SESSIONS: usize = 64;
+
+/// Bytes of a nonce: 16 random, 8 of time, 32 that prove it is ours.
+const NONCE_BYTES: usize = 16 + 8 + 32;
+
+/// Who may sign in, and who has.
+pub struct Auth {
+    operators: Operators,
+    certificate_fingerprint: String,
+    /// Proves nonces ours; keyed anew at every start.
+    mac: Hmac<Sha256>,
+    born: Instant,
+    tables: Mutex<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    /// Used nonces, with the time at which they would have been too old.
+    spent: HashMap<[u8; NONCE_BYTES], Duration>,
+    sessions: Vec<SessionEntry>,
+}
+
+struct SessionEntry {
+    token_hash: [u8; 32],
+    operator: String,
+    ends: Duration,
+}
+
+impl Auth {
+    /// # Errors
+    /// When the kernel gives no random bytes.
+    pub fn new(operators: Operators, certificate_fingerprint: String) -> Result<Self> {
+        let mac = Hmac::new(&random::<64>()?.into());
+        Ok(Self { operators, certificate_fingerprint, mac, born: Instant::now(), tables: Mutex::default() })
+    }
+
+    /// Something to sign, for any Ed25519 key, known or not.
+    ///
+    /// # Errors
+    /// [`Error::BadKey`] for what is no Ed25519 key.
+    pub fn challenge(&self, request: &api::ChallengeRequest) -> Result<api::Challenge> {
+        let key = parse_key(&request.public_key).map_err(Error::BadKey)?;
+        let nonce = self.seal(random()?, self.now() + NONCE_LIFE, &key);
+        Ok(api::Challenge { nonce: STANDARD.encode(nonce) })
+    }
+
+    /// Trades the signed challenge for a token.
+    ///
+    /// # Errors
+    /// [`Error::SignInRefused`] whatever is wrong; [`Error::Overloaded`] when operators sign in without end.
+    pub fn sign_in(&self, request: &api::SessionRequest) -> Result<api::Session> {
+        let key = self.verify(request).ok_or(Error::SignInRefused)?;
+        let token = URL_SAFE_NO_PAD.encode(random::<32>()?);
+        let entry = SessionEntry {
+            token_hash: Sha256::digest(&token).into(),
+            operator: key.fingerprint(HashAlg::Sha256).to_string(),
+            ends: self.now() + TOKEN_LIFE,
+        };
+        self.spend(&request.nonce)?;
+        let mut tables = self.tables();
+        if tables.sessions.len() >= MAX_SESSIONS {
+            tables.sessions.remove(0);
+        }
+        tables.sessions.push(entry);
+        Ok(api::Session { token, expires_in_s: TOKEN_LIFE.as_secs() as u32 })
+    }
+
+    /// The signed-in operator's key fingerprint, by the `Authorization` header.
+    ///
+    /// # Errors
+    /// [`Error::SignInRequired`].
+    pub fn operator(&self, authorization: Option<&str>) -> Result<String> {
+        let token = authorization
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim())
+            .ok_or(Error::SignInRequired)?;
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        let now = self.now();
+        let mut tables = self.tables();
+        tables.sessions.retain(|s| s.ends > now);
+        // Every entry is compared in full, so that the time taken tells nothing.
+        let found = tables.sessions.iter().fold(None, |found, s| {
+            if bool::from(s.token_hash.ct_eq(&hash)) { Some(s.operator.clone()) } else { found }
+        });
+        found.ok_or(Error::SignInRequired)
+    }
+
+    /// The key, when it is an operator's and signed this host's text.
+    fn verify(&self, request: &api::SessionRequest) -> Option<PublicKey> {
+        let signature = SshSig::from_pem(&request.signature).ok()?;
+        let key = PublicKey::from(signature.public_key().clone());
+        let nonce = decode_nonce(&request.nonce)?;
+        let (random, ends) = (nonce[..16].try_into().ok()?, u64::from_be_bytes(nonce[16..24].try_into().ok()?));
+        let ends = Duration::from_millis(ends);
+        if !bool::from(self.seal(random, ends, &key).ct_eq(&nonce)) || ends <= self.now() {
+            return None;
+        }
+        let text = api::signed_text(&request.nonce, &self.certificate_fingerprint);
+        key.verify(api::SIGNATURE_NAMESPACE, text.as_bytes(), &signature).ok()?;
+        self.operators.admits(&key).then_some(key)
+    }
+
+    /// Marks the nonce used, once.
+    fn spend(&self, nonce: &str) -> Result<()> {
+        let nonce = decode_nonce(nonce).ok_or(Error::SignInRefused)?;
+        let now = self.now();
+        let mut tables = self.tables();
+        tables.spent.retain(|_, ends| *ends > now);
+        if tables.spent.len() >= MAX_SPENT {
+            return Err(Error::Overloaded);
+        }
+        match tables.spent.insert(nonce, now + NONCE_LIFE) {
+            None => Ok(()),
+            Some(_) => Err(Error::SignInRefused),
+        }
+    }
+
+    /// `random ‖ time ‖ proof`, bound to the key that asked.
+    fn seal(&self, random: [u8; 16], ends: Duration, key: &PublicKey) -> [u8; NONCE_BYTES] {
+        let mut nonce = [0; NONCE_BYTES];
+        nonce[..16].copy_from_slice(&random);
+        nonce[16..24].copy_from_slice(&(ends.as_millis() as u64).to_be_bytes());
+        let mut mac = self.mac.clone();
+        mac.update(&nonce[..24]);
+        mac.update(key.fingerprint(HashAlg::Sha256).as_bytes());
+        nonce[24..].copy_from_slice(&mac.finalize().into_bytes());
+        nonce
+    }
+
+    /// Time by the clock that nobody sets.
+    fn now(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    fn tables(&self) -> std::sync::MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn decode_nonce(nonce: &str) -> Option<[u8; NONCE_BYTES]> {
+    STANDARD.decode(nonce).ok()?.try_into().ok()
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| Error::Io("random bytes", std::io::Error::other(e)))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ssh_key::private::{Ed25519Keypair, KeypairData};
+    use ssh_key::{LineEnding, PrivateKey};
+
+    const HOST: &str = "SHA256:here";
+
+    fn key(seed: u8) -> PrivateKey {
+        PrivateKey::new(KeypairData::Ed25519(Ed25519Keypair::from_seed(&[seed; 32])), "test").unwrap()
+    }
+
+    fn auth() -> Auth {
+        let line = key(1).public_key().to_openssh().unwrap();
+        Auth::new(Operators::parse(&format!("[operator]\nssh_keys = [\"{line}\"]")).unwrap(), HOST.into())
+            .unwrap()
+    }
+
+    fn ask(auth: &Auth, key: &PrivateKey) -> String {
+        let public_key = key.public_key().to_openssh().unwrap();
+        auth.challenge(&api::ChallengeRequest { public_key }).unwrap().nonce
+    }
+
+    fn signed(key: &PrivateKey, nonce: &str, host: &str, namespace: &str) -> api::SessionRequest {
+        let text = api::signed_text(nonce, host);
+        let signature = key.sign(namespace, HashAlg::Sha512, text.as_bytes()).unwrap();
+        api::SessionRequest { nonce: nonce.into(), signature: signature.to_pem(LineEnding::LF).unwrap() }
+    }
+
+    fn refused(auth: &Auth, request: &api::SessionRequest) -> bool {
+        matches!(auth.sign_in(request), Err(Error::SignInRefused))
+    }
+
+    #[test]
+    fn an_operator_signs_in_once_per_challenge() {
+        let auth = auth();
+        let request = signed(&key(1), &ask(&auth, &key(1)), HOST, api::SIGNATURE_NAMESPACE);
+        let token = auth.sign_in(&request).unwrap().token;
+        let operator = auth.operator(Some(&format!("Bearer {token}"))).unwrap();
+        assert_eq!(operator, key(1).public_key().fingerprint(HashAlg::Sha256).to_string());
+        assert!(refused(&auth, &request), "the same signature again");
+    }
+
+    #[test]
+    fn an_unknown_key_gets_a_challenge_and_no_session() {
+        let auth = auth();
+        let nonce = ask(&auth, &key(2));
+        assert_eq!(nonce.len(), ask(&auth, &key(1)).len());
+        assert!(refused(&auth, &signed(&key(2), &nonce, HOST, api::SIGNATURE_NAMESPACE)));
+    }
+
+    #[test]
+    fn a_signature_for_anything_else_is_refused() {
+        let (auth, mine) = (auth(), key(1));
+        let nonce = ask(&auth, &mine);
+        assert!(
+            refused(&auth, &signed(&mine, &nonce, "SHA256:elsewhere", api::SIGNATURE_NAMESPACE)),
+            "other host"
+        );
+        assert!(refused(&auth, &signed(&mine, &nonce, HOST, "git")), "other namespace");
+        let theirs = ask(&auth, &key(2));
+        assert!(refused(&auth, &signed(&mine, &theirs, HOST, api::SIGNATURE_NAMESPACE)), "other key's nonce");
+        let mut forged = STANDARD.decode(&nonce).unwrap();
+        forged[20] ^= 1;
+        let forged = STANDARD.encode(forged);
+        assert!(refused(&auth, &signed(&mine, &forged, HOST, api::SIGNATURE_NAMESPACE)), "stretched time");
+        let other_start = Auth::new(auth.operators.clone(), HOST.into()).unwrap();
+        assert!(
+            refused(&other_start, &signed(&mine, &nonce, HOST, api::SIGNATURE_NAMESPACE)),
+            "before a restart"
+        );
+    }
+
+    #[test]
+    fn an_old_nonce_is_refused() {
+        let auth = auth();
+        let nonce = STANDARD.encode(auth.seal([0; 16], Duration::ZERO, key(1).public_key()));
+        assert!(refused(&auth, &signed(&key(1), &nonce, HOST, api::SIGNATURE_NAMESPACE)));
+    }
+
+    #[test]
+    fn tokens_end_and_are_bounded() {
+        let auth = auth();
+        let session = || {
+            auth.sign_in(&signed(&key(1), &ask(&auth, &key(1)), HOST, api::SIGNATURE_NAMESPACE)).unwrap().token
+        };
+        let first = session();
+        auth.tables().sessions[0].ends = Duration::ZERO;
+        assert!(auth.operator(Some(&format!("Bearer {first}"))).is_err(), "ended");
+        let tokens: Vec<_> = (0..=MAX_SESSIONS).map(|_| session()).collect();
+        assert!(auth.operator(Some(&format!("Bearer {}", tokens[0]))).is_err(), "made room");
+        assert!(auth.operator(Some(&format!("bearer {}", tokens[MAX_SESSIONS]))).is_ok());
+    }
+
+    #[test]
+    fn headers_that_are_no_token() {
+        let auth = auth();
+        for header in [None, Some(""), Some("Bearer"), Some("Bearer "), Some("Basic YTpi"), Some("Bearer x y")]
+        {
+            assert!(matches!(auth.operator(header), Err(Error::SignInRequired)), "{header:?}");
+        }
+    }
+}

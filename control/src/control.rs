@@ -1,0 +1,130 @@
+//! What every act of control needs, in one place: the registry, the way to init, the logs, and who is busy.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kennel_model::layout::{ImageFacts, RuntimeFacts};
+use kennel_model::msg::ControlRequest;
+use kennel_model::{Limits, RuntimeName, SlotId, SlotState, TenantName};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::init::Init;
+use crate::logs::Logs;
+use crate::registry::{Registry, TenantPhase, TenantRow};
+
+/// How long init may take for what it does at once.
+pub const QUICK: Duration = Duration::from_secs(15);
+/// How long init may take to remove files.
+pub const REMOVAL: Duration = Duration::from_secs(600);
+
+/// Shared by all that control does.
+pub struct Control {
+    /// Folders and bounds.
+    pub config: Config,
+    /// What the image says of itself.
+    pub facts: ImageFacts,
+    /// Tenants and releases.
+    pub registry: Registry,
+    /// The way to init.
+    pub init: Init,
+    /// What tenants print.
+    pub logs: Logs,
+    /// Orders the route tables: a table is composed and published before the next is composed.
+    pub(crate) publishing: tokio::sync::Mutex<()>,
+    pub(crate) tables: AtomicU32,
+    starts: u32,
+    busy: Arc<Mutex<HashMap<TenantName, &'static str>>>,
+}
+
+/// The right to act on one tenant; given back when dropped.
+pub struct Claim {
+    name: TenantName,
+    busy: Arc<Mutex<HashMap<TenantName, &'static str>>>,
+}
+
+impl Control {
+    /// # Errors
+    /// The registry's.
+    pub async fn new(config: Config, facts: ImageFacts, registry: Registry, init: Init) -> Result<Self> {
+        let starts = registry.with(|store| store.count_start()).await?;
+        let logs = Logs::new(config.clone());
+        Ok(Self {
+            config,
+            facts,
+            registry,
+            init,
+            logs,
+            publishing: tokio::sync::Mutex::default(),
+            tables: AtomicU32::new(0),
+            starts,
+            busy: Arc::default(),
+        })
+    }
+
+    /// One act at a time per tenant: whoever comes second is told so instead of waiting.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] names the act that is under way.
+    pub fn claim(&self, name: &TenantName, act: &'static str) -> Result<Claim> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = busy.get(name) {
+            return Err(Error::Busy(name.clone(), other));
+        }
+        busy.insert(name.clone(), act);
+        Ok(Claim { name: name.clone(), busy: Arc::clone(&self.busy) })
+    }
+
+    /// The row of a tenant that is there.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTenant`]; [`Error::BeingRemoved`] for one that is not whole.
+    pub async fn ready(&self, name: &TenantName) -> Result<TenantRow> {
+        let row = self.row(name).await?;
+        if row.phase == TenantPhase::Ready { Ok(row) } else { Err(Error::BeingRemoved(row.name)) }
+    }
+
+    /// The row of a tenant, whatever its phase.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTenant`].
+    pub async fn row(&self, name: &TenantName) -> Result<TenantRow> {
+        let wanted = name.clone();
+        let row = self.registry.with(move |store| store.tenant(&wanted)).await?;
+        row.ok_or_else(|| Error::NoSuchTenant(name.to_string()))
+    }
+
+    /// What the image says of a runtime.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRuntime`] lists those there are.
+    pub fn runtime(&self, name: &RuntimeName) -> Result<&RuntimeFacts> {
+        let known = || self.facts.runtimes.iter().map(|r| r.name.clone()).collect();
+        let found = self.facts.runtimes.iter().find(|r| r.name == *name);
+        found.ok_or_else(|| Error::NoSuchRuntime(name.clone(), known()))
+    }
+
+    /// Stops the slot's program when there is one; afterwards no process of it is left.
+    pub(crate) async fn stop_if_running(&self, slot: SlotId, limits: &Limits) -> Result<()> {
+        match self.init.slot(slot).0 {
+            SlotState::Stopped | SlotState::Failed => Ok(()),
+            SlotState::Running | SlotState::Stopping => {
+                let deadline = Duration::from_millis(limits.stop_grace_ms.into()) + QUICK;
+                Ok(self.init.act(ControlRequest::Stop(slot), deadline).await?)
+            }
+        }
+    }
+
+    /// A number for the next route table, larger than any before, those of earlier starts included.
+    pub(crate) fn next_generation(&self) -> u64 {
+        (u64::from(self.starts) << 32) | u64::from(self.tables.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+}

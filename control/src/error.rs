@@ -1,0 +1,215 @@
+//! Everything that an operator may be told went wrong, with its stable code, its HTTP status and its hint in one
+//! place. The modules say what happened; `http` only writes it down.
+
+use hyper::StatusCode;
+use kennel_model::launch::InvalidLaunch;
+use kennel_model::msg::Refusal;
+use kennel_model::{HostName, ReleaseId, RuntimeName, TenantName};
+
+use crate::init::InitError;
+
+/// Why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not JSON of the expected shape, an unknown parameter, …
+    #[error("{0}")]
+    BadRequest(String),
+    /// Not an Ed25519 key in OpenSSH's form.
+    #[error("the public key cannot be used: {0}")]
+    BadKey(String),
+    /// No token, or one that is not (or no longer) valid.
+    #[error("this needs a signed-in operator")]
+    SignInRequired,
+    /// Wrong signature, unknown key, or a nonce that is old or used.
+    #[error("the sign-in was refused")]
+    SignInRefused,
+    /// No such path.
+    #[error("there is nothing at {0}")]
+    NoSuchPath(String),
+    /// The path exists, but not with this method.
+    #[error("{path} does not take {method}")]
+    Method {
+        /// What was asked.
+        method: String,
+        /// Of what.
+        path: String,
+        /// What it does take, as the `Allow` header has it.
+        allow: String,
+    },
+    /// A body that does not come.
+    #[error("the request's body did not arrive in time")]
+    Timeout,
+    /// A body over the limit.
+    #[error("the request's body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// Not the media type that the path takes.
+    #[error("the body must be {0}")]
+    MediaType(&'static str),
+    /// No tenant of that name.
+    #[error("there is no tenant {0:?}")]
+    NoSuchTenant(String),
+    /// The name is taken.
+    #[error("there is a tenant {0} already")]
+    TenantExists(TenantName),
+    /// The host name is another tenant's.
+    #[error("the domain {host} belongs to the tenant {owner}")]
+    DomainTaken {
+        /// Which.
+        host: HostName,
+        /// Whose.
+        owner: TenantName,
+    },
+    /// The pool is used up.
+    #[error("all {0} slots of this host are in use")]
+    NoFreeSlot(u16),
+    /// Another act on the same tenant is under way.
+    #[error("the tenant {0} is busy: {1} is under way")]
+    Busy(TenantName, &'static str),
+    /// Nothing to start.
+    #[error("the tenant {0} has no release yet")]
+    NotDeployed(TenantName),
+    /// Only its removal may go on.
+    #[error("the tenant {0} is being removed")]
+    BeingRemoved(TenantName),
+    /// Not one of the image's.
+    #[error("this host has no runtime {0}")]
+    NoSuchRuntime(RuntimeName, Vec<RuntimeName>),
+    /// Command, limits or domains out of bounds.
+    #[error("the tenant cannot be made: {0}")]
+    InvalidTenant(String),
+    /// `kennel-unpack` found something that it does not take.
+    #[error("the upload was refused: {0}")]
+    UploadRefused(String),
+    /// The stream ended early or stood still.
+    #[error("the upload broke off: {0}")]
+    UploadBroken(String),
+    /// No program to run in the release.
+    #[error("the release holds no program that the runtime {runtime} can start")]
+    NoProgram {
+        /// The tenant's.
+        runtime: RuntimeName,
+        /// Names, in the order in which they were looked for.
+        looked_for: Vec<String>,
+    },
+    /// The release is registered, but the host could not switch to it.
+    #[error("release {0} is on disk but not in use yet: {1}")]
+    NotActivated(ReleaseId, InitError),
+    /// Init did not do its part.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// More than the table of sign-ins holds.
+    #[error("too many sign-ins at once")]
+    Overloaded,
+    /// The registry's fault, not the client's.
+    #[error("the registry failed: {0}")]
+    Registry(#[from] rusqlite::Error),
+    /// A row that this program did not write.
+    #[error("the registry is damaged: {0}")]
+    Damaged(String),
+    /// A file or pipe of control's own.
+    #[error("{0}: {1}")]
+    Io(&'static str, #[source] std::io::Error),
+    /// A task of control's own died.
+    #[error("an internal task failed: {0}")]
+    Internal(String),
+}
+
+/// Results of everything that an operator may ask for.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// The stable word for programs, and the HTTP status.
+    pub fn code(&self) -> (&'static str, StatusCode) {
+        use StatusCode as S;
+        match self {
+            Self::BadRequest(_) => ("bad-request", S::BAD_REQUEST),
+            Self::BadKey(_) => ("bad-key", S::BAD_REQUEST),
+            Self::SignInRequired => ("sign-in-required", S::UNAUTHORIZED),
+            Self::SignInRefused => ("sign-in-refused", S::UNAUTHORIZED),
+            Self::NoSuchPath(_) => ("no-such-path", S::NOT_FOUND),
+            Self::Method { .. } => ("method-not-allowed", S::METHOD_NOT_ALLOWED),
+            Self::Timeout => ("timeout", S::REQUEST_TIMEOUT),
+            Self::TooLarge(_) => ("too-large", S::PAYLOAD_TOO_LARGE),
+            Self::MediaType(_) => ("unsupported-media-type", S::UNSUPPORTED_MEDIA_TYPE),
+            Self::NoSuchTenant(_) => ("no-such-tenant", S::NOT_FOUND),
+            Self::TenantExists(_) => ("tenant-exists", S::CONFLICT),
+            Self::DomainTaken { .. } => ("domain-taken", S::CONFLICT),
+            Self::NoFreeSlot(_) => ("no-free-slot", S::CONFLICT),
+            Self::Busy(..) | Self::Init(InitError::Refused(Refusal::Busy(_))) => ("busy", S::CONFLICT),
+            Self::NotDeployed(_) => ("not-deployed", S::CONFLICT),
+            Self::BeingRemoved(_) => ("being-removed", S::CONFLICT),
+            Self::NoSuchRuntime(..) => ("no-such-runtime", S::UNPROCESSABLE_ENTITY),
+            Self::InvalidTenant(_) => ("invalid-tenant", S::UNPROCESSABLE_ENTITY),
+            Self::UploadRefused(_) => ("upload-refused", S::UNPROCESSABLE_ENTITY),
+            Self::UploadBroken(_) => ("upload-broken", S::BAD_REQUEST),
+            Self::NoProgram { .. } => ("no-program", S::UNPROCESSABLE_ENTITY),
+            Self::Init(InitError::Refused(Refusal::Invalid(_))) => ("host-refused", S::CONFLICT),
+            Self::Init(InitError::Refused(Refusal::Failed(_))) | Self::NotActivated(..) => {
+                ("host-failed", S::INTERNAL_SERVER_ERROR)
+            }
+            Self::Init(_) => ("host-slow", S::SERVICE_UNAVAILABLE),
+            Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE),
+            Self::Registry(_) | Self::Damaged(_) | Self::Io(..) | Self::Internal(_) => {
+                ("internal", S::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+
+    /// What the person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::BadKey(_) => "use an Ed25519 key: ssh-keygen -t ed25519".into(),
+            Self::SignInRequired => {
+                "sign in again: the token is missing, too old, or from before a restart".into()
+            }
+            Self::SignInRefused => {
+                "the key must be among [operator] ssh_keys of the host's user-data, and a challenge \
+                is good once, for a minute"
+                    .into()
+            }
+            Self::NoSuchPath(_) => "all paths are in /v1/openapi.json".into(),
+            Self::Method { allow, .. } => format!("it takes {allow}"),
+            Self::NoSuchTenant(_) => "`kennel tenant ls` lists the tenants".into(),
+            Self::TenantExists(_) => "choose another name, or remove it first".into(),
+            Self::DomainTaken { .. } => "each domain belongs to one tenant only".into(),
+            Self::NoFreeSlot(_) => "remove a tenant, or build an image with more slots".into(),
+            Self::Busy(..) | Self::Init(InitError::Refused(Refusal::Busy(_))) => {
+                "try again when it is done".into()
+            }
+            Self::NotDeployed(name) => format!("`kennel deploy {name} FOLDER` brings the first"),
+            Self::BeingRemoved(name) => format!("`kennel tenant rm {name}` tries to finish it"),
+            Self::NoSuchRuntime(_, known) => format!("it has {}", list(known)),
+            Self::UploadRefused(_) => {
+                "the release that served before still does; nothing of the upload is left".into()
+            }
+            Self::UploadBroken(_) => "deploy again: nothing of the upload is left".into(),
+            Self::NoProgram { looked_for, .. } => {
+                format!(
+                    "looked for {} at the top; name the tenant's command if it is another",
+                    list(looked_for)
+                )
+            }
+            Self::NotActivated(..) => "deploy again, or restart the host: it then switches to it".into(),
+            Self::Overloaded => "try again in a minute".into(),
+            Self::Registry(_) | Self::Damaged(_) => "see the host's console; is the data volume full?".into(),
+            _ => return None,
+        };
+        Some(text)
+    }
+}
+
+impl From<InvalidLaunch> for Error {
+    fn from(cause: InvalidLaunch) -> Self {
+        Self::InvalidTenant(cause.to_string())
+    }
+}
+
+impl From<tokio::task::JoinError> for Error {
+    fn from(cause: tokio::task::JoinError) -> Self {
+        Self::Internal(cause.to_string())
+    }
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,76 @@
+//! The host as a whole: what it has and uses, and turning it off.
+
+use std::time::Duration;
+
+use kennel_model::api::Host;
+use kennel_model::msg::ControlRequest;
+
+use crate::control::{Control, QUICK};
+use crate::error::{Error, Result};
+
+impl Control {
+    /// What the host has and uses now.
+    ///
+    /// # Errors
+    /// When init or the kernel does not say.
+    pub async fn host(&self) -> Result<Host> {
+        let status = self.init.status().await?;
+        let slots_used = self.registry.with(|store| store.slots_used()).await?;
+        let meminfo = std::fs::read_to_string("/proc/meminfo").map_err(|e| Error::Io("/proc/meminfo", e))?;
+        let data =
+            rustix::fs::statvfs(&self.config.control_dir).map_err(|e| Error::Io("data volume", e.into()))?;
+        Ok(Host {
+            version: self.facts.version.clone(),
+            slots: self.facts.slots,
+            slots_used,
+            running: u16::try_from(self.init.running().len()).unwrap_or(u16::MAX),
+            runtimes: self.facts.runtimes.clone(),
+            services: status.services,
+            uptime_ms: status.uptime_ms,
+            memory_total_bytes: meminfo_bytes(&meminfo, "MemTotal"),
+            memory_available_bytes: meminfo_bytes(&meminfo, "MemAvailable"),
+            data_total_bytes: data.f_blocks * data.f_frsize,
+            data_available_bytes: data.f_bavail * data.f_frsize,
+        })
+    }
+
+    /// Begins a clean shutdown, with `PowerOff` or `Reboot`.
+    ///
+    /// # Errors
+    /// Init's.
+    pub async fn shut_down(&self, request: ControlRequest) -> Result<()> {
+        Ok(self.init.act(request, QUICK).await?)
+    }
+
+    /// Prints the certificate's fingerprint on the console, where `kennel run` and people read it.
+    ///
+    /// # Errors
+    /// Init's.
+    pub async fn announce(&self, fingerprint: &str) -> Result<()> {
+        let line = format!("control: api certificate {fingerprint}");
+        Ok(self.init.act(ControlRequest::Announce(line), Duration::from_secs(10)).await?)
+    }
+}
+
+/// One line of /proc/meminfo, which counts in KiB; 0 when it is not there.
+fn meminfo_bytes(meminfo: &str, field: &str) -> u64 {
+    meminfo
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| *name == field)
+        .and_then(|(_, value)| value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .map_or(0, |kib| kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meminfo_is_read_by_whole_names() {
+        let text = "MemTotal:       24680000 kB\nMemFree:  5 kB\nMemAvailable:   123 kB\n";
+        assert_eq!(meminfo_bytes(text, "MemTotal"), 24_680_000 << 10);
+        assert_eq!(meminfo_bytes(text, "MemAvailable"), 123 << 10);
+        assert_eq!(meminfo_bytes(text, "Mem"), 0);
+    }
+}

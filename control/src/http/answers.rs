@@ -1,0 +1,209 @@
+//! From a request to its answer: who asks, what for, and who in control does it. Acts that change something run as
+//! tasks of their own: a client that hangs up does not leave them half done.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
+use hyper::{Request, Response, StatusCode};
+use kennel_model::TenantName;
+use kennel_model::api::NewTenant;
+use kennel_model::msg::ControlRequest;
+use serde::de::DeserializeOwned;
+
+use super::Server;
+use super::body::{AnswerBody, Streamed, empty, json, problem, raw, read_json, stream};
+use super::paths::{Endpoint, resolve};
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::logs::Wish;
+use crate::upload;
+
+type Answer = Response<AnswerBody>;
+
+/// The API's description, as committed.
+const OPENAPI: &str = include_str!("../../openapi.json");
+/// Most lines that a reader of logs begins with.
+const MAX_LOG_LINES: usize = 10_000;
+/// Lines that a reader of logs begins with when it does not say.
+const LOG_LINES: usize = 100;
+
+/// Answers one request; what goes wrong is an answer too.
+pub(super) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Answer {
+    match dispatch(&server, request).await {
+        Ok(answer) => answer,
+        Err(error) => problem(&error),
+    }
+}
+
+async fn dispatch(server: &Server, request: Request<Incoming>) -> Result<Answer> {
+    let (head, body) = request.into_parts();
+    let (endpoint, name) = resolve(&head.method, head.uri.path())?;
+    let operator = match endpoint.is_public() {
+        true => String::new(),
+        false => server.auth.operator(header(&head.headers, AUTHORIZATION))?,
+    };
+    let control = &server.control;
+    match (endpoint, name.map(tenant_name).transpose()?) {
+        (Endpoint::Ping, _) => Ok(json(StatusCode::OK, &serde_json::json!({}))),
+        (Endpoint::OpenApi, _) => {
+            Ok(raw(StatusCode::OK, "application/json", Bytes::from_static(OPENAPI.as_bytes())))
+        }
+        (Endpoint::Challenge, _) => {
+            let challenge = server.auth.challenge(&read(server, &head.headers, body).await?)?;
+            Ok(json(StatusCode::OK, &challenge))
+        }
+        (Endpoint::SignIn, _) => {
+            let session = server.auth.sign_in(&read(server, &head.headers, body).await?)?;
+            Ok(json(StatusCode::CREATED, &session))
+        }
+        (Endpoint::Host, _) => Ok(json(StatusCode::OK, &control.host().await?)),
+        (Endpoint::PowerOff, _) => shut_down(control, ControlRequest::PowerOff).await,
+        (Endpoint::Reboot, _) => shut_down(control, ControlRequest::Reboot).await,
+        (Endpoint::Tenants, _) => Ok(json(StatusCode::OK, &control.tenants().await?)),
+        (Endpoint::AddTenant, _) => {
+            let wish: NewTenant = read(server, &head.headers, body).await?;
+            let made = undisturbed(control, |control| async move { control.add(wish).await }).await?;
+            Ok(json(StatusCode::CREATED, &made))
+        }
+        (endpoint, Some(name)) => {
+            of_tenant(control, endpoint, name, Asked { head: &head, body, operator }).await
+        }
+        (_, None) => Err(Error::Internal("a path without its tenant".into())),
+    }
+}
+
+/// What a request about one tenant brings along.
+struct Asked<'r> {
+    head: &'r hyper::http::request::Parts,
+    body: Incoming,
+    operator: String,
+}
+
+async fn of_tenant(
+    control: &Arc<Control>,
+    endpoint: Endpoint,
+    name: TenantName,
+    asked: Asked<'_>,
+) -> Result<Answer> {
+    match endpoint {
+        Endpoint::Tenant => Ok(json(StatusCode::OK, &control.tenant(&name).await?)),
+        Endpoint::RemoveTenant => {
+            undisturbed(control, |control| async move { control.remove(&name).await }).await?;
+            Ok(empty(StatusCode::NO_CONTENT))
+        }
+        Endpoint::Start => {
+            let tenant = undisturbed(control, |control| async move { control.start(&name).await }).await?;
+            Ok(json(StatusCode::OK, &tenant))
+        }
+        Endpoint::Stop => {
+            let tenant = undisturbed(control, |control| async move { control.stop(&name).await }).await?;
+            Ok(json(StatusCode::OK, &tenant))
+        }
+        Endpoint::Deploy => deploy(control, name, asked).await,
+        Endpoint::Logs => logs(control, name, asked.head.uri.query()).await,
+        other => Err(Error::Internal(format!("{other:?} is not about a tenant"))),
+    }
+}
+
+async fn deploy(control: &Arc<Control>, name: TenantName, asked: Asked<'_>) -> Result<Answer> {
+    let Asked { head, mut body, operator } = asked;
+    media_type(&head.headers, "application/x-tar")?;
+    // A client that waits for `100 Continue` has sent nothing yet when it is refused at once.
+    let waits = head.headers.contains_key(EXPECT);
+    let deployed = undisturbed(control, move |control| async move {
+        let deployed = control.deploy(&name, &mut body, operator).await;
+        let untouched = waits && matches!(deployed, Err(Error::NoSuchTenant(_) | Error::Busy(..)));
+        if deployed.is_err() && !untouched {
+            tokio::spawn(upload::drain(body, control.config.http.drain));
+        }
+        deployed
+    })
+    .await?;
+    Ok(json(StatusCode::CREATED, &deployed))
+}
+
+async fn logs(control: &Arc<Control>, name: TenantName, query: Option<&str>) -> Result<Answer> {
+    let wish = log_wish(query.unwrap_or(""))?;
+    let slot = control.row(&name).await?.slot;
+    let (sink, body) = Streamed::channel();
+    let logs = control.logs.clone();
+    tokio::spawn(async move { logs.stream(slot, wish, sink).await });
+    Ok(stream(StatusCode::OK, "text/plain; charset=utf-8", body.boxed_unsync()))
+}
+
+async fn shut_down(control: &Arc<Control>, request: ControlRequest) -> Result<Answer> {
+    undisturbed(control, |control| async move { control.shut_down(request).await }).await?;
+    Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
+}
+
+/// Carries an act out to its end, whoever still waits for it.
+async fn undisturbed<T, F, A>(control: &Arc<Control>, act: A) -> Result<T>
+where
+    A: FnOnce(Arc<Control>) -> F,
+    F: Future<Output = Result<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    tokio::spawn(act(Arc::clone(control))).await?
+}
+
+async fn read<T: DeserializeOwned>(server: &Server, headers: &HeaderMap, body: Incoming) -> Result<T> {
+    media_type(headers, "application/json")?;
+    let bounds = &server.control.config.http;
+    read_json(body, bounds.json_bytes, bounds.json).await
+}
+
+/// The media type must be this one; its parameters do not matter.
+fn media_type(headers: &HeaderMap, wanted: &'static str) -> Result<()> {
+    let given = header(headers, CONTENT_TYPE).unwrap_or("").split(';').next().unwrap_or("").trim();
+    if given.eq_ignore_ascii_case(wanted) { Ok(()) } else { Err(Error::MediaType(wanted)) }
+}
+
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A name that cannot be a tenant's is no tenant's.
+fn tenant_name(text: &str) -> Result<TenantName> {
+    TenantName::new(text).map_err(|invalid| Error::NoSuchTenant(invalid.value))
+}
+
+fn log_wish(query: &str) -> Result<Wish> {
+    let mut wish = Wish { lines: LOG_LINES, follow: false };
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let bad = || Error::BadRequest(format!("the parameter {name} cannot be {value:?}"));
+        match name {
+            "lines" => wish.lines = value.parse().ok().filter(|n| *n <= MAX_LOG_LINES).ok_or_else(bad)?,
+            "follow" => wish.follow = value.parse().map_err(|_| bad())?,
+            _ => return Err(Error::BadRequest(format!("there is no parameter {name:?}: use lines or follow"))),
+        }
+    }
+    Ok(wish)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_wishes_are_strict() {
+        assert_eq!(log_wish("").unwrap(), Wish { lines: LOG_LINES, follow: false });
+        assert_eq!(log_wish("follow=true&lines=7").unwrap(), Wish { lines: 7, follow: true });
+        for bad in ["lines=-1", "lines=10001", "lines=", "follow=yes", "tail=3", "lines"] {
+            assert!(log_wish(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn media_types_are_compared_without_parameters() {
+        let mut headers = HeaderMap::new();
+        assert!(media_type(&headers, "application/json").is_err());
+        headers.insert(CONTENT_TYPE, "Application/JSON; charset=utf-8".parse().unwrap());
+        assert!(media_type(&headers, "application/json").is_ok());
+        assert!(media_type(&headers, "application/x-tar").is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! Which path and method mean what. A test holds this table against `openapi.json`.
+
+use hyper::Method;
+
+use crate::error::{Error, Result};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Whether the API answers.
+    Ping,
+    /// The API's description.
+    OpenApi,
+    /// Something to sign.
+    Challenge,
+    /// A token.
+    SignIn,
+    /// The host's state.
+    Host,
+    /// A clean shutdown.
+    PowerOff,
+    /// A clean restart.
+    Reboot,
+    /// All tenants.
+    Tenants,
+    /// A new tenant.
+    AddTenant,
+    /// One tenant.
+    Tenant,
+    /// A tenant's end.
+    RemoveTenant,
+    /// A new release.
+    Deploy,
+    /// A start.
+    Start,
+    /// A stop.
+    Stop,
+    /// What a tenant printed.
+    Logs,
+}
+
+/// One row of the API: its method, its path with `{name}` for the tenant, its meaning.
+pub const ROUTES: &[(Method, &str, Endpoint)] = &[
+    (Method::GET, "/v1/ping", Endpoint::Ping),
+    (Method::GET, "/v1/openapi.json", Endpoint::OpenApi),
+    (Method::POST, "/v1/session/challenge", Endpoint::Challenge),
+    (Method::POST, "/v1/session", Endpoint::SignIn),
+    (Method::GET, "/v1/host", Endpoint::Host),
+    (Method::POST, "/v1/host/power-off", Endpoint::PowerOff),
+    (Method::POST, "/v1/host/reboot", Endpoint::Reboot),
+    (Method::GET, "/v1/tenants", Endpoint::Tenants),
+    (Method::POST, "/v1/tenants", Endpoint::AddTenant),
+    (Method::GET, "/v1/tenants/{name}", Endpoint::Tenant),
+    (Method::DELETE, "/v1/tenants/{name}", Endpoint::RemoveTenant),
+    (Method::POST, "/v1/tenants/{name}/releases", Endpoint::Deploy),
+    (Method::POST, "/v1/tenants/{name}/start", Endpoint::Start),
+    (Method::POST, "/v1/tenants/{name}/stop", Endpoint::Stop),
+    (Method::GET, "/v1/tenants/{name}/logs", Endpoint::Logs),
+];
+
+impl Endpoint {
+    /// Whether anybody may ask, signed in or not.
+    pub fn is_public(self) -> bool {
+        matches!(self, Self::Ping | Self::Challenge | Self::SignIn)
+    }
+}
+
+/// The meaning of a request's method and path, with the path's tenant when it has one.
+pub(super) fn resolve<'p>(method: &Method, path: &'p str) -> Result<(Endpoint, Option<&'p str>)> {
+    let mut allowed = Vec::new();
+    for (takes, pattern, endpoint) in ROUTES {
+        if let Some(name) = matches(pattern, path) {
+            if takes == method {
+                return Ok((*endpoint, name));
+            }
+            allowed.push(takes.as_str());
+        }
+    }
+    let path = path.chars().take(200).collect();
+    if allowed.is_empty() {
+        return Err(Error::NoSuchPath(path));
+    }
+    Err(Error::Method { method: method.to_string(), path, allow: allowed.join(", ") })
+}
+
+/// Whether the path has the pattern's form, and what stands for `{name}` in it.
+fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
+    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+    let mut name = None;
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return Some(name),
+            (Some("{name}"), Some(given)) if !given.is_empty() => name = Some(given),
+            (Some(expected), Some(given)) if expected == given => {}
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_apart_exactly() {
+        let ask = |method: Method, path| resolve(&method, path);
+        assert_eq!(ask(Method::GET, "/v1/ping").unwrap(), (Endpoint::Ping, None));
+        assert_eq!(ask(Method::GET, "/v1/tenants/blog").unwrap(), (Endpoint::Tenant, Some("blog")));
+        assert_eq!(ask(Method::GET, "/v1/tenants/blog/logs").unwrap(), (Endpoint::Logs, Some("blog")));
+        for path in ["/", "", "/v1", "/v1/ping/", "//v1/ping", "/v1/tenants/", "/v1/tenants/a/b", "/v2/ping"] {
+            assert!(matches!(ask(Method::GET, path), Err(Error::NoSuchPath(_))), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_the_right_ones() {
+        let Err(Error::Method { allow, .. }) = resolve(&Method::PUT, "/v1/tenants/blog") else { panic!() };
+        assert_eq!(allow, "GET, DELETE");
+        assert!(matches!(resolve(&Method::HEAD, "/v1/ping"), Err(Error::Method { .. })));
+    }
+
+    #[test]
+    fn only_ping_and_sign_in_are_public() {
+        let public: Vec<_> = ROUTES.iter().filter(|r| r.2.is_public()).map(|r| r.1).collect();
+        assert_eq!(public, ["/v1/ping", "/v1/session/challenge", "/v1/session"]);
+    }
+}

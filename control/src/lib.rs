@@ -1,0 +1,125 @@
+//! Control: the host's decisions. It keeps the registry of tenants, serves the operator's API, takes uploads in and
+//! tells init what each slot runs. It holds no privilege: whatever needs one, init does on request, and control may be
+//! killed at any moment and started again.
+//!
+//! | file | duty |
+//! |---|---|
+//! | `http` | connections, requests, answers |
+//! | `auth`, `user_data`, `certificate` | who may ask, and of whom |
+//! | `tenants`, `deploy`, `upload`, `program`, `host` | what can be asked for |
+//! | `startup` | what a kill or a power cut has interrupted |
+//! | `registry` | what is on disk |
+//! | `init`, `routes`, `logs` | init, the proxy's table, the tenants' lines |
+
+pub mod auth;
+pub mod certificate;
+pub mod config;
+pub mod console;
+pub mod control;
+mod deploy;
+pub mod error;
+mod host;
+pub mod http;
+pub mod init;
+pub mod logs;
+mod program;
+pub mod registry;
+mod routes;
+mod startup;
+mod tenants;
+mod upload;
+pub mod user_data;
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use kennel_model::layout::ImageFacts;
+use kennel_sys::Channel;
+use tokio::sync::watch;
+
+use auth::Auth;
+use certificate::Certificate;
+use config::Config;
+use control::Control;
+use http::Server;
+use init::Init;
+use registry::Registry;
+use user_data::Operators;
+
+/// What control is born with.
+pub struct Handed {
+    /// To init.
+    pub channel: Channel,
+    /// The API's listening socket.
+    pub listener: TcpListener,
+    /// The host's user-data.
+    pub user_data: File,
+}
+
+/// Why control ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// See [`registry::OpenError`].
+    #[error(transparent)]
+    Registry(#[from] registry::OpenError),
+    /// See [`certificate::CertificateError`].
+    #[error(transparent)]
+    Certificate(#[from] certificate::CertificateError),
+    /// See [`init::LinkError`].
+    #[error(transparent)]
+    Link(#[from] init::LinkError),
+    /// Something that every start needs.
+    #[error("the start failed: {0}")]
+    Start(#[from] error::Error),
+    /// The listening socket's.
+    #[error("the listening socket: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+/// Runs control until `stop` turns true.
+///
+/// # Errors
+/// [`Fatal`], also when init closes the channel.
+pub async fn run(
+    config: Config,
+    facts: ImageFacts,
+    handed: Handed,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Fatal> {
+    let registry = Registry::open(&config.registry_file())?;
+    let certificate = Certificate::load_or_make(&config.certificate_file())?;
+    let (init, link) = Init::new(handed.channel)?;
+    let serving = async {
+        let control = Arc::new(Control::new(config, facts, registry, init).await?);
+        control.start_up().await?;
+        tokio::spawn(control.logs.clone().rotate_for_ever(control.init.clone()));
+        let fingerprint = certificate.fingerprint();
+        if let Err(cause) = control.announce(&fingerprint).await {
+            say!("the certificate {fingerprint} was not announced: {cause}");
+        }
+        let auth = Auth::new(operators(&handed.user_data), fingerprint)?;
+        let server = Server { auth, control, tls: certificate.server_config()? };
+        handed.listener.set_nonblocking(true)?;
+        http::serve(Arc::new(server), tokio::net::TcpListener::from_std(handed.listener)?, stop).await;
+        Ok(())
+    };
+    tokio::select! {
+        gone = link.run() => Err(gone.into()),
+        served = serving => served,
+    }
+}
+
+/// Those whom the user-data names; nobody when it is not in order, and then the console says so.
+fn operators(user_data: &File) -> Operators {
+    match Operators::read(user_data) {
+        Ok(operators) => {
+            say!("{} operator keys may sign in", operators.len());
+            operators
+        }
+        Err(cause) => {
+            say!("nobody can sign in: {cause}");
+            Operators::default()
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The registry: which tenant lives in which slot, with which domains and releases. One SQLite file on the data
+//! volume; what a call here has answered is on disk. What the rows mean for the host is decided elsewhere.
+
+mod releases;
+mod schema;
+mod tenants;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use kennel_model::{HostName, Limits, ReleaseId, RuntimeName, SlotId, TenantName};
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+pub use releases::Unpacked;
+pub use schema::OpenError;
+
+/// A handle to the registry; clones share it.
+#[derive(Clone)]
+pub struct Registry {
+    store: Arc<Mutex<Store>>,
+}
+
+/// The open database. Its methods block: call them within [`Registry::with`].
+pub struct Store {
+    db: Connection,
+}
+
+/// How far a tenant's row has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantPhase {
+    /// The slot is taken, its folders are not made for sure.
+    Adding,
+    /// A tenant.
+    Ready,
+    /// Its files are going; the slot is free only when the row is gone.
+    Removing,
+}
+
+/// One tenant as registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantRow {
+    /// Unique.
+    pub name: TenantName,
+    /// Unique.
+    pub slot: SlotId,
+    /// One of the image's when it was added.
+    pub runtime: RuntimeName,
+    /// The operator's choice; empty for the runtime's default.
+    pub command: Vec<String>,
+    /// Of its slot.
+    pub limits: Limits,
+    /// How far the row has come.
+    pub phase: TenantPhase,
+    /// The release that serves.
+    pub current: Option<ReleaseId>,
+    /// Whether init is known to have switched to `current`.
+    pub settled: bool,
+    /// Seconds since 1970-01-01 UTC.
+    pub created_at_s: u64,
+    /// In the order in which they were given.
+    pub domains: Vec<HostName>,
+    /// Complete ones, oldest first.
+    pub releases: Vec<ReleaseRow>,
+}
+
+/// One complete release as registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRow {
+    /// Its number.
+    pub id: ReleaseId,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Files and folders.
+    pub entries: u32,
+    /// What runs it.
+    pub command: Vec<String>,
+    /// Fingerprint of the key that deployed it.
+    pub by: String,
+    /// Seconds since 1970-01-01 UTC.
+    pub created_at_s: u64,
+}
+
+impl TenantRow {
+    /// The release that serves.
+    pub fn current_release(&self) -> Option<&ReleaseRow> {
+        self.releases.iter().find(|r| Some(r.id) == self.current)
+    }
+}
+
+impl Registry {
+    /// Opens or makes the database and brings it up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`]; a database of a newer program is left as it is.
+    pub fn open(file: &Path) -> std::result::Result<Self, OpenError> {
+        let db = schema::open(file)?;
+        // SQLite makes the file durable, but not its name.
+        File::open(file.parent().unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all())?;
+        Ok(Self { store: Arc::new(Mutex::new(Store { db })) })
+    }
+
+    /// Runs `act` on a thread where waiting for the disk holds up nobody. Once begun it is carried out, even when the
+    /// caller goes away.
+    ///
+    /// # Errors
+    /// The act's, or [`Error::Internal`] when it panicked.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = Arc::clone(&self.store);
+        // A panic rolled its transaction back, so the store behind a poisoned lock is sound.
+        tokio::task::spawn_blocking(move || act(&mut store.lock().unwrap_or_else(PoisonError::into_inner)))
+            .await?
+    }
+}
+
+impl Store {
+    /// Counts the starts of control, this one among them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn count_start(&mut self) -> Result<u32> {
+        Ok(self.db.query_row("UPDATE host SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))?)
+    }
+}
+
+/// Seconds since 1970-01-01 UTC; 0 for a clock before that.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// A column's text as a checked value.
+fn checked<T, E: std::fmt::Display>(what: &str, value: std::result::Result<T, E>) -> Result<T> {
+    value.map_err(|e| Error::Damaged(format!("{what}: {e}")))
+}
+
+/// A value as a column's JSON.
+fn json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::Internal(e.to_string()))
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use kennel_model::api::NewTenant;
+
+    /// A store in memory.
+    pub(crate) fn store() -> Store {
+        Store { db: schema::prepare(Connection::open_in_memory().unwrap()).unwrap() }
+    }
+
+    /// A request for a tenant with one domain.
+    pub(crate) fn wish(name: &str, domain: &str) -> NewTenant {
+        NewTenant {
+            name: name.parse().unwrap(),
+            runtime: "node-24".parse().unwrap(),
+            domains: vec![domain.parse().unwrap()],
+            command: vec![],
+            limits: Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Rows of releases. A release is `begun` before its first byte is written and `done` once it serves; both `begun`
+//! rows of an interrupted deploy and `removing` ones name files that are still to be removed.
+
+use kennel_model::{ReleaseId, TenantName};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::{ReleaseRow, Store, checked, json, now_s};
+use crate::error::{Error, Result};
+
+/// What is known of a release when it is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Files and folders.
+    pub entries: u32,
+    /// What runs it.
+    pub command: Vec<String>,
+    /// Fingerprint of the key that deployed it.
+    pub by: String,
+}
+
+impl Store {
+    /// Gives out the next number; it is never given out again, whatever becomes of the upload.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTenant`], or the database's.
+    pub fn begin_release(&mut self, name: &TenantName) -> Result<ReleaseId> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let sql = "UPDATE tenants SET next_release = next_release + 1 WHERE name = ?1 AND phase = 'ready'
+                   RETURNING id, next_release - 1";
+        let found =
+            tx.query_row(sql, [name.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?;
+        let (tenant, number) = found.ok_or_else(|| Error::NoSuchTenant(name.to_string()))?;
+        tx.execute(
+            "INSERT INTO releases (tenant, number, state, created_at_s) VALUES (?1, ?2, 'begun', ?3)",
+            params![tenant, number, now_s()],
+        )?;
+        tx.commit()?;
+        Ok(ReleaseId(number))
+    }
+
+    /// The release is complete and becomes the current one: the moment from which a deploy is acknowledged. Releases
+    /// beyond the newest `keep` are marked for removal in the same step.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn finish_release(
+        &mut self,
+        name: &TenantName,
+        id: ReleaseId,
+        facts: &Unpacked,
+        keep: u32,
+    ) -> Result<()> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tenant: i64 =
+            tx.query_row("SELECT id FROM tenants WHERE name = ?1", [name.as_str()], |r| r.get(0))?;
+        let changed = tx.execute(
+            "UPDATE releases SET state = 'done', bytes = ?3, entries = ?4, command = ?5, by = ?6, created_at_s = ?7
+             WHERE tenant = ?1 AND number = ?2 AND state = 'begun'",
+            params![tenant, id.0, facts.bytes, facts.entries, json(&facts.command)?, facts.by, now_s()],
+        )?;
+        if changed != 1 {
+            return Err(Error::Internal(format!("{id} of {name} was not begun")));
+        }
+        tx.execute("UPDATE tenants SET current = ?2, settled = 0 WHERE id = ?1", params![tenant, id.0])?;
+        tx.execute(
+            "UPDATE releases SET state = 'removing' WHERE tenant = ?1 AND state = 'done' AND number NOT IN
+             (SELECT number FROM releases WHERE tenant = ?1 AND state = 'done' ORDER BY number DESC LIMIT ?2)",
+            params![tenant, keep.max(1)],
+        )?;
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Init has switched to the current release, and nothing of an older one runs.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn settle(&mut self, name: &TenantName) -> Result<()> {
+        self.db.execute("UPDATE tenants SET settled = 1 WHERE name = ?1", [name.as_str()])?;
+        Ok(())
+    }
+
+    /// Releases whose files are to be removed: interrupted, refused, or too old.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn leftovers(&mut self, name: &TenantName) -> Result<Vec<ReleaseId>> {
+        let mut query = self.db.prepare_cached(
+            "SELECT number FROM releases JOIN tenants ON tenants.id = releases.tenant
+             WHERE name = ?1 AND state != 'done' ORDER BY number",
+        )?;
+        let numbers = query.query_map([name.as_str()], |row| Ok(ReleaseId(row.get(0)?)))?;
+        Ok(numbers.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The files of a leftover are gone.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn forget_release(&mut self, name: &TenantName, id: ReleaseId) -> Result<()> {
+        self.db.execute(
+            "DELETE FROM releases WHERE number = ?2 AND state != 'done'
+             AND tenant = (SELECT id FROM tenants WHERE name = ?1)",
+            params![name.as_str(), id.0],
+        )?;
+        Ok(())
+    }
+}
+
+/// The complete releases of a tenant, oldest first.
+pub(super) fn of(db: &Connection, tenant: i64) -> Result<Vec<ReleaseRow>> {
+    let mut query = db.prepare_cached(
+        "SELECT number, bytes, entries, command, by, created_at_s FROM releases
+         WHERE tenant = ?1 AND state = 'done' ORDER BY number",
+    )?;
+    let rows = query.query_map([tenant], |row| {
+        let release = ReleaseRow {
+            id: ReleaseId(row.get(0)?),
+            bytes: row.get(1)?,
+            entries: row.get(2)?,
+            command: vec![],
+            by: row.get(4)?,
+            created_at_s: row.get(5)?,
+        };
+        Ok((release, row.get::<_, String>(3)?))
+    })?;
+    rows.map(|row| {
+        let (release, command) = row?;
+        Ok(ReleaseRow { command: checked("command", serde_json::from_str(&command))?, ..release })
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{store, wish};
+    use super::*;
+
+    fn tenant() -> (Store, TenantName) {
+        let mut store = store();
+        let wish = wish("a", "a.test");
+        store.reserve(&wish, 9).unwrap();
+        store.confirm(&wish.name).unwrap();
+        (store, wish.name)
+    }
+
+    fn facts() -> Unpacked {
+        Unpacked { bytes: 10, entries: 2, command: vec!["./server".into()], by: "SHA256:me".into() }
+    }
+
+    #[test]
+    fn numbers_are_never_reused() {
+        let (mut store, name) = tenant();
+        let first = store.begin_release(&name).unwrap();
+        store.forget_release(&name, first).unwrap();
+        let second = store.begin_release(&name).unwrap();
+        assert_eq!((first, second), (ReleaseId(1), ReleaseId(2)));
+    }
+
+    #[test]
+    fn a_finished_release_is_current_and_unsettled() {
+        let (mut store, name) = tenant();
+        let id = store.begin_release(&name).unwrap();
+        assert_eq!(store.tenant(&name).unwrap().unwrap().releases, []);
+        assert_eq!(store.leftovers(&name).unwrap(), [id]);
+        store.finish_release(&name, id, &facts(), 5).unwrap();
+        let row = store.tenant(&name).unwrap().unwrap();
+        assert_eq!((row.current, row.settled, row.releases.len()), (Some(id), false, 1));
+        assert_eq!(row.current_release().unwrap().command, facts().command);
+        store.settle(&name).unwrap();
+        assert!(store.tenant(&name).unwrap().unwrap().settled);
+        assert!(store.finish_release(&name, id, &facts(), 5).is_err(), "twice");
+    }
+
+    #[test]
+    fn only_the_newest_are_kept_and_a_done_one_is_never_forgotten() {
+        let (mut store, name) = tenant();
+        for _ in 0..4 {
+            let id = store.begin_release(&name).unwrap();
+            store.finish_release(&name, id, &facts(), 2).unwrap();
+        }
+        assert_eq!(store.leftovers(&name).unwrap(), [ReleaseId(1), ReleaseId(2)]);
+        for n in 1..=4 {
+            store.forget_release(&name, ReleaseId(n)).unwrap();
+        }
+        let kept: Vec<_> = store.tenant(&name).unwrap().unwrap().releases.iter().map(|r| r.id).collect();
+        assert_eq!(kept, [ReleaseId(3), ReleaseId(4)]);
+    }
+
+    #[test]
+    fn a_tenant_goes_with_its_releases_and_takes_none_when_removing() {
+        let (mut store, name) = tenant();
+        let id = store.begin_release(&name).unwrap();
+        store.finish_release(&name, id, &facts(), 5).unwrap();
+        store.begin_removal(&name).unwrap();
+        assert!(matches!(store.begin_release(&name), Err(Error::NoSuchTenant(_))));
+        store.forget(&name).unwrap();
+        let left: u32 = store.db.query_row("SELECT count(*) FROM releases", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0);
+    }
+}

@@ -1,0 +1,168 @@
+//! The database's shape and its history: each migration stands here for ever and is applied once, in order.
+//! `PRAGMA user_version` says how many have been.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Why the registry could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// An image went back to an older version.
+    #[error(
+        "the registry is of version {found}, this program knows up to {known}: \
+         boot the image that wrote it, or a newer one"
+    )]
+    Newer {
+        /// Migrations that it has seen.
+        found: usize,
+        /// Migrations that there are.
+        known: usize,
+    },
+    /// SQLite's.
+    #[error("the registry cannot be opened: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The folder's.
+    #[error("the registry's folder: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Applied in order; never change one that was released, add the next.
+const MIGRATIONS: &[&str] = &[
+    // 1: tenants, domains, releases.
+    "CREATE TABLE host (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        starts INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO host (id, starts) VALUES (1, 0);
+    CREATE TABLE tenants (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        slot INTEGER NOT NULL UNIQUE CHECK (slot BETWEEN 0 AND 4095),
+        runtime TEXT NOT NULL,
+        command TEXT NOT NULL,
+        limits TEXT NOT NULL,
+        phase TEXT NOT NULL CHECK (phase IN ('adding', 'ready', 'removing')),
+        next_release INTEGER NOT NULL DEFAULT 1,
+        current INTEGER,
+        settled INTEGER NOT NULL DEFAULT 1 CHECK (settled IN (0, 1)),
+        created_at_s INTEGER NOT NULL,
+        FOREIGN KEY (id, current) REFERENCES releases (tenant, number) DEFERRABLE INITIALLY DEFERRED
+    ) STRICT;
+    CREATE TABLE domains (
+        host TEXT PRIMARY KEY,
+        tenant INTEGER NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX domains_of_tenant ON domains (tenant, position);
+    CREATE TABLE releases (
+        tenant INTEGER NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL CHECK (number > 0),
+        state TEXT NOT NULL CHECK (state IN ('begun', 'done', 'removing')),
+        bytes INTEGER NOT NULL DEFAULT 0,
+        entries INTEGER NOT NULL DEFAULT 0,
+        command TEXT NOT NULL DEFAULT '[]',
+        by TEXT NOT NULL DEFAULT '',
+        created_at_s INTEGER NOT NULL,
+        PRIMARY KEY (tenant, number)
+    ) STRICT, WITHOUT ROWID;",
+];
+
+/// Opens the file with the promises that the rest relies on.
+pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
+    prepare(Connection::open(file)?)
+}
+
+/// Settings and migrations.
+pub(super) fn prepare(mut db: Connection) -> Result<Connection, OpenError> {
+    // A control that was killed lets go of its lock at once; waiting covers the moment in between.
+    db.busy_timeout(Duration::from_secs(5))?;
+    // Exclusive: one control only, and no shared-memory file beside the log. The cache is in KiB.
+    db.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA cache_size = -512;
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    migrate(&mut db, MIGRATIONS)?;
+    Ok(db)
+}
+
+/// Applies what is missing, each migration whole or not at all.
+fn migrate(db: &mut Connection, migrations: &[&str]) -> Result<(), OpenError> {
+    let found: usize = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > migrations.len() {
+        return Err(OpenError::Newer { found, known: migrations.len() });
+    }
+    for (done, migration) in migrations.iter().enumerate().skip(found) {
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(migration)?;
+        tx.pragma_update(None, "user_version", done + 1)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(db: &Connection) -> usize {
+        db.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn an_old_registry_is_brought_up_to_date_with_its_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("registry.sqlite");
+        let db = open(&file).unwrap();
+        db.execute("UPDATE host SET starts = 41", []).unwrap();
+        drop(db);
+        let mut db = open(&file).unwrap();
+        let mut longer = MIGRATIONS.to_vec();
+        longer.push("ALTER TABLE host ADD COLUMN note TEXT NOT NULL DEFAULT 'new'");
+        migrate(&mut db, &longer).unwrap();
+        assert_eq!(version(&db), longer.len());
+        let row: (u32, String) =
+            db.query_row("SELECT starts, note FROM host", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(row, (41, "new".into()));
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_old_version() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let broken = ["CREATE TABLE a (x)", "CREATE TABLE b (x); CREATE TABLE a (x)"];
+        assert!(migrate(&mut db, &broken).is_err());
+        assert_eq!(version(&db), 1);
+        let b: usize =
+            db.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'b'", [], |r| r.get(0)).unwrap();
+        assert_eq!(b, 0);
+    }
+
+    #[test]
+    fn a_newer_registry_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("registry.sqlite");
+        let db = open(&file).unwrap();
+        db.pragma_update(None, "user_version", MIGRATIONS.len() + 1).unwrap();
+        drop(db);
+        let error = open(&file).unwrap_err();
+        assert!(matches!(error, OpenError::Newer { .. }));
+        assert!(error.to_string().contains("this program knows up to 1"), "{error}");
+    }
+
+    #[test]
+    fn commits_are_durable_and_nobody_else_gets_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(&dir.path().join("r")).unwrap();
+        let pragma = |name: &str| db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, String>(0));
+        assert_eq!(pragma("journal_mode").unwrap(), "wal");
+        assert_eq!(pragma("locking_mode").unwrap(), "exclusive");
+        let synchronous: u8 = db.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+        assert_eq!(synchronous, 2, "FULL");
+        assert!(!dir.path().join("r-shm").exists());
+    }
+}

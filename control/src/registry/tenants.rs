@@ -1,0 +1,252 @@
+//! Rows of tenants and their domains, and the choice of a slot.
+
+use kennel_model::api::NewTenant;
+use kennel_model::{ReleaseId, SlotId, TenantName};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+
+use super::{Store, TenantPhase, TenantRow, checked, json, now_s};
+use crate::error::{Error, Result};
+
+impl Store {
+    /// Takes the lowest free slot of the pool, the name and the domains for a tenant that is being made.
+    ///
+    /// # Errors
+    /// [`Error::TenantExists`], [`Error::DomainTaken`], [`Error::NoFreeSlot`], or the database's.
+    pub fn reserve(&mut self, wish: &NewTenant, pool: u16) -> Result<SlotId> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let name = wish.name.as_str();
+        if exists(&tx, name)? {
+            return Err(Error::TenantExists(wish.name.clone()));
+        }
+        let slot = lowest_free(&tx, pool)?.ok_or(Error::NoFreeSlot(pool))?;
+        tx.execute(
+            "INSERT INTO tenants (name, slot, runtime, command, limits, phase, created_at_s)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'adding', ?6)",
+            params![
+                name,
+                slot.index(),
+                wish.runtime.as_str(),
+                json(&wish.command)?,
+                json(&wish.limits)?,
+                now_s()
+            ],
+        )?;
+        let tenant = tx.last_insert_rowid();
+        for (position, host) in wish.domains.iter().enumerate() {
+            if let Some(owner) = owner(&tx, host.as_str())? {
+                return Err(Error::DomainTaken { host: host.clone(), owner });
+            }
+            tx.execute("INSERT INTO domains VALUES (?1, ?2, ?3)", params![host.as_str(), tenant, position])?;
+        }
+        tx.commit()?;
+        Ok(slot)
+    }
+
+    /// The slot's folders are there: from now on it is a tenant.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn confirm(&mut self, name: &TenantName) -> Result<()> {
+        self.set_phase(name, TenantPhase::Ready)
+    }
+
+    /// From now on it can only be removed, also after a restart.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn begin_removal(&mut self, name: &TenantName) -> Result<()> {
+        self.set_phase(name, TenantPhase::Removing)
+    }
+
+    /// Nothing of it is left on the host: frees its slot, its name and its domains.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn forget(&mut self, name: &TenantName) -> Result<()> {
+        self.db.execute("DELETE FROM tenants WHERE name = ?1", [name.as_str()])?;
+        Ok(())
+    }
+
+    /// One tenant, whatever its phase.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn tenant(&mut self, name: &TenantName) -> Result<Option<TenantRow>> {
+        let mut query = self.db.prepare_cached(&format!("{SELECT} WHERE name = ?1"))?;
+        let raw = query.query_row([name.as_str()], RawTenant::read).optional()?;
+        raw.map(|raw| raw.complete(&self.db)).transpose()
+    }
+
+    /// All tenants, whatever their phase, by name.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn tenants(&mut self) -> Result<Vec<TenantRow>> {
+        let mut query = self.db.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
+        let raw = query.query_map([], RawTenant::read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+        raw.into_iter().map(|raw| raw.complete(&self.db)).collect()
+    }
+
+    /// Slots that are not free.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn slots_used(&mut self) -> Result<u16> {
+        Ok(self.db.query_row("SELECT count(*) FROM tenants", [], |row| row.get(0))?)
+    }
+
+    fn set_phase(&mut self, name: &TenantName, phase: TenantPhase) -> Result<()> {
+        let sql = "UPDATE tenants SET phase = ?2 WHERE name = ?1";
+        match self.db.execute(sql, [name.as_str(), phase.word()])? {
+            0 => Err(Error::NoSuchTenant(name.to_string())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl TenantPhase {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Adding => "adding",
+            Self::Ready => "ready",
+            Self::Removing => "removing",
+        }
+    }
+
+    fn from_word(word: &str) -> Result<Self> {
+        let all = [Self::Adding, Self::Ready, Self::Removing];
+        all.into_iter()
+            .find(|phase| phase.word() == word)
+            .ok_or_else(|| Error::Damaged(format!("phase {word:?}")))
+    }
+}
+
+const SELECT: &str = "SELECT id, name, slot, runtime, command, limits, phase, current, settled, created_at_s
+                      FROM tenants";
+
+/// A row as SQLite has it, before the texts are checked.
+struct RawTenant {
+    id: i64,
+    name: String,
+    slot: u16,
+    runtime: String,
+    command: String,
+    limits: String,
+    phase: String,
+    current: Option<u32>,
+    settled: bool,
+    created_at_s: u64,
+}
+
+impl RawTenant {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            slot: row.get(2)?,
+            runtime: row.get(3)?,
+            command: row.get(4)?,
+            limits: row.get(5)?,
+            phase: row.get(6)?,
+            current: row.get(7)?,
+            settled: row.get(8)?,
+            created_at_s: row.get(9)?,
+        })
+    }
+
+    fn complete(self, db: &Connection) -> Result<TenantRow> {
+        let mut query = db.prepare_cached("SELECT host FROM domains WHERE tenant = ?1 ORDER BY position")?;
+        let hosts = query.query_map([self.id], |row| row.get::<_, String>(0))?;
+        let domains = hosts.map(|host| checked("domain", host?.parse())).collect::<Result<_>>()?;
+        Ok(TenantRow {
+            name: checked("name", self.name.parse())?,
+            slot: checked("slot", SlotId::new(self.slot))?,
+            runtime: checked("runtime", self.runtime.parse())?,
+            command: checked("command", serde_json::from_str(&self.command))?,
+            limits: checked("limits", serde_json::from_str(&self.limits))?,
+            phase: TenantPhase::from_word(&self.phase)?,
+            current: self.current.map(ReleaseId),
+            settled: self.settled,
+            created_at_s: self.created_at_s,
+            domains,
+            releases: super::releases::of(db, self.id)?,
+        })
+    }
+}
+
+fn exists(db: &Connection, name: &str) -> Result<bool> {
+    Ok(db.query_row("SELECT count(*) FROM tenants WHERE name = ?1", [name], |row| row.get::<_, u32>(0))? > 0)
+}
+
+/// The first gap in the slots taken. A slot that is being wiped is still taken.
+fn lowest_free(db: &Connection, pool: u16) -> Result<Option<SlotId>> {
+    let mut query = db.prepare_cached("SELECT slot FROM tenants ORDER BY slot")?;
+    let taken = query.query_map([], |row| row.get::<_, u16>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let gap =
+        taken.iter().zip(0u16..).find(|(taken, at)| **taken != *at).map_or(taken.len(), |(_, at)| at.into());
+    Ok(SlotId::pool(pool).nth(gap))
+}
+
+fn owner(db: &Connection, host: &str) -> Result<Option<TenantName>> {
+    let sql = "SELECT name FROM tenants JOIN domains ON tenants.id = domains.tenant WHERE host = ?1";
+    let name: Option<String> = db.query_row(sql, [host], |row| row.get(0)).optional()?;
+    name.map(|name| checked("name", name.parse())).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{store, wish};
+    use super::*;
+
+    fn slot(n: u16) -> SlotId {
+        SlotId::new(n).unwrap()
+    }
+
+    #[test]
+    fn the_lowest_free_slot_is_taken_and_a_removing_one_is_not_free() {
+        let mut store = store();
+        for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
+            assert_eq!(store.reserve(&wish(name, &format!("{name}.test")), 3).unwrap(), slot(n as u16));
+        }
+        assert!(matches!(store.reserve(&wish("d", "d.test"), 3), Err(Error::NoFreeSlot(3))));
+        let b = "b".parse().unwrap();
+        store.begin_removal(&b).unwrap();
+        assert!(matches!(store.reserve(&wish("d", "d.test"), 3), Err(Error::NoFreeSlot(3))));
+        store.forget(&b).unwrap();
+        assert_eq!(store.reserve(&wish("d", "d.test"), 3).unwrap(), slot(1));
+        assert_eq!(store.slots_used().unwrap(), 3);
+    }
+
+    #[test]
+    fn names_and_domains_are_unique_and_a_refusal_leaves_nothing() {
+        let mut store = store();
+        store.reserve(&wish("a", "a.test"), 9).unwrap();
+        assert!(matches!(store.reserve(&wish("a", "x.test"), 9), Err(Error::TenantExists(_))));
+        let mut second = wish("b", "b.test");
+        second.domains.push("a.test".parse().unwrap());
+        let error = store.reserve(&second, 9).unwrap_err();
+        assert_eq!(error.to_string(), "the domain a.test belongs to the tenant a");
+        assert_eq!(store.tenants().unwrap().len(), 1);
+        assert_eq!(store.reserve(&wish("b", "b.test"), 9).unwrap(), slot(1));
+        let mut twice = wish("c", "c.test");
+        twice.domains.push("c.test".parse().unwrap());
+        assert!(matches!(store.reserve(&twice, 9), Err(Error::DomainTaken { .. })));
+    }
+
+    #[test]
+    fn a_tenant_comes_back_as_it_was_given() {
+        let mut store = store();
+        let mut given = wish("a", "z.test");
+        given.domains.push("b.test".parse().unwrap());
+        given.command = vec!["./serve".into(), "--quiet".into()];
+        given.limits.pids_max = 7;
+        store.reserve(&given, 9).unwrap();
+        store.confirm(&given.name).unwrap();
+        let row = store.tenant(&given.name).unwrap().unwrap();
+        assert_eq!((&row.domains, &row.command, row.limits), (&given.domains, &given.command, given.limits));
+        assert_eq!((row.phase, row.current, row.settled), (TenantPhase::Ready, None, true));
+        assert_eq!(store.tenants().unwrap(), [row]);
+        assert!(store.tenant(&"b".parse().unwrap()).unwrap().is_none());
+        assert!(store.confirm(&"b".parse().unwrap()).is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! The route table: composed from the registry, sealed in memory and given to init, which hands it to the proxy. How
+//! requests are matched against it is the proxy's business.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+
+use kennel_model::msg::ControlRequest;
+use kennel_model::routes::{Route, RouteTable};
+use rustix::fs::{MemfdFlags, SealFlags};
+
+use crate::control::{Control, QUICK};
+use crate::error::{Error, Result};
+use crate::registry::{TenantPhase, TenantRow};
+
+impl Control {
+    /// Publishes what the registry says now. A table never goes out after one that is newer.
+    ///
+    /// # Errors
+    /// The registry's or init's.
+    pub(crate) async fn publish_routes(&self) -> Result<()> {
+        let _turn = self.publishing.lock().await;
+        let rows = self.registry.with(|store| store.tenants()).await?;
+        let table = compose(self.next_generation(), &rows);
+        let fd = sealed(&table).map_err(|e| Error::Io("the route table", e))?;
+        self.init.ask(ControlRequest::PublishRoutes, vec![fd], QUICK).await?;
+        Ok(())
+    }
+}
+
+fn compose(generation: u64, rows: &[TenantRow]) -> RouteTable {
+    let whole = rows.iter().filter(|row| row.phase == TenantPhase::Ready);
+    let routes = whole.flat_map(|row| {
+        row.domains.iter().map(|host| Route {
+            host: host.clone(),
+            tenant: row.name.clone(),
+            slot: row.slot,
+            deployed: row.current.is_some(),
+            start_timeout_ms: row.limits.start_timeout_ms,
+        })
+    });
+    RouteTable { generation, routes: routes.collect() }
+}
+
+/// The table in a memfd that nobody can change any more.
+fn sealed(table: &RouteTable) -> std::io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(rustix::fs::memfd_create("routes", flags)?);
+    file.write_all(&serde_json::to_vec(table)?)?;
+    rustix::fs::fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+    )?;
+    Ok(file.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    use crate::registry::testing::{store, wish};
+
+    #[test]
+    fn only_whole_tenants_are_routed() {
+        let mut store = store();
+        for name in ["a", "b", "c"] {
+            store.reserve(&wish(name, &format!("{name}.test")), 9).unwrap();
+        }
+        store.confirm(&"a".parse().unwrap()).unwrap();
+        store.begin_removal(&"c".parse().unwrap()).unwrap();
+        let table = compose(7, &store.tenants().unwrap());
+        let hosts: Vec<_> = table.routes.iter().map(|r| (r.host.as_str(), r.deployed)).collect();
+        assert_eq!(hosts, [("a.test", false)]);
+    }
+
+    #[test]
+    fn the_table_cannot_be_changed_once_it_is_out() {
+        let table = RouteTable { generation: 3, routes: vec![] };
+        let file = File::from(sealed(&table).unwrap());
+        assert!(file.write_at(b"x", 0).is_err());
+        assert!(file.set_len(0).is_err());
+        let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(serde_json::from_slice::<RouteTable>(&bytes).unwrap(), table);
+    }
+}

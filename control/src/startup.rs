@@ -1,0 +1,110 @@
+//! What control does when it starts: tell init what every slot runs, publish the routes, and take up what a power cut
+//! or a kill has interrupted. Slow work goes on in the background, with its tenants claimed beforehand.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use kennel_model::msg::ControlRequest;
+use kennel_model::{SlotId, TenantName};
+
+use crate::control::{Claim, Control, QUICK};
+use crate::error::Result;
+use crate::registry::{TenantPhase, TenantRow};
+use crate::say;
+use crate::tenants::launch;
+
+/// What is left to do for one tenant.
+enum Unfinished {
+    /// A making or removal that was cut off.
+    Removal,
+    /// A deploy that was cut off before or after its commit.
+    Deploy,
+}
+
+impl Control {
+    /// Brings init and the registry together. After it the API may be served.
+    ///
+    /// # Errors
+    /// When init or the registry does not answer at all; a single tenant's trouble is only said.
+    pub async fn start_up(self: &Arc<Self>) -> Result<()> {
+        self.init.status().await?;
+        let rows = self.registry.with(|store| store.tenants()).await?;
+        let mut unfinished = Vec::new();
+        for row in &rows {
+            self.take_up(row, &mut unfinished).await?;
+        }
+        self.publish_routes().await?;
+        let ready = rows.iter().filter(|row| row.phase == TenantPhase::Ready).count();
+        say!("{ready} tenants, {} unfinished acts", unfinished.len());
+        let strays = self.strays(&rows);
+        tokio::spawn(Arc::clone(self).finish_all(unfinished, strays));
+        Ok(())
+    }
+
+    /// Configures one tenant, and notes what is unfinished about it.
+    async fn take_up(
+        &self,
+        row: &TenantRow,
+        unfinished: &mut Vec<(Claim, TenantName, Unfinished)>,
+    ) -> Result<()> {
+        let name = row.name.clone();
+        if row.phase != TenantPhase::Ready {
+            let claim = self.claim(&name, "its interrupted removal")?;
+            unfinished.push((claim, name, Unfinished::Removal));
+            return Ok(());
+        }
+        if row.slot.index() >= self.facts.slots {
+            say!("{name}: slot {} is beyond this image's {} slots; it cannot run", row.slot, self.facts.slots);
+        } else if let Some(spec) = launch(row)
+            && let Err(cause) = self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await
+        {
+            say!("{name}: not configured: {cause}");
+        }
+        let wanted = name.clone();
+        let leftovers = self.registry.with(move |store| store.leftovers(&wanted)).await?;
+        if !row.settled || !leftovers.is_empty() {
+            let claim = self.claim(&name, "its interrupted deploy")?;
+            unfinished.push((claim, name, Unfinished::Deploy));
+        }
+        Ok(())
+    }
+
+    /// Slots that run something although no tenant lives there.
+    fn strays(&self, rows: &[TenantRow]) -> Vec<SlotId> {
+        let homes: HashSet<_> = rows.iter().map(|row| row.slot).collect();
+        self.init.running().into_iter().filter(|slot| !homes.contains(slot)).collect()
+    }
+
+    async fn finish_all(
+        self: Arc<Self>,
+        unfinished: Vec<(Claim, TenantName, Unfinished)>,
+        strays: Vec<SlotId>,
+    ) {
+        for slot in strays {
+            say!("slot {slot} runs without a tenant; it is stopped");
+            if let Err(cause) = self.stop_if_running(slot, &kennel_model::Limits::default()).await {
+                say!("slot {slot}: not stopped: {cause}");
+            }
+        }
+        for (claim, name, what) in unfinished {
+            match what {
+                Unfinished::Removal => self.resume_removal(claim, name).await,
+                Unfinished::Deploy => self.resume_deploy(&claim, &name).await,
+            }
+        }
+    }
+
+    async fn resume_deploy(&self, claim: &Claim, name: &TenantName) {
+        let row = match self.row(name).await {
+            Ok(row) => row,
+            Err(cause) => return say!("{name}: {cause}"),
+        };
+        if !row.settled {
+            match self.activate(name).await {
+                Ok(()) => say!("{name}: its interrupted deploy is done"),
+                Err(cause) => say!("{name}: its interrupted deploy is not done: {cause}"),
+            }
+        }
+        self.sweep(claim, &row).await;
+    }
+}

@@ -1,0 +1,181 @@
+//! Making, removing, starting and stopping tenants. Each act can be cut off at any point: the registry's phase tells
+//! the next start of control what is left to do, and every step may be done twice.
+
+use kennel_model::api::{NewTenant, Release, Tenant};
+use kennel_model::msg::ControlRequest;
+use kennel_model::{LaunchSpec, ReleaseId, TenantName};
+
+use crate::control::{Claim, Control, QUICK, REMOVAL};
+use crate::error::{Error, Result};
+use crate::registry::{TenantPhase, TenantRow};
+use crate::say;
+
+/// Domains per tenant.
+const MAX_DOMAINS: usize = 64;
+
+impl Control {
+    /// Makes a tenant: reserved on disk, then its folders, then confirmed on disk, then routed. A reservation that a
+    /// power cut left is removed at the next start.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is left of a tenant that was not made.
+    pub async fn add(&self, wish: NewTenant) -> Result<Tenant> {
+        self.check(&wish)?;
+        let name = wish.name.clone();
+        let claim = self.claim(&name, "its making")?;
+        let pool = self.facts.slots;
+        let slot = self.registry.with(move |store| store.reserve(&wish, pool)).await?;
+        if let Err(cause) = self.init.act(ControlRequest::Prepare(slot), QUICK).await {
+            self.remove_claimed(&claim, &name).await?;
+            return Err(cause.into());
+        }
+        let confirmed = name.clone();
+        self.registry.with(move |store| store.confirm(&confirmed)).await?;
+        self.publish_routes().await?;
+        self.tenant(&name).await
+    }
+
+    /// Removes a tenant with everything that it has; done when nothing is left. Takes up a removal that was cut off.
+    ///
+    /// # Errors
+    /// [`Error`]; the tenant then stays being removed, and its slot taken.
+    pub async fn remove(&self, name: &TenantName) -> Result<()> {
+        let claim = self.claim(name, "its removal")?;
+        self.row(name).await?;
+        self.remove_claimed(&claim, name).await
+    }
+
+    /// The removal proper, in the order in which a cut does no harm: on disk, out of the routes, off the host, forgotten.
+    pub(crate) async fn remove_claimed(&self, _claim: &Claim, name: &TenantName) -> Result<()> {
+        let going = name.clone();
+        self.registry.with(move |store| store.begin_removal(&going)).await?;
+        let row = self.row(name).await?;
+        self.publish_routes().await?;
+        self.stop_if_running(row.slot, &row.limits).await?;
+        self.init.act(ControlRequest::Wipe(row.slot), REMOVAL).await?;
+        self.logs.forget(row.slot).await?;
+        self.init.forget(row.slot);
+        let gone = name.clone();
+        self.registry.with(move |store| store.forget(&gone)).await
+    }
+
+    /// Starts the program now. It is configured anew first, which mends what an interrupted deploy left.
+    ///
+    /// # Errors
+    /// [`Error::NotDeployed`] and others.
+    pub async fn start(&self, name: &TenantName) -> Result<Tenant> {
+        let _claim = self.claim(name, "a start")?;
+        let row = self.ready(name).await?;
+        let spec = launch(&row).ok_or_else(|| Error::NotDeployed(row.name.clone()))?;
+        self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
+        self.init.act(ControlRequest::Start(row.slot), QUICK).await?;
+        self.tenant(name).await
+    }
+
+    /// Stops the program; the next request starts it again.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn stop(&self, name: &TenantName) -> Result<Tenant> {
+        let _claim = self.claim(name, "a stop")?;
+        let row = self.ready(name).await?;
+        self.stop_if_running(row.slot, &row.limits).await?;
+        self.tenant(name).await
+    }
+
+    /// One tenant as the API shows it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTenant`].
+    pub async fn tenant(&self, name: &TenantName) -> Result<Tenant> {
+        Ok(self.show(self.row(name).await?))
+    }
+
+    /// All tenants as the API shows them, by name.
+    ///
+    /// # Errors
+    /// The registry's.
+    pub async fn tenants(&self) -> Result<Vec<Tenant>> {
+        let rows = self.registry.with(|store| store.tenants()).await?;
+        Ok(rows.into_iter().map(|row| self.show(row)).collect())
+    }
+
+    /// What types cannot check, before anything is written.
+    fn check(&self, wish: &NewTenant) -> Result<()> {
+        let runtime = self.runtime(&wish.runtime)?;
+        if wish.domains.len() > MAX_DOMAINS {
+            return Err(Error::InvalidTenant(format!("{} domains; {MAX_DOMAINS} at most", wish.domains.len())));
+        }
+        if let Some(twice) = wish.domains.iter().enumerate().find(|(i, d)| wish.domains[..*i].contains(d)) {
+            return Err(Error::InvalidTenant(format!("the domain {} is named twice", twice.1)));
+        }
+        let argv = if wish.command.is_empty() { vec![runtime.name.to_string()] } else { wish.command.clone() };
+        let spec = LaunchSpec {
+            tenant: wish.name.clone(),
+            runtime: wish.runtime.clone(),
+            release: ReleaseId(1),
+            argv,
+            env: vec![],
+            limits: wish.limits,
+        };
+        Ok(spec.validate()?)
+    }
+
+    fn show(&self, row: TenantRow) -> Tenant {
+        let (state, reason) = self.init.slot(row.slot);
+        let reason = match row.phase {
+            TenantPhase::Ready => reason,
+            TenantPhase::Adding => Some("it is being made".to_owned()),
+            TenantPhase::Removing => Some("it is being removed".to_owned()),
+        };
+        let default = || self.runtime(&row.runtime).map(|r| r.default_command.clone()).unwrap_or_default();
+        let command = match row.current_release() {
+            Some(release) => release.command.clone(),
+            None if row.command.is_empty() => default(),
+            None => row.command.clone(),
+        };
+        Tenant {
+            uid: row.slot.uid(),
+            context: row.slot.run_context(),
+            port: row.slot.port(),
+            slot: row.slot,
+            name: row.name,
+            runtime: row.runtime,
+            domains: row.domains,
+            command,
+            limits: row.limits,
+            state,
+            reason,
+            current: row.current,
+            releases: row.releases.into_iter().map(Release::from).collect(),
+            created_at_s: row.created_at_s,
+        }
+    }
+
+    /// A removal (or a making) that was cut off, taken up again.
+    pub(crate) async fn resume_removal(&self, claim: Claim, name: TenantName) {
+        match self.remove_claimed(&claim, &name).await {
+            Ok(()) => say!("{name}: its interrupted removal is done"),
+            Err(cause) => say!("{name}: its removal is not done: {cause}; try `kennel tenant rm {name}`"),
+        }
+    }
+}
+
+/// What init is to run for the tenant; nothing before the first deploy.
+pub(crate) fn launch(row: &TenantRow) -> Option<LaunchSpec> {
+    let release = row.current_release()?;
+    Some(LaunchSpec {
+        tenant: row.name.clone(),
+        runtime: row.runtime.clone(),
+        release: release.id,
+        argv: release.command.clone(),
+        env: vec![],
+        limits: row.limits,
+    })
+}
+
+impl From<crate::registry::ReleaseRow> for Release {
+    fn from(row: crate::registry::ReleaseRow) -> Self {
+        Self { id: row.id, bytes: row.bytes, entries: row.entries, created_at_s: row.created_at_s, by: row.by }
+    }
+}

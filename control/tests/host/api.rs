@@ -1,0 +1,178 @@
+//! The life of tenants through the API.
+
+use hyper::StatusCode;
+use kennel_model::api::{Deployed, Host as HostState, NewTenant, Tenant};
+use kennel_model::msg::{ControlRequest, Refusal};
+use kennel_model::{ReleaseId, SlotId, SlotState};
+
+use crate::support::{Host, archive, openapi, wish};
+
+fn slot(n: u16) -> SlotId {
+    SlotId::new(n).unwrap()
+}
+
+#[tokio::test]
+async fn a_tenants_whole_life() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    let made: Tenant = operator.post("/v1/tenants", &wish("blog")).await.expect(StatusCode::CREATED);
+    assert_eq!((made.slot, made.uid, made.port, made.state), (slot(0), 100_000, 20_000, SlotState::Stopped));
+    assert_eq!((made.context.as_str(), made.current), ("system_u:system_r:tenant0000_t", None));
+    assert_eq!(operator.post("/v1/tenants/blog/start", &()).await.code(), "not-deployed");
+    assert!(!host.world.lock().routes.clone().unwrap().routes[0].deployed);
+
+    let answer = operator.deploy("blog", archive(&[("index.js", 40), ("package.json", 2)])).await;
+    let deployed: Deployed = answer.expect(StatusCode::CREATED);
+    assert_eq!((deployed.release.id, deployed.release.bytes, deployed.release.entries), (ReleaseId(1), 42, 2));
+    assert!(deployed.release.by.starts_with("SHA256:"));
+    assert_eq!(deployed.tenant.command, ["/usr/bin/node", "index.js"]);
+    let route = host.world.lock().routes.clone().unwrap().routes.remove(0);
+    assert_eq!((route.host.as_str(), route.slot, route.deployed), ("blog.test", slot(0), true));
+
+    let running: Tenant = operator.post("/v1/tenants/blog/start", &()).await.expect(StatusCode::OK);
+    assert_eq!((running.state, running.reason.as_deref()), (SlotState::Running, Some("as asked")));
+    let state: HostState = operator.get("/v1/host").await.expect(StatusCode::OK);
+    assert_eq!((state.slots, state.slots_used, state.running, state.uptime_ms), (4, 1, 1, 1234));
+    assert!(state.memory_total_bytes >= state.memory_available_bytes && state.memory_available_bytes > 0);
+    assert!(state.data_total_bytes >= state.data_available_bytes);
+
+    let again: Deployed =
+        operator.deploy("blog", archive(&[("server.js", 1)])).await.expect(StatusCode::CREATED);
+    assert_eq!((again.release.id, again.tenant.state), (ReleaseId(2), SlotState::Stopped));
+    assert_eq!(host.world.lock().slots[&slot(0)].spec.as_ref().unwrap().release, ReleaseId(2));
+    operator.post("/v1/tenants/blog/start", &()).await.expect::<Tenant>(StatusCode::OK);
+    let stopped: Tenant = operator.post("/v1/tenants/blog/stop", &()).await.expect(StatusCode::OK);
+    assert_eq!(stopped.state, SlotState::Stopped);
+    assert_eq!(operator.get("/v1/tenants").await.expect::<Vec<Tenant>>(StatusCode::OK), [stopped.clone()]);
+    assert_eq!(operator.get("/v1/tenants/blog").await.expect::<Tenant>(StatusCode::OK), stopped);
+    assert_eq!(operator.get("/v1/tenants/blog/logs").await.status, StatusCode::OK);
+
+    assert_eq!(operator.delete("/v1/tenants/blog").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(operator.get("/v1/tenants/blog").await.code(), "no-such-tenant");
+    assert_eq!(operator.delete("/v1/tenants/blog").await.code(), "no-such-tenant");
+    assert!(host.world.lock().slots.is_empty());
+    assert!(host.world.lock().routes.clone().unwrap().routes.is_empty());
+
+    for path in ["/v1/host/power-off", "/v1/host/reboot"] {
+        assert_eq!(operator.post(path, &()).await.status, StatusCode::ACCEPTED);
+    }
+    let last = host.world.lock().requests.iter().rev().take(2).cloned().collect::<Vec<_>>();
+    assert_eq!(last, [ControlRequest::Reboot, ControlRequest::PowerOff]);
+    operator.get("/v1/openapi.json").await.expect::<serde_json::Value>(StatusCode::OK);
+    operator.get("/v1/ping").await.expect::<serde_json::Value>(StatusCode::OK);
+    every_operation_was_seen();
+}
+
+/// Each was answered with success at least once, and each answer fitted its schema.
+fn every_operation_was_seen() {
+    let paths = openapi::document()["paths"].as_object().unwrap();
+    let operations = paths.values().flat_map(|item| item.as_object().unwrap().values());
+    let ids = operations.filter_map(|operation| operation["operationId"].as_str());
+    let missing: Vec<_> = ids.filter(|id| !openapi::seen().contains(*id)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[tokio::test]
+async fn tenants_that_cannot_be_made_leave_nothing() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    operator.post("/v1/tenants", &wish("blog")).await.expect::<Tenant>(StatusCode::CREATED);
+    let changed = |change: fn(&mut NewTenant)| {
+        let mut wish = wish("shop");
+        change(&mut wish);
+        wish
+    };
+    for (wish, code) in [
+        (wish("blog"), "tenant-exists"),
+        (changed(|w| w.domains.push("blog.test".parse().unwrap())), "domain-taken"),
+        (changed(|w| w.domains.push("shop.test".parse().unwrap())), "invalid-tenant"),
+        (changed(|w| w.runtime = "node-99".parse().unwrap()), "no-such-runtime"),
+        (changed(|w| w.limits.pids_max = 0), "invalid-tenant"),
+        (changed(|w| w.command = vec!["x".repeat(10_000)]), "invalid-tenant"),
+        (changed(|w| w.command = vec!["a\0b".into()]), "invalid-tenant"),
+    ] {
+        assert_eq!(operator.post("/v1/tenants", &wish).await.code(), code);
+    }
+    let answer = operator.post("/v1/tenants", &serde_json::json!({"name": "-x", "runtime": "static"})).await;
+    assert_eq!(answer.code(), "bad-request");
+    assert_eq!(operator.get("/v1/tenants").await.expect::<Vec<Tenant>>(StatusCode::OK).len(), 1);
+    assert_eq!(host.world.lock().slots.len(), 1);
+}
+
+#[tokio::test]
+async fn slots_run_out_and_come_back_lowest_first() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    for name in ["a", "b", "c", "d"] {
+        operator.post("/v1/tenants", &wish(name)).await.expect::<Tenant>(StatusCode::CREATED);
+    }
+    assert_eq!(operator.post("/v1/tenants", &wish("e")).await.code(), "no-free-slot");
+    host.world.lock().refuse = Some(("Wipe", Refusal::Failed("a stuck mount".into())));
+    assert_eq!(operator.delete("/v1/tenants/b").await.code(), "host-failed");
+    let stuck: Tenant = operator.get("/v1/tenants/b").await.expect(StatusCode::OK);
+    assert_eq!(stuck.reason.as_deref(), Some("it is being removed"));
+    assert_eq!(operator.deploy("b", archive(&[("server.js", 1)])).await.code(), "being-removed");
+    assert_eq!(operator.post("/v1/tenants", &wish("e")).await.code(), "no-free-slot");
+    host.world.lock().refuse = None;
+    assert_eq!(operator.delete("/v1/tenants/b").await.status, StatusCode::NO_CONTENT);
+    let made: Tenant = operator.post("/v1/tenants", &wish("e")).await.expect(StatusCode::CREATED);
+    assert_eq!(made.slot, slot(1));
+}
+
+#[tokio::test]
+async fn a_slot_that_cannot_be_prepared_is_given_back() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    host.world.lock().refuse = Some(("Prepare", Refusal::Failed("no space".into())));
+    let answer = operator.post("/v1/tenants", &wish("a")).await;
+    assert_eq!(answer.code(), "host-failed");
+    assert!(String::from_utf8_lossy(&answer.body).contains("no space"));
+    host.world.lock().refuse = None;
+    assert_eq!(operator.get("/v1/tenants").await.expect::<Vec<Tenant>>(StatusCode::OK), []);
+    operator.post("/v1/tenants", &wish("a")).await.expect::<Tenant>(StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn many_at_once_neither_share_a_slot_nor_lose_one() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    let rounds = (0..4u8).map(|n| {
+        let operator = operator.clone();
+        tokio::spawn(async move {
+            let name = format!("t{n}");
+            for _ in 0..8 {
+                let made: Tenant = operator.post("/v1/tenants", &wish(&name)).await.expect(StatusCode::CREATED);
+                operator
+                    .deploy(&name, archive(&[("server.js", 9)]))
+                    .await
+                    .expect::<Deployed>(StatusCode::CREATED);
+                assert!(made.slot.index() < 4);
+                assert_eq!(
+                    operator.delete(&format!("/v1/tenants/{name}")).await.status,
+                    StatusCode::NO_CONTENT
+                );
+            }
+        })
+    });
+    for round in rounds.collect::<Vec<_>>() {
+        round.await.unwrap();
+    }
+    assert!(host.world.lock().slots.is_empty());
+    assert!(host.world.lock().routes.clone().unwrap().routes.is_empty());
+}
+
+#[tokio::test]
+async fn of_two_who_want_the_same_name_one_gets_it() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    let ask = || {
+        let operator = operator.clone();
+        tokio::spawn(async move { operator.post("/v1/tenants", &wish("a")).await })
+    };
+    let (one, two) = (ask(), ask());
+    let mut answers = [one.await.unwrap(), two.await.unwrap()];
+    answers.sort_by_key(|answer| answer.status);
+    assert_eq!(answers[0].status, StatusCode::CREATED);
+    assert!(["busy", "tenant-exists"].contains(&answers[1].code().as_str()));
+    assert_eq!(host.world.lock().slots.len(), 1);
+}

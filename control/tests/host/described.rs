@@ -1,0 +1,112 @@
+//! `openapi.json` and the server say the same.
+
+use std::collections::BTreeSet;
+
+use kennel_control::error::Error;
+use kennel_control::http::ROUTES;
+use kennel_model::api::NewTenant;
+use kennel_model::{Limits, ReleaseId};
+use serde_json::Value;
+
+use crate::support::openapi::{document, errors, resolve};
+use crate::support::wish;
+
+fn operations() -> impl Iterator<Item = (String, String, &'static Value)> {
+    let paths = document()["paths"].as_object().unwrap();
+    paths.iter().flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters");
+        methods.map(move |(method, operation)| (method.to_uppercase(), path.clone(), operation))
+    })
+}
+
+#[test]
+fn every_path_and_method_is_in_both() {
+    let described: BTreeSet<_> = operations().map(|(method, path, _)| (method, path)).collect();
+    let served: BTreeSet<_> = ROUTES.iter().map(|(m, path, _)| (m.to_string(), (*path).to_owned())).collect();
+    assert_eq!(described, served);
+}
+
+#[test]
+fn what_is_public_is_the_same_in_both() {
+    for (method, path, operation) in operations() {
+        let route = ROUTES.iter().find(|r| r.0.as_str() == method && r.1 == path).unwrap();
+        let public = operation["security"].as_array().is_some_and(Vec::is_empty);
+        assert_eq!(public, route.2.is_public(), "{method} {path}");
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn walk(value: &'static Value) {
+        match value {
+            Value::Object(object) => {
+                resolve(value);
+                object.values().for_each(walk);
+            }
+            Value::Array(items) => items.iter().for_each(walk),
+            _ => {}
+        }
+    }
+    walk(document());
+}
+
+#[test]
+fn every_code_is_listed_and_nothing_else() {
+    let listed: BTreeSet<_> = document()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|code| code.as_str().unwrap())
+        .collect();
+    let used: BTreeSet<_> = one_of_each().iter().map(|error| error.code().0).collect();
+    assert_eq!(listed, used);
+}
+
+/// At least one error for each code.
+fn one_of_each() -> Vec<Error> {
+    use kennel_control::init::InitError;
+    use kennel_model::msg::Refusal;
+    let name = || wish("a").name;
+    let text = String::new;
+    vec![
+        Error::BadRequest(text()),
+        Error::BadKey(text()),
+        Error::SignInRequired,
+        Error::SignInRefused,
+        Error::NoSuchPath(text()),
+        Error::Method { method: text(), path: text(), allow: text() },
+        Error::Timeout,
+        Error::TooLarge(1),
+        Error::MediaType("text/plain"),
+        Error::NoSuchTenant(text()),
+        Error::TenantExists(name()),
+        Error::DomainTaken { host: "a.test".parse().unwrap(), owner: name() },
+        Error::NoFreeSlot(1),
+        Error::Busy(name(), "a deploy"),
+        Error::NotDeployed(name()),
+        Error::BeingRemoved(name()),
+        Error::NoSuchRuntime("x".parse().unwrap(), vec![]),
+        Error::InvalidTenant(text()),
+        Error::UploadRefused(text()),
+        Error::UploadBroken(text()),
+        Error::NoProgram { runtime: "x".parse().unwrap(), looked_for: vec![] },
+        Error::NotActivated(ReleaseId(1), InitError::Gone),
+        Error::Init(InitError::Gone),
+        Error::Init(InitError::Refused(Refusal::Invalid(text()))),
+        Error::Overloaded,
+        Error::Internal(text()),
+    ]
+}
+
+#[test]
+fn the_models_request_fits_its_schema_and_its_defaults_are_the_documents() {
+    let schemas = &document()["components"]["schemas"];
+    let given: NewTenant = wish("a");
+    assert_eq!(errors(&schemas["NewTenant"], &serde_json::to_value(&given).unwrap(), "request"), [""; 0]);
+    let defaults = serde_json::to_value(Limits::default()).unwrap();
+    let described = schemas["LimitsRequest"]["properties"].as_object().unwrap();
+    assert_eq!(described.len(), defaults.as_object().unwrap().len());
+    for (name, schema) in described {
+        assert_eq!(schema["default"], defaults[name], "{name}");
+    }
+}

@@ -1,0 +1,299 @@
+//! A stand-in for init and the host: keeps the slots as init would, unpacks archives as `kennel-unpack` would, and can
+//! break off at any request. What a power cut would lose and what it would keep are held apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use kennel_model::msg::{
+    ControlReply, ControlRequest, FromControl, HostStatus, Refusal, ServiceStatus, SlotEvent, ToControl,
+    UnpackReport,
+};
+use kennel_model::routes::RouteTable;
+use kennel_model::{LaunchSpec, SlotId, SlotState};
+use kennel_sys::Channel;
+
+/// The host as init sees it; it outlives every control.
+#[derive(Default)]
+pub(crate) struct World {
+    /// On disk.
+    pub(crate) slots: BTreeMap<SlotId, Slot>,
+    /// In memory.
+    pub(crate) routes: Option<RouteTable>,
+    /// Lines for the console.
+    pub(crate) announced: Vec<String>,
+    /// Every request in the order of its arrival.
+    pub(crate) requests: Vec<ControlRequest>,
+    /// When to break the channel.
+    pub(crate) break_at: Option<Break>,
+    /// Requests that are to be refused, by the beginning of their debug text.
+    pub(crate) refuse: Option<(&'static str, Refusal)>,
+    /// Uploads wait until it is false.
+    pub(crate) hold_unpacking: bool,
+    /// Where slots have their folders.
+    pub(crate) slots_dir: PathBuf,
+}
+
+/// One slot's files and program.
+#[derive(Default, Debug)]
+pub(crate) struct Slot {
+    /// On disk.
+    pub(crate) releases: BTreeSet<u32>,
+    /// A `kennel-unpack` at work; its files are on disk until it is done.
+    pub(crate) incoming: Option<u32>,
+    /// In memory: what the next start runs.
+    pub(crate) spec: Option<LaunchSpec>,
+    /// In memory: what runs.
+    pub(crate) running: Option<LaunchSpec>,
+}
+
+/// At which request control is cut off, counted from 1, and whether init acts on it first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Break {
+    pub(crate) at: usize,
+    pub(crate) acted: bool,
+}
+
+/// A world that threads share.
+#[derive(Clone, Default)]
+pub(crate) struct Shared(Arc<(Mutex<World>, Condvar)>);
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
+        self.0.0.lock().unwrap()
+    }
+
+    /// Lets waiting uploads look again.
+    pub(crate) fn wake(&self) {
+        self.0.1.notify_all();
+    }
+
+    /// Waits, within reason, until the world is as wanted.
+    pub(crate) fn wait(&self, what: &str, wanted: impl Fn(&World) -> bool) {
+        let (world, timed_out) =
+            self.0.1.wait_timeout_while(self.lock(), Duration::from_secs(60), |world| !wanted(world)).unwrap();
+        assert!(!timed_out.timed_out(), "never: {what}; {:?}", world.slots);
+    }
+
+    /// Everything that is only in memory is gone.
+    pub(crate) fn cut_power(&self) {
+        let mut world = self.lock();
+        world.routes = None;
+        for slot in world.slots.values_mut() {
+            (slot.spec, slot.running) = (None, None);
+        }
+    }
+
+    /// Serves one control until either side breaks off.
+    pub(crate) fn serve(&self, channel: Channel) -> thread::JoinHandle<()> {
+        let shared = self.clone();
+        thread::spawn(move || {
+            let channel = Arc::new(channel);
+            while let Ok(Some((message, fds))) = channel.recv::<FromControl>() {
+                if !shared.handle(&channel, message, fds) {
+                    break;
+                }
+            }
+            rustix::net::shutdown(&*channel, rustix::net::Shutdown::Both).ok();
+        })
+    }
+
+    /// False when the channel is to be broken now.
+    fn handle(&self, channel: &Channel, message: FromControl, fds: Vec<OwnedFd>) -> bool {
+        let mut world = self.lock();
+        world.requests.push(message.request.clone());
+        let breaks = world.break_at.filter(|b| b.at == world.requests.len());
+        if breaks.is_some_and(|b| !b.acted) {
+            return false;
+        }
+        let (result, give) = match self.act(&mut world, channel, message.request, fds) {
+            Ok((reply, give)) => (Ok(reply), give),
+            Err(refusal) => (Err(refusal), vec![]),
+        };
+        drop(world);
+        self.wake();
+        if breaks.is_some() {
+            return false;
+        }
+        let give: Vec<_> = give.iter().map(AsFd::as_fd).collect();
+        channel.send(&ToControl::Reply { id: message.id, result }, &give).is_ok()
+    }
+
+    fn act(
+        &self,
+        world: &mut World,
+        channel: &Channel,
+        request: ControlRequest,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(ControlReply, Vec<OwnedFd>), Refusal> {
+        if let Some((prefix, refusal)) = &world.refuse
+            && format!("{request:?}").starts_with(prefix)
+        {
+            return Err(refusal.clone());
+        }
+        match request {
+            ControlRequest::Prepare(slot) => {
+                std::fs::create_dir_all(world.slots_dir.join(slot.to_string()).join("log")).unwrap();
+                world.slots.entry(slot).or_default();
+            }
+            ControlRequest::Configure(slot, spec) => {
+                spec.validate().map_err(|e| Refusal::Invalid(e.to_string()))?;
+                world.slot(slot)?.spec = Some(spec);
+            }
+            ControlRequest::Start(slot) => world.start(channel, slot)?,
+            ControlRequest::Stop(slot) => world.stop(channel, slot)?,
+            ControlRequest::Wipe(slot) => world.wipe(channel, slot)?,
+            ControlRequest::Unpack { slot, release, .. } => {
+                let pipes = self.unpack(world, slot, release.0)?;
+                return Ok((ControlReply::Done, pipes));
+            }
+            ControlRequest::RemoveRelease(slot, release) => {
+                let slot = world.slot(slot)?;
+                if slot.incoming == Some(release.0) {
+                    return Err(Refusal::Busy("unpacking".into()));
+                }
+                slot.releases.remove(&release.0);
+            }
+            ControlRequest::PublishRoutes => world.publish(fds)?,
+            ControlRequest::Announce(line) => world.announced.push(line),
+            ControlRequest::Status => return Ok((ControlReply::Status(world.status()), vec![])),
+            ControlRequest::PowerOff | ControlRequest::Reboot => {}
+        }
+        Ok((ControlReply::Done, vec![]))
+    }
+
+    /// A thread does what `kennel-unpack` does, also when control is gone.
+    fn unpack(&self, world: &mut World, slot: SlotId, release: u32) -> Result<Vec<OwnedFd>, Refusal> {
+        let place = world.slot(slot)?;
+        if place.incoming.is_some() || place.releases.contains(&release) {
+            return Err(Refusal::Invalid(format!("release {release} exists or another is unpacked")));
+        }
+        place.incoming = Some(release);
+        let (archive, feed) = io::pipe().unwrap();
+        let (report, mut say) = io::pipe().unwrap();
+        let shared = self.clone();
+        thread::spawn(move || {
+            let said = read_archive(archive);
+            shared.wait("unpacking is let go on", |world| !world.hold_unpacking);
+            if let Some(place) = shared.lock().slots.get_mut(&slot) {
+                place.incoming = None;
+                if matches!(said, UnpackReport::Done { .. }) {
+                    place.releases.insert(release);
+                }
+            }
+            shared.wake();
+            write_report(&mut say, &said);
+        });
+        Ok(vec![feed.into(), report.into()])
+    }
+}
+
+impl World {
+    fn slot(&mut self, slot: SlotId) -> Result<&mut Slot, Refusal> {
+        self.slots.get_mut(&slot).ok_or_else(|| Refusal::Invalid(format!("{slot:?} was never prepared")))
+    }
+
+    fn start(&mut self, channel: &Channel, id: SlotId) -> Result<(), Refusal> {
+        let slot = self.slot(id)?;
+        let spec = slot.spec.clone().ok_or_else(|| Refusal::Invalid("not configured".into()))?;
+        assert!(slot.releases.contains(&spec.release.0), "a start of a release that is not there: {spec:?}");
+        slot.running = Some(spec);
+        tell(channel, id, SlotState::Running);
+        Ok(())
+    }
+
+    fn stop(&mut self, channel: &Channel, id: SlotId) -> Result<(), Refusal> {
+        self.slot(id)?.running = None;
+        tell(channel, id, SlotState::Stopped);
+        Ok(())
+    }
+
+    fn wipe(&mut self, channel: &Channel, id: SlotId) -> Result<(), Refusal> {
+        if self.slots.get(&id).is_some_and(|slot| slot.incoming.is_some()) {
+            return Err(Refusal::Busy("unpacking".into()));
+        }
+        self.slots.remove(&id);
+        let _ = std::fs::remove_dir_all(self.slots_dir.join(id.to_string()));
+        tell(channel, id, SlotState::Stopped);
+        Ok(())
+    }
+
+    fn publish(&mut self, mut fds: Vec<OwnedFd>) -> Result<(), Refusal> {
+        let file = File::from(fds.pop().ok_or_else(|| Refusal::Invalid("no table".into()))?);
+        let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        let table: RouteTable = serde_json::from_slice(&bytes).unwrap();
+        table.validate().unwrap();
+        if let Some(old) = &self.routes {
+            assert!(table.generation > old.generation, "{} after {}", table.generation, old.generation);
+        }
+        self.routes = Some(table);
+        Ok(())
+    }
+
+    fn status(&self) -> HostStatus {
+        let running = self.slots.iter().filter(|(_, slot)| slot.running.is_some());
+        HostStatus {
+            slots: running.map(|(id, _)| (*id, SlotState::Running)).collect(),
+            services: vec![ServiceStatus { name: "control".into(), pid: Some(7), restarts: 0 }],
+            uptime_ms: 1234,
+        }
+    }
+}
+
+fn tell(channel: &Channel, slot: SlotId, state: SlotState) {
+    let _ = channel.send(&ToControl::Slot(SlotEvent { slot, state, reason: "as asked".into() }), &[]);
+}
+
+/// Reads a tar stream to its end. An entry named `evil` is refused at once, without hearing the rest.
+fn read_archive(archive: PipeReader) -> UnpackReport {
+    let refused = |reason: &str| UnpackReport::Refused { reason: reason.to_owned() };
+    let mut archive = tar::Archive::new(Tail { inner: archive, last: Vec::new() });
+    let (mut bytes, mut entries, mut top) = (0, 0, Vec::new());
+    for entry in archive.entries().unwrap() {
+        let Ok(mut entry) = entry else { return refused("the archive ends early") };
+        let path = entry.path().unwrap().to_string_lossy().into_owned();
+        if path == "evil" {
+            return refused("evil: refused");
+        }
+        match io::copy(&mut entry, &mut io::sink()) {
+            Ok(n) if n == entry.size() => bytes += n,
+            _ => return refused("the archive ends early"),
+        }
+        entries += 1;
+        top.push(path);
+    }
+    let mut rest = archive.into_inner();
+    io::copy(&mut rest, &mut io::sink()).unwrap();
+    if rest.last.len() < 1024 || rest.last.iter().any(|byte| *byte != 0) {
+        return refused("the archive ends early");
+    }
+    UnpackReport::Done { bytes, entries, top }
+}
+
+/// Remembers the last 1024 bytes read: a whole archive ends with as many zeros.
+struct Tail {
+    inner: PipeReader,
+    last: Vec<u8>,
+}
+
+impl Read for Tail {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.last.extend_from_slice(&buffer[..n]);
+        let surplus = self.last.len().saturating_sub(1024);
+        self.last.drain(..surplus);
+        Ok(n)
+    }
+}
+
+fn write_report(pipe: &mut PipeWriter, report: &UnpackReport) {
+    // Control may be gone.
+    let _ = pipe.write_all(&serde_json::to_vec(report).unwrap());
+}
