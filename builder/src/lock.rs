@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 
 use kennel_model::RuntimeName;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use crate::digest::Sha256;
+use crate::digest::{Hasher, Sha256};
 use crate::spec::{Runtime, Spec};
 
 mod changes;
@@ -255,23 +254,41 @@ impl Lock {
     }
 }
 
-/// Digest of what a spec asks for: all that decides which packages are locked, and nothing else, so that changing a
-/// mirror, a dropped path or the number of slots does not ask for a new lock.
+/// What of a spec decides which packages are locked, and nothing else: changing a mirror, what is kept of a tree or the
+/// number of slots does not ask for a new lock. Its JSON is hashed, so the order of the fields is part of the format.
+#[derive(Serialize)]
+struct AskedFor<'a> {
+    suite: &'a str,
+    components: &'a [String],
+    trees: Vec<Tree<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tree<'a> {
+    set: PackageSet,
+    packages: &'a [String],
+    without: &'a [String],
+    /// Name and version prefix.
+    npm: Option<[&'a str; 2]>,
+}
+
 fn asked_for(spec: &Spec) -> Sha256 {
-    let choice = |packages: &[String], without: &[String]| json!({ "packages": packages, "without": without });
-    let runtime = |runtime: &Runtime| {
-        let npm = runtime.npm.as_ref().map(|npm| [&npm.package, &npm.version]);
-        json!({ "name": runtime.name, "choice": choice(&runtime.packages, &runtime.without), "npm": npm })
-    };
-    let asked = json!({
-        "suite": spec.debian.suite,
-        "components": spec.debian.components,
-        "kernel": choice(std::slice::from_ref(&spec.kernel.package), &spec.kernel.without),
-        "host": choice(&spec.host.packages, &spec.host.without),
-        "tools": choice(&spec.tools.packages, &spec.tools.without),
-        "runtimes": spec.runtimes.iter().map(runtime).collect::<Vec<_>>(),
-    });
-    Sha256::of(asked.to_string().as_bytes())
+    let tree = |set, packages, without| Tree { set, packages, without, npm: None };
+    let runtime = |runtime: &Runtime| PackageSet::Runtime(runtime.name.clone());
+    let mut trees = vec![
+        tree(PackageSet::Host, &spec.host.packages[..], &spec.host.without[..]),
+        tree(PackageSet::Kernel, std::slice::from_ref(&spec.kernel.package), &spec.kernel.without),
+        tree(PackageSet::Tools, &spec.tools.packages, &spec.tools.without),
+    ];
+    trees.extend(spec.runtimes.iter().map(|r| Tree {
+        npm: r.npm.as_ref().map(|npm| [npm.package.as_str(), npm.version.as_str()]),
+        ..tree(runtime(r), &r.packages, &r.without)
+    }));
+    let asked = AskedFor { suite: &spec.debian.suite, components: &spec.debian.components, trees };
+    let mut hasher = Hasher::default();
+    // Neither a hasher nor these types can fail to take or give JSON.
+    let _ = serde_json::to_writer(&mut hasher, &asked);
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use super::{Debian, Image, Kernel};
 /// Needed before the root file system is there. Virtual disks are modules in Debian's cloud kernel; NVMe is built in.
 const EARLY_MODULES: [&str; 4] = ["virtio_blk", "dm-mod", "dm-verity", "erofs"];
 
-/// Needed once the root is there: network cards of QEMU and EC2, compressed swap, user-data, the power button, quotas, and all that the sealed
-/// iptables rules refer to (nothing can be loaded later).
+/// Needed once the root is there: network cards of QEMU and EC2, compressed swap, user-data, the power button, quotas,
+/// and all that the sealed iptables rules refer to (nothing can be loaded later).
 const LATE_MODULES: [&str; 19] = [
     "virtio_net",
     "ena",
