@@ -9,13 +9,13 @@ build="gcc libc6-dev make libselinux1-dev libsepol-dev libpcre2-dev"
 # Running: the emulator and its firmware, and what the demo fetches a page with.
 run="qemu-system-x86 ovmf ca-certificates curl"
 # Tests: independent judges of what the builder writes, and the policy compiler.
-judges="secilc cryptsetup-bin erofs-utils e2fsprogs dosfstools mtools cpio bubblewrap openssh-client util-linux"
-bench="crun runc mmdebstrap"
+judges="secilc iptables cryptsetup-bin erofs-utils e2fsprogs dosfstools mtools cpio bubblewrap openssh-client util-linux"
+bench="crun runc mmdebstrap binutils fdisk uidmap nginx-light wrk"
 
 codename=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}")
 case "$codename" in
-    bookworm) libclang=libclang1-14 ;;
-    trixie) libclang=libclang1-19 ;;
+    bookworm) libclang="libclang1-14 libclang-common-14-dev" ;;
+    trixie) libclang="libclang1-19 libclang-common-19-dev" ;;
     *) libclang=libclang-dev ;;
 esac
 

@@ -11,13 +11,12 @@ if [ ! -e kennel.lock ]; then
     "$kennel" lock
 fi
 
-said=$(mktemp)
-trap 'rm -f "$said"' EXIT
 status=0
-"$kennel" build 2>"$said" || status=$?
-cat "$said" >&2
+"$kennel" build || status=$?
 [ "$status" = 0 ] && exit 0
-grep -q 'gone from the mirrors' "$said" || exit "$status"
+# Asked once more, for the error's word instead of its text.
+code=$("$kennel" build --json 2>&1 >/dev/null | sed -n 's/.*"code":"\([^"]*\)".*/\1/p')
+[ "$code" = locked-file-gone ] || exit "$status"
 
 scratch=${CARGO_TARGET_DIR:-target}/relock
 mkdir -p "$scratch"

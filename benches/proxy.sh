@@ -1,0 +1,67 @@
+#!/bin/bash
+# kennel-proxy beside nginx, each as a reverse proxy with one worker in front of the same program (another nginx that
+# answers from memory), on this machine. Needs: cargo, nginx, wrk. Prints rows for docs/benchmarks.md.
+# usage: benches/proxy.sh [seconds per run]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-10}
+slot=900 host=bench.example
+upstream=$((20000 + 8 * slot)) nginx_port=8091 kennel_port=8092
+work=$(mktemp -d)
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null; wait; rm -rf "$work"' EXIT
+
+cargo build -q --release -p kennel-proxy
+cargo build -q --release -p kennel-proxy --example stand
+target=$(cargo metadata --no-deps --format-version 1 | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
+release=$target/x86_64-unknown-linux-gnu/release
+
+# The program and nginx's proxy are two nginx, so that neither proxy shares a process with the program.
+configure() { # name, then what stands in http { }
+  cat > "$work/$1.conf" <<EOF
+worker_processes 1; daemon off; pid $work/$1.pid; error_log stderr crit;
+events { worker_connections 4096; }
+http {
+  access_log off; keepalive_requests 1000000;
+  client_body_temp_path $work; proxy_temp_path $work; fastcgi_temp_path $work; uwsgi_temp_path $work; scgi_temp_path $work;
+  $2
+}
+EOF
+}
+configure program "server { listen 127.0.0.1:$upstream; location / { return 200 'hello'; } }"
+configure proxy "
+  upstream program { server 127.0.0.1:$upstream; keepalive 64; keepalive_requests 1000000; }
+  server {
+    listen 127.0.0.1:$nginx_port; server_name $host;
+    location / {
+      proxy_pass http://program; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_set_header Host \$host;
+      proxy_set_header X-Forwarded-For \$remote_addr; proxy_set_header X-Forwarded-Proto \$scheme;
+    }
+  }"
+nginx -c "$work/program.conf" & pids+=($!)
+nginx -c "$work/proxy.conf" & pids+=($!)
+nginx_master=${pids[1]}
+mkfifo "$work/stdin"
+"$release/examples/stand" "$release/kennel-proxy" "127.0.0.1:$kennel_port" "$host" "$slot" < "$work/stdin" > "$work/pid3" &
+exec 7> "$work/stdin"
+for _ in $(seq 100); do curl -fsS -o "$work/out" -H "Host: $host" "http://127.0.0.1:$kennel_port/" 2>/dev/null && break; sleep 0.1; done
+
+rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
+kennel=$(cat "$work/pid3")
+nginx_worker=$(pgrep -P "$nginx_master")
+echo "| proxy | connections | requests/s | latency p50 | p99 | RSS idle, KiB | RSS after, KiB |"
+echo "|---|---|---|---|---|---|---|"
+measure() { # name port pid connections
+  local before report
+  before=$(rss "$3")
+  report=$(wrk -t1 -c"$4" -d"${seconds}s" --latency -H "Host: $host" "http://127.0.0.1:$2/")
+  echo "$report" | grep -q "Non-2xx" && echo "$1: $(echo "$report" | grep "Non-2xx")" >&2
+  awk -v name="$1" -v c="$4" -v before="$before" -v after="$(rss "$3")" '
+    $1 == "50%" { p50 = $2 } $1 == "99%" { p99 = $2 } $1 == "Requests/sec:" { rate = int($2) }
+    END { printf "| %s | %s | %s | %s | %s | %s | %s |\n", name, c, rate, p50, p99, before, after }' <<< "$report"
+}
+for connections in 1 64 512; do
+  measure nginx "$nginx_port" "$nginx_worker" "$connections"
+  measure kennel-proxy "$kennel_port" "$kennel" "$connections"
+done
+exec 7>&-
