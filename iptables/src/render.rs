@@ -1,4 +1,17 @@
-//! Renders both rule sets.
+//! Renders the templates under `iptables/rules` for a pool of slots. What the rules say is in the templates; this file
+//! gives them the names, users and ports. Pure: the same pool gives the same bytes.
+
+use handlebars::{Handlebars, no_escape};
+use kennel_model::slot::MAX_SLOTS;
+use kennel_model::{SlotId, layout};
+use serde::Serialize;
+
+use crate::tree::{Fork, grow};
+
+const V4: &str = include_str!("../rules/iptables.rules.hbs");
+const V6: &str = include_str!("../rules/ip6tables.rules.hbs");
+const CHAINS: &str = include_str!("../rules/chains.rules.hbs");
+const SLOTS: &str = include_str!("../rules/slots.rules.hbs");
 
 /// The sealed rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,14 +26,114 @@ pub struct Rules {
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// No slot, or more than there can be.
-    #[error("a pool of {0} slots: there can be 1 to {max}", max = kennel_model::slot::MAX_SLOTS)]
+    #[error("a pool of {0} slots: there can be 1 to {MAX_SLOTS}")]
     Pool(u16),
+    /// A template that is no template.
+    #[error("packet filter: {0}")]
+    Template(#[from] Box<handlebars::TemplateError>),
+    /// A template that asks for what it is not given.
+    #[error("packet filter: {0}")]
+    Render(#[from] Box<handlebars::RenderError>),
 }
 
 /// Renders the rules for a pool of `slots`.
 ///
 /// # Errors
-/// [`RenderError`].
+/// [`RenderError`], only for a pool of an impossible size.
 pub fn render(slots: u16) -> Result<Rules, RenderError> {
-    Err(RenderError::Pool(slots))
+    if slots == 0 || slots > MAX_SLOTS {
+        return Err(RenderError::Pool(slots));
+    }
+    let pool: Vec<SlotId> = SlotId::pool(slots).collect();
+    let mut engine = Handlebars::new();
+    engine.register_escape_fn(no_escape);
+    engine.set_strict_mode(true);
+    engine.register_partial("chains", CHAINS).map_err(Box::new)?;
+    engine.register_partial("slots", SLOTS).map_err(Box::new)?;
+    let rules =
+        |template, loopback| engine.render_template(template, &Facts::of(&pool, loopback)).map_err(Box::new);
+    Ok(Rules { v4: rules(V4, "127.0.0.0/8")?, v6: rules(V6, "::1/128")? })
+}
+
+/// What the templates are given.
+#[derive(Serialize)]
+struct Facts {
+    loopback: &'static str,
+    http: u16,
+    api: u16,
+    proxy: u32,
+    dhcp: u32,
+    /// All tenants' users, and where they are told apart.
+    tenants: Tenants,
+    /// All slots' ports.
+    first_port: u16,
+    last_port: u16,
+    /// The tree's forks, by chain and by rule.
+    branches: Vec<Branch>,
+    forks: Vec<Fork>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Serialize)]
+struct Tenants {
+    first: u32,
+    last: u32,
+    chain: String,
+}
+
+#[derive(Serialize)]
+struct Branch {
+    chain: String,
+}
+
+#[derive(Serialize)]
+struct Slot {
+    id: String,
+    first_port: u16,
+    last_port: u16,
+}
+
+impl Facts {
+    fn of(pool: &[SlotId], loopback: &'static str) -> Self {
+        let (chain, forks) = grow(pool);
+        let mut branches: Vec<String> = forks.iter().map(|fork| fork.chain.clone()).collect();
+        branches.sort();
+        branches.dedup();
+        let (first, last) = (pool.first(), pool.last());
+        Self {
+            loopback,
+            http: layout::HTTP_PORT,
+            api: layout::API_PORT,
+            proxy: layout::PROXY_UID,
+            dhcp: layout::DHCP_UID,
+            tenants: Tenants {
+                first: first.map_or(0, |slot| slot.uid()),
+                last: last.map_or(0, |slot| slot.uid()),
+                chain,
+            },
+            first_port: first.map_or(0, |slot| slot.port()),
+            last_port: last.map_or(0, |slot| slot.last_port()),
+            branches: branches.into_iter().map(|chain| Branch { chain }).collect(),
+            forks,
+            slots: pool.iter().map(|slot| Slot::of(*slot)).collect(),
+        }
+    }
+}
+
+impl Slot {
+    fn of(slot: SlotId) -> Self {
+        Self { id: slot.to_string(), first_port: slot.port(), last_port: slot.last_port() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_has_a_sensible_size() {
+        assert!(matches!(render(0), Err(RenderError::Pool(0))));
+        assert!(matches!(render(MAX_SLOTS + 1), Err(RenderError::Pool(_))));
+        assert_eq!(render(3).unwrap(), render(3).unwrap());
+    }
 }

@@ -1,0 +1,81 @@
+//! The tree that leads a packet from its sender's user to the slot's chain. Each fork is a chain with a few rules, one
+//! a branch; `n` slots make a tree of depth log₄ n.
+
+use kennel_model::SlotId;
+use serde::Serialize;
+
+/// Branches at a fork: with four, a packet passes the fewest rules (about two and a half at each of log₄ n forks).
+const BRANCHES: usize = 4;
+
+/// One rule of a fork: these users go to that chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Fork {
+    /// The fork.
+    pub(crate) chain: String,
+    /// First user of the branch.
+    pub(crate) first: u32,
+    /// Last user of the branch.
+    pub(crate) last: u32,
+    /// The next fork, or the slot's chain.
+    pub(crate) to: String,
+}
+
+/// The forks above these slots, and the name of the chain at the root.
+pub(crate) fn grow(slots: &[SlotId]) -> (String, Vec<Fork>) {
+    let mut forks = Vec::new();
+    let root = branch(slots, &mut forks);
+    (root, forks)
+}
+
+/// The chain for these slots: the slot's own when there is one only. The rules of the forks below it come first.
+fn branch(slots: &[SlotId], forks: &mut Vec<Fork>) -> String {
+    let (first, last) = match slots {
+        [] => return String::new(),
+        [slot] => return format!("slot{slot}"),
+        [first, .., last] => (first, last),
+    };
+    let chain = format!("slots{first}-{last}");
+    let mut width = 1;
+    while width * BRANCHES < slots.len() {
+        width *= BRANCHES;
+    }
+    for slots in slots.chunks(width) {
+        let to = branch(slots, forks);
+        if let (Some(first), Some(last)) = (slots.first(), slots.last()) {
+            forks.push(Fork { chain: chain.clone(), first: first.uid(), last: last.uid(), to });
+        }
+    }
+    chain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grown(slots: u16) -> (String, Vec<Fork>) {
+        grow(&SlotId::pool(slots).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn one_slot_needs_no_fork() {
+        assert_eq!(grown(1), ("slot0000".to_owned(), vec![]));
+    }
+
+    #[test]
+    fn each_fork_has_few_branches_that_share_its_users() {
+        for slots in [2, 4, 5, 17, 1000, 4096] {
+            let (root, forks) = grown(slots);
+            assert_eq!(root, format!("slots0000-{:04}", slots - 1));
+            for fork in &forks {
+                let below: Vec<_> = forks.iter().filter(|f| f.chain == fork.to).collect();
+                assert!(below.len() <= BRANCHES, "{slots}: {fork:?}");
+                if let (Some(first), Some(last)) = (below.first(), below.last()) {
+                    assert_eq!((first.first, last.last), (fork.first, fork.last), "{slots}: {fork:?}");
+                    assert!(below.windows(2).all(|w| w[0].last + 1 == w[1].first), "{slots}: {fork:?}");
+                }
+            }
+            let leaves = forks.iter().filter(|f| f.first == f.last && f.to.len() == "slot0000".len());
+            assert_eq!(leaves.count(), usize::from(slots));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Judges packets by rendered rules as the kernel would: first match, jumps and gotos, and nothing that it does not
+//! know. Knows the part of iptables' language that the templates use; anything else is an error, so that a rule
+//! cannot pass untested.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// A packet, as far as the rules look at it.
+#[derive(Debug, Clone)]
+pub(crate) struct Packet {
+    pub(crate) protocol: &'static str,
+    /// Destination.
+    pub(crate) to: IpAddr,
+    pub(crate) source_port: u16,
+    pub(crate) port: u16,
+    /// User of the socket; none for what the kernel itself sends, and for what comes in.
+    pub(crate) uid: Option<u32>,
+    pub(crate) interface: &'static str,
+    /// `NEW`, `ESTABLISHED`, …
+    pub(crate) state: &'static str,
+    pub(crate) icmp_type: u8,
+    pub(crate) hop_limit: u8,
+    pub(crate) reset: bool,
+}
+
+/// What becomes of it, and how many rules were looked at.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) target: String,
+    pub(crate) rules: usize,
+}
+
+#[derive(Debug)]
+struct Rule {
+    tests: Vec<Test>,
+    target: String,
+    goto: bool,
+}
+
+#[derive(Debug)]
+struct Test {
+    option: String,
+    value: String,
+}
+
+pub(crate) struct Table {
+    policies: HashMap<String, String>,
+    chains: HashMap<String, Vec<Rule>>,
+}
+
+impl Table {
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut table = Self { policies: HashMap::new(), chains: HashMap::new() };
+        for line in text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words[..] {
+                ["*filter"] | ["COMMIT"] => {}
+                [chain, policy, "[0:0]"] if chain.starts_with(':') => {
+                    let old = table.chains.insert(chain[1..].to_owned(), Vec::new());
+                    assert!(old.is_none(), "{line}: declared twice");
+                    assert!(chain.len() <= 29, "{line}: iptables takes 28 characters");
+                    table.policies.insert(chain[1..].to_owned(), policy.to_owned());
+                }
+                ["-A", chain, ref rest @ ..] => {
+                    let rule = Rule::parse(rest).unwrap_or_else(|| panic!("not understood: {line}"));
+                    table.chains.get_mut(chain).unwrap_or_else(|| panic!("no chain: {line}")).push(rule);
+                }
+                _ => panic!("not understood: {line}"),
+            }
+        }
+        table
+    }
+
+    pub(crate) fn chain_names(&self) -> impl Iterator<Item = &str> {
+        self.chains.keys().map(String::as_str)
+    }
+
+    /// Every chain that some rule leads to.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &str> {
+        self.chains.values().flatten().map(|rule| rule.target.as_str())
+    }
+
+    /// The verdict on a packet that enters at this built-in chain.
+    pub(crate) fn judge(&self, hook: &str, packet: &Packet) -> Verdict {
+        let mut rules = 0;
+        let target = self.walk(hook, packet, &mut rules).unwrap_or_else(|| self.policies[hook].clone());
+        Verdict { target, rules }
+    }
+
+    /// None when the chain ends without a verdict.
+    fn walk(&self, chain: &str, packet: &Packet, rules: &mut usize) -> Option<String> {
+        for rule in &self.chains[chain] {
+            *rules += 1;
+            if !rule.tests.iter().all(|test| test.holds(packet)) {
+                continue;
+            }
+            if !self.chains.contains_key(&rule.target) {
+                return Some(rule.target.clone());
+            }
+            let verdict = self.walk(&rule.target, packet, rules);
+            if verdict.is_some() || rule.goto {
+                return verdict;
+            }
+        }
+        None
+    }
+}
+
+impl Rule {
+    fn parse(words: &[&str]) -> Option<Self> {
+        let (mut tests, mut target, mut goto) = (Vec::new(), None, false);
+        for pair in words.chunks(2) {
+            let [option, value] = pair else { return Self::flags(words) };
+            match *option {
+                "-m" | "--reject-with" => {}
+                "-j" => target = Some((*value).to_owned()),
+                "-g" => (target, goto) = (Some((*value).to_owned()), true),
+                "--tcp-flags" => return Self::flags(words),
+                _ => tests.push(Test { option: (*option).to_owned(), value: (*value).to_owned() }),
+            }
+        }
+        Some(Self { tests, target: target?, goto })
+    }
+
+    /// The one option that takes two values.
+    fn flags(words: &[&str]) -> Option<Self> {
+        let place = words.windows(3).position(|w| w == ["--tcp-flags", "RST", "RST"])?;
+        let rest = [&words[..place], &words[place + 3..]].concat();
+        let mut rule = Self::parse(&rest)?;
+        rule.tests.push(Test { option: "--tcp-flags".to_owned(), value: "RST".to_owned() });
+        Some(rule)
+    }
+}
+
+impl Test {
+    fn holds(&self, packet: &Packet) -> bool {
+        let value = self.value.as_str();
+        match self.option.as_str() {
+            "-i" => packet.interface == value,
+            "-p" => packet.protocol == value,
+            "-d" => within(packet.to, value),
+            "--uid-owner" => packet.uid.is_some_and(|uid| in_range(uid, value, '-')),
+            "--ctstate" => value.split(',').any(|state| state == packet.state),
+            "--dport" => in_range(packet.port.into(), value, ':'),
+            "--sport" => in_range(packet.source_port.into(), value, ':'),
+            "--dports" => value.split(',').any(|port| port == packet.port.to_string()),
+            "--icmp-type" | "--icmpv6-type" => value == packet.icmp_type.to_string(),
+            "--hl-eq" => value == packet.hop_limit.to_string(),
+            "--tcp-flags" => packet.reset,
+            other => panic!("the interpreter does not know {other}"),
+        }
+    }
+}
+
+fn in_range(number: u32, range: &str, separator: char) -> bool {
+    let (first, last) = range.split_once(separator).unwrap_or((range, range));
+    (first.parse().unwrap()..=last.parse().unwrap()).contains(&number)
+}
+
+fn within(address: IpAddr, network: &str) -> bool {
+    let (base, bits) = network.split_once('/').unwrap();
+    let bits: u32 = bits.parse().unwrap();
+    match (address, base.parse().unwrap()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => bits == 0 || (a.to_bits() ^ b.to_bits()) >> (32 - bits) == 0,
+        (IpAddr::V6(a), IpAddr::V6(b)) => bits == 0 || (a.to_bits() ^ b.to_bits()) >> (128 - bits) == 0,
+        _ => panic!("{address} among rules for the other family: {network}"),
+    }
+}

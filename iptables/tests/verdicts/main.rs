@@ -1,0 +1,276 @@
+//! What the rules decide: for sample packets of every kind of sender, and for every slot of a pool.
+
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
+mod interpreter;
+
+use std::collections::HashSet;
+use std::process::{Command, Stdio};
+
+use interpreter::{Packet, Table, Verdict};
+use kennel_iptables::render;
+use kennel_model::{SlotId, layout};
+
+fn out(protocol: &'static str, to: &str, port: u16, uid: u32) -> Packet {
+    Packet {
+        protocol,
+        to: to.parse().unwrap(),
+        source_port: 40_000,
+        port,
+        uid: Some(uid),
+        interface: "eth0",
+        state: "NEW",
+        icmp_type: 0,
+        hop_limit: 64,
+        reset: false,
+    }
+}
+
+/// Both families' rules, read once.
+struct Host {
+    v4: Table,
+    v6: Table,
+}
+
+impl Host {
+    fn of(slots: u16) -> Self {
+        let rules = render(slots).unwrap();
+        Self { v4: Table::parse(&rules.v4), v6: Table::parse(&rules.v6) }
+    }
+
+    fn judge(&self, hook: &str, packet: &Packet) -> Verdict {
+        if packet.to.is_ipv4() { self.v4.judge(hook, packet) } else { self.v6.judge(hook, packet) }
+    }
+
+    fn verdict(&self, hook: &str, packet: &Packet) -> String {
+        self.judge(hook, packet).target
+    }
+}
+
+/// Where a tenant may connect, beyond its own slot: protocol, address, port.
+const ALLOWED: [(&str, &str, u16); 10] = [
+    ("tcp", "93.184.215.14", 443),
+    ("tcp", "93.184.215.14", 80),
+    ("tcp", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", 443),
+    ("udp", "10.0.2.3", 53),
+    ("tcp", "10.0.2.3", 53),
+    ("udp", "172.31.0.2", 53),
+    ("udp", "169.254.169.253", 53),
+    ("udp", "fd00:ec2::253", 53),
+    ("udp", "8.8.8.8", 53),
+    ("udp", "2001:4860:4860::8888", 53),
+];
+
+/// Where it may not.
+const REFUSED: [(&str, &str, u16); 36] = [
+    ("tcp", "169.254.169.254", 80),
+    ("tcp", "169.254.169.254", 443),
+    ("udp", "169.254.169.254", 53),
+    ("tcp", "169.254.169.253", 80),
+    ("tcp", "169.254.170.2", 80),
+    ("tcp", "fd00:ec2::254", 80),
+    ("udp", "fd00:ec2::254", 53),
+    ("tcp", "fd00:ec2::253", 80),
+    ("tcp", "10.0.2.2", 80),
+    ("tcp", "172.16.0.1", 443),
+    ("tcp", "172.31.255.255", 443),
+    ("tcp", "192.168.1.1", 80),
+    ("tcp", "100.64.0.1", 443),
+    ("tcp", "0.0.0.0", 80),
+    ("tcp", "224.0.0.1", 80),
+    ("tcp", "255.255.255.255", 80),
+    ("tcp", "127.0.0.1", 80),
+    ("tcp", "127.0.0.1", 8443),
+    ("tcp", "127.0.0.1", 53),
+    ("udp", "127.0.0.53", 53),
+    ("tcp", "::1", 80),
+    ("tcp", "::1", 8443),
+    ("udp", "::1", 53),
+    ("tcp", "fe80::1", 80),
+    ("udp", "fe80::1", 53),
+    ("tcp", "fc00::1", 443),
+    ("tcp", "ff02::1", 80),
+    ("tcp", "64:ff9b::a9fe:a9fe", 80),
+    ("tcp", "2002:a9fe:a9fe::", 80),
+    ("tcp", "2001:db8::1", 443),
+    ("tcp", "93.184.215.14", 22),
+    ("tcp", "93.184.215.14", 25),
+    ("udp", "93.184.215.14", 443),
+    ("icmp", "93.184.215.14", 0),
+    ("ipv6-icmp", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", 0),
+    ("sctp", "93.184.215.14", 443),
+];
+
+#[test]
+fn a_tenant_reaches_the_public_web_and_names_and_nothing_else() {
+    let host = Host::of(1000);
+    for slot in [0, 1, 15, 16, 255, 256, 777, 999].map(|n| SlotId::new(n).unwrap()) {
+        for (protocol, to, port) in ALLOWED {
+            let packet = out(protocol, to, port, slot.uid());
+            assert_eq!(host.verdict("OUTPUT", &packet), "ACCEPT", "slot {slot}: {packet:?}");
+        }
+        for (protocol, to, port) in REFUSED {
+            let packet = out(protocol, to, port, slot.uid());
+            assert_eq!(host.verdict("OUTPUT", &packet), "REJECT", "slot {slot}: {packet:?}");
+        }
+    }
+}
+
+#[test]
+fn every_slot_reaches_its_own_ports_only() {
+    let host = Host::of(1000);
+    for loopback in ["127.0.0.1", "127.3.4.5", "::1"] {
+        let judge = |protocol, port, uid| host.verdict("OUTPUT", &out(protocol, loopback, port, uid));
+        for slot in SlotId::pool(1000) {
+            for port in [slot.port(), slot.last_port()] {
+                assert_eq!(judge("tcp", port, slot.uid()), "ACCEPT", "slot {slot}, port {port}");
+                assert_eq!(judge("udp", port, slot.uid()), "REJECT", "slot {slot}, port {port}");
+            }
+            for port in [slot.port() - 1, slot.last_port() + 1] {
+                assert_eq!(judge("tcp", port, slot.uid()), "REJECT", "slot {slot}, port {port}");
+            }
+        }
+    }
+    // The same port at the host's other address is not its own.
+    assert_eq!(host.verdict("OUTPUT", &out("tcp", "10.0.2.15", 20_000, 100_000)), "REJECT");
+}
+
+#[test]
+fn services_and_strangers_reach_what_is_theirs() {
+    let host = Host::of(1000);
+    let (proxy, control, dhcp) = (layout::PROXY_UID, layout::CONTROL_UID, layout::DHCP_UID);
+    let dhcp_packet = |port, uid| Packet { source_port: 68, ..out("udp", "10.0.2.2", port, uid) };
+    let accepted = [
+        out("tcp", "127.0.0.1", 20_000, proxy),
+        out("tcp", "127.0.0.1", 27_999, proxy),
+        out("tcp", "::1", 20_008, proxy),
+        dhcp_packet(67, dhcp),
+        Packet { uid: None, ..out("icmp", "8.8.8.8", 0, 0) },
+        Packet { uid: None, ..out("ipv6-icmp", "ff02::1", 0, 0) },
+        Packet { uid: None, reset: true, ..out("tcp", "8.8.8.8", 1, 0) },
+    ];
+    for packet in accepted {
+        assert_eq!(host.verdict("OUTPUT", &packet), "ACCEPT", "{packet:?}");
+    }
+    let refused = [
+        out("tcp", "127.0.0.1", 19_999, proxy),
+        out("tcp", "127.0.0.1", 28_000, proxy),
+        out("udp", "127.0.0.1", 20_000, proxy),
+        out("tcp", "10.0.2.15", 20_000, proxy),
+        out("tcp", "93.184.215.14", 443, proxy),
+        out("tcp", "169.254.169.254", 80, proxy),
+        out("tcp", "127.0.0.1", 20_000, control),
+        out("tcp", "93.184.215.14", 443, control),
+        dhcp_packet(67, control),
+        dhcp_packet(53, dhcp),
+        out("tcp", "93.184.215.14", 443, dhcp),
+        out("tcp", "93.184.215.14", 443, 0),
+        out("tcp", "127.0.0.1", 20_000, 0),
+        out("tcp", "93.184.215.14", 443, 1000),
+        // The first number that is no slot of this pool.
+        out("tcp", "93.184.215.14", 443, 101_000),
+        out("tcp", "93.184.215.14", 443, 99_999),
+    ];
+    for packet in refused {
+        assert_eq!(host.verdict("OUTPUT", &packet), "REJECT", "{packet:?}");
+    }
+    let stray = Packet { uid: None, ..out("tcp", "8.8.8.8", 443, 0) };
+    assert_eq!(host.verdict("OUTPUT", &stray), "DROP");
+}
+
+#[test]
+fn what_belongs_to_an_allowed_connection_passes_first() {
+    let host = Host::of(1000);
+    for (hook, uid) in [("INPUT", None), ("OUTPUT", Some(100_500)), ("OUTPUT", Some(layout::CONTROL_UID))] {
+        let packet = Packet { uid, state: "ESTABLISHED", ..out("tcp", "93.184.215.14", 9999, 0) };
+        let judged = host.judge(hook, &packet);
+        assert_eq!(judged.target, "ACCEPT");
+        assert!(judged.rules <= 2, "{judged:?}");
+    }
+}
+
+#[test]
+fn from_outside_only_the_web_and_the_api_are_reached() {
+    let host = Host::of(1000);
+    for to in ["10.0.2.15", "2600:1f18::1"] {
+        let judge = |packet: &Packet| host.verdict("INPUT", packet);
+        let inward = |protocol, port| Packet { uid: None, ..out(protocol, to, port, 0) };
+        assert_eq!(judge(&inward("tcp", 80)), "ACCEPT");
+        assert_eq!(judge(&inward("tcp", 8443)), "ACCEPT");
+        for port in [22, 443, 20_000, 27_999, 40_000] {
+            assert_eq!(judge(&inward("tcp", port)), "DROP", "{to} {port}");
+            assert_eq!(judge(&inward("udp", port)), "DROP", "{to} {port}");
+        }
+        assert_eq!(judge(&Packet { interface: "lo", ..inward("tcp", 20_000) }), "ACCEPT");
+        assert_eq!(host.verdict("FORWARD", &inward("tcp", 80)), "DROP");
+    }
+    let icmp = |protocol, to, icmp_type, hop_limit| Packet {
+        icmp_type,
+        hop_limit,
+        uid: None,
+        ..out(protocol, to, 0, 0)
+    };
+    let answers = [
+        (icmp("icmp", "10.0.2.15", 8, 64), "ACCEPT"),
+        (icmp("icmp", "10.0.2.15", 5, 64), "DROP"),
+        (icmp("ipv6-icmp", "fe80::2", 135, 255), "ACCEPT"),
+        (icmp("ipv6-icmp", "fe80::2", 135, 64), "DROP"),
+        (icmp("ipv6-icmp", "fe80::2", 137, 255), "DROP"),
+        (icmp("ipv6-icmp", "2600:1f18::1", 2, 64), "ACCEPT"),
+        (Packet { source_port: 67, uid: None, ..out("udp", "255.255.255.255", 68, 0) }, "ACCEPT"),
+        (Packet { source_port: 53, uid: None, ..out("udp", "10.0.2.15", 68, 0) }, "DROP"),
+    ];
+    for (packet, expected) in answers {
+        assert_eq!(host.verdict("INPUT", &packet), expected, "{packet:?}");
+    }
+}
+
+/// At each of log₄ n forks at most four rules; the rest does not depend on the number of slots.
+#[test]
+fn the_way_to_a_slots_chain_grows_with_the_logarithm() {
+    for slots in [1, 4, 16, 100, 1000, 4096] {
+        let table = Table::parse(&render(slots).unwrap().v4);
+        let depth = (0..).find(|d| 4_usize.pow(*d) >= usize::from(slots)).unwrap() as usize;
+        for slot in SlotId::pool(slots) {
+            let own = table.judge("OUTPUT", &out("tcp", "127.0.0.1", slot.port(), slot.uid()));
+            assert_eq!(own.target, "ACCEPT");
+            assert!(own.rules <= 3 + 4 * depth, "{slots} slots, slot {slot}: {}", own.rules);
+            let public = table.judge("OUTPUT", &out("tcp", "93.184.215.14", 443, slot.uid()));
+            assert_eq!(public.target, "ACCEPT");
+            assert!(public.rules <= 24 + 4 * depth, "{slots} slots, slot {slot}: {}", public.rules);
+        }
+    }
+}
+
+#[test]
+fn every_chain_is_reached_and_nothing_is_reset_halfway() {
+    let rules = render(1000).unwrap();
+    for text in [&rules.v4, &rules.v6] {
+        let table = Table::parse(text);
+        let reached: HashSet<&str> = table.targets().chain(["INPUT", "FORWARD", "OUTPUT"]).collect();
+        let lost: Vec<&str> = table.chain_names().filter(|chain| !reached.contains(chain)).collect();
+        assert_eq!(lost, Vec::<&str>::new());
+        assert_eq!(text.matches("COMMIT").count(), 1);
+    }
+}
+
+/// In a network namespace of its own, so that it touches nobody's rules. Without privilege it only reads them: the
+/// kernel refuses rules about users that a user namespace does not have.
+#[test]
+fn the_real_program_takes_them() {
+    let rules = render(1000).unwrap();
+    for (program, text) in [("iptables-nft-restore", &rules.v4), ("ip6tables-nft-restore", &rules.v6)] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let mut command = Command::new("unshare");
+        if rustix::process::geteuid().is_root() {
+            command.args(["--net", program]);
+        } else {
+            command.args(["--user", "--map-root-user", "--net", program, "--test"]);
+        }
+        command.arg(file.path()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program}: {complaint}");
+    }
+}
