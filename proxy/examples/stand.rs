@@ -1,0 +1,60 @@
+//! Runs `kennel-proxy` without a host, for measurements: stands in for init with one route, to a program that runs
+//! already. `stand <kennel-proxy> <listen address> <host> <slot>`; prints the proxy's PID, ends it by a drain when
+//! standard input closes.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::{Child, Command, Stdio};
+
+use kennel_model::msg::ToProxy;
+use kennel_model::routes::{Route, RouteTable};
+use kennel_model::{HostName, SlotId, TenantName};
+use kennel_sys::Channel;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::{FdFlags, fcntl_setfd};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [program, address, host, slot] = args.as_slice() else {
+        return Err("usage: stand <kennel-proxy> <listen address> <host> <slot>".into());
+    };
+    let (near, far) = Channel::pair()?;
+    let mut proxy = start(program, &near, &TcpListener::bind(address)?)?;
+    drop(near);
+    publish(&far, host, slot.parse()?)?;
+    println!("{}", proxy.id());
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    far.send(&ToProxy::Drain, &[])?;
+    match proxy.wait()? {
+        status if status.success() => Ok(()),
+        status => Err(format!("the proxy ended with {status}").into()),
+    }
+}
+
+/// Bash places the descriptors, as init does by itself.
+fn start(program: &str, channel: &Channel, listener: &TcpListener) -> Result<Child, Box<dyn Error>> {
+    fcntl_setfd(channel, FdFlags::empty())?;
+    fcntl_setfd(listener, FdFlags::empty())?;
+    let (channel, listener) = (channel.as_raw_fd(), listener.as_raw_fd());
+    let script = format!("exec 13<&{channel} 14<&{listener}; exec \"$0\" 3<&13 4<&14 13<&- 14<&-");
+    Ok(Command::new("bash").args(["-c", &script, program]).stdin(Stdio::null()).spawn()?)
+}
+
+fn publish(init: &Channel, host: &str, slot: u16) -> Result<(), Box<dyn Error>> {
+    let route = Route {
+        host: HostName::new(host)?,
+        tenant: TenantName::new("bench")?,
+        slot: SlotId::new(slot)?,
+        deployed: true,
+        start_timeout_ms: 10_000,
+    };
+    let json = serde_json::to_vec(&RouteTable { generation: 1, routes: vec![route] })?;
+    let mut file = File::from(memfd_create("routes", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)?);
+    file.write_all(&json)?;
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    init.send(&ToProxy::Routes, &[file.as_fd()])?;
+    Ok(())
+}
