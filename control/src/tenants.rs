@@ -26,7 +26,9 @@ impl Control {
         let pool = self.facts.slots;
         let slot = self.registry.with(move |store| store.reserve(&wish, pool)).await?;
         if let Err(cause) = self.init.act(ControlRequest::Prepare(slot), QUICK).await {
-            self.remove_claimed(&claim, &name).await?;
+            if let Err(second) = self.remove_claimed(&claim, &name).await {
+                say!("{name}: not made, and its removal is not done: {second}");
+            }
             return Err(cause.into());
         }
         let confirmed = name.clone();

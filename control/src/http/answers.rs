@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
+use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use kennel_model::TenantName;
 use kennel_model::api::NewTenant;
@@ -33,14 +34,25 @@ const LOG_LINES: usize = 100;
 
 /// Answers one request; what goes wrong is an answer too.
 pub(super) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Answer {
-    match dispatch(&server, request).await {
-        Ok(answer) => answer,
-        Err(error) => problem(&error),
+    let (head, body) = request.into_parts();
+    let mut body = Some(body);
+    let answer = dispatch(&server, &head, &mut body).await.unwrap_or_else(|error| problem(&error));
+    if let Some(unread) = body {
+        let_go(&head, unread, &server.control);
+    }
+    answer
+}
+
+/// Reads on for a while in a body that was answered early, or its client would see a reset connection instead of the
+/// answer. One that waits for `100 Continue` has sent nothing, and reading would ask it to.
+fn let_go(head: &Parts, body: Incoming, control: &Control) {
+    if !body.is_end_stream() && !head.headers.contains_key(EXPECT) {
+        tokio::spawn(upload::drain(body, control.config.http.drain));
     }
 }
 
-async fn dispatch(server: &Server, request: Request<Incoming>) -> Result<Answer> {
-    let (head, body) = request.into_parts();
+/// Does what is asked; the body is left where it is unless it is wanted.
+async fn dispatch(server: &Server, head: &Parts, body: &mut Option<Incoming>) -> Result<Answer> {
     let (endpoint, name) = resolve(&head.method, head.uri.path())?;
     let operator = match endpoint.is_public() {
         true => String::new(),
@@ -53,11 +65,11 @@ async fn dispatch(server: &Server, request: Request<Incoming>) -> Result<Answer>
             Ok(raw(StatusCode::OK, "application/json", Bytes::from_static(OPENAPI.as_bytes())))
         }
         (Endpoint::Challenge, _) => {
-            let challenge = server.auth.challenge(&read(server, &head.headers, body).await?)?;
+            let challenge = server.auth.challenge(&read(server, head, body).await?)?;
             Ok(json(StatusCode::OK, &challenge))
         }
         (Endpoint::SignIn, _) => {
-            let session = server.auth.sign_in(&read(server, &head.headers, body).await?)?;
+            let session = server.auth.sign_in(&read(server, head, body).await?)?;
             Ok(json(StatusCode::CREATED, &session))
         }
         (Endpoint::Host, _) => Ok(json(StatusCode::OK, &control.host().await?)),
@@ -65,21 +77,19 @@ async fn dispatch(server: &Server, request: Request<Incoming>) -> Result<Answer>
         (Endpoint::Reboot, _) => shut_down(control, ControlRequest::Reboot).await,
         (Endpoint::Tenants, _) => Ok(json(StatusCode::OK, &control.tenants().await?)),
         (Endpoint::AddTenant, _) => {
-            let wish: NewTenant = read(server, &head.headers, body).await?;
+            let wish: NewTenant = read(server, head, body).await?;
             let made = undisturbed(control, |control| async move { control.add(wish).await }).await?;
             Ok(json(StatusCode::CREATED, &made))
         }
-        (endpoint, Some(name)) => {
-            of_tenant(control, endpoint, name, Asked { head: &head, body, operator }).await
-        }
+        (endpoint, Some(name)) => of_tenant(control, endpoint, name, Asked { head, body, operator }).await,
         (_, None) => Err(Error::Internal("a path without its tenant".into())),
     }
 }
 
 /// What a request about one tenant brings along.
 struct Asked<'r> {
-    head: &'r hyper::http::request::Parts,
-    body: Incoming,
+    head: &'r Parts,
+    body: &'r mut Option<Incoming>,
     operator: String,
 }
 
@@ -110,20 +120,15 @@ async fn of_tenant(
 }
 
 async fn deploy(control: &Arc<Control>, name: TenantName, asked: Asked<'_>) -> Result<Answer> {
-    let Asked { head, mut body, operator } = asked;
-    media_type(&head.headers, "application/x-tar")?;
-    // A client that waits for `100 Continue` has sent nothing yet when it is refused at once.
-    let waits = head.headers.contains_key(EXPECT);
-    let deployed = undisturbed(control, move |control| async move {
+    media_type(&asked.head.headers, "application/x-tar")?;
+    let (mut body, operator) = (taken(asked.body)?, asked.operator);
+    let act = |control: Arc<Control>| async move {
         let deployed = control.deploy(&name, &mut body, operator).await;
-        let untouched = waits && matches!(deployed, Err(Error::NoSuchTenant(_) | Error::Busy(..)));
-        if deployed.is_err() && !untouched {
-            tokio::spawn(upload::drain(body, control.config.http.drain));
-        }
-        deployed
-    })
-    .await?;
-    Ok(json(StatusCode::CREATED, &deployed))
+        Ok((deployed, body))
+    };
+    let (deployed, unread) = undisturbed(control, act).await?;
+    *asked.body = Some(unread);
+    Ok(json(StatusCode::CREATED, &deployed?))
 }
 
 async fn logs(control: &Arc<Control>, name: TenantName, query: Option<&str>) -> Result<Answer> {
@@ -150,10 +155,14 @@ where
     tokio::spawn(act(Arc::clone(control))).await?
 }
 
-async fn read<T: DeserializeOwned>(server: &Server, headers: &HeaderMap, body: Incoming) -> Result<T> {
-    media_type(headers, "application/json")?;
+async fn read<T: DeserializeOwned>(server: &Server, head: &Parts, body: &mut Option<Incoming>) -> Result<T> {
+    media_type(&head.headers, "application/json")?;
     let bounds = &server.control.config.http;
-    read_json(body, bounds.json_bytes, bounds.json).await
+    read_json(taken(body)?, bounds.json_bytes, bounds.json).await
+}
+
+fn taken(body: &mut Option<Incoming>) -> Result<Incoming> {
+    body.take().ok_or_else(|| Error::Internal("a body was read twice".into()))
 }
 
 /// The media type must be this one; its parameters do not matter.

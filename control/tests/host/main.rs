@@ -1,5 +1,8 @@
 //! Control as a whole, over real TLS and real SSH signatures, with a stand-in for init that can break off anywhere.
 
+// Helpers of tests, which clippy does not know for tests.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod api;
 mod crashes;
 mod described;

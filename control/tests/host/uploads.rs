@@ -114,8 +114,10 @@ async fn an_early_refusal_reaches_a_client_that_is_still_sending() {
     let (host, operator) = deployed().await;
     let answer = operator.deploy("blog", archive(&[("evil", 1), ("rest", 20 << 20)])).await;
     assert_eq!(answer.code(), "upload-refused");
-    let answer = operator.deploy("shop", archive(&[("rest", 20 << 20)])).await;
-    assert_eq!(answer.code(), "no-such-tenant");
+    let large = archive(&[("rest", 20 << 20)]);
+    assert_eq!(operator.deploy("shop", large.clone()).await.code(), "no-such-tenant");
+    assert_eq!(host.stranger().deploy("blog", large.clone()).await.code(), "sign-in-required");
+    assert_eq!(operator.post("/v1/session", &String::from_utf8(large).unwrap()).await.code(), "too-large");
     still_serves_and_takes_the_next(&host, &operator, 3).await;
 }
 
