@@ -3,6 +3,7 @@
 
 mod progress;
 mod safe;
+mod steps;
 mod table;
 
 use std::io::{self, IsTerminal, Write};

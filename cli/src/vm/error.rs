@@ -57,7 +57,7 @@ pub enum VmError {
         /// What was asked for.
         want: String,
     },
-    /// A path that QEMU's option syntax cannot take over the control socket's limit.
+    /// Over the limit of a Unix socket's address.
     #[error("the path {} is too long for a socket", .0.display())]
     LongPath(PathBuf),
     /// The boot failed; the last lines of the console tell how.
@@ -79,6 +79,14 @@ pub enum VmError {
         name: HostName,
         /// How long was waited.
         seconds: u64,
+    },
+    /// QEMU does not take the order.
+    #[error("the power button of host {name} does not work: {cause}")]
+    NoPowerButton {
+        /// Which host.
+        name: HostName,
+        /// What the system said.
+        cause: io::Error,
     },
     /// Its end could not be brought about.
     #[error("the process {pid} of host {name} cannot be ended: {cause}")]
@@ -120,7 +128,7 @@ impl Explain for VmError {
             Self::DiskSize { .. } => Some("leave --data-size out, or start empty with --fresh".into()),
             Self::LongPath(_) => Some("choose a shorter --name, or a shorter XDG_STATE_HOME".into()),
             Self::NotReady { log, .. } => Some(format!("the whole console is in {}", log.display())),
-            Self::StillUp { name, .. } => Some(match name.as_str() {
+            Self::StillUp { name, .. } | Self::NoPowerButton { name, .. } => Some(match name.as_str() {
                 "local" => "`kennel stop --force` pulls the plug".into(),
                 name => format!("`kennel stop --name {name} --force` pulls the plug"),
             }),
@@ -141,6 +149,7 @@ impl Explain for VmError {
             Self::LongPath(_) => "long-path",
             Self::NotReady { .. } => "not-ready",
             Self::StillUp { .. } => "still-up",
+            Self::NoPowerButton { .. } => "no-power-button",
             Self::Kill { .. } => "kill",
             Self::Cancelled(_) => "cancelled",
             Self::File(_) => "file",

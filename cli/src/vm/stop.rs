@@ -24,21 +24,24 @@ pub enum Stopped {
 /// Presses the power button and waits. What then still runs is killed only with `force`.
 ///
 /// # Errors
-/// [`VmError::StillUp`] without `force`; [`VmError::Kill`] with it.
+/// [`VmError::StillUp`] or [`VmError::NoPowerButton`] without `force`; [`VmError::Kill`] with it.
 pub fn stop(
     instance: &Instance,
     process: &Process,
     patience: Duration,
     force: bool,
 ) -> Result<Stopped, VmError> {
-    // A QEMU that does not take the order is waited for in vain, which is then said.
-    let asked = qmp::press_power_button(&instance.qmp());
-    if asked.is_ok() && process.wait(patience) {
-        instance.forget_process();
-        return Ok(Stopped::Cleanly);
-    }
+    let name = || instance.name().clone();
+    let failure = match qmp::press_power_button(&instance.qmp()) {
+        Ok(()) if process.wait(patience) => {
+            instance.forget_process();
+            return Ok(Stopped::Cleanly);
+        }
+        Ok(()) => VmError::StillUp { name: name(), seconds: patience.as_secs() },
+        Err(cause) => VmError::NoPowerButton { name: name(), cause },
+    };
     if !force {
-        return Err(VmError::StillUp { name: instance.name().clone(), seconds: patience.as_secs() });
+        return Err(failure);
     }
     kill(instance, process)?;
     Ok(Stopped::Forced)

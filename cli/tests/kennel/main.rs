@@ -5,4 +5,6 @@ mod client;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
 mod support;
