@@ -105,9 +105,7 @@ impl Explain for ClientError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { host, .. } => Some(match host.as_str() {
-                "local" => {
-                    "is it running? `kennel run --detach` starts it, its console is in `kennel run`".into()
-                }
+                "local" => "is it running? `kennel run --detach` starts it".into(),
                 name => format!(
                     "is it running? `kennel run --detach --name {name}` starts one on this computer; --host chooses another"
                 ),

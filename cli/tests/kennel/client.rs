@@ -170,6 +170,30 @@ fn an_upload_that_the_host_breaks_off_fails() {
 }
 
 #[test]
+fn ctrl_c_ends_an_upload_and_says_that_nothing_changed() {
+    let (home, host) = at_home();
+    home.file("app/server.js", &"x".repeat(32 << 20));
+    host.state.lock().unwrap().stall_upload = true;
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_kennel"))
+        .args(["deploy", "blog", "app", "--json"])
+        .current_dir(home.0.path())
+        .env_clear()
+        .env("HOME", home.0.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !host.state.lock().unwrap().upload_begun {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(error(&output)["code"], "cancelled");
+    assert!(error(&output)["hint"].as_str().unwrap().contains("still serves"));
+}
+
+#[test]
 fn an_agent_signs_in_with_the_key_that_it_holds() {
     let home = Home::new();
     let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();

@@ -80,6 +80,9 @@ pub(crate) struct State {
     pub(crate) upload: Option<Result<Vec<u8>, String>>,
     /// Break the connection after so many bytes of an upload.
     pub(crate) break_upload_after: Option<usize>,
+    /// Stop reading an upload after its first bytes.
+    pub(crate) stall_upload: bool,
+    pub(crate) upload_begun: bool,
     pub(crate) limits: Limits,
     challenges: HashMap<String, String>,
 }
@@ -256,6 +259,14 @@ async fn upload(request: Request<Incoming>, state: &Mutex<State>) -> Option<Answ
                 state.lock().unwrap().upload = Some(Err(e.to_string()));
                 return Some(problem(400, "upload-refused", "the upload broke off"));
             }
+        }
+        let stalls = {
+            let mut state = state.lock().unwrap();
+            state.upload_begun |= state.stall_upload;
+            state.stall_upload
+        };
+        if stalls {
+            std::future::pending::<()>().await;
         }
         if break_after.is_some_and(|limit| received.len() >= limit) {
             let answer = problem(500, "internal", "something broke");
