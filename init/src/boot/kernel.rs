@@ -1,0 +1,101 @@
+//! The kernel's own state: that SELinux enforces and we are who we should be, and the settings that do not depend on the
+//! machine. After them no kernel module can be loaded any more.
+
+use kennel_model::labels;
+
+use crate::fs::{read, write};
+use crate::say;
+use crate::step::Failed;
+
+/// Files below `/proc/sys` with their values.
+const SETTINGS: &[(&str, &str)] = &[
+    // What the kernel tells of itself, and to whom.
+    ("kernel/kptr_restrict", "2"),
+    ("kernel/dmesg_restrict", "1"),
+    ("kernel/perf_event_paranoid", "3"),
+    ("kernel/yama/ptrace_scope", "2"),
+    ("fs/suid_dumpable", "0"),
+    ("kernel/core_pattern", "core"),
+    // Ways into the kernel that nobody here needs.
+    ("kernel/unprivileged_bpf_disabled", "1"),
+    ("net/core/bpf_jit_harden", "2"),
+    ("kernel/io_uring_disabled", "2"),
+    ("kernel/kexec_load_disabled", "1"),
+    ("kernel/sysrq", "0"),
+    ("user/max_user_namespaces", "0"),
+    ("vm/unprivileged_userfaultfd", "0"),
+    // A kernel that is known to be damaged does not go on.
+    ("kernel/panic_on_oops", "1"),
+    // Old tricks with links and fifos in shared folders.
+    ("fs/protected_symlinks", "1"),
+    ("fs/protected_hardlinks", "1"),
+    ("fs/protected_fifos", "2"),
+    ("fs/protected_regular", "2"),
+    // Outgoing connections take no port of a slot (20000 to 52767).
+    ("net/ipv4/ip_local_port_range", "53000 65535"),
+    ("net/ipv4/tcp_syncookies", "1"),
+    ("net/ipv4/conf/all/rp_filter", "1"),
+    ("net/ipv4/conf/all/accept_redirects", "0"),
+    ("net/ipv4/conf/all/send_redirects", "0"),
+    ("net/ipv4/conf/all/accept_source_route", "0"),
+    ("net/ipv6/conf/all/accept_redirects", "0"),
+    // Swap is compressed memory: using it is cheap.
+    ("vm/swappiness", "100"),
+    ("vm/page-cluster", "0"),
+    // The last: from here on no module is loaded.
+    ("kernel/modules_disabled", "1"),
+];
+
+/// Refuses to go on unless SELinux enforces a policy and this process is in its own domain.
+///
+/// # Errors
+/// What is not as it should be.
+pub(super) fn check_sealed() -> Result<(), Failed> {
+    let enforce = read("/sys/fs/selinux/enforce")?;
+    if enforce != "1" {
+        return Err(Failed::new(
+            "boot",
+            "SELinux does not enforce; hint: enforcing=1 lsm=…,selinux on the command line",
+        ));
+    }
+    let domain = read("/proc/self/attr/current")?;
+    let domain = domain.trim_end_matches('\0');
+    if domain != labels::process("init_t") {
+        return Err(Failed::new("boot", format!("this process is in {domain}, not in init_t")));
+    }
+    say!("SELinux enforces; init is in init_t");
+    Ok(())
+}
+
+/// Applies the settings. One that this kernel does not have is said, and missed.
+///
+/// # Errors
+/// When modules could still be loaded afterwards.
+pub(super) fn settings() -> Result<(), Failed> {
+    for (file, value) in SETTINGS {
+        match write(format!("/proc/sys/{file}"), value) {
+            Err(e) if *file == "kernel/modules_disabled" => return Err(e),
+            Err(e) => say!("FAILED to {e}"),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kennel_model::slot::{FIRST_PORT, MAX_SLOTS, PORTS_PER_SLOT};
+
+    #[test]
+    fn outgoing_ports_and_slots_do_not_meet() {
+        let range = SETTINGS.iter().find(|(file, _)| file.ends_with("ip_local_port_range")).unwrap().1;
+        let first: u32 = range.split(' ').next().unwrap().parse().unwrap();
+        assert!(first >= u32::from(FIRST_PORT) + u32::from(PORTS_PER_SLOT) * u32::from(MAX_SLOTS));
+    }
+
+    #[test]
+    fn modules_are_locked_last() {
+        assert_eq!(SETTINGS.last().unwrap().0, "kernel/modules_disabled");
+    }
+}

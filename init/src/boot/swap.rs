@@ -1,0 +1,63 @@
+//! Swap to compressed memory: one zram device of half the memory's size.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+
+use kennel_model::labels;
+
+use crate::fs::{label, write};
+use crate::say;
+use crate::step::{Failed, Step};
+
+const PAGE: usize = 4096;
+
+/// Sets the device up and swaps to it.
+///
+/// # Errors
+/// The system's.
+pub(super) fn start() -> Result<(), Failed> {
+    let size = memory()? / 2 / (PAGE as u64) * (PAGE as u64);
+    write("/sys/block/zram0/comp_algorithm", "zstd")?;
+    write("/sys/block/zram0/disksize", size.to_string())?;
+    label("/dev/zram0", &labels::object(labels::SWAP_DISK))?;
+    let write_header = || {
+        let mut disk = File::options().write(true).open("/dev/zram0")?;
+        disk.write_all(&header(size))?;
+        disk.sync_all()
+    };
+    write_header().step(|| "write to /dev/zram0".to_owned())?;
+    kennel_sys::power::swap_on(c"/dev/zram0", 100).step(|| "swap to /dev/zram0".to_owned())?;
+    say!("swap: {} MiB of compressed memory", size >> 20);
+    Ok(())
+}
+
+/// The machine's memory in bytes.
+fn memory() -> Result<u64, Failed> {
+    let text = fs::read_to_string("/proc/meminfo").step(|| "read /proc/meminfo".to_owned())?;
+    let kib =
+        text.lines().find_map(|l| l.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|k| k << 10).ok_or_else(|| Failed::new("read /proc/meminfo", "it has no MemTotal"))
+}
+
+/// `union swap_header` of <linux/swap.h>: version 1, the last page, no bad pages, and the magic at the page's end.
+fn header(size: u64) -> [u8; PAGE] {
+    let mut page = [0; PAGE];
+    let last = u32::try_from(size / PAGE as u64).unwrap_or(u32::MAX).saturating_sub(1);
+    page[1024..1028].copy_from_slice(&1u32.to_ne_bytes());
+    page[1028..1032].copy_from_slice(&last.to_ne_bytes());
+    page[PAGE - 10..].copy_from_slice(b"SWAPSPACE2");
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_is_mkswaps() {
+        let page = header(1 << 20);
+        assert_eq!(page[1024..1036], [1, 0, 0, 0, 255, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(&page[4086..], b"SWAPSPACE2");
+        assert!(page[..1024].iter().all(|b| *b == 0));
+    }
+}

@@ -1,0 +1,163 @@
+//! The data volume: found, made if a disk is truly blank, checked, mounted, and given its top folders. A disk that holds
+//! anything else is never written to.
+
+use std::fs::File;
+use std::time::Duration;
+
+use caps::Capability;
+use kennel_model::labels;
+use kennel_model::layout::{CONTROL_DIR, CONTROL_UID, DATA_DIR, DATA_LABEL, SLOTS_DIR};
+
+use super::disks::{self, Content};
+use super::poll;
+use super::tool::Tool;
+use crate::fs::{PLAIN, folder, label, mount, own};
+use crate::say;
+use crate::step::{Failed, Step};
+
+/// Volumes are attached before the machine starts, but may take their time to appear.
+const DISK_LIMIT: Duration = Duration::from_secs(10);
+/// A check reads all metadata; a large volume after a crash takes minutes.
+const CHECK_LIMIT: Duration = Duration::from_secs(1800);
+/// Formatting is lazy: the kernel initializes the rest when it is mounted.
+const FORMAT_LIMIT: Duration = Duration::from_secs(300);
+
+/// Mounts the data volume; answers what it did.
+///
+/// # Errors
+/// Why there is none, and what a person can do about it.
+pub(super) fn mount_data() -> Result<String, Failed> {
+    let (device, content) = choose(look()?)?;
+    let path = format!("/dev/{device}");
+    label(&path, &labels::object(labels::DATA_DISK))?;
+    let what = match content {
+        Content::Blank => {
+            format_disk(&path)?;
+            format!("{path} was blank and is formatted now")
+        }
+        Content::Ours | Content::Foreign(_) => {
+            check_disk(&path)?;
+            format!("{path} checked")
+        }
+    };
+    mount(&path, DATA_DIR, "ext4", PLAIN, "")?;
+    folders()?;
+    Ok(what)
+}
+
+/// Every disk that might be it, with what it holds.
+fn look() -> Result<Vec<(String, Content)>, Failed> {
+    let disks = poll(DISK_LIMIT, || Some(disks::other_disks()).filter(|d| !d.is_empty()));
+    disks.unwrap_or_default().into_iter().map(|disk| Ok((disk.clone(), look_at(&disk)?))).collect()
+}
+
+fn look_at(disk: &str) -> Result<Content, Failed> {
+    if disks::has_partitions(disk) {
+        return Ok(Content::Foreign("it has partitions".to_owned()));
+    }
+    let read = || disks::content(&mut File::open(format!("/dev/{disk}"))?, disks::size(disk));
+    read().step(|| format!("read /dev/{disk}"))
+}
+
+/// One disk is ours, or else one is blank, or else there is none to use.
+fn choose(disks: Vec<(String, Content)>) -> Result<(String, Content), Failed> {
+    let refuse = |why: String| Err(Failed::new("find the data volume", why));
+    let count = |wanted: &Content| disks.iter().filter(|(_, c)| c == wanted).count();
+    let wanted = match (count(&Content::Ours), count(&Content::Blank)) {
+        (1, _) => Content::Ours,
+        (0, 1) => Content::Blank,
+        (0, 0) if disks.is_empty() => {
+            return refuse("there is no second disk; hint: attach an empty one and restart".into());
+        }
+        (0, 0) => {
+            let what = |(disk, content): &(String, Content)| match content {
+                Content::Foreign(why) => format!("/dev/{disk} is left alone: {why}"),
+                Content::Ours | Content::Blank => disk.clone(),
+            };
+            let list: Vec<_> = disks.iter().map(what).collect();
+            return refuse(format!("{}; hint: attach an empty disk (all zeros) and restart", list.join(", ")));
+        }
+        (0, n) => return refuse(format!("{n} disks are blank; hint: attach one only")),
+        (n, _) => return refuse(format!("{n} disks have the label {DATA_LABEL}; hint: attach one only")),
+    };
+    match disks.into_iter().find(|(_, content)| *content == wanted) {
+        Some(found) => Ok(found),
+        None => refuse("it has gone".to_owned()),
+    }
+}
+
+fn format_disk(path: &str) -> Result<(), Failed> {
+    say!("{path} is blank: formatting it");
+    let options = "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0,quotatype=prjquota";
+    let args = ["-q", "-F", "-t", "ext4", "-L", DATA_LABEL, "-O", "quota,project", "-E", options, path];
+    match tool("/usr/sbin/mke2fs", &args).run(FORMAT_LIMIT)? {
+        0 => Ok(()),
+        code => Err(Failed::new(format!("format {path}"), format!("mke2fs ended with {code}"))),
+    }
+}
+
+/// Repairs what can be repaired without a question.
+fn check_disk(path: &str) -> Result<(), Failed> {
+    match tool("/usr/sbin/e2fsck", &["-p", path]).run(CHECK_LIMIT)? {
+        0 => Ok(()),
+        1 | 2 => {
+            say!("{path} was repaired");
+            Ok(())
+        }
+        code => Err(Failed::new(
+            format!("check {path}"),
+            format!("e2fsck ended with {code}; hint: attach the volume to another host and run e2fsck there"),
+        )),
+    }
+}
+
+fn tool<'a>(program: &'a str, args: &'a [&'a str]) -> Tool<'a> {
+    // Flushing a disk's buffers takes it.
+    Tool { program, args, domain: "fsck_t", capabilities: &[Capability::CAP_SYS_ADMIN], input: None }
+}
+
+fn folders() -> Result<(), Failed> {
+    // The root of a new file system has no label, and may be touched only to get one.
+    label(DATA_DIR, &labels::object(labels::DATA))?;
+    own(DATA_DIR, (0, 0), 0o711)?;
+    folder(SLOTS_DIR, (0, 0), 0o711, &labels::object(labels::DATA))?;
+    folder(CONTROL_DIR, (CONTROL_UID, CONTROL_UID), 0o700, &labels::object(labels::CONTROL_DATA))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(disks: &[(&str, Content)]) -> Result<String, String> {
+        let copy = |content: &Content| match content {
+            Content::Ours => Content::Ours,
+            Content::Blank => Content::Blank,
+            Content::Foreign(why) => Content::Foreign(why.clone()),
+        };
+        let disks = disks.iter().map(|(disk, content)| ((*disk).to_owned(), copy(content))).collect();
+        choose(disks).map(|(disk, _)| disk).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn our_volume_comes_before_blank_ones() {
+        assert_eq!(chosen(&[("vda", Content::Blank), ("vdb", Content::Ours)]).as_deref(), Ok("vdb"));
+        assert_eq!(chosen(&[("vdb", Content::Blank)]).as_deref(), Ok("vdb"));
+    }
+
+    #[test]
+    fn what_is_foreign_or_in_doubt_is_refused_with_a_hint() {
+        let foreign = || Content::Foreign("it has partitions".into());
+        for disks in [
+            &[][..],
+            &[("vdb", foreign())],
+            &[("vdb", Content::Blank), ("vdc", Content::Blank)],
+            &[("vdb", Content::Ours), ("vdc", Content::Ours)],
+        ] {
+            let why = chosen(disks).unwrap_err();
+            assert!(why.contains("hint: "), "{why}");
+        }
+        assert!(
+            chosen(&[("vdb", foreign())]).unwrap_err().contains("/dev/vdb is left alone: it has partitions")
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! What control may ask, and the answers. Control decides, this carries out; every request is checked again here, since
+//! control is what parses bytes from the network.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use kennel_model::msg::{
+    ControlReply, ControlRequest, FromControl, HostStatus, Refusal, RequestId, SlotEvent, ToControl,
+};
+use kennel_model::{LaunchSpec, SlotId, SlotState};
+use kennel_sys::memfd::is_sealed;
+use kennel_sys::power::End;
+
+use super::Host;
+use super::link::Outgoing;
+use super::slots::Starter;
+use crate::console::{self, uptime};
+use crate::slot::folders;
+use crate::slot::launch::Act;
+use crate::slot::state::Event;
+use crate::step::Failed;
+
+/// Longest line that control may announce.
+const MAX_LINE: usize = 200;
+
+impl Host {
+    pub(super) fn on_control(&mut self, message: FromControl, fds: Vec<OwnedFd>) {
+        let FromControl { id, request } = message;
+        // `None` when the answer comes later, from where the act ends.
+        if let Some(result) = self.answer(id, request, fds) {
+            self.reply(id, result, vec![]);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        id: RequestId,
+        request: ControlRequest,
+        fds: Vec<OwnedFd>,
+    ) -> Option<Result<ControlReply, Refusal>> {
+        if let Some(slot) = slot_of(&request)
+            && slot.index() >= self.facts.slots
+        {
+            return Some(invalid(format!("{slot:?} is not in this image, which has {}", self.facts.slots)));
+        }
+        if self.ending.is_some() && !matches!(request, ControlRequest::Status) {
+            return Some(Err(Refusal::Busy("the host is shutting down".into())));
+        }
+        match request {
+            ControlRequest::Prepare(slot) => Some(self.prepare(slot)),
+            ControlRequest::Configure(slot, spec) => Some(self.configure(slot, spec)),
+            ControlRequest::Start(slot) => self.start_slot(slot, Starter::Control(id)).err().map(Err),
+            ControlRequest::Stop(slot) => self.stop_slot(slot, Some(id)).err().map(Err),
+            ControlRequest::Wipe(slot) => self.begin_wipe(slot, id).err().map(Err),
+            ControlRequest::Unpack { slot, release, limits } => {
+                self.begin_unpack(slot, Act::Unpack(release, limits), id).err().map(Err)
+            }
+            ControlRequest::RemoveRelease(slot, release) => {
+                self.begin_removal(slot, Act::Remove(release), id).err().map(Err)
+            }
+            ControlRequest::PublishRoutes => Some(self.publish(fds)),
+            ControlRequest::Status => Some(Ok(ControlReply::Status(self.status()))),
+            ControlRequest::Announce(text) => Some(announce(&text)),
+            ControlRequest::PowerOff => Some(self.end_by_request(End::PowerOff)),
+            ControlRequest::Reboot => Some(self.end_by_request(End::Reboot)),
+        }
+    }
+
+    fn prepare(&self, slot: SlotId) -> Result<ControlReply, Refusal> {
+        if self.slots.get(&slot).is_some_and(|s| s.wipe.is_some()) {
+            return Err(Refusal::Busy("it is being wiped".into()));
+        }
+        folders::prepare(slot).map_err(failed)?;
+        Ok(ControlReply::Done)
+    }
+
+    fn configure(&mut self, slot: SlotId, spec: LaunchSpec) -> Result<ControlReply, Refusal> {
+        spec.validate().map_err(|e| Refusal::Invalid(e.to_string()))?;
+        if !self.facts.runtimes.iter().any(|r| r.name == spec.runtime) {
+            return invalid(format!("this image has no runtime {}", spec.runtime));
+        }
+        let entry = self.slots.entry(slot).or_default();
+        if entry.wipe.is_some() {
+            return Err(Refusal::Busy("it is being wiped".into()));
+        }
+        entry.spec = Some(Rc::new(spec));
+        self.feed(slot, Event::Configured);
+        Ok(ControlReply::Done)
+    }
+
+    fn publish(&mut self, mut fds: Vec<OwnedFd>) -> Result<ControlReply, Refusal> {
+        match (fds.pop(), fds.is_empty()) {
+            (Some(fd), true) if is_sealed(&fd) => self.routes = Some(Rc::new(fd)),
+            _ => return invalid("routes come in one sealed memfd".to_owned()),
+        }
+        self.send_routes();
+        Ok(ControlReply::Done)
+    }
+
+    fn status(&self) -> HostStatus {
+        let slots = self.slots.iter().filter(|(_, s)| s.state.public() != SlotState::Stopped);
+        HostStatus {
+            slots: slots.map(|(id, s)| (*id, s.state.public())).collect(),
+            services: self.services.iter().map(super::services::Service::status).collect(),
+            uptime_ms: u64::try_from(uptime().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn end_by_request(&mut self, how: End) -> Result<ControlReply, Refusal> {
+        self.begin_ending(how, "control asks for it");
+        Ok(ControlReply::Done)
+    }
+
+    pub(super) fn reply(
+        &mut self,
+        id: RequestId,
+        result: Result<ControlReply, Refusal>,
+        fds: Vec<Rc<OwnedFd>>,
+    ) {
+        self.send("control", Outgoing::Control(ToControl::Reply { id, result }), fds);
+    }
+
+    pub(super) fn tell_control(&mut self, event: SlotEvent) {
+        self.send("control", Outgoing::Control(ToControl::Slot(event)), vec![]);
+    }
+}
+
+/// The slot that a request is about.
+const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
+    match request {
+        ControlRequest::Prepare(slot)
+        | ControlRequest::Configure(slot, _)
+        | ControlRequest::Start(slot)
+        | ControlRequest::Stop(slot)
+        | ControlRequest::Wipe(slot)
+        | ControlRequest::Unpack { slot, .. }
+        | ControlRequest::RemoveRelease(slot, _) => Some(*slot),
+        ControlRequest::PublishRoutes
+        | ControlRequest::Status
+        | ControlRequest::Announce(_)
+        | ControlRequest::PowerOff
+        | ControlRequest::Reboot => None,
+    }
+}
+
+fn announce(text: &str) -> Result<ControlReply, Refusal> {
+    if text.chars().count() > MAX_LINE || text.chars().any(char::is_control) {
+        return invalid(format!("a line has at most {MAX_LINE} printable characters"));
+    }
+    // Whatever it says, it says in its own name.
+    console::raw(&format!("control: {}", text.strip_prefix("control: ").unwrap_or(text)));
+    Ok(ControlReply::Done)
+}
+
+fn invalid<T>(why: String) -> Result<T, Refusal> {
+    Err(Refusal::Invalid(why))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(super) fn failed(e: Failed) -> Refusal {
+    Refusal::Failed(e.to_string())
+}

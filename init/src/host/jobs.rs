@@ -1,0 +1,209 @@
+//! `kennel-unpack` at work in slots: unpacking a release, removing one, and wiping a slot. One act at a time in a slot,
+//! beside its running program; wiping comes before all others.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use kennel_model::SlotId;
+use kennel_model::msg::{ControlReply, Refusal, RequestId};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::control::failed;
+use super::poller::Source;
+use super::timers::Timer;
+use super::{Child, Host};
+use crate::child;
+use crate::child::report::{News, Report};
+use crate::console::uptime;
+use crate::say;
+use crate::slot::cgroup::{Cgroup, INSTALLS};
+use crate::slot::ending::End;
+use crate::slot::folders;
+use crate::slot::launch::{self, Act};
+use crate::step::Failed;
+
+/// An upload over a slow line is slow; `kennel-unpack` itself notices one that stalls.
+const UNPACK_LIMIT: Duration = Duration::from_secs(2 * 3600);
+/// Removing files is disk work only.
+const REMOVE_LIMIT: Duration = Duration::from_secs(600);
+
+/// An act of `kennel-unpack`.
+#[derive(Debug)]
+pub(super) struct Job {
+    act: Act,
+    deadline: Duration,
+    report: Option<Report>,
+    /// Whom to answer at its end.
+    request: Option<RequestId>,
+}
+
+/// A slot that is being emptied.
+#[derive(Debug)]
+pub(super) struct Wipe {
+    requests: Vec<RequestId>,
+    /// What is still to be emptied, the next one last.
+    left: Vec<Act>,
+}
+
+fn cgroup(id: SlotId) -> Cgroup {
+    Cgroup::at(&format!("{INSTALLS}/{id}"))
+}
+
+impl Host {
+    /// Starts unpacking a release. Control is answered at once, with its ends of the two pipes.
+    pub(super) fn begin_unpack(&mut self, id: SlotId, act: Act, request: RequestId) -> Result<(), Refusal> {
+        self.is_free(id)?;
+        if let Act::Unpack(release, _) = act
+            && Path::new(&folders::release(id, release)).symlink_metadata().is_ok()
+        {
+            return Err(Refusal::Invalid(format!("release {} of {id:?} exists already", release.0)));
+        }
+        let pipes = || Ok((pipe_with(PipeFlags::CLOEXEC)?, pipe_with(PipeFlags::CLOEXEC)?));
+        let ((archive, archive_end), (report_end, report)) =
+            pipes().map_err(|e: io::Error| Refusal::Failed(format!("make a pipe: {e}")))?;
+        self.start_job(id, act, None, Some([archive.as_fd(), report.as_fd()])).map_err(failed)?;
+        self.reply(request, Ok(ControlReply::Done), vec![Rc::new(archive_end), Rc::new(report_end)]);
+        Ok(())
+    }
+
+    /// Starts removing a release.
+    pub(super) fn begin_removal(&mut self, id: SlotId, act: Act, request: RequestId) -> Result<(), Refusal> {
+        self.is_free(id)?;
+        self.start_job(id, act, Some(request), None).map_err(failed)
+    }
+
+    fn is_free(&self, id: SlotId) -> Result<(), Refusal> {
+        match self.slots.get(&id) {
+            Some(slot) if slot.wipe.is_some() => Err(Refusal::Busy("it is being wiped".into())),
+            Some(slot) if slot.job.is_some() => {
+                Err(Refusal::Busy("a release is being unpacked or removed".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts emptying a slot: its program and any act in it are ended first.
+    pub(super) fn begin_wipe(&mut self, id: SlotId, request: RequestId) -> Result<(), Refusal> {
+        let slot = self.slots.entry(id).or_default();
+        if let Some(wipe) = &mut slot.wipe {
+            wipe.requests.push(request);
+            return Ok(());
+        }
+        slot.spec = None;
+        slot.wipe = Some(Wipe { requests: vec![request], left: vec![Act::WipeData, Act::WipeReleases] });
+        if slot.job.is_some() {
+            self.kill_job(id);
+        }
+        self.stop_slot(id, None)?;
+        self.continue_wipe(id);
+        Ok(())
+    }
+
+    /// Goes on with a wipe as soon as nothing runs in the slot.
+    pub(super) fn continue_wipe(&mut self, id: SlotId) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        if slot.state.is_alive() || slot.job.is_some() {
+            return;
+        }
+        let Some(wipe) = &mut slot.wipe else { return };
+        // A folder that is missing is as empty as can be.
+        while let Some(act) = wipe.left.pop() {
+            if Path::new(&act.folder(id)).exists() {
+                if let Err(e) = self.start_job(id, act, None, None) {
+                    self.end_wipe(id, Err(failed(e)));
+                }
+                return;
+            }
+        }
+        let removed = folders::remove(id).map(|()| ControlReply::Done).map_err(failed);
+        self.end_wipe(id, removed);
+    }
+
+    fn end_wipe(&mut self, id: SlotId, result: Result<ControlReply, Refusal>) {
+        let wipe = match &result {
+            Ok(_) => self.slots.remove(&id).and_then(|slot| slot.wipe),
+            Err(_) => self.slots.get_mut(&id).and_then(|slot| slot.wipe.take()),
+        };
+        for request in wipe.into_iter().flat_map(|w| w.requests) {
+            self.reply(request, result.clone(), vec![]);
+        }
+    }
+
+    /// Starts `kennel-unpack`. It gets the given standard input and output or none; its complaints go nowhere, since
+    /// they may quote what somebody uploaded: what matters is in its report.
+    fn start_job(
+        &mut self,
+        id: SlotId,
+        act: Act,
+        request: Option<RequestId>,
+        stdio: Option<[BorrowedFd<'_>; 2]>,
+    ) -> Result<(), Failed> {
+        let group = cgroup(id);
+        group.make()?;
+        group.limit_install()?;
+        let folder = group.open()?;
+        let null = self.surroundings.null.as_fd();
+        let [input, output] = stdio.unwrap_or([null, null]);
+        let plan = launch::install(id, act, [input, output, null], folder.as_fd(), &self.surroundings)?;
+        let started = child::start(plan)?;
+        self.children.insert(started.pid, Child::Job(id));
+        self.poller.add(&started.report, Source::JobReport(id))?;
+        let limit = if matches!(act, Act::Unpack(..)) { UNPACK_LIMIT } else { REMOVE_LIMIT };
+        let deadline = uptime() + limit;
+        self.timers.arm(deadline, Timer::Job(id));
+        let slot = self.slots.entry(id).or_default();
+        slot.job = Some(Job { act, deadline, report: Some(started.report), request });
+        Ok(())
+    }
+
+    pub(super) fn handle_job_report(&mut self, id: SlotId) {
+        let Some(job) = self.slots.get_mut(&id).and_then(|s| s.job.as_mut()) else { return };
+        let Some(report) = &job.report else { return };
+        match report.read() {
+            News::None => return,
+            News::Executed => {}
+            News::Failed(Some(e)) => say!("FAILED in {id:?}: {}", e.explain("kennel-unpack")),
+            News::Failed(None) => say!("FAILED in {id:?}: kennel-unpack ended on its way"),
+        }
+        self.poller.forget(report);
+        job.report = None;
+    }
+
+    pub(super) fn handle_job_timer(&mut self, id: SlotId) {
+        let job = self.slots.get(&id).and_then(|s| s.job.as_ref());
+        if job.is_some_and(|j| j.deadline <= uptime()) {
+            say!("FAILED in {id:?}: kennel-unpack took too long");
+            self.kill_job(id);
+        }
+    }
+
+    fn kill_job(&mut self, id: SlotId) {
+        if let Err(e) = cgroup(id).kill() {
+            say!("FAILED to {e}");
+        }
+    }
+
+    pub(super) fn job_ended(&mut self, id: SlotId, end: End) {
+        self.handle_job_report(id);
+        // It is process 1 of its PID namespace, so nothing is left in the group.
+        if let Err(e) = cgroup(id).remove() {
+            say!("FAILED to {e}");
+        }
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let Some(job) = slot.job.take() else { return };
+        let result = match end {
+            End::Exited(0) => Ok(ControlReply::Done),
+            end => Err(Refusal::Failed(format!("kennel-unpack in {}: {end}", job.act.folder(id)))),
+        };
+        if let Some(request) = job.request {
+            self.reply(request, result.clone(), vec![]);
+        }
+        match (job.act, result) {
+            (Act::WipeReleases | Act::WipeData, Err(refusal)) => self.end_wipe(id, Err(refusal)),
+            _ => self.continue_wipe(id),
+        }
+    }
+}

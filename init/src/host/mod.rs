@@ -1,0 +1,197 @@
+//! The host at work: one thread, one loop. Whatever happens (a signal, a message, a deadline) is handled at once and
+//! without waiting for anybody; what takes time is a child whose end is an event like any other.
+//!
+//! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
+//! and `proxy` say what may be asked by whom, `slots` carries out what the table in `slot/state.rs` decides, `jobs` runs
+//! `kennel-unpack`, `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
+
+mod control;
+mod ending;
+mod jobs;
+pub mod link;
+pub mod network;
+pub mod poller;
+mod proxy;
+mod services;
+mod slots;
+pub mod supervise;
+pub mod timers;
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use kennel_model::layout::ImageFacts;
+use kennel_model::{SlotId, services as table};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::process::{Pid, WaitOptions};
+
+use crate::console::uptime;
+use crate::slot::ending::End;
+use crate::slot::launch::Surroundings;
+use crate::step::{Failed, Step};
+use ending::Ending;
+use network::Network;
+use poller::{Poller, Ready, Source};
+use services::Service;
+use slots::Slot;
+use timers::{Timer, Timers};
+
+/// What the boot has prepared.
+#[derive(Debug)]
+pub struct Setting {
+    /// What the image says of itself.
+    pub facts: ImageFacts,
+    /// What children need.
+    pub surroundings: Surroundings,
+    /// Services to start, with the listening sockets they are handed.
+    pub services: Vec<table::Service>,
+    /// Listening sockets by port.
+    pub listeners: BTreeMap<u16, OwnedFd>,
+    /// The host's user-data, sealed.
+    pub user_data: OwnedFd,
+    /// The NIC, when there is one.
+    pub network: Option<Network>,
+    /// Power buttons.
+    pub buttons: Vec<File>,
+}
+
+/// Which child a PID is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Child {
+    Service(usize),
+    Tenant(SlotId),
+    Job(SlotId),
+}
+
+/// Everything that PID 1 knows. All of it is in memory only: what has to outlive a reboot is control's.
+#[derive(Debug)]
+pub struct Host {
+    facts: ImageFacts,
+    surroundings: Surroundings,
+    listeners: BTreeMap<u16, OwnedFd>,
+    user_data: OwnedFd,
+    network: Option<Network>,
+    buttons: Vec<File>,
+    signals: SignalFd,
+    poller: Poller,
+    timers: Timers,
+    services: Vec<Service>,
+    slots: BTreeMap<SlotId, Slot>,
+    children: HashMap<Pid, Child>,
+    /// The route table as control last published it.
+    routes: Option<Rc<OwnedFd>>,
+    ending: Option<Ending>,
+}
+
+impl Host {
+    /// Takes over from the boot.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(setting: Setting) -> Result<Self, Failed> {
+        let signals = listen_to_signals().step(|| "listen to signals".to_owned())?;
+        let poller = Poller::new()?;
+        poller.add(&signals, Source::Signals)?;
+        for (n, button) in (0..).zip(&setting.buttons) {
+            poller.add(button, Source::Button(n))?;
+        }
+        Ok(Self {
+            facts: setting.facts,
+            surroundings: setting.surroundings,
+            listeners: setting.listeners,
+            user_data: setting.user_data,
+            network: setting.network,
+            buttons: setting.buttons,
+            signals,
+            poller,
+            timers: Timers::default(),
+            services: setting.services.into_iter().map(Service::new).collect(),
+            slots: BTreeMap::new(),
+            children: HashMap::new(),
+            routes: None,
+            ending: None,
+        })
+    }
+
+    /// Starts the services and works until the machine ends.
+    ///
+    /// # Errors
+    /// Only when there is no listening to anything any more.
+    pub fn run(mut self) -> Result<Infallible, Failed> {
+        for index in 0..self.services.len() {
+            self.start_service(index);
+        }
+        loop {
+            for ready in self.poller.wait(self.timers.wait(uptime()))? {
+                self.handle(ready);
+            }
+            while let Some(timer) = self.timers.due(uptime()) {
+                self.handle_timer(timer);
+            }
+            self.continue_ending();
+        }
+    }
+
+    fn handle(&mut self, ready: Ready) {
+        match ready.source {
+            Source::Signals => self.handle_signals(),
+            Source::Button(n) => self.handle_button(n.into()),
+            Source::Channel(n) => self.handle_channel(n.into(), ready),
+            Source::ServiceReport(n) => self.handle_service_report(n.into()),
+            Source::SlotReport(slot) => self.handle_slot_report(slot),
+            Source::JobReport(slot) => self.handle_job_report(slot),
+            Source::Cgroup(slot) => self.handle_cgroup(slot, false),
+        }
+    }
+
+    fn handle_timer(&mut self, timer: Timer) {
+        match timer {
+            Timer::Slot(slot) => self.handle_slot_timer(slot),
+            Timer::Job(slot) => self.handle_job_timer(slot),
+            Timer::Cgroup(slot) => self.handle_cgroup(slot, true),
+            Timer::Service(index) => self.handle_service_timer(index),
+            // `continue_ending` looks at the clock itself.
+            Timer::Ending => {}
+        }
+    }
+
+    fn handle_signals(&mut self) {
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            if signal.ssi_signo == Signal::SIGINT as u32 {
+                self.begin_ending(kennel_sys::power::End::Reboot, "Ctrl-Alt-Del");
+            }
+        }
+        // One signal may stand for many children, so all that have ended are looked at whatever came.
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            self.handle_end(pid, status.into());
+        }
+    }
+
+    /// A child has ended; others than ours are orphans, for which reaping is all.
+    fn handle_end(&mut self, pid: Pid, end: End) {
+        match self.children.remove(&pid) {
+            Some(Child::Service(index)) => self.service_ended(index, end),
+            Some(Child::Tenant(slot)) => self.tenant_ended(slot, end),
+            Some(Child::Job(slot)) => self.job_ended(slot, end),
+            None => {}
+        }
+    }
+}
+
+fn listen_to_signals() -> nix::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.add(Signal::SIGINT);
+    mask.thread_block()?;
+    SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}
+
+/// A time limit in milliseconds, as limits of slots have it.
+const fn millis(n: u32) -> Duration {
+    Duration::from_millis(n as u64)
+}

@@ -1,0 +1,305 @@
+//! The services: started from the sealed table, each with a channel and what else it is handed, and started again when
+//! they end. What they may ask is in `control` and `proxy`; when they are tried again is decided in `supervise`.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use caps::{Capability, CapsHashSet};
+use kennel_model::labels;
+use kennel_model::msg::{FromControl, FromProxy, Lease, ServiceStatus, ToProxy};
+use kennel_model::services::{self as table, Handed, Restart};
+use kennel_sys::clone::Namespaces;
+use kennel_sys::{Channel, ChannelError};
+use rustix::process::{Pid, Resource, Signal, kill_process};
+use serde::de::DeserializeOwned;
+
+use super::link::{Link, Outgoing};
+use super::poller::{Ready, Source};
+use super::supervise::{Next, after_end};
+use super::timers::Timer;
+use super::{Child, Host};
+use crate::child::report::{News, Report};
+use crate::child::{self, Plan, Program};
+use crate::console::{self, uptime};
+use crate::say;
+use crate::slot::cgroup::{Cgroup, SERVICES};
+use crate::slot::ending::End;
+use crate::step::{Failed, Step};
+
+/// Messages taken from one channel before others get their turn.
+const MESSAGES_AT_A_TIME: usize = 64;
+
+/// A service and what has become of it.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) entry: table::Service,
+    pid: Option<Pid>,
+    link: Option<Link>,
+    report: Option<Report>,
+    started: Duration,
+    crashes: u32,
+    restarts: u32,
+}
+
+impl Service {
+    pub(super) const fn new(entry: table::Service) -> Self {
+        let started = Duration::ZERO;
+        Self { entry, pid: None, link: None, report: None, started, crashes: 0, restarts: 0 }
+    }
+
+    pub(super) fn status(&self) -> ServiceStatus {
+        let pid = self.pid.map(|p| p.as_raw_pid().unsigned_abs());
+        ServiceStatus { name: self.entry.name.clone(), pid, restarts: self.restarts }
+    }
+
+    pub(super) const fn is_alive(&self) -> bool {
+        self.pid.is_some()
+    }
+
+    fn cgroup(&self) -> Cgroup {
+        Cgroup::at(&format!("{SERVICES}/{}", self.entry.name))
+    }
+}
+
+impl Host {
+    /// Starts a service, or arranges for the next attempt.
+    pub(super) fn start_service(&mut self, index: usize) {
+        self.services[index].started = uptime();
+        if let Err(e) = self.try_start_service(index) {
+            say!("FAILED to start {}: {e}", self.services[index].entry.name);
+            self.plan_restart(index);
+        }
+    }
+
+    fn try_start_service(&mut self, index: usize) -> Result<(), Failed> {
+        let service = &self.services[index];
+        let (ours, theirs) = Channel::pair().step(|| "make a channel".to_owned())?;
+        let link = Link::new(ours).step(|| "make a channel".to_owned())?;
+        let cgroup = service.cgroup();
+        cgroup.make()?;
+        let cgroup = cgroup.open()?;
+        let stderr = console::open().step(|| "open the console".to_owned())?;
+        let null = self.surroundings.null.as_fd();
+        let mut descriptors = vec![null, stderr.as_fd(), stderr.as_fd()];
+        for handed in &service.entry.handed {
+            descriptors.push(self.handed(*handed, theirs.as_fd())?);
+        }
+        let started = child::start(plan(&service.entry, descriptors, cgroup.as_fd())?)?;
+        self.children.insert(started.pid, Child::Service(index));
+        let n = index as u16;
+        let listening = self.poller.add(&link, Source::Channel(n));
+        listening.and_then(|()| self.poller.add(&started.report, Source::ServiceReport(n)))?;
+        let service = &mut self.services[index];
+        (service.pid, service.report, service.link) = (Some(started.pid), Some(started.report), Some(link));
+        if service.entry.name == "proxy" && self.routes.is_some() {
+            self.send_routes();
+        }
+        Ok(())
+    }
+
+    fn handed<'a>(&'a self, what: Handed, channel: BorrowedFd<'a>) -> Result<BorrowedFd<'a>, Failed> {
+        match what {
+            Handed::Channel => Ok(channel),
+            Handed::UserData => Ok(self.user_data.as_fd()),
+            Handed::Listener(port) => match self.listeners.get(&port) {
+                Some(fd) => Ok(fd.as_fd()),
+                None => Err(Failed::new(format!("hand over port {port}"), "nobody listens on it")),
+            },
+        }
+    }
+
+    pub(super) fn handle_service_report(&mut self, index: usize) {
+        let Some(service) = self.services.get_mut(index) else { return };
+        let Some(report) = &service.report else { return };
+        match report.read() {
+            News::None => return,
+            News::Executed => say!("{} started", service.entry.name),
+            News::Failed(Some(failed)) => say!("FAILED {}", failed.explain(&service.entry.exec)),
+            News::Failed(None) => say!("FAILED to start {}: it ended on the way", service.entry.name),
+        }
+        self.poller.forget(report);
+        service.report = None;
+        self.announce_ready();
+    }
+
+    pub(super) fn handle_channel(&mut self, index: usize, ready: Ready) {
+        if ready.writable {
+            self.flush(index);
+        }
+        if !ready.readable {
+            return;
+        }
+        let name = self.services.get(index).map(|s| s.entry.name.clone()).unwrap_or_default();
+        for _ in 0..MESSAGES_AT_A_TIME {
+            let more = match name.as_str() {
+                "control" => self.receive(index, |host, m: FromControl, fds| host.on_control(m, fds)),
+                "proxy" => self.receive(index, |host, m: FromProxy, _| host.on_proxy(m)),
+                "dhcp" => self.receive(index, |host, m: Lease, _| host.on_lease(m)),
+                _ => Err("this service has nothing to say".to_owned()),
+            };
+            match more {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(why) => return self.disconnect(index, &why),
+            }
+        }
+    }
+
+    /// Receives and handles one message; answers whether there may be another, or why the channel is of no use.
+    fn receive<T: DeserializeOwned>(
+        &mut self,
+        index: usize,
+        handle: impl FnOnce(&mut Self, T, Vec<OwnedFd>),
+    ) -> Result<bool, String> {
+        let Some(link) = self.services.get(index).and_then(|s| s.link.as_ref()) else { return Ok(false) };
+        match link.channel().recv::<T>() {
+            Ok(Some((message, fds))) => {
+                handle(self, message, fds);
+                Ok(true)
+            }
+            Ok(None) => Err("it closed its channel".to_owned()),
+            Err(ChannelError::WouldBlock) => Ok(false),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+
+    fn on_lease(&mut self, lease: Lease) {
+        let Some(network) = &mut self.network else { return };
+        if let Err(e) = network.apply(lease) {
+            say!("FAILED to {e}");
+        }
+    }
+
+    /// Sends a message to the service of this name, if it runs.
+    pub(super) fn send(&mut self, name: &str, message: Outgoing, fds: Vec<Rc<OwnedFd>>) {
+        let Some(index) = self.services.iter().position(|s| s.entry.name == name) else { return };
+        let Some(link) = &mut self.services[index].link else { return };
+        match link.send(message, fds) {
+            Ok(()) => self.flush(index),
+            Err(e) => self.disconnect(index, &e.to_string()),
+        }
+    }
+
+    pub(super) fn send_routes(&mut self) {
+        if let Some(routes) = self.routes.clone() {
+            self.send("proxy", Outgoing::Proxy(ToProxy::Routes), vec![routes]);
+        }
+    }
+
+    /// Sends what waits, and asks to be woken for the rest.
+    fn flush(&mut self, index: usize) {
+        let Some(link) = self.services.get_mut(index).and_then(|s| s.link.as_mut()) else { return };
+        if let Err(e) = link.flush() {
+            return self.disconnect(index, &e.to_string());
+        }
+        if let Err(e) = self.poller.want_room(&*link, Source::Channel(index as u16), link.is_waiting()) {
+            say!("FAILED to {e}");
+        }
+    }
+
+    /// Drops a channel that is of no use any more, and ends the service: it starts again with a new one. While the host
+    /// shuts down it may finish what it does.
+    fn disconnect(&mut self, index: usize, why: &str) {
+        let service = &mut self.services[index];
+        let Some(link) = service.link.take() else { return };
+        self.poller.forget(&link);
+        if self.ending.is_none() {
+            say!("{} is ended: {why}", service.entry.name);
+            self.kill_service(index);
+        }
+    }
+
+    pub(super) fn kill_service(&mut self, index: usize) {
+        if let Err(e) = self.services[index].cgroup().kill() {
+            say!("FAILED to {e}");
+        }
+    }
+
+    /// Asks a service to end.
+    pub(super) fn terminate_service(&self, index: usize) {
+        if let Some(pid) = self.services[index].pid {
+            // It is our child and not reaped yet, so the PID is its own; that it has ended meanwhile is fine.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    pub(super) fn service_ended(&mut self, index: usize, end: End) {
+        self.handle_service_report(index);
+        // Children of its own, of which it should have none.
+        self.kill_service(index);
+        let service = &mut self.services[index];
+        service.pid = None;
+        for fd in service.link.take().iter().map(AsFd::as_fd) {
+            self.poller.forget(fd);
+        }
+        if self.ending.is_none() {
+            say!("{} {end}", service.entry.name);
+            self.plan_restart(index);
+        }
+    }
+
+    fn plan_restart(&mut self, index: usize) {
+        let service = &mut self.services[index];
+        if service.entry.restart == Restart::Never {
+            return;
+        }
+        let now = uptime();
+        match after_end(now.saturating_sub(service.started), service.crashes) {
+            Next::Restart { delay, crashes } => {
+                service.crashes = crashes;
+                self.timers.arm(now + delay, Timer::Service(index));
+            }
+            Next::GiveUp => say!(
+                "FAILED to keep {} up: it ended {} times in a row; it stays down until the host is restarted",
+                service.entry.name,
+                service.crashes
+            ),
+        }
+    }
+
+    pub(super) fn handle_service_timer(&mut self, index: usize) {
+        if self.ending.is_none() && !self.services[index].is_alive() {
+            self.services[index].restarts += 1;
+            self.start_service(index);
+        }
+    }
+
+    /// The boot's last line, when every service has got as far as its program.
+    fn announce_ready(&self) {
+        let first = |s: &Service| s.restarts == 0 && s.report.is_none() && s.is_alive();
+        if self.services.iter().all(first) {
+            console::raw(&format!("init: ready in {:.1} s", uptime().as_secs_f64()));
+        }
+    }
+}
+
+fn plan<'a>(
+    entry: &table::Service,
+    descriptors: Vec<BorrowedFd<'a>>,
+    cgroup: BorrowedFd<'a>,
+) -> Result<Plan<'a>, Failed> {
+    let text = |s: &str| CString::new(s).step(|| format!("read the table's entry of {}", entry.name));
+    let name = entry.exec.rsplit('/').next().unwrap_or_default();
+    let argv = std::iter::once(name).chain(entry.args.iter().map(String::as_str));
+    let capabilities: Result<CapsHashSet, _> =
+        entry.capabilities.iter().map(|c| c.parse::<Capability>()).collect();
+    Ok(Plan {
+        program: Program::Path(text(&entry.exec)?),
+        argv: argv.map(text).collect::<Result<_, _>>()?,
+        env: vec![],
+        descriptors,
+        cgroup: Some(cgroup),
+        namespaces: Namespaces::default(),
+        root: None,
+        host_name: None,
+        limits: vec![(Resource::Nofile, 65_536), (Resource::Core, 0)],
+        uid: entry.uid,
+        capabilities: capabilities.step(|| format!("read the capabilities of {}", entry.name))?,
+        context: Some(labels::process(&entry.domain)),
+        filters: None,
+        // When memory is short, tenants go first.
+        oom_score: -900,
+    })
+}

@@ -1,0 +1,274 @@
+//! Carries out what the table in `slot/state.rs` decides: spawns, signals, answers and tells. And watches a slot's end:
+//! it has ended when its process is reaped and its cgroup is gone, so that nothing of it is left when that is said.
+
+use std::fs::File;
+use std::mem;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use kennel_model::msg::{ControlReply, Refusal, RequestId, SlotEvent, ToProxy};
+use kennel_model::{LaunchSpec, Limits, SlotId, SlotState};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::jobs::{Job, Wipe};
+use super::link::Outgoing;
+use super::poller::Source;
+use super::timers::Timer;
+use super::{Child, Host, millis};
+use crate::child;
+use crate::child::report::{News, Report};
+use crate::console::uptime;
+use crate::say;
+use crate::slot::cgroup::Cgroup;
+use crate::slot::ending::{self, End};
+use crate::slot::state::{Action, Event, State, step};
+use crate::slot::{launch, log};
+use crate::step::Failed;
+
+/// How long a cgroup may take to become empty after SIGKILL to all that is in it.
+const CGROUP_LIMIT: Duration = Duration::from_secs(10);
+
+/// One slot, as far as it is not at its defaults.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    pub(super) state: State,
+    pub(super) spec: Option<Rc<LaunchSpec>>,
+    pub(super) job: Option<Job>,
+    pub(super) wipe: Option<Wipe>,
+    process: Option<Process>,
+    starters: Vec<Starter>,
+    stoppers: Vec<RequestId>,
+    /// Its cgroup is not empty although its process has ended: its events, and why the program ended.
+    leaving: Option<(File, String)>,
+}
+
+/// A tenant's process.
+#[derive(Debug)]
+struct Process {
+    pid: Pid,
+    /// Until it has told of its start.
+    report: Option<Report>,
+    /// Why it could not start.
+    failure: Option<String>,
+    program: String,
+    limits: Limits,
+}
+
+/// Who waits for a slot to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Starter {
+    /// By a start request.
+    Control(RequestId),
+    /// By a wake.
+    Proxy(RequestId),
+}
+
+impl Host {
+    /// Somebody wants a slot to run. An error is the answer; otherwise it comes by itself.
+    pub(super) fn start_slot(&mut self, id: SlotId, starter: Starter) -> Result<(), Refusal> {
+        if self.ending.is_some() {
+            return Err(Refusal::Busy("the host is shutting down".into()));
+        }
+        let slot = match self.slots.get_mut(&id) {
+            Some(slot) if slot.wipe.is_some() => return Err(Refusal::Busy("it is being wiped".into())),
+            Some(slot) if slot.spec.is_some() => slot,
+            _ => return Err(Refusal::Invalid(format!("{id:?} has nothing to run"))),
+        };
+        slot.starters.push(starter);
+        self.feed(id, Event::Start);
+        Ok(())
+    }
+
+    /// Somebody wants a slot stopped; control is answered when it is, if a request is given.
+    pub(super) fn stop_slot(&mut self, id: SlotId, request: Option<RequestId>) -> Result<(), Refusal> {
+        let slot = self.slots.entry(id).or_default();
+        slot.stoppers.extend(request);
+        let grace = slot.spec.as_ref().map_or(Duration::ZERO, |spec| millis(spec.limits.stop_grace_ms));
+        self.feed(id, Event::Stop { grace });
+        Ok(())
+    }
+
+    /// Puts an event through the table.
+    pub(super) fn feed(&mut self, id: SlotId, event: Event) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let (state, actions) = step(slot.state, event, uptime());
+        slot.state = state;
+        if let Some(deadline) = state.deadline() {
+            self.timers.arm(deadline, Timer::Slot(id));
+        }
+        for action in actions {
+            self.act(id, action);
+        }
+    }
+
+    fn act(&mut self, id: SlotId, action: Action) {
+        match action {
+            Action::Spawn => {
+                if let Err(e) = self.spawn(id) {
+                    log::note(id, &e.to_string());
+                    self.feed(id, Event::Ended(e.to_string()));
+                }
+            }
+            Action::Terminate => self.terminate(id),
+            Action::Kill => self.kill(id),
+            Action::AnswerStarters(result) => self.answer_starters(id, &result),
+            Action::AnswerStoppers => self.answer_stoppers(id),
+            Action::Tell(state, reason) => self.tell(id, state, reason),
+        }
+    }
+
+    fn spawn(&mut self, id: SlotId) -> Result<(), Failed> {
+        let spec = self.slots.get(&id).and_then(|s| s.spec.clone());
+        let spec = spec.ok_or_else(|| Failed::new("start the program", "there is none"))?;
+        let output = log::open(id)?;
+        let cgroup = Cgroup::at(&id.cgroup());
+        cgroup.make()?;
+        let started = cgroup.limit(&spec.limits).and_then(|()| {
+            let folder = cgroup.open()?;
+            let plan = launch::tenant(id, &spec, output.as_fd(), folder.as_fd(), &self.surroundings)?;
+            log::note(id, &format!("starting release {}: {}", spec.release.0, spec.argv.join(" ")));
+            child::start(plan)
+        });
+        let started = started.inspect_err(|_| {
+            // Nothing is in it, so it goes at once; if not, the next start takes it over.
+            let _ = cgroup.remove();
+        })?;
+        self.children.insert(started.pid, Child::Tenant(id));
+        self.poller.add(&started.report, Source::SlotReport(id))?;
+        let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
+        slot.process = Some(Process {
+            pid: started.pid,
+            report: Some(started.report),
+            failure: None,
+            program: launch::program_path(&spec),
+            limits: spec.limits,
+        });
+        Ok(())
+    }
+
+    /// SIGTERM. A tenant's program is process 1 of its PID namespace, where a signal without a handler does nothing: it
+    /// is not worth the grace then.
+    fn terminate(&mut self, id: SlotId) {
+        let Some(process) = self.slots.get(&id).and_then(|s| s.process.as_ref()) else { return };
+        let status = crate::fs::read(format!("/proc/{}/status", process.pid.as_raw_pid()));
+        if status.is_ok_and(|text| ending::handles_sigterm(&text)) {
+            // It is our child and not reaped yet, so the PID is its own; that it has ended meanwhile is fine.
+            let _ = kill_process(process.pid, Signal::TERM);
+        } else {
+            self.kill(id);
+        }
+    }
+
+    fn kill(&mut self, id: SlotId) {
+        if let Err(e) = Cgroup::at(&id.cgroup()).kill() {
+            say!("FAILED to {e}");
+        }
+    }
+
+    fn answer_starters(&mut self, id: SlotId, result: &Result<(), String>) {
+        let starters = self.slots.get_mut(&id).map(|s| mem::take(&mut s.starters));
+        for starter in starters.into_iter().flatten() {
+            let result = result.clone().map_err(Refusal::Failed);
+            match starter {
+                Starter::Control(request) => self.reply(request, result.map(|()| ControlReply::Done), vec![]),
+                Starter::Proxy(request) => self.answer_wake(request, result),
+            }
+        }
+    }
+
+    fn answer_stoppers(&mut self, id: SlotId) {
+        let stoppers = self.slots.get_mut(&id).map(|s| mem::take(&mut s.stoppers));
+        for request in stoppers.into_iter().flatten() {
+            self.reply(request, Ok(ControlReply::Done), vec![]);
+        }
+    }
+
+    fn tell(&mut self, id: SlotId, state: SlotState, reason: String) {
+        if matches!(state, SlotState::Stopped | SlotState::Failed) {
+            self.send("proxy", Outgoing::Proxy(ToProxy::Down(id)), vec![]);
+        }
+        self.tell_control(SlotEvent { slot: id, state, reason });
+    }
+
+    pub(super) fn handle_slot_report(&mut self, id: SlotId) {
+        let Some(process) = self.slots.get_mut(&id).and_then(|s| s.process.as_mut()) else { return };
+        let Some(report) = &process.report else { return };
+        let news = report.read();
+        if news == News::None {
+            return;
+        }
+        self.poller.forget(report);
+        process.report = None;
+        match news {
+            News::Executed => self.feed(id, Event::Executed),
+            News::Failed(Some(failed)) => process.failure = Some(failed.explain(&process.program)),
+            // Its end tells all there is to tell.
+            News::Failed(None) | News::None => {}
+        }
+    }
+
+    pub(super) fn tenant_ended(&mut self, id: SlotId, end: End) {
+        self.handle_slot_report(id);
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let Some(process) = slot.process.take() else { return };
+        let cgroup = Cgroup::at(&id.cgroup());
+        let oom = cgroup.oom_kills() > 0;
+        let why = match process.failure {
+            Some(failure) => failure,
+            None => ending::describe(end, oom, &process.limits),
+        };
+        let asked = matches!(slot.state, State::Stopping { .. });
+        log::note(id, &if asked { format!("stopped ({why})") } else { why.clone() });
+        self.leave_cgroup(id, &cgroup, why);
+    }
+
+    /// Removes the cgroup, now or when it has become empty; only then the slot has ended. As the end of process 1 of a
+    /// PID namespace is the end of all in it, "now" is what is to be expected.
+    fn leave_cgroup(&mut self, id: SlotId, cgroup: &Cgroup, why: String) {
+        let removed = cgroup.remove();
+        if let Ok(false) = removed
+            && let Ok(events) = cgroup.kill().and_then(|()| cgroup.events())
+            && self.poller.add(&events, Source::Cgroup(id)).is_ok()
+        {
+            self.timers.arm(uptime() + CGROUP_LIMIT, Timer::Cgroup(id));
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.leaving = Some((events, why));
+            }
+            // It may have become empty before it was listened to.
+            return self.handle_cgroup(id, false);
+        }
+        if !matches!(removed, Ok(true)) {
+            say!("FAILED to remove the cgroup of {id:?}; the next start takes it over");
+        }
+        self.slot_ended(id, why);
+    }
+
+    /// The cgroup of an ended program has changed, or its time is over.
+    pub(super) fn handle_cgroup(&mut self, id: SlotId, overdue: bool) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let Some((events, why)) = slot.leaving.take() else { return };
+        let gone = Cgroup::at(&id.cgroup()).remove().unwrap_or(false);
+        if !gone && !overdue {
+            slot.leaving = Some((events, why));
+            return;
+        }
+        self.poller.forget(&events);
+        if !gone {
+            say!("FAILED to empty the cgroup of {id:?}; the next start takes it over");
+        }
+        self.slot_ended(id, why);
+    }
+
+    fn slot_ended(&mut self, id: SlotId, why: String) {
+        self.feed(id, Event::Ended(why));
+        self.continue_wipe(id);
+    }
+
+    pub(super) fn handle_slot_timer(&mut self, id: SlotId) {
+        let deadline = self.slots.get(&id).and_then(|s| s.state.deadline());
+        if deadline.is_some_and(|at| at <= uptime()) {
+            self.feed(id, Event::Timeout);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Control groups: the tree, the limits of a slot, the end of a group. Plain files of cgroup2: cgroups-rs would do a
+//! part of it (no `memory.oom.group`, no events) at the price of a D-Bus client in PID 1.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+
+use kennel_model::Limits;
+use rustix::io::Errno;
+
+use crate::fs::{read, write};
+use crate::step::{Failed, Step};
+
+/// Where cgroup2 is mounted.
+pub const ROOT: &str = "/sys/fs/cgroup";
+/// Parent of the slots' programs.
+pub const TENANTS: &str = "tenants";
+/// Parent of `kennel-unpack` at work in slots.
+pub const INSTALLS: &str = "installs";
+/// Parent of the services.
+pub const SERVICES: &str = "services";
+
+/// `kennel-unpack` handles one entry at a time; what it writes counts too until it is on disk.
+const INSTALL_MEMORY: u64 = 96 << 20;
+
+/// One control group, by its path below [`ROOT`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cgroup {
+    path: PathBuf,
+}
+
+/// Makes the parents, with the controllers that slots need.
+///
+/// # Errors
+/// The system's.
+pub fn make_tree() -> Result<(), Failed> {
+    let controllers = "+cpu +memory +pids +io";
+    write(format!("{ROOT}/cgroup.subtree_control"), controllers)?;
+    for parent in [TENANTS, INSTALLS, SERVICES] {
+        let path = format!("{ROOT}/{parent}");
+        fs::create_dir(&path).step(|| format!("make {path}"))?;
+        write(format!("{path}/cgroup.subtree_control"), controllers)?;
+    }
+    Ok(())
+}
+
+impl Cgroup {
+    /// The group at this path below [`ROOT`].
+    pub fn at(path: &str) -> Self {
+        Self { path: PathBuf::from(ROOT).join(path) }
+    }
+
+    /// Makes it; one that is there is taken over.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn make(&self) -> Result<(), Failed> {
+        match fs::create_dir(&self.path) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Failed::new(format!("make {}", self.path.display()), e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The folder, for a clone into it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(&self) -> Result<File, Failed> {
+        File::open(&self.path).step(|| format!("open {}", self.path.display()))
+    }
+
+    /// Sets a tenant's limits.
+    ///
+    /// # Errors
+    /// The first that the kernel refused.
+    pub fn limit(&self, limits: &Limits) -> Result<(), Failed> {
+        let memory = limits.memory_max_bytes;
+        // A little below the hard limit it is slowed down and reclaimed from, before anything is killed.
+        self.set("memory.high", memory - memory / 16)?;
+        self.set("memory.max", memory)?;
+        self.set("memory.swap.max", limits.swap_max_bytes)?;
+        // A program of several processes ends as a whole rather than limping on.
+        self.set("memory.oom.group", 1)?;
+        self.set("pids.max", limits.pids_max.into())?;
+        self.set("cpu.weight", limits.cpu_weight.into())
+    }
+
+    /// Sets the limits of `kennel-unpack`.
+    ///
+    /// # Errors
+    /// The first that the kernel refused.
+    pub fn limit_install(&self) -> Result<(), Failed> {
+        self.set("memory.max", INSTALL_MEMORY)?;
+        self.set("pids.max", 4)?;
+        self.set("cpu.weight", 50)
+    }
+
+    fn set(&self, file: &str, value: u64) -> Result<(), Failed> {
+        write(self.path.join(file), value.to_string())
+    }
+
+    /// How often something in it was killed for want of memory.
+    pub fn oom_kills(&self) -> u64 {
+        read(self.path.join("memory.events")).map_or(0, |text| field(&text, "oom_kill"))
+    }
+
+    /// SIGKILL to all that is in it.
+    ///
+    /// # Errors
+    /// The system's; that it is gone is none.
+    pub fn kill(&self) -> Result<(), Failed> {
+        if self.path.exists() { write(self.path.join("cgroup.kill"), "1") } else { Ok(()) }
+    }
+
+    /// Removes it if nothing is left in it; the answer says whether it is gone.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove(&self) -> Result<bool, Failed> {
+        match rustix::fs::rmdir(&self.path) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(Errno::BUSY) => Ok(false),
+            Err(e) => Err(Failed::new(format!("remove {}", self.path.display()), e)),
+        }
+    }
+
+    /// Its `cgroup.events`: has an urgent event (`EPOLLPRI`) when the last process has left.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn events(&self) -> Result<File, Failed> {
+        let path = self.path.join("cgroup.events");
+        File::open(&path).step(|| format!("open {}", path.display()))
+    }
+}
+
+/// The number behind a key of a flat keyed file.
+fn field(text: &str, key: &str) -> u64 {
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+    value.and_then(|v| v.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_matched_whole() {
+        let text = "low 0\nhigh 12\nmax 3\noom 2\noom_kill 5\noom_group_kill 1";
+        assert_eq!(field(text, "oom"), 2);
+        assert_eq!(field(text, "oom_kill"), 5);
+        assert_eq!(field(text, "missing"), 0);
+    }
+}

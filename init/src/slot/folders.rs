@@ -1,0 +1,73 @@
+//! A slot's folders on the data volume: made with owner, mode and label, and removed when they are empty. What is in
+//! releases and data is neither read nor written here; `kennel-unpack` empties them, as the slot's own user.
+
+use std::fs::{self, File};
+use std::io;
+
+use kennel_model::SlotId;
+use kennel_model::layout::{self, slot_dirs};
+use kennel_model::slot::FileKind;
+use kennel_model::{ReleaseId, labels};
+
+use super::log;
+use crate::fs::folder;
+use crate::step::{Failed, Step};
+
+/// Makes what is missing and puts right owner, mode and label of the rest.
+///
+/// # Errors
+/// The system's.
+pub fn prepare(slot: SlotId) -> Result<(), Failed> {
+    let uid = slot.uid();
+    folder(&slot.dir(), (0, 0), 0o711, &labels::object(labels::DATA))?;
+    folder(&releases(slot), (uid, uid), 0o750, &slot.file_context(FileKind::Code))?;
+    folder(&data(slot), (uid, uid), 0o700, &slot.file_context(FileKind::Data))?;
+    folder(&log_dir(slot), (0, layout::CONTROL_UID), 0o750, &slot.file_context(FileKind::Log))?;
+    log::open(slot)?;
+    // Control commits the tenant next; after a power cut its folders must not be the ones that are missing.
+    for path in [log_dir(slot), slot.dir(), layout::SLOTS_DIR.to_owned()] {
+        File::open(&path).and_then(|f| f.sync_all()).step(|| format!("sync {path}"))?;
+    }
+    Ok(())
+}
+
+/// Removes the slot's folders, whose contents are gone already but for the log.
+///
+/// # Errors
+/// The system's; that something is missing is none.
+pub fn remove(slot: SlotId) -> Result<(), Failed> {
+    log::remove(slot)?;
+    for path in [log_dir(slot), data(slot), releases(slot), slot.dir()] {
+        gone(fs::remove_dir(&path)).step(|| format!("remove {path}"))?;
+    }
+    let path = layout::SLOTS_DIR;
+    File::open(path).and_then(|f| f.sync_all()).step(|| format!("sync {path}"))
+}
+
+/// That something is missing already is what was wanted.
+pub(super) fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// The folder of all releases.
+pub fn releases(slot: SlotId) -> String {
+    format!("{}/{}", slot.dir(), slot_dirs::RELEASES)
+}
+
+/// The folder of one release.
+pub fn release(slot: SlotId, release: ReleaseId) -> String {
+    format!("{}/{}", releases(slot), release.0)
+}
+
+/// The folder that is `/data` inside.
+pub fn data(slot: SlotId) -> String {
+    format!("{}/{}", slot.dir(), slot_dirs::DATA)
+}
+
+/// The folder of the log.
+pub fn log_dir(slot: SlotId) -> String {
+    format!("{}/{}", slot.dir(), slot_dirs::LOG)
+}

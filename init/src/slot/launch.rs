@@ -1,0 +1,235 @@
+//! From a [`LaunchSpec`] to the plan of a tenant's process, and from an act on a slot's files to the plan of
+//! `kennel-unpack`. Only composes; nothing is started here.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use caps::CapsHashSet;
+use kennel_model::layout::{RESOLV_CONF, RUNTIME_MOUNTS};
+use kennel_model::slot::FileKind;
+use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId};
+use kennel_sys::clone::Namespaces;
+use rustix::process::Resource;
+
+use super::folders;
+use crate::child::root::{Root, TenantRoot};
+use crate::child::seccomp::Filters;
+use crate::child::{Plan, Program};
+use crate::step::{Failed, Step};
+
+/// Prepared by the boot: what every slot sees as `/dev`.
+pub const SLOT_DEVICES: &str = "/run/slot-dev";
+/// The program that turns an archive into a release.
+const UNPACK: &str = "/usr/sbin/kennel-unpack";
+
+/// What every child of this file needs from the host.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// `/dev/null`.
+    pub null: File,
+    /// Compiled once.
+    pub filters: Filters,
+}
+
+/// The plan of a tenant's program. Fails before anything has been done when a part of it is missing.
+///
+/// # Errors
+/// Says what is missing or not valid.
+pub fn tenant<'a>(
+    slot: SlotId,
+    spec: &LaunchSpec,
+    log: BorrowedFd<'a>,
+    cgroup: BorrowedFd<'a>,
+    around: &'a Surroundings,
+) -> Result<Plan<'a>, Failed> {
+    let limits = spec.limits;
+    let root = TenantRoot {
+        runtime: format!("{RUNTIME_MOUNTS}/{}", spec.runtime),
+        release: folders::release(slot, spec.release),
+        data: folders::data(slot),
+        devices: SLOT_DEVICES.to_owned(),
+        resolv_conf: RESOLV_CONF.to_owned(),
+        tmp_options: text(tmp_options(slot, &limits))?,
+    };
+    present("runtime", &root.runtime)?;
+    present("release", &root.release)?;
+    Ok(Plan {
+        program: Program::Path(text(program_path(spec))?),
+        argv: spec.argv.iter().map(|a| text(a.as_str())).collect::<Result<_, _>>()?,
+        env: environment(slot, spec).into_iter().map(text).collect::<Result<_, _>>()?,
+        descriptors: vec![around.null.as_fd(), log, log],
+        cgroup: Some(cgroup),
+        namespaces: Namespaces::LOCAL,
+        root: Some(Root::Tenant(root)),
+        host_name: Some(spec.tenant.to_string()),
+        limits: vec![(Resource::Nofile, limits.open_files_max.into()), (Resource::Core, 0)],
+        uid: slot.uid(),
+        capabilities: CapsHashSet::new(),
+        context: Some(slot.run_context()),
+        filters: Some(&around.filters),
+        oom_score: 0,
+    })
+}
+
+/// The program as the kernel and a person see it.
+pub fn program_path(spec: &LaunchSpec) -> String {
+    let program = spec.argv.first().map_or("", String::as_str);
+    if program.starts_with('/') { program.to_owned() } else { format!("/app/{program}") }
+}
+
+fn tmp_options(slot: SlotId, limits: &Limits) -> String {
+    let label = slot.file_context(FileKind::Tmp);
+    // As many files as there are pages, and no more: names cost memory too.
+    let files = (limits.tmp_max_bytes / 4096).max(16);
+    format!("mode=1777,size={},nr_inodes={files},rootcontext={label}", limits.tmp_max_bytes)
+}
+
+/// Init's own part comes first, so that what the tenant sets wins, but for what says who it is.
+fn environment(slot: SlotId, spec: &LaunchSpec) -> Vec<String> {
+    let preset = [
+        ("HOST", "127.0.0.1".to_owned()),
+        ("HOME", "/data".to_owned()),
+        ("TMPDIR", "/tmp".to_owned()),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("NODE_ENV", "production".to_owned()),
+    ];
+    let fixed = [
+        ("PORT", slot.port().to_string()),
+        ("KENNEL_TENANT", spec.tenant.to_string()),
+        ("KENNEL_RELEASE", spec.release.0.to_string()),
+    ];
+    let is_set = |name: &str| spec.env.iter().any(|(n, _)| n == name);
+    let is_fixed = |name: &str| fixed.iter().any(|(n, _)| *n == name);
+    let preset = preset.iter().filter(|(n, _)| !is_set(n)).map(|(n, v)| format!("{n}={v}"));
+    let own = spec.env.iter().filter(|(n, _)| !is_fixed(n)).map(|(n, v)| format!("{n}={v}"));
+    let fixed = fixed.iter().map(|(n, v)| format!("{n}={v}"));
+    preset.chain(own).chain(fixed).collect()
+}
+
+/// What `kennel-unpack` is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Write a new release from its standard input.
+    Unpack(ReleaseId, Limits),
+    /// Remove a release.
+    Remove(ReleaseId),
+    /// Empty the folder of releases.
+    WipeReleases,
+    /// Empty the tenant's data.
+    WipeData,
+}
+
+impl Act {
+    /// The folder that it happens in, which is all that `kennel-unpack` sees.
+    pub fn folder(self, slot: SlotId) -> String {
+        match self {
+            Self::Unpack(..) | Self::Remove(_) | Self::WipeReleases => folders::releases(slot),
+            Self::WipeData => folders::data(slot),
+        }
+    }
+
+    fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Unpack(release, limits) => vec![
+                "release".into(),
+                release.0.to_string(),
+                limits.release_max_bytes.to_string(),
+                limits.release_max_entries.to_string(),
+            ],
+            Self::Remove(release) => vec!["remove".into(), release.0.to_string()],
+            Self::WipeReleases | Self::WipeData => vec!["wipe".into()],
+        }
+    }
+}
+
+/// The plan of `kennel-unpack` for one act: as the slot's user, in a domain of the slot's, with that one folder as its
+/// root and no network.
+///
+/// # Errors
+/// When the folder or the program is missing.
+pub fn install<'a>(
+    slot: SlotId,
+    act: Act,
+    stdio: [BorrowedFd<'a>; 3],
+    cgroup: BorrowedFd<'a>,
+    around: &'a Surroundings,
+) -> Result<Plan<'a>, Failed> {
+    let folder = act.folder(slot);
+    present("folder", &folder)?;
+    let program = File::open(UNPACK).step(|| format!("open {UNPACK}"))?;
+    let arguments = std::iter::once("kennel-unpack".to_owned()).chain(act.arguments());
+    Ok(Plan {
+        program: Program::File(OwnedFd::from(program)),
+        argv: arguments.map(text).collect::<Result<_, _>>()?,
+        env: vec![],
+        descriptors: stdio.to_vec(),
+        cgroup: Some(cgroup),
+        namespaces: Namespaces::ALL,
+        root: Some(Root::Folder(folder)),
+        host_name: None,
+        limits: vec![(Resource::Nofile, 64), (Resource::Core, 0)],
+        uid: slot.uid(),
+        capabilities: CapsHashSet::new(),
+        context: Some(slot.install_context()),
+        filters: Some(&around.filters),
+        oom_score: 0,
+    })
+}
+
+fn present(what: &str, path: &str) -> Result<(), Failed> {
+    if Path::new(path).is_dir() {
+        return Ok(());
+    }
+    Err(Failed::new(format!("find the {what}"), format!("{path} does not exist")))
+}
+
+fn text(value: impl Into<Vec<u8>>) -> Result<CString, Failed> {
+    CString::new(value).step(|| "prepare the program's start".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kennel_model::{RuntimeName, TenantName};
+
+    fn spec(program: &str, env: &[(&str, &str)]) -> LaunchSpec {
+        LaunchSpec {
+            tenant: TenantName::new("blog").unwrap(),
+            runtime: RuntimeName::new("node-24").unwrap(),
+            release: ReleaseId(7),
+            argv: vec![program.into()],
+            env: env.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
+            limits: Limits::default(),
+        }
+    }
+
+    #[test]
+    fn relative_programs_are_the_releases() {
+        assert_eq!(program_path(&spec("server", &[])), "/app/server");
+        assert_eq!(program_path(&spec("/usr/bin/node", &[])), "/usr/bin/node");
+    }
+
+    #[test]
+    fn a_tenant_may_change_its_environment_but_not_who_it_is() {
+        let slot = SlotId::new(3).unwrap();
+        let env = environment(slot, &spec("x", &[("HOST", "::"), ("PORT", "80"), ("COLOUR", "blue")]));
+        for (name, value) in
+            [("HOST", "::"), ("PORT", "20024"), ("COLOUR", "blue"), ("HOME", "/data"), ("KENNEL_RELEASE", "7")]
+        {
+            let all: Vec<_> = env.iter().filter(|e| e.starts_with(&format!("{name}="))).collect();
+            assert_eq!(all, [&format!("{name}={value}")]);
+        }
+    }
+
+    #[test]
+    fn unpack_is_told_its_bounds() {
+        let limits = Limits { release_max_bytes: 10, release_max_entries: 5, ..Limits::default() };
+        assert_eq!(Act::Unpack(ReleaseId(2), limits).arguments(), ["release", "2", "10", "5"]);
+        assert_eq!(Act::Remove(ReleaseId(2)).arguments(), ["remove", "2"]);
+        let slot = SlotId::new(1).unwrap();
+        assert_eq!(Act::WipeData.folder(slot), "/data/slots/0001/data");
+    }
+}
