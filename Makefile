@@ -51,11 +51,16 @@ unit: ## Tests that need no machine
 	fi
 
 vm: image ## Scenarios in the booted image
-	cargo run --release --locked -p kennel-tests
+	cargo build --release --locked -p kennel-tests
+	@scripts/image.sh '$(RELEASE)' tests/image.toml out/probe
+	'$(RELEASE)/kennel-tests' $(SCENARIOS)
 
 bench: image ## Make the figures of docs/benchmarks.md
 	@scripts/deps.sh bench
-	cargo run --release --locked -p kennel-tests --bin bench
+	benches/proxy.sh
+	benches/spawn.sh
+	benches/debian-image.sh out/debian.raw
+	benches/boot.sh "$$(ls -t out/kennel-*.raw | head -n1)" out/debian.raw
 
 clean: ## Remove what was built; caches of packages stay
 	cargo clean

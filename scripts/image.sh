@@ -1,34 +1,39 @@
 #!/bin/sh
-# Builds the image from kennel.toml and kennel.lock with the binaries beside `kennel`: scripts/image.sh FOLDER-OF-KENNEL.
+# Builds an image with the binaries beside `kennel`: scripts/image.sh FOLDER-OF-KENNEL [SPEC [OUT]], else from
+# kennel.toml into out/.
 # Debian removes superseded packages from its mirrors. When a locked one is gone, the image is built from a lock file
-# made now, in a scratch folder; the one in the repository stays as it is until somebody runs `kennel lock`.
+# made now, from a scratch copy of the spec; the one in the repository stays as it is until somebody runs `kennel lock`.
 set -eu
 cd "$(dirname "$0")/.."
 kennel=$1/kennel
+spec=${2:-kennel.toml}
+out=${3:-out}
+lock=${spec%.toml}.lock
 
-if [ ! -e kennel.lock ]; then
-    echo "there is no kennel.lock: making it"
-    "$kennel" lock
+if [ ! -e "$lock" ]; then
+    echo "there is no $lock: making it"
+    "$kennel" lock --spec "$spec"
 fi
 
 status=0
-"$kennel" build || status=$?
+"$kennel" build --spec "$spec" --out "$out" || status=$?
 [ "$status" = 0 ] && exit 0
 # Asked once more, for the error's word instead of its text.
-code=$("$kennel" build --json 2>&1 >/dev/null | sed -n 's/.*"code":"\([^"]*\)".*/\1/p')
+code=$("$kennel" build --spec "$spec" --out "$out" --json 2>&1 >/dev/null | sed -n 's/.*"code":"\([^"]*\)".*/\1/p')
 [ "$code" = locked-file-gone ] || exit "$status"
 
-scratch=${CARGO_TARGET_DIR:-target}/relock
-mkdir -p "$scratch"
-cp kennel.toml "$scratch/kennel.toml"
-cat >&2 <<'LOUD'
+# The spec may name files relative to its folder: the scratch copy has to lie beside it.
+scratch=${spec%.toml}.relock.toml
+trap 'rm -f "$scratch" "${scratch%.toml}.lock"' EXIT
+cp "$spec" "$scratch"
+cat >&2 <<LOUD
 
 ################################################################################
-#  A package in kennel.lock is no longer on the mirrors.                       #
-#  Going on with a lock file made now, in a scratch folder. The repository's   #
-#  kennel.lock is stale: run `kennel lock` and commit what it changes.         #
+  A package in $lock is no longer on the mirrors.
+  Going on with a lock file made now, in a scratch copy. The repository's $lock
+  is stale: run \`kennel lock --spec $spec\` and commit what it changes.
 ################################################################################
 
 LOUD
-"$kennel" lock --spec "$scratch/kennel.toml"
-"$kennel" build --spec "$scratch/kennel.toml"
+"$kennel" lock --spec "$scratch"
+"$kennel" build --spec "$scratch" --out "$out"
