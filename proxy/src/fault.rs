@@ -65,68 +65,48 @@ pub(crate) struct Notice {
 impl Fault {
     /// What a visitor is told of it.
     pub(crate) fn notice(self) -> Notice {
-        use StatusCode as S;
-        let (status, code, title, text) = match self {
-            Self::BadRequest => {
-                (S::BAD_REQUEST, "bad-request", "Bad request", "This request cannot be understood.")
-            }
-            Self::Method => {
-                (S::METHOD_NOT_ALLOWED, "method", "Method not allowed", "This method is not served here.")
-            }
-            Self::Expectation => (
-                S::EXPECTATION_FAILED,
-                "expectation",
-                "Expectation failed",
-                "Only 100-continue can be expected.",
-            ),
-            Self::TransferCoding => (
-                S::NOT_IMPLEMENTED,
-                "transfer-coding",
-                "Not implemented",
-                "This transfer coding is not served here.",
-            ),
-            Self::ClientStalled => (
-                S::REQUEST_TIMEOUT,
-                "client-stalled",
-                "Request timeout",
-                "The request did not arrive completely.",
-            ),
-            Self::UnknownHost => (
-                S::NOT_FOUND,
-                "unknown-host",
-                "No site here",
-                "There is no site at this address. Is it spelled right?",
-            ),
-            Self::NoRoutes => {
-                (S::SERVICE_UNAVAILABLE, "starting", "Just a moment", "This server is still starting.")
-            }
-            Self::NotDeployed => (
-                S::SERVICE_UNAVAILABLE,
-                "not-deployed",
-                "Nothing here yet",
-                "This site has not been published yet.",
-            ),
-            Self::Overloaded | Self::Busy => {
-                (S::SERVICE_UNAVAILABLE, "busy", "Busy", "This site is busy. Please try again in a moment.")
-            }
-            Self::CannotStart => (
-                S::SERVICE_UNAVAILABLE,
-                "cannot-start",
-                "Out of order",
-                "This site cannot be reached at the moment.",
-            ),
-            Self::Died => (S::BAD_GATEWAY, "died", "Out of order", "This site stopped before it could answer."),
-            Self::Broke => {
-                (S::BAD_GATEWAY, "broke", "Out of order", "This site broke off before it had answered.")
-            }
-            Self::StartedLate => {
-                (S::GATEWAY_TIMEOUT, "started-late", "Too slow", "This site did not start in time.")
-            }
-            Self::AnsweredLate => {
-                (S::GATEWAY_TIMEOUT, "answered-late", "Too slow", "This site did not answer in time.")
-            }
-        };
+        let (status, code) = self.status();
+        let (title, text) = self.words();
         Notice { status, code, title, text, retry_after_s: self.retry_after_s() }
+    }
+
+    fn status(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
+            Self::Expectation => (StatusCode::EXPECTATION_FAILED, "expectation"),
+            Self::TransferCoding => (StatusCode::NOT_IMPLEMENTED, "transfer-coding"),
+            Self::ClientStalled => (StatusCode::REQUEST_TIMEOUT, "client-stalled"),
+            Self::UnknownHost => (StatusCode::NOT_FOUND, "unknown-host"),
+            Self::NoRoutes => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+            Self::NotDeployed => (StatusCode::SERVICE_UNAVAILABLE, "not-deployed"),
+            Self::Overloaded | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::CannotStart => (StatusCode::SERVICE_UNAVAILABLE, "cannot-start"),
+            Self::Died => (StatusCode::BAD_GATEWAY, "died"),
+            Self::Broke => (StatusCode::BAD_GATEWAY, "broke"),
+            Self::StartedLate => (StatusCode::GATEWAY_TIMEOUT, "started-late"),
+            Self::AnsweredLate => (StatusCode::GATEWAY_TIMEOUT, "answered-late"),
+        }
+    }
+
+    /// Heading and text.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::BadRequest => ("Bad request", "This request cannot be understood."),
+            Self::Method => ("Method not allowed", "This method is not served here."),
+            Self::Expectation => ("Expectation failed", "Only 100-continue can be expected."),
+            Self::TransferCoding => ("Not implemented", "This transfer coding is not served here."),
+            Self::ClientStalled => ("Request timeout", "The request did not arrive completely."),
+            Self::UnknownHost => ("No site here", "There is no site at this address. Is it spelled right?"),
+            Self::NoRoutes => ("Just a moment", "This server is still starting."),
+            Self::NotDeployed => ("Nothing here yet", "This site has not been published yet."),
+            Self::Overloaded | Self::Busy => ("Busy", "This site is busy. Please try again in a moment."),
+            Self::CannotStart => ("Out of order", "This site cannot be reached at the moment."),
+            Self::Died => ("Out of order", "This site stopped before it could answer."),
+            Self::Broke => ("Out of order", "This site broke off before it had answered."),
+            Self::StartedLate => ("Too slow", "This site did not start in time."),
+            Self::AnsweredLate => ("Too slow", "This site did not answer in time."),
+        }
     }
 
     /// Only where the same request may well succeed soon.
@@ -172,7 +152,7 @@ impl Fault {
 mod tests {
     use super::*;
 
-    pub(crate) const ALL: [Fault; 15] = [
+    const ALL: [Fault; 15] = [
         Fault::BadRequest,
         Fault::Method,
         Fault::Expectation,
