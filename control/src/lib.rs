@@ -114,7 +114,7 @@ pub async fn run(
 fn operators(user_data: &File) -> Operators {
     match Operators::read(user_data) {
         Ok(operators) => {
-            say!("{} operator keys may sign in", operators.len());
+            say!("operator keys that may sign in: {}", operators.len());
             operators
         }
         Err(cause) => {

@@ -35,7 +35,7 @@ impl Control {
         }
         self.publish_routes().await?;
         let ready = rows.iter().filter(|row| row.phase == TenantPhase::Ready).count();
-        say!("{ready} tenants, {} unfinished acts", unfinished.len());
+        say!("tenants: {ready}, unfinished acts: {}", unfinished.len());
         let strays = self.strays(&rows);
         tokio::spawn(Arc::clone(self).finish_all(unfinished, strays));
         Ok(())

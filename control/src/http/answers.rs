@@ -121,7 +121,7 @@ async fn of_tenant(
 
 async fn deploy(control: &Arc<Control>, name: TenantName, asked: Asked<'_>) -> Result<Answer> {
     media_type(&asked.head.headers, "application/x-tar")?;
-    let (mut body, operator) = (taken(asked.body)?, asked.operator);
+    let (mut body, operator) = (asked.body.take().ok_or_else(gone)?, asked.operator);
     let act = |control: Arc<Control>| async move {
         let deployed = control.deploy(&name, &mut body, operator).await;
         Ok((deployed, body))
@@ -158,11 +158,12 @@ where
 async fn read<T: DeserializeOwned>(server: &Server, head: &Parts, body: &mut Option<Incoming>) -> Result<T> {
     media_type(&head.headers, "application/json")?;
     let bounds = &server.control.config.http;
-    read_json(taken(body)?, bounds.json_bytes, bounds.json).await
+    let body = body.as_mut().ok_or_else(gone)?;
+    read_json(body, bounds.json_bytes, bounds.json).await
 }
 
-fn taken(body: &mut Option<Incoming>) -> Result<Incoming> {
-    body.take().ok_or_else(|| Error::Internal("a body was read twice".into()))
+fn gone() -> Error {
+    Error::Internal("a body was read twice".into())
 }
 
 /// The media type must be this one; its parameters do not matter.

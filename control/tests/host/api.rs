@@ -43,7 +43,10 @@ async fn a_tenants_whole_life() {
     operator.post("/v1/tenants/blog/start", &()).await.expect::<Tenant>(StatusCode::OK);
     let stopped: Tenant = operator.post("/v1/tenants/blog/stop", &()).await.expect(StatusCode::OK);
     assert_eq!(stopped.state, SlotState::Stopped);
-    assert_eq!(operator.get("/v1/tenants").await.expect::<Vec<Tenant>>(StatusCode::OK), [stopped.clone()]);
+    assert_eq!(
+        operator.get("/v1/tenants").await.expect::<Vec<Tenant>>(StatusCode::OK),
+        std::slice::from_ref(&stopped)
+    );
     assert_eq!(operator.get("/v1/tenants/blog").await.expect::<Tenant>(StatusCode::OK), stopped);
     assert_eq!(operator.get("/v1/tenants/blog/logs").await.status, StatusCode::OK);
 

@@ -1,8 +1,13 @@
 //! Who gets in, and who does not.
 
+use std::time::Duration;
+
 use hyper::{Method, StatusCode};
 use kennel_control::http::ROUTES;
 use kennel_model::api;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::client::key;
 use crate::support::{Host, openapi};
@@ -82,3 +87,37 @@ async fn malformed_requests_are_told_what_is_wrong() {
     let answer = stranger.ask(Method::PUT, "/v1/ping", "", Default::default()).await;
     assert_eq!(answer.headers["allow"], "GET");
 }
+
+/// Reads until the other side ends the connection, well or not.
+async fn until_closed(mut stream: impl tokio::io::AsyncRead + Unpin) -> String {
+    let mut text = Vec::new();
+    let _ = stream.read_to_end(&mut text).await;
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test]
+async fn whoever_stands_still_is_let_go() {
+    let host = Host::start_with("", |config| {
+        let bounds = &mut config.http;
+        (bounds.handshake, bounds.head, bounds.json, bounds.drain) = (SHORT, SHORT, SHORT, SHORT);
+        // Only one place: each of these must have given it back before the next gets in.
+        bounds.connections = 1;
+    });
+    let stranger = host.stranger();
+    assert_eq!(until_closed(TcpStream::connect(host.address).await.unwrap()).await, "", "no handshake");
+    assert_eq!(until_closed(stranger.connect().await).await, "", "no head");
+    let mut stream = stranger.connect().await;
+    stream.write_all(b"POST /v1/session HTTP/1.1\r\nhost: x\r\ncontent-len").await.unwrap();
+    let answer = until_closed(stream).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "half a head: {answer}");
+    let mut stream = stranger.connect().await;
+    let head =
+        "POST /v1/session HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = until_closed(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"timeout\""), "no body: {answer}");
+    assert_eq!(stranger.get("/v1/ping").await.status, StatusCode::OK);
+}
+
+/// Long enough to be no race, as nobody who is quick is asked to be quicker.
+const SHORT: Duration = Duration::from_secs(1);

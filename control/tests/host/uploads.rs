@@ -15,7 +15,10 @@ use crate::support::{Host, archive, wish};
 
 /// A host with the tenant `blog` and its first release.
 async fn deployed() -> (Host, Client) {
-    let host = Host::start_with(&user_data(), |config| config.http.upload_idle = Duration::from_millis(300));
+    deployed_on(Host::start()).await
+}
+
+async fn deployed_on(host: Host) -> (Host, Client) {
     let operator = host.operator().await;
     operator.post("/v1/tenants", &wish("blog")).await.expect::<Tenant>(StatusCode::CREATED);
     operator.deploy("blog", archive(&[("server.js", 10)])).await.expect::<Deployed>(StatusCode::CREATED);
@@ -79,7 +82,9 @@ async fn a_client_that_vanishes_in_the_middle() {
 
 #[tokio::test]
 async fn a_client_that_falls_silent_is_told_so() {
-    let (host, operator) = deployed().await;
+    let impatient =
+        Host::start_with(&user_data(), |config| config.http.upload_idle = Duration::from_millis(300));
+    let (host, operator) = deployed_on(impatient).await;
     let mut stream = half_an_upload(&operator).await;
     let mut answer = vec![0; 2000];
     let n = stream.read(&mut answer).await.unwrap();

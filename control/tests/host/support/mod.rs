@@ -31,7 +31,8 @@ pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     user_data: String,
     stop: watch::Sender<bool>,
-    threads: Option<(JoinHandle<Result<(), Fatal>>, JoinHandle<()>)>,
+    control: Option<JoinHandle<Result<(), Fatal>>>,
+    init: Option<JoinHandle<()>>,
     _dir: tempfile::TempDir,
 }
 
@@ -76,7 +77,8 @@ impl Host {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             user_data: user_data.to_owned(),
             stop: watch::channel(false).0,
-            threads: None,
+            control: None,
+            init: None,
             _dir: dir,
         };
         host.restart();
@@ -100,14 +102,13 @@ impl Host {
             // Dropping the runtime right after is the kill: no task takes another step.
             runtime.block_on(run(config, facts(), Handed { channel: ours, listener, user_data }, stop))
         });
-        self.threads = Some((control, init));
+        (self.control, self.init) = (Some(control), Some(init));
     }
 
     /// Waits for control's end: by request, or by the world's break. Tells how it ended.
     pub(crate) fn ended(&mut self) -> Result<(), Fatal> {
-        let (control, init) = self.threads.take().expect("control runs");
-        let result = control.join().unwrap();
-        init.join().unwrap();
+        let result = self.control.take().expect("control runs").join().unwrap();
+        self.init.take().expect("init runs").join().unwrap();
         result
     }
 
@@ -136,10 +137,8 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
-        if let Some((control, init)) = self.threads.take() {
-            let _ = control.join();
-            let _ = init.join();
-        }
+        let _ = self.control.take().map(JoinHandle::join);
+        let _ = self.init.take().map(JoinHandle::join);
     }
 }
 
