@@ -1,0 +1,106 @@
+//! Root, with capabilities, in every domain of the host: tries what the sealed policy refuses to everybody, and says
+//! on the console how it went. Only the test image has it. Init starts it as a service in `probe_t`; it becomes
+//! `init_t`, tries there, and then starts itself in each of the other domains (`tests/policy/probe.cil`).
+//!
+//! Lines on the console: `probe: <domain> <act> <errno, or "done">` for each act, `probe: <domain> ended badly` for a
+//! domain that could not be entered, and `probe: finished`.
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount_remount};
+use std::error::Error;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, exit};
+use std::time::Duration;
+
+const SELF: &str = "/usr/sbin/kennel-probe";
+/// Every domain but `init_t`, from which they are entered.
+const DOMAINS: [&str; 8] = [
+    "kernel_t",
+    "proxy_t",
+    "control_t",
+    "dhcp_t",
+    "iptables_t",
+    "fsck_t",
+    "tenant0000_t",
+    "tenant0000_install_t",
+];
+
+type Act = fn() -> Result<(), Errno>;
+
+/// What nobody may, by name.
+const ACTS: [(&str, Act); 6] = [
+    ("load_policy", || write("/sys/fs/selinux/load", b"\x8c\xff\x7c\xf9")),
+    ("setenforce", || write("/sys/fs/selinux/enforce", b"0")),
+    ("setbool", || write("/sys/fs/selinux/commit_pending_bools", b"1")),
+    ("remount", || mount_remount("/", MountFlags::empty(), "")),
+    ("bind_remount", || mount_remount("/", MountFlags::BIND, "")),
+    ("write_root_disk", || open("/dev/vda").map(|_| ())),
+];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("probe: FAILED {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let domain = domain()?;
+    match domain.as_str() {
+        // Which domain it is in after that, the policy says.
+        "probe_t" => Err(Command::new(SELF).exec().into()),
+        "init_t" if std::env::args().len() == 1 => everywhere(),
+        _ => {
+            attempt(&domain);
+            Ok(())
+        }
+    }
+}
+
+/// From `init_t`: here, then in every other domain.
+fn everywhere() -> Result<(), Box<dyn Error>> {
+    // Kept to the end, or init would take this service for broken; not for the children.
+    let _channel = kennel_sys::inherited::take(kennel_sys::inherited::FIRST)?;
+    attempt("init_t");
+    for domain in DOMAINS {
+        let context = format!("system_u:system_r:{domain}");
+        std::fs::write("/proc/thread-self/attr/exec", context)?;
+        let status = Command::new(SELF).arg(domain).status();
+        std::fs::write("/proc/thread-self/attr/exec", "\n")?;
+        if !status.is_ok_and(|status| status.success()) {
+            eprintln!("probe: {domain} ended badly");
+        }
+    }
+    eprintln!("probe: finished");
+    // The host is ready only when all its services are up, this one too.
+    std::thread::sleep(Duration::from_secs(3600));
+    exit(0)
+}
+
+fn attempt(domain: &str) {
+    for (act, attempt) in ACTS {
+        match attempt() {
+            Ok(()) => eprintln!("probe: {domain} {act} done"),
+            Err(errno) => eprintln!("probe: {domain} {act} {errno:?}"),
+        }
+    }
+}
+
+/// The type in this process's context.
+fn domain() -> Result<String, Box<dyn Error>> {
+    let context = std::fs::read_to_string("/proc/thread-self/attr/current")?;
+    let domain = context.trim_end_matches('\0').split(':').nth(2);
+    Ok(domain.ok_or(format!("odd context {context:?}"))?.to_owned())
+}
+
+fn open(path: &str) -> Result<rustix::fd::OwnedFd, Errno> {
+    rustix::fs::openat(CWD, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn write(path: &str, bytes: &[u8]) -> Result<(), Errno> {
+    rustix::io::write(open(path)?, bytes).map(|_| ())
+}
