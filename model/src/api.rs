@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `GET /v1/host` | → [`Host`] (no sign-in: `GET /v1/ping` → `{}`) |
 //! | `POST /v1/session/challenge` | [`ChallengeRequest`] → [`Challenge`] |
-//! | `POST /v1/session` | [`SessionRequest`] → [`Session`] |
+//! | `POST /v1/session` | [`SessionRequest`] → 201 [`Session`] |
 //! | `GET /v1/tenants` | → `Vec<Tenant>` |
 //! | `POST /v1/tenants` | [`NewTenant`] → 201 [`Tenant`] |
 //! | `GET`, `DELETE /v1/tenants/{name}` | → [`Tenant`]; → 204 |

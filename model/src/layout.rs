@@ -39,7 +39,8 @@ pub mod slot_dirs {
     pub const RELEASES: &str = "releases";
     /// Persistent data, `/data` inside. `slot:slot 0700`.
     pub const DATA: &str = "data";
-    /// `current` and rotated logs; the tenant holds `current` open for append, control reads and truncates.
+    /// The tenant holds `current` open for append, control reads and truncates it; what it cuts off it keeps in its
+    /// own folder, as this one is not its to write in.
     /// Folder `root:control 0750`, file `root:control 0660`.
     pub const LOG: &str = "log";
     /// The log that the tenant's standard output and error go to, inside [`LOG`].
