@@ -13,6 +13,7 @@ use kennel_model::msg::UnpackReport;
 use kennel_unpack::{Bounds, StallGuard, UnpackError, empty_folder, remove_release, unpack_release};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -73,9 +74,18 @@ fn run(act: &Act) -> Result<(), UnpackError> {
     }
 }
 
+/// The working directory. A tenant can take away its own rights to its data folder; they are the owner's to give back.
 fn open_here() -> Result<OwnedFd, UnpackError> {
-    rustix::fs::openat(CWD, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|e| UnpackError::Io { what: "open the working directory".into(), source: e.into() })
+    let open =
+        || rustix::fs::openat(CWD, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let opened = match open() {
+        // Not by ".", which is looked up in the very folder that cannot be searched.
+        Err(Errno::ACCESS) => rustix::process::getcwd(Vec::new())
+            .and_then(|here| rustix::fs::chmod(here, Mode::RWXU))
+            .and_then(|()| open()),
+        opened => opened,
+    };
+    opened.map_err(|e| UnpackError::Io { what: "open the working directory".into(), source: e.into() })
 }
 
 fn report(result: &Result<kennel_unpack::Unpacked, UnpackError>) -> Result<(), UnpackError> {

@@ -1,15 +1,16 @@
-//! Removes what a slot's user owns, however deep it nests: subfolders are moved up to the top before they are
-//! emptied, so that neither the stack nor the open files grow with the depth that a tenant chose.
+//! Removes what a slot's user owns, however deep it nests: one folder is open at a time, so that neither the stack nor
+//! the open files grow with the depth that a tenant chose. Nothing is moved on the way, because the slot's install
+//! domain may only take away from a tenant's data.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
 use crate::error::UnpackError;
 
-/// A pass over the top takes one level away, so the number of passes is the tenant's choice; the time is not.
+/// How many entries there are is the tenant's choice; how long it takes is not.
 const DEADLINE: Duration = Duration::from_secs(600);
 
 /// The folder that release `number` is unpacked into before it is complete.
@@ -43,59 +44,59 @@ pub(crate) fn remove_folder(parent: BorrowedFd<'_>, name: &str) -> Result<(), Un
 /// # Errors
 /// [`UnpackError::Io`].
 pub fn empty_folder(top: BorrowedFd<'_>) -> Result<(), UnpackError> {
-    let mut sweep = Sweep { top, moved: 0, deadline: Instant::now() + DEADLINE };
-    while sweep.pass(top, true).map_err(UnpackError::io("empty the folder"))? > 0 {}
-    Ok(())
+    empty(top).map_err(UnpackError::io("empty the folder"))
 }
 
-struct Sweep<'a> {
-    top: BorrowedFd<'a>,
-    /// Numbers the folders that were moved up.
-    moved: u64,
-    deadline: Instant,
+/// A folder on the way from the top to where the work is.
+struct Level {
+    name: CString,
+    /// Device and inode of the folder that it lies in, to come back to that one and no other.
+    parent: (u64, u64),
 }
 
-impl Sweep<'_> {
-    /// Empties `folder` once; returns how many entries it had. Subfolders of the top are emptied and removed,
-    /// those of any other folder are moved to the top.
-    fn pass(&mut self, folder: BorrowedFd<'_>, is_top: bool) -> Result<u64, Errno> {
-        if Instant::now() > self.deadline {
+/// Goes down into the first folder that is not empty, until there is none; then up again, removing it.
+fn empty(top: BorrowedFd<'_>) -> Result<(), Errno> {
+    let deadline = Instant::now() + DEADLINE;
+    let mut way: Vec<Level> = Vec::new();
+    let mut here = open(top, c".")?;
+    loop {
+        if Instant::now() > deadline {
             return Err(Errno::TIMEDOUT);
         }
-        let mut seen = 0;
-        for entry in Dir::read_from(folder)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
+        if let Some(name) = sweep(here.as_fd())? {
+            let inner = open_for_removal(here.as_fd(), &name)?;
+            way.push(Level { name, parent: identity(here.as_fd())? });
+            here = inner;
+        } else if let Some(level) = way.pop() {
+            here = open(here.as_fd(), c"..")?;
+            if identity(here.as_fd())? != level.parent {
+                return Err(Errno::BUSY);
             }
-            seen += 1;
-            if !is_folder(folder, name, entry.file_type())? {
-                gone(rustix::fs::unlinkat(folder, name, AtFlags::empty()))?;
-            } else if is_top {
-                let inner = open_for_removal(folder, name)?;
-                // Twice, unless something writes behind our back.
-                while self.pass(inner.as_fd(), false)? > 0 {}
-                gone(rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR))?;
-            } else {
-                self.move_up(folder, name)?;
-            }
+            gone(rustix::fs::unlinkat(&here, &level.name, AtFlags::REMOVEDIR))?;
+        } else {
+            return Ok(());
         }
-        Ok(seen)
     }
+}
 
-    fn move_up(&mut self, from: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-        // To move a folder its own `..` is written, which needs its write permission.
-        drop(open_for_removal(from, name)?);
-        loop {
-            self.moved += 1;
-            let new = format!(".kennel-removing-{}", self.moved);
-            match rustix::fs::renameat_with(from, name, self.top, new.as_str(), RenameFlags::NOREPLACE) {
-                Err(Errno::EXIST) => {}
-                result => return result,
-            }
+/// Removes files, links and empty folders; stops at the first folder that is not empty, and names it.
+fn sweep(folder: BorrowedFd<'_>) -> Result<Option<CString>, Errno> {
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        if !is_folder(folder, name, entry.file_type())? {
+            gone(rustix::fs::unlinkat(folder, name, AtFlags::empty()))?;
+            continue;
+        }
+        match gone(rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR)) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => return Ok(Some(name.to_owned())),
+            result => result?,
         }
     }
+    Ok(None)
 }
 
 fn is_folder(parent: BorrowedFd<'_>, name: &CStr, kind: FileType) -> Result<bool, Errno> {
@@ -104,6 +105,10 @@ fn is_folder(parent: BorrowedFd<'_>, name: &CStr, kind: FileType) -> Result<bool
     }
     let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+fn identity(folder: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
+    rustix::fs::fstat(folder).map(|stat| (stat.st_dev, stat.st_ino))
 }
 
 /// Opens a folder whose owner may have locked themselves out of it.

@@ -126,3 +126,33 @@ fn locked_folders_are_removed_too() {
     empty_folder(File::open(slot.releases()).unwrap().as_fd()).unwrap();
     assert!(slot.names().is_empty());
 }
+
+#[test]
+fn wipe_gets_into_a_folder_that_its_owner_locked() {
+    let slot = Slot::new();
+    std::fs::create_dir_all(slot.path("a/b/c")).unwrap();
+    std::fs::write(slot.path("a/b/f"), "1").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kennel-unpack"));
+    let programs = tempfile::tempdir().unwrap();
+    if rustix::process::geteuid().is_root() {
+        // As somebody for whom the bits do mean something; the program lies where he can reach it.
+        for path in ["", "a", "a/b", "a/b/c", "a/b/f"] {
+            std::os::unix::fs::chown(slot.path(path), Some(65534), Some(65534)).unwrap();
+        }
+        for folder in [slot.releases().parent().unwrap(), programs.path()] {
+            std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        }
+        let program = programs.path().join("kennel-unpack");
+        std::fs::copy(env!("CARGO_BIN_EXE_kennel-unpack"), &program).unwrap();
+        command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+    }
+    command.arg("wipe").current_dir(slot.releases());
+    for path in ["a/b/c", "a/b", "a", ""] {
+        std::fs::set_permissions(slot.path(path), Permissions::from_mode(0o000)).unwrap();
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::set_permissions(slot.releases(), Permissions::from_mode(0o755)).unwrap();
+    assert!(slot.names().is_empty());
+}
