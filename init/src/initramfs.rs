@@ -13,8 +13,7 @@ use std::time::Duration;
 use kennel_model::layout;
 use rustix::mount::MountFlags;
 
-use crate::boot::disks;
-use crate::boot::poll;
+use crate::boot::{disks, kernel, poll};
 use crate::fs::{PLAIN, mount, write};
 use crate::step::{Failed, Step};
 use crate::{console, modules, say};
@@ -49,6 +48,7 @@ pub fn run() -> Result<Infallible, Failed> {
     mount("/dev/dm-0", NEW_ROOT, "erofs", MountFlags::RDONLY, "")?;
     say!("root verified: {device}, root hash {}", &verity.root_hash);
 
+    kernel::settings();
     switch_root()?;
     // Last, so that the kernel's own domain needs no rule but the one that leads to init_t.
     load_policy()?;

@@ -1,5 +1,5 @@
-//! The kernel's own state: that SELinux enforces and we are who we should be, and the settings that do not depend on the
-//! machine. After them no kernel module can be loaded any more.
+//! The kernel's own state: settings that do not depend on the machine, that SELinux enforces and we are who we should
+//! be, and the end of loading modules.
 
 use kennel_model::labels;
 
@@ -42,8 +42,6 @@ const SETTINGS: &[(&str, &str)] = &[
     // Swap is compressed memory: using it is cheap.
     ("vm/swappiness", "100"),
     ("vm/page-cluster", "0"),
-    // The last: from here on no module is loaded.
-    ("kernel/modules_disabled", "1"),
 ];
 
 /// Refuses to go on unless SELinux enforces a policy and this process is in its own domain.
@@ -67,19 +65,22 @@ pub(super) fn check_sealed() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Applies the settings. One that this kernel does not have is said, and missed.
-///
-/// # Errors
-/// When modules could still be loaded afterwards.
-pub(super) fn settings() -> Result<(), Failed> {
+/// Applies the settings. To be called before there is a policy, which need not allow it to anybody then. One that this
+/// kernel does not have is said, and missed.
+pub(crate) fn settings() {
     for (file, value) in SETTINGS {
-        match write(format!("/proc/sys/{file}"), value) {
-            Err(e) if *file == "kernel/modules_disabled" => return Err(e),
-            Err(e) => say!("FAILED to {e}"),
-            Ok(()) => {}
+        if let Err(e) = write(format!("/proc/sys/{file}"), value) {
+            say!("FAILED to {e}");
         }
     }
-    Ok(())
+}
+
+/// From here on no module can be loaded, by nobody, until the machine is started again.
+///
+/// # Errors
+/// The system's.
+pub(super) fn lock_modules() -> Result<(), Failed> {
+    write("/proc/sys/kernel/modules_disabled", "1")
 }
 
 #[cfg(test)]
@@ -92,10 +93,5 @@ mod tests {
         let range = SETTINGS.iter().find(|(file, _)| file.ends_with("ip_local_port_range")).unwrap().1;
         let first: u32 = range.split(' ').next().unwrap().parse().unwrap();
         assert!(first >= u32::from(FIRST_PORT) + u32::from(PORTS_PER_SLOT) * u32::from(MAX_SLOTS));
-    }
-
-    #[test]
-    fn modules_are_locked_last() {
-        assert_eq!(SETTINGS.last().unwrap().0, "kernel/modules_disabled");
     }
 }

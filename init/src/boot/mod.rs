@@ -4,7 +4,7 @@
 
 pub mod disks;
 mod firewall;
-mod kernel;
+pub(crate) mod kernel;
 mod listeners;
 mod machine;
 mod mounts;
@@ -47,7 +47,7 @@ fn prepare() -> Result<Setting, Failed> {
 
     let count = modules::load(layout::MODULES_LIST)?;
     say!("{count} modules loaded");
-    kernel::settings()?;
+    kernel::lock_modules()?;
 
     match volume::mount_data() {
         Ok(what) => say!("data volume: {what}"),

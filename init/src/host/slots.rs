@@ -131,7 +131,7 @@ impl Host {
             child::start(plan)
         });
         let started = started.inspect_err(|_| {
-            // Nothing is in it, so it goes at once; if not, the next start takes it over.
+            // Nothing is in it, so it goes at once; if not, the next start tries again.
             let _ = cgroup.remove();
         })?;
         self.children.insert(started.pid, Child::Tenant(id));
@@ -239,7 +239,7 @@ impl Host {
             return self.handle_cgroup(id, false);
         }
         if !matches!(removed, Ok(true)) {
-            say!("FAILED to remove the cgroup of {id:?}; the next start takes it over");
+            say!("FAILED to remove the cgroup of {id:?}; the next start tries again");
         }
         self.slot_ended(id, why);
     }
@@ -255,7 +255,7 @@ impl Host {
         }
         self.poller.forget(&events);
         if !gone {
-            say!("FAILED to empty the cgroup of {id:?}; the next start takes it over");
+            say!("FAILED to empty the cgroup of {id:?}; the next start tries again");
         }
         self.slot_ended(id, why);
     }

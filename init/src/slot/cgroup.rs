@@ -2,7 +2,6 @@
 //! part of it (no `memory.oom.group`, no events) at the price of a D-Bus client in PID 1.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::PathBuf;
 
 use kennel_model::Limits;
@@ -50,17 +49,14 @@ impl Cgroup {
         Self { path: PathBuf::from(ROOT).join(path) }
     }
 
-    /// Makes it; one that is there is taken over.
+    /// Makes it anew. One that is left over is removed first, not reused: in a group that `cgroup.kill` was ever used on,
+    /// Linux 6.12 kills every process that is cloned into it.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's; `EEXIST` when something still runs in it.
     pub fn make(&self) -> Result<(), Failed> {
-        match fs::create_dir(&self.path) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                Err(Failed::new(format!("make {}", self.path.display()), e))
-            }
-            _ => Ok(()),
-        }
+        self.remove()?;
+        fs::create_dir(&self.path).step(|| format!("make {}", self.path.display()))
     }
 
     /// The folder, for a clone into it.
