@@ -52,7 +52,7 @@ unit: ## Tests that need no machine
 
 vm: image ## Scenarios in the booted image
 	cargo build --release --locked -p kennel-tests
-	@scripts/image.sh '$(RELEASE)' tests/image.toml out/probe
+	@tests/image.sh '$(RELEASE)'
 	'$(RELEASE)/kennel-tests' $(SCENARIOS)
 
 bench: image ## Make the figures of docs/benchmarks.md

@@ -3,16 +3,21 @@
 //! `init_t`, tries there, and then starts itself in each of the other domains (`tests/policy/probe.cil`).
 //!
 //! Lines on the console: `probe: <domain> <act> <errno, or "done">` for each act, `probe: <domain> ended badly` for a
-//! domain that could not be entered, and `probe: finished`.
+//! domain that could not be entered, and `probe: finished`. After that it kills the proxy and control, once each, and
+//! counts now and then what tenants leave on the host (`probe: census …`).
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount_remount};
 use std::error::Error;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode, exit};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+/// Before each kill: long enough to onboard a tenant under emulation.
+const KILL_PAUSE: Duration = Duration::from_secs(45);
+/// Between two counts.
+const CENSUS_PAUSE: Duration = Duration::from_secs(15);
 const SELF: &str = "/usr/sbin/kennel-probe";
 /// Every domain but `init_t`, from which they are entered.
 const DOMAINS: [&str; 8] = [
@@ -76,9 +81,47 @@ fn everywhere() -> Result<(), Box<dyn Error>> {
         }
     }
     eprintln!("probe: finished");
-    // The host is ready only when all its services are up, this one too.
-    std::thread::sleep(Duration::from_secs(3600));
-    exit(0)
+    for service in ["kennel-proxy", "kennel-control"] {
+        std::thread::sleep(KILL_PAUSE);
+        match kill(service) {
+            Ok(pid) => eprintln!("probe: killed {service} ({pid})"),
+            Err(error) => eprintln!("probe: FAILED to kill {service}: {error}"),
+        }
+    }
+    // The host is ready only when all its services are up, this one too: so it stays, and counts.
+    loop {
+        match census() {
+            Ok(counts) => eprintln!("probe: census {counts}"),
+            Err(error) => eprintln!("probe: FAILED to count: {error}"),
+        }
+        std::thread::sleep(CENSUS_PAUSE);
+    }
+}
+
+/// SIGKILL to a service, by the name of its program.
+fn kill(service: &str) -> Result<i32, Box<dyn Error>> {
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        // The kernel keeps the first fifteen bytes of a name.
+        if name.trim_end() == &service[..service.len().min(15)] {
+            let process = rustix::process::Pid::from_raw(pid).ok_or("process 0")?;
+            rustix::process::kill_process(process, rustix::process::Signal::KILL)?;
+            return Ok(pid);
+        }
+    }
+    Err("no such process".into())
+}
+
+/// What tenants could leave behind: mounts, cgroups, folders of slots.
+fn census() -> Result<String, Box<dyn Error>> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?.lines().count();
+    let folders = |path: &str| -> Result<usize, Box<dyn Error>> {
+        let entries = std::fs::read_dir(path)?.flatten();
+        Ok(entries.filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir())).count())
+    };
+    let (cgroups, slots) = (folders("/sys/fs/cgroup/tenants")?, folders("/data/slots")?);
+    Ok(format!("mounts={mounts} cgroups={cgroups} slots={slots}"))
 }
 
 fn attempt(domain: &str) {

@@ -1,0 +1,53 @@
+//! The least of HTTP/1.1 that the scenarios need: one request a connection, to a port on 127.0.0.1, with a deadline.
+//! A client of its own rather than a library's, so that what is sent is what stands here.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body, as text.
+    pub body: String,
+}
+
+/// Asks for `path` of `host`.
+///
+/// # Errors
+/// In words: nobody there, deadline, not HTTP.
+pub fn get(port: u16, host: &str, path: &str, limit: Duration) -> Result<Answer, String> {
+    let fault = |e: std::io::Error| format!("GET http://{host}{path}: {e}");
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(fault)?;
+    stream.set_read_timeout(Some(limit)).map_err(fault)?;
+    stream.set_write_timeout(Some(limit)).map_err(fault)?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(fault)?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).map_err(fault)?;
+    parse(&bytes).ok_or_else(|| format!("GET http://{host}{path}: no HTTP answer in {} bytes", bytes.len()))
+}
+
+fn parse(bytes: &[u8]) -> Option<Answer> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if chunked { unchunk(body)? } else { body.to_owned() };
+    Some(Answer { status, body })
+}
+
+fn unchunk(mut rest: &str) -> Option<String> {
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n")?;
+        let size = usize::from_str_radix(size.trim(), 16).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.push_str(after.get(..size)?);
+        rest = after.get(size + 2..)?;
+    }
+}

@@ -1,0 +1,103 @@
+//! The scenarios in the VM: what `SECURITY.md` and the README claim of a host is tried on a real one, booted from the
+//! real image with SELinux enforcing. `kennel-tests [WORD…]` runs those with one of the words in their name; the
+//! image must be in `out/`. Prints a line for each scenario and ends with `N passed, N failed`.
+
+mod checks;
+mod http;
+mod scenarios;
+mod vm;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use scenarios::{Group, Scenario};
+use vm::{Places, Vm};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let places = match places() {
+        Ok(places) => places,
+        Err(error) => {
+            eprintln!("error: {error}\nhint: `make vm` builds what is needed");
+            return ExitCode::FAILURE;
+        }
+    };
+    let wanted = |s: &Scenario| words.is_empty() || words.iter().any(|word| s.name.contains(word.as_str()));
+    let mut tally = Tally::default();
+    for group in scenarios::all() {
+        let chosen: Vec<&Scenario> = group.scenarios.iter().filter(|s| wanted(s)).collect();
+        if !chosen.is_empty() {
+            run_group(&group, &chosen, &places, &mut tally);
+        }
+    }
+    for failure in &tally.failures {
+        println!("\n{failure}");
+    }
+    println!("\n{} passed, {} failed", tally.passed, tally.failures.len());
+    if tally.failures.is_empty() && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failures: Vec<String>,
+}
+
+/// One VM, and its scenarios one after the other. After a failure the rest of the group still runs: each says what
+/// it needs, and makes it.
+fn run_group(group: &Group, chosen: &[&Scenario], places: &Places, tally: &mut Tally) {
+    println!("\n{}:", group.title);
+    let started = Instant::now();
+    let vm = Vm::new(places, (group.image)(places)).and_then(|mut vm| (group.prepare)(&mut vm).map(|()| vm));
+    let mut vm = match vm {
+        Ok(vm) => vm,
+        Err(error) => {
+            println!("  FAILED to set up: {error}");
+            tally.failures.push(format!("{}: {error}", group.title));
+            return;
+        }
+    };
+    println!("  set up in {:.0} s", started.elapsed().as_secs_f64());
+    for scenario in chosen {
+        let began = Instant::now();
+        let seen = vm.console().len();
+        let result = (scenario.run)(&mut vm).and_then(|()| checks::no_denials(&vm, seen, scenario.denials));
+        let seconds = began.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => {
+                println!("  ok      {} ({seconds:.1} s)", scenario.name);
+                tally.passed += 1;
+            }
+            Err(error) => {
+                println!("  FAILED  {} ({seconds:.1} s)\n          {error}", scenario.name);
+                let console = vm.console();
+                let tail: Vec<&str> = console.get(seen..).unwrap_or_default().lines().collect();
+                let tail = tail[tail.len().saturating_sub(40)..].join("\n  | ");
+                tally.failures.push(format!("{}: {error}\n  console meanwhile:\n  | {tail}", scenario.name));
+            }
+        }
+    }
+}
+
+/// The program and images: beside this program and in `out/`, unless the environment says otherwise.
+fn places() -> Result<Places, String> {
+    let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let repository = repository.canonicalize().map_err(|e| format!("the repository is gone: {e}"))?;
+    let beside = std::env::current_exe().map_err(|e| e.to_string())?.with_file_name("kennel");
+    let kennel = std::env::var_os("KENNEL_TEST_PROGRAM").map_or(beside, PathBuf::from);
+    if !kennel.exists() {
+        return Err(format!("there is no program {}", kennel.display()));
+    }
+    let image = newest_image(&repository.join("out"))?;
+    let probe_image = newest_image(&repository.join("out/probe"))?;
+    Ok(Places { kennel, repository, image, probe_image })
+}
+
+fn newest_image(folder: &std::path::Path) -> Result<PathBuf, String> {
+    let fault = |e: std::io::Error| format!("cannot look into {}: {e}", folder.display());
+    let files = std::fs::read_dir(folder).map_err(fault)?.flatten();
+    let images = files.filter(|f| f.path().extension().is_some_and(|e| e == "raw"));
+    let newest = images.max_by_key(|f| f.metadata().and_then(|m| m.modified()).ok());
+    newest.map(|f| f.path()).ok_or(format!("there is no image in {}", folder.display()))
+}

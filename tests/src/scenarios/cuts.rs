@@ -1,0 +1,69 @@
+//! Power cuts and shutdowns: what was acknowledged is there afterwards.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use super::{Group, Scenario, nothing, people_image};
+use crate::checks::{contains, holds, same};
+use crate::vm::Vm;
+
+pub(super) fn group() -> Group {
+    Group {
+        title: "power cuts",
+        image: people_image,
+        prepare: nothing,
+        scenarios: vec![
+            Scenario::new("a power cut during deploys loses nothing that was acknowledged", power_cut),
+            Scenario::new("a clean shutdown ends everything in order", shutdown),
+        ],
+    }
+}
+
+fn power_cut(vm: &mut Vm) -> Result<(), String> {
+    vm.boot()?;
+    vm.tenant("first", "examples/node-hello")?;
+    vm.tenant("second", "examples/node-hello")?;
+    // One deploy is acknowledged, the next is under way when the power goes.
+    vm.ok(&["deploy", "first", "examples/node-hello"])?;
+    let acknowledged = vm.show("first")?["current"].clone();
+    let folder = vm.scratch().join("large");
+    std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+    std::fs::write(folder.join("server.js"), "process.exit(9);\n").map_err(|e| e.to_string())?;
+    std::fs::write(folder.join("ballast"), vec![1; 100 << 20]).map_err(|e| e.to_string())?;
+    let mut upload = vm
+        .command(&["deploy", "second", &folder.display().to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    std::thread::sleep(Duration::from_secs(2));
+    let unfinished = upload.try_wait().map_err(|e| e.to_string())?.is_none();
+    vm.pull_the_plug()?;
+    upload.kill().and_then(|()| upload.wait()).map_err(|e| e.to_string())?;
+    holds("the deploy was under way", unfinished)?;
+
+    vm.boot()?;
+    same("the acknowledged release", vm.show("first")?["current"].clone(), acknowledged)?;
+    for tenant in ["first", "second"] {
+        same(&format!("the page of {tenant}"), vm.page(tenant, "/")?.status, 200)?;
+    }
+    // What the broken upload left is no obstacle.
+    vm.ok(&["deploy", "second", "examples/node-hello"])?;
+    same("the page of second", vm.page("second", "/")?.status, 200)
+}
+
+fn shutdown(vm: &mut Vm) -> Result<(), String> {
+    if vm.web_port() == 0 {
+        vm.boot()?;
+        vm.tenant("first", "examples/node-hello")?;
+    }
+    same("the page", vm.page("first", "/")?.status, 200)?;
+    let seen = vm.console().len();
+    vm.stop()?;
+    let console = vm.console();
+    let end = console.get(seen..).unwrap_or_default();
+    holds("nothing failed on the way down", !end.contains("FAILED"))?;
+    contains("the console", end, "init: ")?;
+    vm.boot()?;
+    same("the page after the next boot", vm.page("first", "/")?.status, 200)
+}

@@ -1,0 +1,68 @@
+//! All scenarios, in groups that share one VM.
+
+use std::path::Path;
+
+use crate::vm::{Places, Vm};
+
+mod boot;
+mod cuts;
+mod probes;
+mod services;
+mod tenants;
+
+/// Scenarios that share one VM.
+pub struct Group {
+    /// For people.
+    pub title: &'static str,
+    /// Which image it boots.
+    pub image: fn(&Places) -> &Path,
+    /// Boots it and makes what all its scenarios need.
+    pub prepare: fn(&mut Vm) -> Result<(), String>,
+    /// In order.
+    pub scenarios: Vec<Scenario>,
+}
+
+/// One thing that is claimed of a host, and the attempt to see it or to break it.
+pub struct Scenario {
+    /// As it is printed, and selected by.
+    pub name: &'static str,
+    /// What to do; an error says what was seen instead.
+    pub run: fn(&mut Vm) -> Result<(), String>,
+    /// SELinux denials that belong to it: words that all occur in the line. Any other denial fails the scenario.
+    pub denials: &'static [&'static str],
+}
+
+impl Scenario {
+    const fn new(name: &'static str, run: fn(&mut Vm) -> Result<(), String>) -> Self {
+        Self { name, run, denials: &[] }
+    }
+
+    const fn denying(self, denials: &'static [&'static str]) -> Self {
+        Self { denials, ..self }
+    }
+}
+
+fn people_image(places: &Places) -> &Path {
+    &places.image
+}
+
+fn probe_image(places: &Places) -> &Path {
+    &places.probe_image
+}
+
+/// Nothing to prepare: the scenario boots by itself.
+fn nothing(_: &mut Vm) -> Result<(), String> {
+    Ok(())
+}
+
+/// Every group, quick ones first.
+pub fn all() -> Vec<Group> {
+    vec![
+        tenants::group(),
+        probes::group(),
+        services::group(),
+        cuts::group(),
+        boot::group(),
+        boot::foreign_group(),
+    ]
+}

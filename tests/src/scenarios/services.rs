@@ -1,0 +1,94 @@
+//! The image with the probe in it: root in each of our domains tries to open the policy up, services are killed, and
+//! a census counts what tenants leave behind.
+
+use std::time::Duration;
+
+use super::{Group, Scenario, probe_image};
+use crate::checks::{holds, same};
+use crate::vm::{Vm, until};
+
+/// Onboard and remove so often.
+const CYCLES: usize = 200;
+/// Domains that the probe runs in, and what it tries there.
+const DOMAINS: [&str; 6] = ["init_t", "proxy_t", "control_t", "dhcp_t", "iptables_t", "fsck_t"];
+const ACTS: [&str; 4] = ["load_policy", "setenforce", "setbool", "remount"];
+
+pub(super) fn group() -> Group {
+    Group {
+        title: "root within, and services that die",
+        image: probe_image,
+        prepare: |vm| {
+            vm.boot()?;
+            vm.tenant("steady", "examples/node-hello")
+        },
+        scenarios: vec![
+            Scenario::new("root in no domain can open the policy or the root up", sealed).denying(&["probe"]),
+            Scenario::new("proxy and control are killed: served again, no tenant harmed", killed),
+            Scenario::new("200 tenants come and go and leave nothing behind", cycles),
+        ],
+    }
+}
+
+fn sealed(vm: &mut Vm) -> Result<(), String> {
+    for domain in DOMAINS {
+        for act in ACTS {
+            let mark = format!("probe: {domain} {act} ");
+            let line = until(&format!("the line {mark:?}"), Duration::from_secs(60), || {
+                let console = vm.console();
+                let at = console.find(&mark);
+                Ok(at.map(|at| console[at + mark.len()..].split_whitespace().next().unwrap_or("").to_owned()))
+            })?;
+            holds(
+                &format!("{domain} {act} is refused (it said {line:?})"),
+                ["EACCES", "EPERM", "EROFS", "ENOENT"].contains(&line.as_str()),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn restarts(vm: &Vm, service: &str) -> Result<u64, String> {
+    let host = vm.json(&["host", "status"])?;
+    let found = host["services"].as_array().into_iter().flatten().find(|s| s["name"] == service);
+    found.and_then(|s| s["restarts"].as_u64()).ok_or(format!("no service {service}: {host}"))
+}
+
+fn killed(vm: &mut Vm) -> Result<(), String> {
+    same("the status", vm.page("steady", "/")?.status, 200)?;
+    let starts = |vm: &Vm| vm.logs("steady").map(|log| log.matches("listening").count());
+    let before = starts(vm)?;
+    // The probe takes them in turn, once each; meanwhile pages are asked for, one after the other.
+    for service in ["proxy", "control"] {
+        until(&format!("{service} to have been killed and started again"), Duration::from_secs(180), || {
+            // A request that was in flight may break; the next must not.
+            if vm.page("steady", "/").is_err() {
+                same("the page after a broken one", vm.page("steady", "/")?.status, 200)?;
+            }
+            Ok(restarts(vm, service).ok().filter(|times| *times > 0).map(|_| ()))
+        })?;
+        same("the status afterwards", vm.page("steady", "/")?.status, 200)?;
+    }
+    same("starts of the tenant's program", starts(vm)?, before)
+}
+
+/// The last line of the census on the console: counts of mounts, cgroups and files of slots.
+fn census(vm: &Vm) -> Result<String, String> {
+    let seen = vm.console().len();
+    until("the next census", Duration::from_secs(60), || {
+        let console = vm.console();
+        let news = console.get(seen..).unwrap_or_default();
+        let line = news.lines().find(|line| line.contains("probe: census "));
+        Ok(line.and_then(|line| line.split("probe: census ").nth(1)).map(|counts| counts.trim().to_owned()))
+    })
+}
+
+fn cycles(vm: &mut Vm) -> Result<(), String> {
+    let before = (census(vm)?, vm.json(&["host", "status"])?["slots_used"].clone());
+    for n in 0..CYCLES {
+        let name = format!("guest-{n}");
+        vm.ok(&["tenant", "add", &name, "--runtime", "node-24"])?;
+        vm.ok(&["tenant", "rm", &name, "--yes"])?;
+    }
+    same("slots in use", vm.json(&["host", "status"])?["slots_used"].clone(), before.1)?;
+    same("the census", census(vm)?, before.0)
+}

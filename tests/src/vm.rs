@@ -1,0 +1,269 @@
+//! One host in QEMU, run and asked through the `kennel` command as a person would, with folders and ports of its own.
+//! What is tried with it is the scenarios' business.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::http::{self, Answer};
+
+/// For one command: emulation is slow, and CI's machine has two processors.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
+/// For one page, a cold start of Node.js under emulation included.
+pub const PAGE_DEADLINE: Duration = Duration::from_secs(90);
+
+/// Where things are, the same for all scenarios.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The `kennel` program.
+    pub kennel: PathBuf,
+    /// The top of the repository.
+    pub repository: PathBuf,
+    /// The image that people get.
+    pub image: PathBuf,
+    /// The image with the probe in it.
+    pub probe_image: PathBuf,
+}
+
+/// What a command printed.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// A host. Dropping it ends its QEMU, by PID.
+pub struct Vm {
+    places: Places,
+    home: TempDir,
+    image: PathBuf,
+    web_port: u16,
+    pid: Option<Pid>,
+}
+
+impl Vm {
+    /// A host of this image that is not running yet.
+    ///
+    /// # Errors
+    /// No temporary folder.
+    pub fn new(places: &Places, image: &Path) -> Result<Self, String> {
+        let home = tempfile::Builder::new().prefix("kennel-vm-").tempdir().map_err(|e| e.to_string())?;
+        Ok(Self { places: places.clone(), home, image: image.to_owned(), web_port: 0, pid: None })
+    }
+
+    /// Boots it and waits until it is ready.
+    ///
+    /// # Errors
+    /// What `kennel run` said.
+    pub fn boot(&mut self) -> Result<(), String> {
+        let image = self.image.display().to_string();
+        let args = ["run", "--detach", "--image", &image, "--port", "0", "--api-port", "0", "--timeout", "400"];
+        let ready = self.json(&args)?;
+        let number = |key: &str| ready[key].as_u64().ok_or(format!("`kennel run` said no {key}: {ready}"));
+        self.web_port = number("web_port")?.try_into().map_err(|_| "web_port is no port")?;
+        let pid = number("pid")?.try_into().map_err(|_| "pid is no PID")?;
+        self.pid = Pid::from_raw(pid);
+        Ok(())
+    }
+
+    /// Pulls the plug.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn pull_the_plug(&mut self) -> Result<(), String> {
+        let Some(pid) = self.pid.take() else { return Ok(()) };
+        let _ = kill_process(pid, Signal::KILL);
+        until("QEMU to end", Duration::from_secs(10), || {
+            Ok(rustix::process::test_kill_process(pid).is_err().then_some(()))
+        })
+    }
+
+    /// Shuts it down as a person would.
+    ///
+    /// # Errors
+    /// What `kennel stop` said.
+    pub fn stop(&mut self) -> Result<(), String> {
+        self.ok(&["stop", "--timeout", "120"])?;
+        self.pid = None;
+        Ok(())
+    }
+
+    /// `kennel` with these arguments, for this host alone.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.places.kennel);
+        command.args(args).current_dir(&self.places.repository).stdin(Stdio::null());
+        command.env("HOME", self.home.path());
+        for (name, folder) in [("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config")] {
+            command.env(name, self.home.path().join(folder));
+        }
+        command.env_remove("SSH_AUTH_SOCK").env_remove("KENNEL_HOST").env_remove("KENNEL_IDENTITY");
+        command
+    }
+
+    /// Runs `kennel` to its end.
+    ///
+    /// # Errors
+    /// It could not be started, or went on past the deadline.
+    pub fn run(&self, args: &[&str]) -> Result<Output, String> {
+        let deadline = if args.first() == Some(&"run") { Duration::from_secs(420) } else { COMMAND_DEADLINE };
+        let folder = tempfile::tempdir_in(self.home.path()).map_err(|e| e.to_string())?;
+        let (out, err) = (folder.path().join("out"), folder.path().join("err"));
+        let file = |path: &Path| fs::File::create(path).map_err(|e| e.to_string());
+        let mut child = self
+            .command(args)
+            .stdout(file(&out)?)
+            .stderr(file(&err)?)
+            .spawn()
+            .map_err(|e| format!("cannot start {}: {e}", self.places.kennel.display()))?;
+        let status = wait(&mut child, deadline).ok_or(format!("`kennel {}` did not end", args.join(" ")))?;
+        let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+        Ok(Output { code: status, out: text(&out), err: text(&err) })
+    }
+
+    /// Runs `kennel`, which must succeed; its standard output.
+    ///
+    /// # Errors
+    /// What it said.
+    pub fn ok(&self, args: &[&str]) -> Result<String, String> {
+        let output = self.run(args)?;
+        if output.code == 0 {
+            return Ok(output.out);
+        }
+        Err(format!("`kennel {}` ended with {}: {}{}", args.join(" "), output.code, output.out, output.err))
+    }
+
+    /// Runs `kennel --json`, which must succeed; its document.
+    ///
+    /// # Errors
+    /// What it said.
+    pub fn json(&self, args: &[&str]) -> Result<Value, String> {
+        let out = self.ok(&[&["--json"], args].concat())?;
+        if out.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&out)
+            .map_err(|e| format!("`kennel {}` printed no JSON ({e}): {out}", args.join(" ")))
+    }
+
+    /// Makes a tenant with the host name `<name>.localhost` and deploys a folder of the repository to it.
+    ///
+    /// # Errors
+    /// What `kennel` said.
+    pub fn tenant(&self, name: &str, folder: &str) -> Result<(), String> {
+        self.ok(&["tenant", "add", name, "--runtime", "node-24", "--domain", &format!("{name}.localhost")])?;
+        self.ok(&["deploy", name, folder])?;
+        Ok(())
+    }
+
+    /// A tenant as `kennel tenant show --json` has it.
+    ///
+    /// # Errors
+    /// What `kennel` said.
+    pub fn show(&self, name: &str) -> Result<Value, String> {
+        self.json(&["tenant", "show", name])
+    }
+
+    /// Fetches a page of a tenant, through the proxy.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn page(&self, tenant: &str, path: &str) -> Result<Answer, String> {
+        http::get(self.web_port, &format!("{tenant}.localhost"), path, PAGE_DEADLINE)
+    }
+
+    /// Fetches a page, which must be a 200 with JSON.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn page_json(&self, tenant: &str, path: &str) -> Result<Value, String> {
+        let answer = self.page(tenant, path)?;
+        if answer.status != 200 {
+            return Err(format!("{tenant}{path} answered {}: {}", answer.status, answer.body));
+        }
+        serde_json::from_str(&answer.body)
+            .map_err(|e| format!("{tenant}{path} is no JSON ({e}): {}", answer.body))
+    }
+
+    /// The port of the proxy here.
+    pub const fn web_port(&self) -> u16 {
+        self.web_port
+    }
+
+    /// What the tenant printed.
+    ///
+    /// # Errors
+    /// What `kennel logs` said.
+    pub fn logs(&self, tenant: &str) -> Result<String, String> {
+        self.ok(&["logs", tenant, "-n", "500"])
+    }
+
+    /// Everything on the console since the first boot.
+    pub fn console(&self) -> String {
+        let bytes = fs::read(self.state("console.log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// A file in the host's state folder.
+    pub fn state(&self, file: &str) -> PathBuf {
+        self.home.path().join("state/kennel/hosts/local").join(file)
+    }
+
+    /// A folder for this host's scenarios to write to.
+    pub fn scratch(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Where things are.
+    pub const fn places(&self) -> &Places {
+        &self.places
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        let _ = self.pull_the_plug();
+    }
+}
+
+/// Waits for a child until the deadline; kills it then.
+fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
+    let ended = until("the command", limit, || child.try_wait().map_err(|e| e.to_string()));
+    match ended {
+        Ok(status) => Some(status.code().unwrap_or(-1)),
+        Err(_) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            None
+        }
+    }
+}
+
+/// Asks again until there is an answer or the time is over.
+///
+/// # Errors
+/// The deadline, or what asking said.
+pub fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut ask: impl FnMut() -> Result<Option<T>, String>,
+) -> Result<T, String> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(answer) = ask()? {
+            return Ok(answer);
+        }
+        if Instant::now() >= end {
+            return Err(format!("waited {} s for {what}", limit.as_secs()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
