@@ -1,1 +1,6 @@
-//! The disk image: tree, labels, EROFS, verity, UKI, GPT, manifest.
+//! The disk image: trees, labels, EROFS, verity, UKI, GPT.
+
+pub mod cpio;
+pub mod fat;
+pub mod uki;
+pub mod verity;
