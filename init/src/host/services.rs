@@ -28,6 +28,8 @@ use crate::slot::cgroup::{Cgroup, SERVICES};
 use crate::slot::ending::End;
 use crate::step::{Failed, Step};
 
+/// A service that has closed its channel is on its way out, and may still want to say why.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Messages taken from one channel before others get their turn.
 const MESSAGES_AT_A_TIME: usize = 64;
 
@@ -137,31 +139,33 @@ impl Host {
                 "control" => self.receive(index, |host, m: FromControl, fds| host.on_control(m, fds)),
                 "proxy" => self.receive(index, |host, m: FromProxy, _| host.on_proxy(m)),
                 "dhcp" => self.receive(index, |host, m: Lease, _| host.on_lease(m)),
-                _ => Err("this service has nothing to say".to_owned()),
+                _ => Err(Some("this service has nothing to say".to_owned())),
             };
             match more {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(why) => return self.disconnect(index, &why),
+                Err(None) => return self.let_go(index),
+                Err(Some(why)) => return self.disconnect(index, &why),
             }
         }
     }
 
-    /// Receives and handles one message; answers whether there may be another, or why the channel is of no use.
+    /// Receives and handles one message; answers whether there may be another, or why the channel is of no use: nothing
+    /// when the service has closed it.
     fn receive<T: DeserializeOwned>(
         &mut self,
         index: usize,
         handle: impl FnOnce(&mut Self, T, Vec<OwnedFd>),
-    ) -> Result<bool, String> {
+    ) -> Result<bool, Option<String>> {
         let Some(link) = self.services.get(index).and_then(|s| s.link.as_ref()) else { return Ok(false) };
         match link.channel().recv::<T>() {
             Ok(Some((message, fds))) => {
                 handle(self, message, fds);
                 Ok(true)
             }
-            Ok(None) => Err("it closed its channel".to_owned()),
+            Ok(None) => Err(None),
             Err(ChannelError::WouldBlock) => Ok(false),
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(Some(e.to_string())),
         }
     }
 
@@ -208,6 +212,14 @@ impl Host {
         if self.ending.is_none() {
             say!("{} is ended: {why}", service.entry.name);
             self.kill_service(index);
+        }
+    }
+
+    /// The service has closed its channel. It gets a moment to end by itself.
+    fn let_go(&mut self, index: usize) {
+        if let Some(link) = self.services[index].link.take() {
+            self.poller.forget(&link);
+            self.timers.arm(uptime() + LAST_WORDS, Timer::Service(index));
         }
     }
 
@@ -260,8 +272,15 @@ impl Host {
     }
 
     pub(super) fn handle_service_timer(&mut self, index: usize) {
-        if self.ending.is_none() && !self.services[index].is_alive() {
-            self.services[index].restarts += 1;
+        let service = &mut self.services[index];
+        if self.ending.is_some() || service.link.is_some() {
+            return;
+        }
+        if service.is_alive() {
+            say!("{} is ended: it closed its channel", service.entry.name);
+            self.kill_service(index);
+        } else {
+            service.restarts += 1;
             self.start_service(index);
         }
     }
