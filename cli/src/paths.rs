@@ -85,11 +85,6 @@ impl Paths {
     pub fn kvm_trial(&self) -> PathBuf {
         self.cache.join("kvm-trial.json")
     }
-
-    /// Packages and everything else that can be fetched again.
-    pub fn cache(&self) -> &Path {
-        &self.cache
-    }
 }
 
 /// Makes a folder that only its owner may enter, and those above it.

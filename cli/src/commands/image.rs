@@ -1,13 +1,17 @@
 //! `kennel lock` and `kennel build`: the builder's work, shown to a person.
 
+use std::path::{Path, PathBuf};
+
+use kennel_builder::image::{Build, BuildError, Built, Cache};
 use kennel_builder::lock::{Change, LockError};
 use kennel_builder::packages::{FetchError, Fetcher, Mirrors, PackagesError, fetch_locked, lock_command};
-use kennel_builder::{Spec, Store};
+use kennel_builder::steps::bytes;
+use kennel_builder::{Lock, Spec, Store};
 use serde::Serialize;
 
 use super::Context;
-use crate::args::{Build, Lock};
-use crate::exit::{Explain, Failure};
+use crate::args::{Build as BuildArgs, Lock as LockArgs};
+use crate::exit::{Explain, Failure, FileError};
 
 impl Explain for PackagesError {
     fn hint(&self) -> Option<String> {
@@ -31,15 +35,25 @@ impl Explain for PackagesError {
     }
 }
 
+impl Explain for BuildError {
+    fn hint(&self) -> Option<String> {
+        self.hint().map(str::to_owned)
+    }
+
+    fn code(&self) -> String {
+        "build".to_owned()
+    }
+}
+
 /// What `kennel lock --json` prints.
 #[derive(Serialize)]
 struct Locked {
-    lock: std::path::PathBuf,
+    lock: PathBuf,
     packages: usize,
     changes: Vec<Change>,
 }
 
-pub(super) fn lock(context: &Context, args: &Lock) -> Result<(), Failure> {
+pub(super) fn lock(context: &Context, args: &LockArgs) -> Result<(), Failure> {
     let spec = Spec::load(&args.spec).map_err(PackagesError::from)?;
     let fetcher = fetcher(&spec, args.offline)?;
     let done = lock_command(&args.spec, &fetcher, &spec, &context.ui.steps())?;
@@ -56,10 +70,42 @@ fn fetcher(spec: &Spec, offline: bool) -> Result<Fetcher, PackagesError> {
     Ok(Fetcher::new(Store::open()?, Mirrors::new(&spec.debian), offline))
 }
 
-pub(super) fn build(context: &Context, args: &Build) -> Result<(), Failure> {
+pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> {
     let spec = Spec::load(&args.spec).map_err(PackagesError::from)?;
-    let lock = kennel_builder::Lock::load_for(&spec, &args.spec).map_err(PackagesError::from)?;
+    let lock = Lock::load_for(&spec, &args.spec).map_err(PackagesError::from)?;
+    let guests = guest_folder(args)?;
     let steps = context.ui.steps();
-    fetch_locked(&lock, &fetcher(&spec, args.offline)?, &steps).map_err(PackagesError::from)?;
-    Ok(())
+    let fetcher = fetcher(&spec, args.offline)?;
+    fetch_locked(&lock, &fetcher, &steps).map_err(PackagesError::from)?;
+    let cache = Cache::open()?;
+    let build = Build {
+        spec: &spec,
+        lock: &lock,
+        store: fetcher.store(),
+        cache: &cache,
+        guests: &guests,
+        out: &args.out,
+    };
+    let built = build.run(&steps)?;
+    Ok(context.ui.result(&built, words)?)
+}
+
+/// The folder of the host's programs: the one named, or where this program is, as `make build` leaves them together.
+fn guest_folder(args: &BuildArgs) -> Result<PathBuf, FileError> {
+    if let Some(folder) = &args.guest_dir {
+        return Ok(folder.clone());
+    }
+    let program = std::env::current_exe().map_err(FileError::at("find", Path::new("this program")))?;
+    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
+}
+
+fn words(built: &Built) -> String {
+    format!(
+        "{}: {} written, boot program {}\nsha256 {}\nroot hash {}\nnext: kennel run\n",
+        built.image.display(),
+        bytes(built.written_bytes),
+        bytes(built.boot_bytes),
+        built.sha256,
+        built.root_hash,
+    )
 }
