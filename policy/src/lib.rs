@@ -15,9 +15,10 @@ mod compile;
 mod contexts;
 mod render;
 mod report;
+mod rules;
 
 pub use cil::BadCil;
 pub use compile::{CompileError, Compiled, POLICY_VERSION, compile};
 pub use contexts::{BadContexts, Contexts, FileType};
 pub use render::{CilFile, Extra, RenderError, Rendered, render};
-pub use report::{Access, DomainReport, Report, report};
+pub use report::{Access, Act, DomainReport, Report, report};
