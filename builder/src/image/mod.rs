@@ -1,6 +1,37 @@
-//! The disk image: trees, labels, EROFS, verity, UKI, GPT.
+//! The disk image. [`Build`] goes through the steps: packages are unpacked (`unpack`, `sources`, `merge`), become trees
+//! (`tree`) for runtimes (`runtime`) and host (`host`, `etc`, `guests`, `modules`), are judged (`lint`), labelled (`labels`)
+//! and packed (`erofs`), sealed (`verity`), tied to a boot program (`initramfs`, `uki`, `boot`) and written (`fat`, `disk`,
+//! `output`), with documents that say what it all is (`documents`). Fetching packages is `packages`' business.
 
-pub mod cpio;
-pub mod fat;
-pub mod uki;
-pub mod verity;
+mod boot;
+mod build;
+mod cache;
+mod cpio;
+mod disk;
+mod documents;
+mod erofs;
+mod error;
+mod etc;
+mod fat;
+mod guests;
+mod host;
+mod initramfs;
+mod labels;
+mod lint;
+mod merge;
+mod modules;
+mod output;
+mod policy;
+mod runtime;
+mod sources;
+mod tools;
+mod tree;
+mod uki;
+mod unpack;
+mod verity;
+
+pub use build::{Build, Built};
+pub use cache::Cache;
+pub use error::BuildError;
+pub use lint::{Finding, lint};
+pub use tree::{Content, Kind, Node, Tree, TreeError};

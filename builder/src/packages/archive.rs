@@ -148,10 +148,18 @@ fn convert<'a, R: Read>(entry: &'a mut tar::Entry<'_, R>, strip: usize) -> Resul
         EntryType::Link => Kind::Hardlink(inside(&link, strip)?),
         _ => return Err(Fault::Malformed(format!("{} is a device or something stranger", written.display()))),
     };
-    let id =
-        |value: u64| u32::try_from(value).map_err(|_| Fault::Malformed(format!("owner {value} is too large")));
-    let (mode, uid, gid) = (header.mode()? & 0o7777, id(header.uid()?)?, id(header.gid()?)?);
+    let (old, mode) = (header.as_old(), header.mode()? & 0o7777);
+    let (uid, gid) = (owner(&old.uid, || header.uid())?, owner(&old.gid, || header.gid())?);
     Ok(Entry { path: inside(&written, strip)?, mode, uid, gid, kind, data: entry })
+}
+
+/// A user or group. What npm packs leaves the field empty: root, then.
+fn owner(field: &[u8], value: impl FnOnce() -> io::Result<u64>) -> Result<u32, Fault> {
+    if field.iter().all(|&byte| byte == 0) {
+        return Ok(0);
+    }
+    let value = value()?;
+    u32::try_from(value).map_err(|_| Fault::Malformed(format!("owner {value} is too large")))
 }
 
 /// The path without `./` and without its first `strip` parts; refused if it could lead out of the tree.

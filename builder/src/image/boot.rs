@@ -1,0 +1,99 @@
+//! What the firmware starts: kernel, command line and initramfs in one program. The root hash on the command line ties
+//! the root file system to it.
+
+use super::disk::EFI_SIZE;
+use super::guests::{Guest, INIT};
+use super::modules::{Module, Modules};
+use super::tools::Tools;
+use super::tree::{Content, Tree};
+use super::uki::Parts;
+use super::{BuildError, etc, initramfs, uki, verity};
+use crate::spec::Spec;
+
+const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+/// What every host has on its command line. AppArmor is Debian's default, so SELinux must be named; a panic restarts.
+const ARGUMENTS: &str =
+    "lsm=landlock,lockdown,yama,selinux enforcing=1 audit_backlog_limit=8192 loglevel=6 console=ttyS0 panic=10";
+/// The firmware loads it slowly, and two must fit on the EFI partition.
+const LIMIT: u64 = 24 << 20;
+const _: () = assert!(2 * LIMIT < EFI_SIZE);
+
+/// All parts that do not depend on the root file system.
+pub(super) struct Boot {
+    stub: Vec<u8>,
+    kernel: Vec<u8>,
+    kernel_version: String,
+    initramfs: Vec<u8>,
+    os_release: String,
+    arguments: Vec<String>,
+}
+
+impl Boot {
+    /// Gathers the parts.
+    ///
+    /// # Errors
+    /// When the lock brings no kernel or stub, or they cannot be read.
+    pub(super) fn gather(
+        spec: &Spec,
+        kernel: &Tree,
+        modules: &Modules<'_>,
+        early: &[Module],
+        guests: &[Guest],
+        tools: &Tools,
+    ) -> Result<Self, BuildError> {
+        let version = modules.version();
+        let path = format!("/boot/vmlinuz-{version}");
+        let missing = || BuildError::NotBrought { set: "kernel".into(), path: path.clone() };
+        let read = |content: &Content, path: &str| content.read().map_err(BuildError::io(path));
+        let init = guests.iter().find(|guest| guest.name == INIT).map(|guest| &guest.content);
+        let init = read(init.ok_or_else(|| BuildError::Guest(format!("{INIT} is not there")))?, INIT)?;
+        Ok(Self {
+            stub: read(tools.content(STUB)?, STUB)?,
+            kernel: read(kernel.content(&path).ok_or_else(missing)?, &path)?,
+            kernel_version: version.to_owned(),
+            initramfs: initramfs::build(&init, early).map_err(BuildError::io("initramfs"))?,
+            os_release: etc::os_release(&spec.image.version, &spec.debian.suite),
+            arguments: spec.kernel.arguments.clone(),
+        })
+    }
+
+    /// The kernel's version.
+    pub(super) fn kernel_version(&self) -> &str {
+        &self.kernel_version
+    }
+
+    /// Sizes of kernel and initramfs.
+    pub(super) fn sizes(&self) -> (u64, u64) {
+        (self.kernel.len() as u64, self.initramfs.len() as u64)
+    }
+
+    /// The kernel's command line for this root.
+    pub(super) fn command_line(&self, root: &verity::Tree) -> String {
+        let (hash, salt) = (verity::hex(&root.root_hash), verity::hex(&root.salt));
+        let mut line = format!("{ARGUMENTS} kennel.verity={hash},{salt},{}", root.data_blocks);
+        for argument in &self.arguments {
+            line.push(' ');
+            line.push_str(argument);
+        }
+        line
+    }
+
+    /// The program.
+    ///
+    /// # Errors
+    /// When the stub cannot carry the parts, or they are too large.
+    pub(super) fn program(&self, command_line: &str) -> Result<Vec<u8>, BuildError> {
+        let image = uki::build(&Parts {
+            stub: &self.stub,
+            os_release: &self.os_release,
+            command_line,
+            kernel_version: &self.kernel_version,
+            initrd: &self.initramfs,
+            kernel: &self.kernel,
+        })?;
+        match image.len() as u64 {
+            size if size > LIMIT => Err(BuildError::TooLarge { part: "the boot program", size, limit: LIMIT }),
+            _ => Ok(image),
+        }
+    }
+}

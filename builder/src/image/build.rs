@@ -1,0 +1,281 @@
+//! The build, in its named steps: unpack, policy, one per runtime, root, verity, disk, documents. Each step is somebody
+//! else's work; here is only the order, and what runs beside what.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use kennel_policy::Rendered;
+use serde::Serialize;
+
+use super::boot::Boot;
+use super::cache::Cache;
+use super::documents::{self, Facts};
+use super::guests::{self, Guest};
+use super::host::Furniture;
+use super::modules::{Module, Modules};
+use super::output::Output;
+use super::runtime::{self, Runtime};
+use super::sources::{Share, Sourced, Sources};
+use super::tools::Tools;
+use super::tree::Tree;
+use super::{BuildError, disk, erofs, labels, lint, policy, verity};
+use crate::digest::Sha256;
+use crate::lock::{Lock, PackageSet};
+use crate::spec::Spec;
+use crate::steps::{self, Steps};
+use crate::store::Store;
+
+/// What an image is built from, and where it goes.
+pub struct Build<'a> {
+    /// What was asked for.
+    pub spec: &'a Spec,
+    /// Which packages that is.
+    pub lock: &'a Lock,
+    /// Where the packages are; all of them must be there.
+    pub store: &'a Store,
+    /// What earlier builds have made.
+    pub cache: &'a Cache,
+    /// The folder of Kennel's programs for the host.
+    pub guests: &'a Path,
+    /// Where the image goes.
+    pub out: &'a Path,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Built {
+    /// The disk image.
+    pub image: PathBuf,
+    /// All about it, for programs.
+    pub manifest: PathBuf,
+    /// Version in its name.
+    pub version: String,
+    /// SHA-256 of the disk image.
+    pub sha256: Sha256,
+    /// The root file system's verity hash.
+    pub root_hash: String,
+    /// Bytes of the image that are not holes.
+    pub written_bytes: u64,
+    /// Bytes of the boot program.
+    pub boot_bytes: u64,
+}
+
+/// All that the root and the boot program are made of.
+struct Material<'a> {
+    rendered: Rendered,
+    policy: Vec<u8>,
+    tools: Tools,
+    guests: Vec<Guest>,
+    kernel: Sourced,
+    runtimes: Vec<Runtime>,
+    build: &'a Build<'a>,
+}
+
+/// The root, measured.
+struct Root {
+    image: PathBuf,
+    size: u64,
+    verity: verity::Tree,
+    shares: Vec<Share>,
+    files: Vec<(String, u64)>,
+}
+
+impl Build<'_> {
+    /// Builds the image. The same spec, lock and programs give the same bytes, wherever and whenever.
+    ///
+    /// # Errors
+    /// [`BuildError`]; then the output folder is as it was.
+    pub fn run(&self, steps: &Steps) -> Result<Built, BuildError> {
+        let guests = guests::read(self.guests)?;
+        let step = steps.start("unpack");
+        let sources = Sources::open(self.lock, self.store, self.cache, &step)?;
+        step.done(format!("{} packages", self.lock.packages.len()));
+
+        let material = self.material(&sources, guests, steps)?;
+        let modules = Modules::of(&material.kernel.tree)?;
+        let (early, late) = self.modules(&modules)?;
+        // The boot program's parts are packed while the root is.
+        let (boot, root) = std::thread::scope(|scope| {
+            let boot = scope.spawn(|| {
+                let Material { kernel, guests, tools, .. } = &material;
+                Boot::gather(self.spec, &kernel.tree, &modules, &early, guests, tools)
+            });
+            let root = material.root(&sources, &late, steps);
+            (boot.join().unwrap_or_else(|_| Err(BuildError::Panicked("boot".into()))), root)
+        });
+        let built = material.assemble(&boot?, &root?, steps)?;
+        self.tidy();
+        Ok(built)
+    }
+
+    /// Everything that takes time and does not depend on each other, side by side.
+    fn material(
+        &self,
+        sources: &Sources<'_>,
+        guests: Vec<Guest>,
+        steps: &Steps,
+    ) -> Result<Material<'_>, BuildError> {
+        let tools = sources.tree(&PackageSet::Tools, |path| self.spec.tools.takes(path))?;
+        let tools = Tools::install(tools.tree, self.cache)?;
+        let kernel = sources.tree(&PackageSet::Kernel, |path| {
+            path.starts_with("/usr/lib/modules") || path.starts_with("/boot")
+        })?;
+        let rendered = policy::render(self.spec)?;
+        let (policy, runtimes) = std::thread::scope(|scope| {
+            let compiled = scope.spawn(|| {
+                let step = steps.start("policy");
+                let policy = policy::compile(&rendered, &tools, self.cache)?;
+                step.done(format!("{} slots, {}", rendered.slots, steps::bytes(policy.len() as u64)));
+                Ok(policy)
+            });
+            let runtimes = self.runtimes(sources, &rendered, &tools, steps);
+            (compiled.join().unwrap_or_else(|_| Err(BuildError::Panicked("policy".into()))), runtimes)
+        });
+        let (policy, runtimes) = (policy?, runtimes?);
+        Ok(Material { rendered, policy, tools, guests, kernel, runtimes, build: self })
+    }
+
+    fn runtimes(
+        &self,
+        sources: &Sources<'_>,
+        rendered: &Rendered,
+        tools: &Tools,
+        steps: &Steps,
+    ) -> Result<Vec<Runtime>, BuildError> {
+        let one = |wanted: &crate::spec::Runtime| {
+            let step = steps.start(wanted.name.as_str());
+            let contexts = &rendered.runtime;
+            let runtime = runtime::build(self.spec, wanted, sources, self.lock, contexts, tools, self.cache)?;
+            let size = size_of(&runtime.image)?;
+            step.done(format!("{} {}", runtime.facts.version, steps::bytes(size)).trim_start());
+            Ok(runtime)
+        };
+        self.spec.runtimes.iter().map(one).collect()
+    }
+
+    /// Modules for the initramfs and for the root.
+    fn modules(&self, modules: &Modules<'_>) -> Result<(Vec<Module>, Vec<Module>), BuildError> {
+        let kernel = &self.spec.kernel;
+        let early = modules.closure(&kernel.early_modules, &[])?;
+        // The packet filter knows best what its rules need.
+        let mut late = kernel.late_modules.clone();
+        late.extend(kennel_iptables::MODULES.map(str::to_owned));
+        let late = modules.closure(&late, &early)?;
+        Ok((early, late))
+    }
+
+    /// Forgets what no build has used for long. Of roots, which change with every program, only the newest stay.
+    fn tidy(&self) {
+        self.cache.prune("erofs-root", Some(3));
+        for kind in ["unpacked", "tools"] {
+            self.cache.prune(kind, None);
+        }
+        self.cache.prune("policy", Some(8));
+        for runtime in &self.spec.runtimes {
+            self.cache.prune(&format!("erofs-{}", runtime.name), Some(3));
+        }
+    }
+}
+
+impl Material<'_> {
+    fn root(&self, sources: &Sources<'_>, late: &[Module], steps: &Steps) -> Result<Root, BuildError> {
+        let Build { spec, cache, .. } = self.build;
+        let step = steps.start("root");
+        let Sourced { mut tree, mut shares } = sources.tree(&PackageSet::Host, |path| spec.host.takes(path))?;
+        let rules = kennel_iptables::render(spec.image.slots)?;
+        Furniture {
+            spec,
+            guests: &self.guests,
+            policy: &self.policy,
+            rules: &rules,
+            runtimes: &self.runtimes,
+            modules: late,
+        }
+        .add_to(&mut tree)?;
+        check(&tree)?;
+        labels::label(&mut tree, &self.rendered.host, "host")?;
+        // Already compressed; and one more layer would be paid for at every read.
+        let stored = [r"/usr/lib/kennel/runtimes/.*\.erofs$", r".*\.ko\.xz$"];
+        let image = erofs::make(&tree, "erofs-root", &stored, &self.tools, cache)?;
+        let size = size_of(&image)?;
+        step.done(format!("{} files, {}", tree.iter().count(), steps::bytes(size)));
+
+        let step = steps.start("verity");
+        let verity = seal(&image, size, &tree.digest())?;
+        let root_hash = verity::hex(&verity.root_hash);
+        step.done(format!("root hash {}…", &root_hash[..16]));
+        shares.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.package.cmp(&b.package)));
+        Ok(Root { image, size, verity, shares, files: documents::files(&tree) })
+    }
+
+    fn assemble(&self, boot: &Boot, root: &Root, steps: &Steps) -> Result<Built, BuildError> {
+        let Build { spec, lock, out, .. } = self.build;
+        let step = steps.start("disk");
+        let command_line = boot.command_line(&root.verity);
+        let program = boot.program(&command_line)?;
+        let mut output = Output::to(out)?;
+        let name = format!("{}-{}-x86_64.raw", spec.image.name, spec.image.version);
+        let file = File::open(&root.image).map_err(BuildError::io(&root.image))?;
+        let parts = disk::Parts {
+            uki: &program,
+            root: (&file, root.size),
+            verity: &root.verity,
+            seed: Sha256::of(command_line.as_bytes()),
+        };
+        let path = out.join(&name);
+        let mut measured = None;
+        let image = output.file(&name, |file| {
+            disk::write(file, &parts).map_err(|error| error.about(&path))?;
+            measured = Some(documents::measure(file).map_err(BuildError::io(&path))?);
+            Ok(())
+        })?;
+        let (sha256, written) = measured.ok_or_else(|| BuildError::Panicked("disk".into()))?;
+        step.done(format!("{}, {} written", name, steps::bytes(written)));
+
+        let step = steps.start("documents");
+        let manifest = documents::write(
+            &mut output,
+            &Facts {
+                spec,
+                lock,
+                image: (&name, sha256, written),
+                boot: (boot, &command_line, &program),
+                root: (&root.verity, root.size, &root.shares, &root.files),
+                kernel: &self.kernel.shares,
+                runtimes: &self.runtimes,
+                guests: &self.guests,
+                rendered: &self.rendered,
+                policy: &self.policy,
+            },
+        )?;
+        output.publish()?;
+        step.done("manifest, SBOM, policy report");
+        Ok(Built {
+            image,
+            manifest,
+            version: spec.image.version.clone(),
+            sha256,
+            root_hash: verity::hex(&root.verity.root_hash),
+            written_bytes: written,
+            boot_bytes: program.len() as u64,
+        })
+    }
+}
+
+/// What must not be in the root stops the build.
+fn check(tree: &Tree) -> Result<(), BuildError> {
+    let findings = lint::lint(tree).map_err(BuildError::io("host"))?;
+    if findings.is_empty() { Ok(()) } else { Err(BuildError::Lint(findings)) }
+}
+
+/// The hash tree, with salt and UUID from what is sealed.
+fn seal(image: &Path, size: u64, digest: &Sha256) -> Result<verity::Tree, BuildError> {
+    let salt = *Sha256::of(format!("kennel salt {digest}").as_bytes()).as_bytes();
+    let uuid = erofs::uuid(&Sha256::of(format!("kennel verity {digest}").as_bytes())).into_bytes();
+    let file = File::open(image).map_err(BuildError::io(image))?;
+    verity::Tree::over(&file, size, verity::Seed { salt, uuid }).map_err(BuildError::io(image))
+}
+
+fn size_of(path: &Path) -> Result<u64, BuildError> {
+    Ok(std::fs::metadata(path).map_err(BuildError::io(path))?.len())
+}

@@ -1,0 +1,73 @@
+//! A runtime: the read-only tree that becomes a slot's root, with the places where the slot's own things are mounted.
+//! What is in it beyond the packages is the least that programs expect of a Linux system.
+
+use std::path::PathBuf;
+
+use kennel_model::layout::RuntimeFacts;
+use kennel_policy::Contexts;
+
+use super::BuildError;
+use super::cache::Cache;
+use super::sources::{Share, Sourced, Sources};
+use super::tools::Tools;
+use super::tree::{Tree, TreeError};
+use super::{erofs, etc, labels, merge};
+use crate::lock::{Lock, PackageSet};
+use crate::spec::{self, Spec};
+
+/// Where init mounts, and what is mounted there has its own mode.
+const MOUNT_POINTS: [&str; 5] = ["/app", "/data", "/dev", "/proc", "/tmp"];
+
+/// A runtime as an image.
+pub(super) struct Runtime {
+    /// What the host's root says of it.
+    pub facts: RuntimeFacts,
+    /// The EROFS image, in the cache.
+    pub image: PathBuf,
+    /// Where its files come from.
+    pub shares: Vec<Share>,
+}
+
+/// Makes the image or finds it in the cache.
+///
+/// # Errors
+/// When packages disagree, a file has no label, or mkfs.erofs fails.
+pub(super) fn build(
+    spec: &Spec,
+    runtime: &spec::Runtime,
+    sources: &Sources<'_>,
+    lock: &Lock,
+    contexts: &Contexts,
+    tools: &Tools,
+    cache: &Cache,
+) -> Result<Runtime, BuildError> {
+    let set = PackageSet::Runtime(runtime.name.clone());
+    let name = set.to_string();
+    let mut sourced = sources.tree(&set, |path| runtime.takes(path))?;
+    if let Some(npm) = &runtime.npm {
+        sources.add_npm(&mut sourced, &set, npm)?;
+    }
+    let Sourced { mut tree, shares } = sourced;
+    etc::bundle_certificates(&mut tree).map_err(BuildError::io(&name))?;
+    furnish(&mut tree, spec.image.slots).map_err(|cause| BuildError::Tree { tree: name.clone(), cause })?;
+    labels::label(&mut tree, contexts, &name)?;
+    let image = erofs::make(&tree, &format!("erofs-{}", runtime.name), &[], tools, cache)?;
+    let facts = RuntimeFacts {
+        name: runtime.name.clone(),
+        version: lock.npm_of(&runtime.name).map(|package| package.version.clone()).unwrap_or_default(),
+        default_command: runtime.default_command.clone(),
+    };
+    Ok(Runtime { facts, image, shares })
+}
+
+/// All that is in it beside packages.
+fn furnish(tree: &mut Tree, slots: u16) -> Result<(), TreeError> {
+    etc::add_runtime(tree, slots)?;
+    for folder in MOUNT_POINTS {
+        tree.add_folder(folder, 0o755)?;
+    }
+    // Programs look for theirs here first, by PATH.
+    tree.add_folder("/usr/local/bin", 0o755)?;
+    tree.add_folder("/usr/bin", 0o755)?;
+    merge::link_merged(tree)
+}
