@@ -22,8 +22,8 @@ pub fn open() -> io::Result<File> {
     OpenOptions::new().write(true).custom_flags(libc::O_NOCTTY).open("/dev/console")
 }
 
-/// Makes the console this process's standard output and error. The ones it was born with may be the kernel's, from a
-/// file system that is gone.
+/// Makes the console this process's standard output and error. The ones it was born with are the kernel's, from the
+/// initramfs, which is gone.
 ///
 /// # Errors
 /// The system's.

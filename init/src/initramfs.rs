@@ -16,7 +16,7 @@ use rustix::mount::MountFlags;
 use crate::boot::{disks, kernel, poll};
 use crate::fs::{PLAIN, mount, write};
 use crate::step::{Failed, Step};
-use crate::{console, modules, say};
+use crate::{modules, say};
 
 /// Present in the initramfs and nowhere else.
 pub const MARKER: &str = "/etc/kennel-initramfs";
@@ -34,7 +34,6 @@ pub fn run() -> Result<Infallible, Failed> {
     mount("proc", "/proc", "proc", PLAIN | MountFlags::NOEXEC, "hidepid=invisible")?;
     mount("sysfs", "/sys", "sysfs", PLAIN | MountFlags::NOEXEC, "")?;
     mount("dev", "/dev", "devtmpfs", MountFlags::NOSUID | MountFlags::NOEXEC, "mode=0755")?;
-    console::take().step(|| "open the console".to_owned())?;
     say!("kennel {} on Linux {}", env!("CARGO_PKG_VERSION"), kernel_release());
 
     let count = modules::load(layout::MODULES_LIST)?;

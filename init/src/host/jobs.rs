@@ -48,6 +48,18 @@ pub(super) struct Wipe {
     left: Vec<Act>,
 }
 
+impl Job {
+    pub(super) const fn forget_request(&mut self) {
+        self.request = None;
+    }
+}
+
+impl Wipe {
+    pub(super) fn forget_requests(&mut self) {
+        self.requests.clear();
+    }
+}
+
 fn cgroup(id: SlotId) -> Cgroup {
     Cgroup::at(&format!("{INSTALLS}/{id}"))
 }

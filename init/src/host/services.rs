@@ -243,11 +243,13 @@ impl Host {
         self.kill_service(index);
         let service = &mut self.services[index];
         service.pid = None;
-        for fd in service.link.take().iter().map(AsFd::as_fd) {
-            self.poller.forget(fd);
+        let name = service.entry.name.clone();
+        if let Some(link) = service.link.take() {
+            self.poller.forget(&link);
         }
+        self.forget_waiters(&name);
         if self.ending.is_none() {
-            say!("{} {end}", service.entry.name);
+            say!("{name} {end}");
             self.plan_restart(index);
         }
     }

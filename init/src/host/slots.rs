@@ -26,6 +26,8 @@ use crate::slot::state::{Action, Event, State, step};
 use crate::slot::{launch, log};
 use crate::step::Failed;
 
+/// More waiters than this for one slot come from a service that has lost its senses.
+const MAX_WAITING: usize = 1024;
 /// How long a cgroup may take to become empty after SIGKILL to all that is in it.
 const CGROUP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -75,6 +77,9 @@ impl Host {
             Some(slot) if slot.spec.is_some() => slot,
             _ => return Err(Refusal::Invalid(format!("{id:?} has nothing to run"))),
         };
+        if slot.starters.len() >= MAX_WAITING {
+            return Err(Refusal::Busy("too many requests wait for it".into()));
+        }
         slot.starters.push(starter);
         self.feed(id, Event::Start);
         Ok(())
@@ -83,6 +88,9 @@ impl Host {
     /// Somebody wants a slot stopped; control is answered when it is, if a request is given.
     pub(super) fn stop_slot(&mut self, id: SlotId, request: Option<RequestId>) -> Result<(), Refusal> {
         let slot = self.slots.entry(id).or_default();
+        if slot.stoppers.len() >= MAX_WAITING {
+            return Err(Refusal::Busy("too many requests wait for it".into()));
+        }
         slot.stoppers.extend(request);
         let grace = slot.spec.as_ref().map_or(Duration::ZERO, |spec| millis(spec.limits.stop_grace_ms));
         self.feed(id, Event::Stop { grace });
@@ -118,7 +126,26 @@ impl Host {
         }
     }
 
+    /// Nobody is left to answer for one of the services: numbers of requests begin anew with its next process.
+    pub(super) fn forget_waiters(&mut self, service: &str) {
+        for slot in self.slots.values_mut() {
+            match service {
+                "proxy" => slot.starters.retain(|starter| !matches!(starter, Starter::Proxy(_))),
+                "control" => {
+                    slot.starters.retain(|starter| !matches!(starter, Starter::Control(_)));
+                    slot.stoppers.clear();
+                    slot.wipe.iter_mut().for_each(Wipe::forget_requests);
+                    slot.job.iter_mut().for_each(Job::forget_request);
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn spawn(&mut self, id: SlotId) -> Result<(), Failed> {
+        if self.ending.is_some() {
+            return Err(Failed::new("start the program", "the host is shutting down"));
+        }
         let spec = self.slots.get(&id).and_then(|s| s.spec.clone());
         let spec = spec.ok_or_else(|| Failed::new("start the program", "there is none"))?;
         let output = log::open(id)?;
