@@ -23,6 +23,7 @@ pub(super) struct Boot {
     stub: Vec<u8>,
     kernel: Vec<u8>,
     kernel_version: String,
+    kernel_path: String,
     initramfs: Vec<u8>,
     os_release: String,
     arguments: Vec<String>,
@@ -51,6 +52,7 @@ impl Boot {
             stub: read(tools.content(STUB)?, STUB)?,
             kernel: read(kernel.content(&path).ok_or_else(missing)?, &path)?,
             kernel_version: version.to_owned(),
+            kernel_path: path,
             initramfs: initramfs::build(&init, early).map_err(BuildError::io("initramfs"))?,
             os_release: etc::os_release(&spec.image.version, &spec.debian.suite),
             arguments: spec.kernel.arguments.clone(),
@@ -60,6 +62,11 @@ impl Boot {
     /// The kernel's version.
     pub(super) fn kernel_version(&self) -> &str {
         &self.kernel_version
+    }
+
+    /// Where the kernel lay in its package.
+    pub(super) fn kernel_path(&self) -> &str {
+        &self.kernel_path
     }
 
     /// Sizes of kernel and initramfs.

@@ -1,6 +1,7 @@
 //! The build, in its named steps: unpack, policy, one per runtime, root, verity, disk, documents. Each step is somebody
 //! else's work; here is only the order, and what runs beside what.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use super::boot::Boot;
 use super::cache::Cache;
-use super::documents::{self, Facts};
+use super::documents::{self, Facts, Measure};
 use super::guests::{self, Guest};
 use super::host::Furniture;
 use super::modules::{Module, Modules};
@@ -103,7 +104,9 @@ impl Build<'_> {
             let root = material.root(&sources, &late, steps);
             (boot.join().unwrap_or_else(|_| Err(BuildError::Panicked("boot".into()))), root)
         });
-        let built = material.assemble(&boot?, &root?, steps)?;
+        let boot = boot?;
+        let kernel = Self::kernel_shares(&sources, &boot, early.iter().chain(&late))?;
+        let built = material.assemble(&boot, &root?, &kernel, steps)?;
         self.tidy();
         Ok(built)
     }
@@ -164,6 +167,17 @@ impl Build<'_> {
         Ok((early, late))
     }
 
+    /// Which packages gave the kernel and those modules that are in the image.
+    fn kernel_shares<'m>(
+        sources: &Sources<'_>,
+        boot: &Boot,
+        modules: impl Iterator<Item = &'m Module>,
+    ) -> Result<Vec<Share>, BuildError> {
+        let mut used: HashSet<&Path> = modules.map(|module| Path::new(&module.path)).collect();
+        used.insert(Path::new(boot.kernel_path()));
+        Ok(sources.tree(&PackageSet::Kernel, |path| used.contains(path))?.shares)
+    }
+
     /// Forgets what no build has used for long. Of roots, which change with every program, only the newest stay.
     fn tidy(&self) {
         self.cache.prune("erofs-root", Some(3));
@@ -208,7 +222,7 @@ impl Material<'_> {
         Ok(Root { image, size, verity, shares, files: documents::files(&tree) })
     }
 
-    fn assemble(&self, boot: &Boot, root: &Root, steps: &Steps) -> Result<Built, BuildError> {
+    fn assemble(&self, boot: &Boot, root: &Root, kernel: &[Share], steps: &Steps) -> Result<Built, BuildError> {
         let Build { spec, lock, out, .. } = self.build;
         let step = steps.start("disk");
         let command_line = boot.command_line(&root.verity);
@@ -226,37 +240,41 @@ impl Material<'_> {
         let mut measured = None;
         let image = output.file(&name, |file| {
             disk::write(file, &parts).map_err(|error| error.about(&path))?;
-            measured = Some(documents::measure(file).map_err(BuildError::io(&path))?);
+            measured = Some(Measure::of(file).map_err(BuildError::io(&path))?);
             Ok(())
         })?;
-        let (sha256, written) = measured.ok_or_else(|| BuildError::Panicked("disk".into()))?;
-        step.done(format!("{}, {} written", name, steps::bytes(written)));
+        let measure = measured.ok_or_else(|| BuildError::Panicked("disk".into()))?;
+        step.done(format!("{name}, {} written", steps::bytes(measure.written)));
 
         let step = steps.start("documents");
-        let manifest = documents::write(
-            &mut output,
-            &Facts {
-                spec,
-                lock,
-                image: (&name, sha256, written),
-                boot: (boot, &command_line, &program),
-                root: (&root.verity, root.size, &root.shares, &root.files),
-                kernel: &self.kernel.shares,
-                runtimes: &self.runtimes,
-                guests: &self.guests,
-                rendered: &self.rendered,
-                policy: &self.policy,
+        let facts = Facts {
+            spec,
+            lock,
+            disk: documents::Disk { file: &name, measure },
+            boot,
+            program: (program.len() as u64, &command_line),
+            root: documents::Root {
+                verity: &root.verity,
+                bytes: root.size,
+                shares: &root.shares,
+                files: &root.files,
             },
-        )?;
+            kernel,
+            runtimes: &self.runtimes,
+            guests: &self.guests,
+            rendered: &self.rendered,
+            policy: &self.policy,
+        };
+        let manifest = documents::write(&mut output, &facts)?;
         output.publish()?;
         step.done("manifest, SBOM, policy report");
         Ok(Built {
             image,
             manifest,
             version: spec.image.version.clone(),
-            sha256,
+            sha256: measure.sha256,
             root_hash: verity::hex(&root.verity.root_hash),
-            written_bytes: written,
+            written_bytes: measure.written,
             boot_bytes: program.len() as u64,
         })
     }

@@ -12,7 +12,8 @@ use super::tree::Content;
 
 /// PID 1, which is in the initramfs too.
 pub(super) const INIT: &str = "kennel-init";
-const NAMES: [&str; 5] = [INIT, "kennel-proxy", "kennel-control", "kennel-unpack", "kennel-dhcp"];
+/// All of them.
+pub(super) const NAMES: [&str; 5] = [INIT, "kennel-proxy", "kennel-control", "kennel-unpack", "kennel-dhcp"];
 
 /// One program.
 #[derive(Debug, Clone)]

@@ -1,12 +1,13 @@
 //! The disk image. [`Build`] goes through the steps: packages are unpacked (`unpack`, `sources`, `merge`), become trees
 //! (`tree`) for runtimes (`runtime`) and host (`host`, `etc`, `guests`, `modules`), are judged (`lint`), labelled (`labels`)
 //! and packed (`erofs`), sealed (`verity`), tied to a boot program (`initramfs`, `uki`, `boot`) and written (`fat`, `disk`,
-//! `output`), with documents that say what it all is (`documents`). Fetching packages is `packages`' business.
+//! `output`), with documents that say what it all is (`documents`, `manifest`, `sbom`). Fetching packages is `packages`' business.
 
 mod boot;
 mod build;
 mod cache;
 mod cpio;
+mod crates;
 mod disk;
 mod documents;
 mod erofs;
@@ -18,11 +19,13 @@ mod host;
 mod initramfs;
 mod labels;
 mod lint;
+mod manifest;
 mod merge;
 mod modules;
 mod output;
 mod policy;
 mod runtime;
+mod sbom;
 mod sources;
 mod tools;
 mod tree;

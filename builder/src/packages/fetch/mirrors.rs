@@ -20,6 +20,11 @@ impl Mirrors {
         Self::with(spec, |name| std::env::var(name).ok())
     }
 
+    /// The spec's mirrors, whatever the environment says.
+    pub fn official(spec: &Debian) -> Self {
+        Self::with(spec, |_| None)
+    }
+
     fn with(spec: &Debian, variable: impl Fn(&str) -> Option<String>) -> Self {
         let choose = |name, otherwise: &str| {
             let chosen = variable(name).filter(|url| !url.is_empty()).unwrap_or_else(|| otherwise.to_owned());

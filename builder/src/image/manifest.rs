@@ -1,0 +1,157 @@
+//! `manifest.json`: what the image is, what it was built from and where its bytes go, for programs to read.
+
+use serde::Serialize;
+
+use super::BuildError;
+use super::documents::Facts;
+use super::guests::Guest;
+use super::runtime::Runtime;
+use super::sources::Share;
+use super::verity::hex;
+use crate::digest::Sha256;
+use crate::lock::Package;
+
+/// Number of the format.
+const FORMAT: u32 = 1;
+
+/// The document.
+#[derive(Serialize)]
+pub(super) struct Manifest<'a> {
+    format: u32,
+    name: &'a str,
+    version: &'a str,
+    builder: &'static str,
+    image: Image<'a>,
+    root: Root<'a>,
+    boot: Boot<'a>,
+    policy: Policy,
+    runtimes: Vec<RuntimePart<'a>>,
+    inputs: Inputs<'a>,
+}
+
+#[derive(Serialize)]
+struct Image<'a> {
+    file: &'a str,
+    sha256: Sha256,
+    written_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Root<'a> {
+    verity_root_hash: String,
+    verity_salt: String,
+    data_blocks: u64,
+    bytes: u64,
+    verity_bytes: u64,
+    packages: &'a [Share],
+    files: Vec<File<'a>>,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    path: &'a str,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Boot<'a> {
+    bytes: u64,
+    command_line: &'a str,
+    kernel_version: &'a str,
+    kernel_bytes: u64,
+    initramfs_bytes: u64,
+    packages: &'a [Share],
+}
+
+#[derive(Serialize)]
+struct Policy {
+    slots: u16,
+    bytes: u64,
+    sha256: Sha256,
+}
+
+#[derive(Serialize)]
+struct RuntimePart<'a> {
+    name: &'a str,
+    version: &'a str,
+    bytes: u64,
+    default_command: &'a [String],
+    packages: &'a [Share],
+}
+
+#[derive(Serialize)]
+struct Inputs<'a> {
+    spec_digest: Sha256,
+    packages: &'a [Package],
+    programs: Vec<Program>,
+}
+
+#[derive(Serialize)]
+struct Program {
+    name: &'static str,
+    bytes: u64,
+    sha256: Sha256,
+}
+
+impl<'a> Manifest<'a> {
+    /// The manifest of an image.
+    ///
+    /// # Errors
+    /// When a runtime's image has gone from the cache.
+    pub(super) fn of(facts: &Facts<'a>) -> Result<Self, BuildError> {
+        let Facts { spec, lock, disk, root, policy, rendered, .. } = facts;
+        let runtimes = facts.runtimes.iter().map(RuntimePart::of).collect::<Result<_, _>>()?;
+        Ok(Self {
+            format: FORMAT,
+            name: &spec.image.name,
+            version: &spec.image.version,
+            builder: concat!("kennel ", env!("CARGO_PKG_VERSION")),
+            image: Image { file: disk.file, sha256: disk.measure.sha256, written_bytes: disk.measure.written },
+            root: Root {
+                verity_root_hash: hex(&root.verity.root_hash),
+                verity_salt: hex(&root.verity.salt),
+                data_blocks: root.verity.data_blocks,
+                bytes: root.bytes,
+                verity_bytes: root.verity.bytes.len() as u64,
+                packages: root.shares,
+                files: root.files.iter().map(|(path, bytes)| File { path, bytes: *bytes }).collect(),
+            },
+            boot: Boot::of(facts),
+            policy: Policy { slots: rendered.slots, bytes: policy.len() as u64, sha256: Sha256::of(policy) },
+            runtimes,
+            inputs: Inputs {
+                spec_digest: lock.spec,
+                packages: &lock.packages,
+                programs: facts.guests.iter().map(Program::of).collect(),
+            },
+        })
+    }
+}
+
+impl<'a> Boot<'a> {
+    fn of(facts: &Facts<'a>) -> Self {
+        let (kernel_bytes, initramfs_bytes) = facts.boot.sizes();
+        let (bytes, command_line) = facts.program;
+        let kernel_version = facts.boot.kernel_version();
+        Self { bytes, command_line, kernel_version, kernel_bytes, initramfs_bytes, packages: facts.kernel }
+    }
+}
+
+impl<'a> RuntimePart<'a> {
+    fn of(runtime: &'a Runtime) -> Result<Self, BuildError> {
+        let image = std::fs::metadata(&runtime.image).map_err(BuildError::io(&runtime.image))?;
+        Ok(Self {
+            name: runtime.facts.name.as_str(),
+            version: &runtime.facts.version,
+            bytes: image.len(),
+            default_command: &runtime.facts.default_command,
+            packages: &runtime.shares,
+        })
+    }
+}
+
+impl Program {
+    fn of(guest: &Guest) -> Self {
+        Self { name: guest.name, bytes: guest.content.size(), sha256: guest.content.digest() }
+    }
+}
