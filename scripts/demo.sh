@@ -37,7 +37,9 @@ name=${host%%[:/]*}
 rest=${host#"$name"}
 web_port=${rest#:}
 web_port=${web_port%%/*}
-curl --fail --silent --show-error --max-time 120 --resolve "$name:${web_port:-80}:127.0.0.1" "$url"
+page=$(curl --fail --silent --show-error --max-time 120 --resolve "$name:${web_port:-80}:127.0.0.1" "$url")
+# Its words only; the page is for a browser.
+echo "$page" | sed -e '/<style>/,/<\/style>/d' -e 's/<\/dt>/: /g' -e 's/<[^>]*>//g' | grep -v '^ *$'
 
 cat <<NEXT
 
