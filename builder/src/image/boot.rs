@@ -1,11 +1,12 @@
 //! What the firmware starts: kernel, command line and initramfs in one program. The root hash on the command line ties
 //! the root file system to it.
 
+use super::content::Content;
 use super::disk::EFI_SIZE;
 use super::guests::{Guest, INIT};
 use super::modules::{Module, Modules};
 use super::tools::Tools;
-use super::tree::{Content, Tree};
+use super::tree::Tree;
 use super::uki::Parts;
 use super::{BuildError, etc, initramfs, uki, verity};
 use crate::spec::Spec;

@@ -18,7 +18,6 @@ use super::output::Output;
 use super::runtime::{self, Runtime};
 use super::sources::{Share, Sourced, Sources};
 use super::tools::Tools;
-use super::tree::Tree;
 use super::{BuildError, disk, erofs, labels, lint, policy, verity};
 use crate::digest::Sha256;
 use crate::lock::{Lock, PackageSet};
@@ -206,7 +205,7 @@ impl Material<'_> {
             modules: late,
         }
         .add_to(&mut tree)?;
-        check(&tree)?;
+        lint::check("host", lint::lint(&tree).map_err(BuildError::io("host"))?)?;
         labels::label(&mut tree, &self.rendered.host, "host")?;
         // Already compressed; and one more layer would be paid for at every read.
         let stored = [r"/usr/lib/kennel/runtimes/.*\.erofs$", r".*\.ko\.xz$"];
@@ -229,21 +228,9 @@ impl Material<'_> {
         let program = boot.program(&command_line)?;
         let mut output = Output::to(out)?;
         let name = format!("{}-{}-x86_64.raw", spec.image.name, spec.image.version);
-        let file = File::open(&root.image).map_err(BuildError::io(&root.image))?;
-        let parts = disk::Parts {
-            uki: &program,
-            root: (&file, root.size),
-            verity: &root.verity,
-            seed: Sha256::of(command_line.as_bytes()),
-        };
-        let path = out.join(&name);
-        let mut measured = None;
-        let image = output.file(&name, |file| {
-            disk::write(file, &parts).map_err(|error| error.about(&path))?;
-            measured = Some(Measure::of(file).map_err(BuildError::io(&path))?);
-            Ok(())
-        })?;
-        let measure = measured.ok_or_else(|| BuildError::Panicked("disk".into()))?;
+        let seed = Sha256::of(command_line.as_bytes());
+        let (image, measure) =
+            output.file(&name, |file| root.write_disk(file, &program, seed, &out.join(&name)))?;
         step.done(format!("{name}, {} written", steps::bytes(measure.written)));
 
         let step = steps.start("documents");
@@ -253,12 +240,7 @@ impl Material<'_> {
             disk: documents::Disk { file: &name, measure },
             boot,
             program: (program.len() as u64, &command_line),
-            root: documents::Root {
-                verity: &root.verity,
-                bytes: root.size,
-                shares: &root.shares,
-                files: &root.files,
-            },
+            root: root.facts(),
             kernel,
             runtimes: &self.runtimes,
             guests: &self.guests,
@@ -268,22 +250,26 @@ impl Material<'_> {
         let manifest = documents::write(&mut output, &facts)?;
         output.publish()?;
         step.done("manifest, SBOM, policy report");
-        Ok(Built {
-            image,
-            manifest,
-            version: spec.image.version.clone(),
-            sha256: measure.sha256,
-            root_hash: verity::hex(&root.verity.root_hash),
-            written_bytes: measure.written,
-            boot_bytes: program.len() as u64,
-        })
+        let root_hash = verity::hex(&root.verity.root_hash);
+        let (version, boot_bytes) = (spec.image.version.clone(), program.len() as u64);
+        let Measure { sha256, written: written_bytes } = measure;
+        Ok(Built { image, manifest, version, sha256, root_hash, written_bytes, boot_bytes })
     }
 }
 
-/// What must not be in the root stops the build.
-fn check(tree: &Tree) -> Result<(), BuildError> {
-    let findings = lint::lint(tree).map_err(BuildError::io("host"))?;
-    if findings.is_empty() { Ok(()) } else { Err(BuildError::Lint(findings)) }
+impl Root {
+    /// Writes the whole disk to the file, whose path is for messages, and measures it.
+    fn write_disk(&self, file: &File, uki: &[u8], seed: Sha256, path: &Path) -> Result<Measure, BuildError> {
+        let root = File::open(&self.image).map_err(BuildError::io(&self.image))?;
+        let parts = disk::Parts { uki, root: (&root, self.size), verity: &self.verity, seed };
+        disk::write(file, &parts).map_err(|error| error.about(path))?;
+        Measure::of(file).map_err(BuildError::io(path))
+    }
+
+    fn facts(&self) -> documents::Root<'_> {
+        let Self { verity, size, shares, files, .. } = self;
+        documents::Root { verity, bytes: *size, shares, files }
+    }
 }
 
 /// The hash tree, with salt and UUID from what is sealed.

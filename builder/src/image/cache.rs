@@ -3,6 +3,7 @@
 //! that builds side by side and builds cut short do no harm. Fetched packages are the store's business.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -57,6 +58,7 @@ impl Cache {
         let temporary =
             tempfile::Builder::new().prefix(".new-").tempdir_in(&kind).map_err(BuildError::io(&kind))?;
         make(temporary.path())?;
+        sync(temporary.path()).map_err(BuildError::io(temporary.path()))?;
         match fs::rename(temporary.path(), &path) {
             // Gone from its old name: there is nothing left to clean up.
             Ok(()) => drop(temporary.keep()),
@@ -83,6 +85,20 @@ impl Cache {
             }
         }
     }
+}
+
+/// Puts every file of a folder on disk: a name that a power cut leaves without its bytes would be trusted for ever.
+fn sync(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sync(&entry.path())?;
+        } else if kind.is_file() {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 /// Marks an entry as used. If that fails, it is only forgotten sooner.

@@ -108,7 +108,7 @@ fn append(tar: &mut tar::Builder<impl Write>, path: &str, node: &Node) -> io::Re
 mod tests {
     use std::io::Read;
 
-    use super::super::tree::Content;
+    use super::super::content::Content;
     use super::*;
 
     #[test]
@@ -126,10 +126,9 @@ mod tests {
         let mut seen = Vec::new();
         for entry in tar::Archive::new(&*bytes).entries().unwrap() {
             let mut entry = entry.unwrap();
-            let label = entry.pax_extensions().unwrap().unwrap().find_map(|pax| {
-                let pax = pax.unwrap();
-                (pax.key() == Ok("SCHILY.xattr.security.selinux")).then(|| pax.value().unwrap().to_owned())
-            });
+            let mut pax = entry.pax_extensions().unwrap().unwrap().map(Result::unwrap);
+            let label = pax.find(|pax| pax.key() == Ok("SCHILY.xattr.security.selinux"));
+            let label = label.map(|pax| pax.value().unwrap().to_owned());
             let mut data = Vec::new();
             entry.read_to_end(&mut data).unwrap();
             assert!(data.iter().all(|&byte| byte == 7));

@@ -62,9 +62,14 @@ pub enum BuildError {
         /// The first few.
         paths: Vec<String>,
     },
-    /// The host's root holds what it must not.
-    #[error("the host's root holds what it must not:\n{}", list(.0))]
-    Lint(Vec<Finding>),
+    /// A tree holds what it must not.
+    #[error("{tree} holds what it must not:\n{}", list(findings))]
+    Lint {
+        /// `host`, `runtime/node-24`, …
+        tree: String,
+        /// All of it.
+        findings: Vec<Finding>,
+    },
     /// The policy cannot be rendered.
     #[error(transparent)]
     Policy(#[from] kennel_policy::RenderError),
@@ -131,7 +136,7 @@ impl BuildError {
                 Some("build Kennel's programs first: `make build`, or name their folder: --guest-dir")
             }
             Self::Module { .. } => Some("correct kernel.early_modules or kernel.late_modules in kennel.toml"),
-            Self::Tree { .. } | Self::Lint(_) => Some("leave files out with keep and drop in kennel.toml"),
+            Self::Tree { .. } | Self::Lint { .. } => Some("leave files out with keep and drop in kennel.toml"),
             Self::Unlabelled { .. } => Some("add a line to policy/*.contexts, or to extra.file_contexts"),
             Self::TooLarge { .. } => Some("take fewer packages, runtimes or early modules in kennel.toml"),
             _ => None,

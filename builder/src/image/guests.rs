@@ -8,7 +8,7 @@ use object::elf::{EM_X86_64, PT_INTERP};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 
 use super::BuildError;
-use super::tree::Content;
+use super::content::Content;
 
 /// PID 1, which is in the initramfs too.
 pub(super) const INIT: &str = "kennel-init";

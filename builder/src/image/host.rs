@@ -8,10 +8,11 @@ use kennel_model::layout::{self, ImageFacts, RUNTIME_IMAGES};
 use kennel_model::services;
 
 use super::BuildError;
+use super::content::Content;
 use super::guests::Guest;
 use super::modules::{self, Module};
 use super::runtime::Runtime;
-use super::tree::{Content, Node, Tree, TreeError};
+use super::tree::{Node, Tree, TreeError};
 use super::{etc, merge};
 use crate::spec::Spec;
 

@@ -60,7 +60,7 @@ fn compress(archive: &[u8]) -> io::Result<Vec<u8>> {
 mod tests {
     use std::io::Read;
 
-    use super::super::tree::Content;
+    use super::super::content::Content;
     use super::*;
 
     #[test]

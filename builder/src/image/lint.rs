@@ -5,7 +5,8 @@
 use std::fmt;
 use std::io;
 
-use super::tree::{Kind, Tree};
+use super::BuildError;
+use super::tree::{Kind, Node, Tree};
 
 const SHELLS: [&str; 16] = [
     "ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "rbash", "rksh", "sash", "sh", "tcsh",
@@ -60,12 +61,7 @@ pub fn lint(tree: &Tree) -> io::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (path, node) in tree.iter() {
         let mut found = |what| findings.push(Finding { path: path.to_owned(), what });
-        if node.mode & 0o6000 != 0 && node.kind != Kind::Folder {
-            found("setuid or setgid");
-        }
-        if node.mode & 0o002 != 0 && !matches!(node.kind, Kind::Symlink(_)) && node.mode & 0o1000 == 0 {
-            found("writable by everybody");
-        }
+        mode_faults(node).for_each(&mut found);
         // A link by the name of a shell is as good as the shell, unless it points to nowhere, which it should not either.
         let program = match &node.kind {
             Kind::Folder => false,
@@ -83,6 +79,25 @@ pub fn lint(tree: &Tree) -> io::Result<Vec<Finding>> {
         }
     }
     Ok(findings)
+}
+
+/// Everything in the tree that a runtime must not hold: interpreters are what it is for, privileges are not.
+pub fn lint_runtime(tree: &Tree) -> Vec<Finding> {
+    let finding = |path: &str, what| Finding { path: path.to_owned(), what };
+    tree.iter().flat_map(|(path, node)| mode_faults(node).map(move |what| finding(path, what))).collect()
+}
+
+/// Makes findings in a tree an error.
+pub(super) fn check(name: &str, findings: Vec<Finding>) -> Result<(), BuildError> {
+    if findings.is_empty() { Ok(()) } else { Err(BuildError::Lint { tree: name.to_owned(), findings }) }
+}
+
+fn mode_faults(node: &Node) -> impl Iterator<Item = &'static str> {
+    let privileged = node.mode & 0o6000 != 0 && node.kind != Kind::Folder;
+    let sticky = node.mode & 0o1000 != 0;
+    let open = node.mode & 0o002 != 0 && !sticky && !matches!(node.kind, Kind::Symlink(_));
+    let faults = [(privileged, "setuid or setgid"), (open, "writable by everybody")];
+    faults.into_iter().filter_map(|(holds, what)| holds.then_some(what))
 }
 
 fn in_path(path: &str) -> bool {
@@ -106,7 +121,8 @@ fn kind_of(path: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tree::{Content, Node};
+    use super::super::content::Content;
+    use super::super::tree::Node;
     use super::*;
 
     #[test]
@@ -138,5 +154,7 @@ mod tests {
             "/usr/sbin/e2scrub (script)",
         ];
         assert_eq!(found, expect);
+        let found: Vec<_> = lint_runtime(&tree).iter().map(Finding::to_string).collect();
+        assert_eq!(found, [expect[0], expect[3]]);
     }
 }

@@ -74,3 +74,60 @@ fn merged(path: &str) -> String {
     let first = path.split('/').next().unwrap_or_default();
     if MERGED.contains(&first) { format!("/usr/{path}") } else { format!("/{path}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::unpack::tests::unpacked;
+    use super::*;
+
+    #[test]
+    fn what_is_taken_lands_in_usr_with_its_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = unpacked(
+            folder.path(),
+            &[
+                ("lib64", 0o777, "-> usr/lib64"),
+                ("lib", 0o755, ""),
+                ("lib/x.so", 0o644, "library"),
+                ("bin/x", 0o755, "program"),
+                ("var", 0o755, ""),
+                ("var/secret", 0o700, ""),
+                ("var/secret/y", 0o600, "y"),
+                ("usr/share/doc/z", 0o644, "z"),
+                ("empty", 0o755, ""),
+            ],
+        );
+        let mut tree = Tree::default();
+        let size = add_package(&mut tree, &package, |path| !path.starts_with("/usr/share/doc")).unwrap();
+        link_merged(&mut tree).unwrap();
+        assert_eq!(size, 15);
+        let seen: Vec<_> = tree.iter().map(|(path, node)| (path, node.mode)).collect();
+        let expect = [
+            ("/", 0o755),
+            ("/bin", 0o777),
+            ("/lib", 0o777),
+            ("/usr", 0o755),
+            ("/usr/bin", 0o755),
+            ("/usr/bin/x", 0o755),
+            ("/usr/lib", 0o755),
+            ("/usr/lib/x.so", 0o644),
+            ("/var", 0o755),
+            ("/var/secret", 0o700),
+            ("/var/secret/y", 0o600),
+        ];
+        assert_eq!(seen, expect);
+    }
+
+    #[test]
+    fn two_packages_may_share_a_folder_but_not_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let package =
+            |file: &str, text: &str| unpacked(folder.path(), &[("usr", 0o755, ""), (file, 0o644, text)]);
+        let mut tree = Tree::default();
+        for (file, text) in [("usr/a", "1"), ("usr/b", "2"), ("usr/a", "1")] {
+            add_package(&mut tree, &package(file, text), |_| true).unwrap();
+        }
+        let refused = add_package(&mut tree, &package("usr/a", "other"), |_| true);
+        assert!(matches!(refused, Err(TreeError::Conflict { path, .. }) if path == "/usr/a"));
+    }
+}

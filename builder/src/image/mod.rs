@@ -6,6 +6,7 @@
 mod boot;
 mod build;
 mod cache;
+mod content;
 mod cpio;
 mod crates;
 mod disk;
@@ -35,6 +36,7 @@ mod verity;
 
 pub use build::{Build, Built};
 pub use cache::Cache;
+pub use content::Content;
 pub use error::BuildError;
-pub use lint::{Finding, lint};
-pub use tree::{Content, Kind, Node, Tree, TreeError};
+pub use lint::{Finding, lint, lint_runtime};
+pub use tree::{Kind, Node, Tree, TreeError};

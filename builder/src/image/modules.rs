@@ -8,7 +8,8 @@ use std::io::Read;
 use object::{Object, ObjectSection};
 
 use super::BuildError;
-use super::tree::{Content, Tree};
+use super::content::Content;
+use super::tree::Tree;
 
 const MODULES: &str = "/usr/lib/modules";
 const SUFFIX: &str = ".ko.xz";

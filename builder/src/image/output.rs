@@ -26,23 +26,23 @@ impl Output {
         Ok(Self { folder: folder.to_owned(), files: Vec::new() })
     }
 
-    /// Begins a file that `write` fills.
+    /// A file that `write` fills; gives its future path and what `write` gives.
     ///
     /// # Errors
     /// What `write` returns, or when the file cannot be made.
-    pub(super) fn file(
+    pub(super) fn file<T>(
         &mut self,
         name: &str,
-        write: impl FnOnce(&File) -> Result<(), BuildError>,
-    ) -> Result<PathBuf, BuildError> {
+        write: impl FnOnce(&File) -> Result<T, BuildError>,
+    ) -> Result<(PathBuf, T), BuildError> {
         let path = self.folder.join(name);
         let made = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder);
         let file = made.map_err(BuildError::io(&self.folder))?;
-        write(file.as_file())?;
+        let value = write(file.as_file())?;
         let whole = file.as_file().set_permissions(Permissions::from_mode(0o644));
         whole.and_then(|()| file.as_file().sync_all()).map_err(BuildError::io(&path))?;
         self.files.push((file, path.clone()));
-        Ok(path)
+        Ok((path, value))
     }
 
     /// A file with these bytes.
@@ -51,7 +51,8 @@ impl Output {
     /// When it cannot be written.
     pub(super) fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<PathBuf, BuildError> {
         let path = self.folder.join(name);
-        self.file(name, |mut file| file.write_all(bytes).map_err(BuildError::io(path)))
+        let (path, ()) = self.file(name, |mut file| file.write_all(bytes).map_err(BuildError::io(path)))?;
+        Ok(path)
     }
 
     /// Gives all files their names.
@@ -77,7 +78,7 @@ mod tests {
         fs::write(&path, "old").unwrap();
         let mut output = Output::to(folder.path()).unwrap();
         output.bytes("a", b"new").unwrap();
-        assert!(output.file("b", |_| Err(BuildError::Guest("no".into()))).is_err());
+        assert!(output.file("b", |_| Err::<(), _>(BuildError::Guest("no".into()))).is_err());
         drop(output);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

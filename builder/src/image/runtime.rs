@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::sources::{Share, Sourced, Sources};
 use super::tools::Tools;
 use super::tree::{Tree, TreeError};
-use super::{erofs, etc, labels, merge};
+use super::{erofs, etc, labels, lint, merge};
 use crate::lock::{Lock, PackageSet};
 use crate::spec::{self, Spec};
 
@@ -50,6 +50,7 @@ pub(super) fn build(
     let Sourced { mut tree, shares } = sourced;
     etc::bundle_certificates(&mut tree).map_err(BuildError::io(&name))?;
     furnish(&mut tree, spec.image.slots).map_err(|cause| BuildError::Tree { tree: name.clone(), cause })?;
+    lint::check(&name, lint::lint_runtime(&tree))?;
     labels::label(&mut tree, contexts, &name)?;
     let image = erofs::make(&tree, &format!("erofs-{}", runtime.name), &[], tools, cache)?;
     let facts = RuntimeFacts {

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::BuildError;
 use super::cache::Cache;
-use super::tree::{Content, Kind, Tree};
+use super::content::Content;
+use super::tree::{Kind, Tree};
 use crate::digest::Sha256;
 
 /// Far beyond what any tool needs; only a hang takes longer.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BuildError;
 use super::cache::{self, Cache};
-use super::tree::Content;
+use super::content::Content;
 use crate::digest::{Hasher, Sha256};
 use crate::lock::{Origin, Package};
 use crate::packages::{ArchiveError, Entry, Kind, read_deb, read_npm};
@@ -102,7 +102,7 @@ fn write(archive: &Path, from: Origin, folder: &Path) -> Result<(), BuildError> 
         Origin::Npm => read_npm(archive, add)?,
         Origin::Debian | Origin::DebianSecurity => read_deb(archive, add)?,
     }
-    writer.data.flush().and_then(|()| writer.data.get_ref().sync_all()).map_err(BuildError::io(writer.path))?;
+    writer.data.flush().map_err(BuildError::io(writer.path))?;
     let index = serde_json::to_vec(&writer.units).map_err(io::Error::other);
     let path = folder.join("index.json");
     index.and_then(|index| fs::write(&path, index)).map_err(BuildError::io(path))
@@ -161,4 +161,92 @@ fn utf8(path: &Path) -> Result<String, BuildError> {
 
 fn strange(path: &Path, what: &str) -> BuildError {
     ArchiveError::Malformed { path: path.to_owned(), what: what.to_owned() }.into()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A package with these entries; a text makes a file, `-> x` a link, nothing a folder.
+    pub(in super::super) fn package(entries: &[(&str, u32, &str)]) -> (Package, Vec<u8>) {
+        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        for (path, mode, text) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(*mode);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_size(0);
+            let path = format!("package/{path}");
+            let added = match text.strip_prefix("-> ") {
+                Some(target) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    tar.append_link(&mut header, path, target)
+                }
+                None if text.is_empty() => {
+                    header.set_entry_type(tar::EntryType::Directory);
+                    tar.append_data(&mut header, path, io::empty())
+                }
+                None => {
+                    header.set_size(text.len() as u64);
+                    tar.append_data(&mut header, path, text.as_bytes())
+                }
+            };
+            added.unwrap();
+        }
+        let bytes = tar.into_inner().unwrap().finish().unwrap();
+        let package = Package {
+            name: "odd".into(),
+            version: "1".into(),
+            architecture: None,
+            sets: BTreeSet::new(),
+            from: Origin::Npm,
+            path: String::new(),
+            size: bytes.len() as u64,
+            sha256: Sha256::of(&bytes),
+            integrity: None,
+        };
+        (package, bytes)
+    }
+
+    /// The same, unpacked in this folder.
+    pub(in super::super) fn unpacked(folder: &Path, entries: &[(&str, u32, &str)]) -> Unpacked {
+        let (package, bytes) = package(entries);
+        let store = Store::at(folder.join("store"));
+        store.insert(&bytes).unwrap();
+        Unpacked::open(&package, &store, &Cache::at(folder.join("cache"))).unwrap()
+    }
+
+    #[test]
+    fn a_package_is_unpacked_once_and_then_comes_from_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let entries = [
+            ("usr", 0o755, ""),
+            ("usr/a", 0o640, "first"),
+            ("usr/b", 0o755, "second"),
+            ("l", 0o777, "-> usr/b"),
+        ];
+        let one = unpacked(folder.path(), &entries);
+        // Without the store, only the cache can be it.
+        let empty = Store::at(folder.path().join("empty"));
+        let two =
+            Unpacked::open(&package(&entries).0, &empty, &Cache::at(folder.path().join("cache"))).unwrap();
+        assert_eq!(one.entries, two.entries);
+        let seen: Vec<_> = two.entries.iter().map(|unit| (unit.path.as_str(), unit.mode)).collect();
+        assert_eq!(seen, [("usr", 0o755), ("usr/a", 0o640), ("usr/b", 0o755), ("l", 0o777)]);
+        let What::File(place) = two.entries[2].what else { panic!("a file is expected") };
+        let content = two.content(&place);
+        assert_eq!(content.read().unwrap(), b"second");
+        assert_eq!(content.digest(), Sha256::of(b"second"));
+        assert_eq!(two.entries[3].what, What::Symlink("usr/b".into()));
+    }
+
+    #[test]
+    fn a_package_that_is_not_in_the_store_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (package, _) = package(&[]);
+        let opened = Unpacked::open(&package, &Store::at(folder.path()), &Cache::at(folder.path()));
+        assert_eq!(opened.err().unwrap().to_string(), format!("{} is not in the cache", package.sha256));
+    }
 }
