@@ -51,6 +51,7 @@ unit: ## Tests that need no machine
 	fi
 
 vm: image ## Scenarios in the booted image
+	KENNEL_GUEST_DIR='$(RELEASE)' cargo test --locked -p kennel-builder --test image -- --ignored
 	cargo build --release --locked -p kennel-tests
 	@tests/image.sh '$(RELEASE)'
 	'$(RELEASE)/kennel-tests' $(SCENARIOS)
