@@ -128,8 +128,19 @@ fn attempt(domain: &str) {
     for (act, attempt) in ACTS {
         match attempt() {
             Ok(()) => eprintln!("probe: {domain} {act} done"),
-            Err(errno) => eprintln!("probe: {domain} {act} {errno:?}"),
+            Err(errno) => eprintln!("probe: {domain} {act} {}", name(errno)),
         }
+    }
+}
+
+/// The error's name in errno(3), for those that a refusal can have.
+fn name(errno: Errno) -> String {
+    match errno {
+        Errno::ACCESS => "EACCES".into(),
+        Errno::PERM => "EPERM".into(),
+        Errno::ROFS => "EROFS".into(),
+        Errno::NOENT => "ENOENT".into(),
+        other => format!("error-{}", other.raw_os_error()),
     }
 }
 
