@@ -113,7 +113,7 @@ impl<R: FnMut() -> u32> Client<R> {
                 Action::Broadcast(ask) => self.broadcast(&ask),
                 Action::Unicast(ask, server) => self.unicast(&ask, server),
                 Action::Note(note) => {
-                    eprintln!("dhcp: {}: {note}", self.interface.name);
+                    say(&format!("{}: {note}", self.interface.name));
                     Ok(())
                 }
                 Action::Lease(lease) => {
@@ -123,7 +123,7 @@ impl<R: FnMut() -> u32> Client<R> {
             };
             // The machine asks again by itself.
             if let Err(error) = sent {
-                eprintln!("dhcp: {}: cannot send: {error}", self.interface.name);
+                say(&format!("{}: cannot send: {error}", self.interface.name));
             }
         }
         if !self.machine.is_asking() {
@@ -164,4 +164,10 @@ impl<R: FnMut() -> u32> Client<R> {
         self.udp = Some(socket);
         Ok(())
     }
+}
+
+/// Says one line on the console, in one call: standard error has no buffer, and the console is everybody's.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(format!("dhcp: {text}\n").as_bytes());
 }

@@ -38,12 +38,13 @@ impl Budget {
 /// Says one line. A console that cannot take it is no reason to stop.
 pub fn line(text: fmt::Arguments<'_>) {
     let granted = BUDGET.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
-    let mut out = std::io::stderr().lock();
-    match granted {
-        Some(0) => _ = writeln!(out, "proxy: {text}"),
-        Some(left_out) => _ = writeln!(out, "proxy: ({left_out} lines left out)\nproxy: {text}"),
-        None => (),
-    }
+    let lines = match granted {
+        Some(0) => format!("proxy: {text}\n"),
+        Some(left_out) => format!("proxy: ({left_out} lines left out)\nproxy: {text}\n"),
+        None => return,
+    };
+    // In one call: standard error has no buffer, and the console is everybody's.
+    _ = std::io::stderr().lock().write_all(lines.as_bytes());
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("probe: FAILED {error}");
+            say(&format!("FAILED {error}"));
             ExitCode::FAILURE
         }
     }
@@ -77,22 +77,22 @@ fn everywhere() -> Result<(), Box<dyn Error>> {
         let status = Command::new(SELF).arg(domain).status();
         std::fs::write("/proc/thread-self/attr/exec", "\n")?;
         if !status.is_ok_and(|status| status.success()) {
-            eprintln!("probe: {domain} ended badly");
+            say(&format!("{domain} ended badly"));
         }
     }
-    eprintln!("probe: finished");
+    say("finished");
     for service in ["kennel-proxy", "kennel-control"] {
         std::thread::sleep(KILL_PAUSE);
         match kill(service) {
-            Ok(pid) => eprintln!("probe: killed {service} ({pid})"),
-            Err(error) => eprintln!("probe: FAILED to kill {service}: {error}"),
+            Ok(pid) => say(&format!("killed {service} ({pid})")),
+            Err(error) => say(&format!("FAILED to kill {service}: {error}")),
         }
     }
     // The host is ready only when all its services are up, this one too: so it stays, and counts.
     loop {
         match census() {
-            Ok(counts) => eprintln!("probe: census {counts}"),
-            Err(error) => eprintln!("probe: FAILED to count: {error}"),
+            Ok(counts) => say(&format!("census {counts}")),
+            Err(error) => say(&format!("FAILED to count: {error}")),
         }
         std::thread::sleep(CENSUS_PAUSE);
     }
@@ -127,10 +127,16 @@ fn census() -> Result<String, Box<dyn Error>> {
 fn attempt(domain: &str) {
     for (act, attempt) in ACTS {
         match attempt() {
-            Ok(()) => eprintln!("probe: {domain} {act} done"),
-            Err(errno) => eprintln!("probe: {domain} {act} {}", name(errno)),
+            Ok(()) => say(&format!("{domain} {act} done")),
+            Err(errno) => say(&format!("{domain} {act} {}", name(errno))),
         }
     }
+}
+
+/// Says one line on the console, in one call: standard error has no buffer, and the console is everybody's.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(format!("probe: {text}\n").as_bytes());
 }
 
 /// The error's name in errno(3), for those that a refusal can have.

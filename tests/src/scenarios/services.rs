@@ -12,7 +12,7 @@ const PROBE: &[&str] = &["kennel-probe"];
 /// Onboard and remove so often.
 const CYCLES: usize = 200;
 /// Domains that the probe runs in, and what it tries there.
-const DOMAINS: [&str; 7] = [
+const DOMAINS: [&str; 9] = [
     "init_t",
     "proxy_t",
     "control_t",
