@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn the_accelerator_is_the_one_chosen() {
         let mut m = machine();
-        assert_eq!(values(&m.arguments(), "-accel"), ["tcg,thread=multi"]);
+        assert_eq!(values(&m.arguments(), "-accel"), ["tcg,thread=single"]);
         m.accel = Accel::Kvm;
         assert_eq!(values(&m.arguments(), "-accel"), ["kvm"]);
         assert_eq!(values(&m.arguments(), "-m"), ["1048576K"]);

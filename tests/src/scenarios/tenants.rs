@@ -64,6 +64,7 @@ fn confined(vm: &mut Vm) -> Result<(), String> {
 }
 
 fn first_request(vm: &mut Vm) -> Result<(), String> {
+    ensure(vm, "blog", "examples/node-hello")?;
     vm.ok(&["tenant", "stop", "blog"])?;
     same("the state", vm.show("blog")?["state"].as_str().unwrap_or_default(), "stopped")?;
     same("the status", vm.page("blog", "/")?.status, 200)?;
@@ -71,9 +72,7 @@ fn first_request(vm: &mut Vm) -> Result<(), String> {
 }
 
 fn fifty_at_once(vm: &mut Vm) -> Result<(), String> {
-    if vm.show("villain").is_err() {
-        vm.tenant("villain", "tests/villain")?;
-    }
+    ensure(vm, "villain", "tests/villain")?;
     vm.ok(&["tenant", "stop", "villain"])?;
     let starts = |vm: &Vm| vm.logs("villain").map(|log| log.matches("villain: listening").count());
     let before = starts(vm)?;
@@ -103,6 +102,7 @@ fn unknown_host(vm: &mut Vm) -> Result<(), String> {
 }
 
 fn killed_upload(vm: &mut Vm) -> Result<(), String> {
+    ensure(vm, "blog", "examples/node-hello")?;
     let big = vm.scratch().join("big");
     std::fs::create_dir_all(&big).map_err(|e| e.to_string())?;
     std::fs::copy(vm.places().repository.join("examples/node-hello/server.js"), big.join("server.js"))
@@ -178,6 +178,11 @@ fn removed(vm: &mut Vm) -> Result<(), String> {
     same("the status", vm.page("again", "/")?.status, 200)?;
     vm.ok(&["tenant", "rm", "again", "--yes"])?;
     Ok(())
+}
+
+/// The tenant, made unless a scenario before has made it.
+fn ensure(vm: &Vm, name: &str, folder: &str) -> Result<(), String> {
+    if vm.show(name).is_ok() { Ok(()) } else { vm.tenant(name, folder) }
 }
 
 /// A tenant with one file, and a short patience.
