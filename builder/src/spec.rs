@@ -122,6 +122,9 @@ pub struct Runtime {
     /// What runs a release when the tenant names no command.
     #[serde(default)]
     pub default_command: Vec<String>,
+    /// Its programs make code at run time, as a JavaScript engine does. Where not, SELinux refuses them that.
+    #[serde(default)]
+    pub jit: bool,
 }
 
 /// `[runtime.npm]`

@@ -55,7 +55,12 @@ mod tests {
 
     fn runtime(default: &[&str]) -> RuntimeFacts {
         let name = if default.len() > 1 { "node-24" } else { "static" };
-        RuntimeFacts { name: name.parse().unwrap(), version: String::new(), default_command: words(default) }
+        RuntimeFacts {
+            name: name.parse().unwrap(),
+            version: String::new(),
+            default_command: words(default),
+            jit: false,
+        }
     }
 
     fn chosen(default: &[&str], top: &[&str]) -> Result<Vec<String>> {

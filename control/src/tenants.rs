@@ -130,7 +130,8 @@ impl Control {
             TenantPhase::Adding => Some("it is being made".to_owned()),
             TenantPhase::Removing => Some("it is being removed".to_owned()),
         };
-        let default = || self.runtime(&row.runtime).map(|r| r.default_command.clone()).unwrap_or_default();
+        let runtime = self.runtime(&row.runtime).ok();
+        let default = || runtime.map(|r| r.default_command.clone()).unwrap_or_default();
         let command = match row.current_release() {
             Some(release) => release.command.clone(),
             None if row.command.is_empty() => default(),
@@ -138,7 +139,7 @@ impl Control {
         };
         Tenant {
             uid: row.slot.uid(),
-            context: row.slot.run_context(),
+            context: row.slot.run_context(runtime.is_some_and(|r| r.jit)),
             port: row.slot.port(),
             slot: row.slot,
             name: row.name,

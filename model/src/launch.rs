@@ -37,6 +37,10 @@ pub struct Limits {
     pub tmp_max_bytes: u64,
     /// `RLIMIT_NOFILE`, soft and hard.
     pub open_files_max: u32,
+    /// Project quota: bytes of all that the slot has on the data volume, releases, data and log together.
+    pub disk_max_bytes: u64,
+    /// Project quota: files and folders of all that.
+    pub disk_max_inodes: u32,
     /// Bytes of one release, unpacked.
     pub release_max_bytes: u64,
     /// Files and folders of one release.
@@ -57,6 +61,8 @@ impl Default for Limits {
             cpu_weight: 100,
             tmp_max_bytes: 64 * MIB,
             open_files_max: 4096,
+            disk_max_bytes: 2048 * MIB,
+            disk_max_inodes: 200_000,
             release_max_bytes: 512 * MIB,
             release_max_entries: 50_000,
             start_timeout_ms: 60_000,
@@ -129,6 +135,8 @@ impl Limits {
             l if !(1..=10_000).contains(&l.cpu_weight) => bad("cpu_weight"),
             l if l.tmp_max_bytes < 4096 => bad("tmp_max_bytes"),
             l if !(16..=1_048_576).contains(&l.open_files_max) => bad("open_files_max"),
+            l if l.disk_max_bytes < 1 << 20 => bad("disk_max_bytes"),
+            l if l.disk_max_inodes < 64 => bad("disk_max_inodes"),
             l if !(100..=600_000).contains(&l.start_timeout_ms) => bad("start_timeout_ms"),
             l if l.stop_grace_ms > 60_000 => bad("stop_grace_ms"),
             _ => Ok(()),

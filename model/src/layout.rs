@@ -69,6 +69,9 @@ pub struct ImageFacts {
     pub slots: u16,
     /// Runtimes carried, with how each starts a release.
     pub runtimes: Vec<RuntimeFacts>,
+    /// A proof image: some of its slots have one of their two layers taken away (see [`crate::proof`]). Never for tenants.
+    #[serde(default)]
+    pub proof: bool,
 }
 
 /// One runtime of the image.
@@ -81,4 +84,7 @@ pub struct RuntimeFacts {
     pub version: String,
     /// The command that runs a release when the tenant names none: `["/usr/bin/node", "server.js"]`.
     pub default_command: Vec<String>,
+    /// Its programs make code at run time, as a JavaScript engine does.
+    #[serde(default)]
+    pub jit: bool,
 }

@@ -8,6 +8,7 @@ pub mod labels;
 pub mod launch;
 pub mod layout;
 pub mod msg;
+pub mod proof;
 pub mod routes;
 pub mod services;
 pub mod slot;

@@ -60,9 +60,11 @@ impl SlotId {
         self.port() + PORTS_PER_SLOT - 1
     }
 
-    /// SELinux domain of the running tenant, as a context.
-    pub fn run_context(self) -> String {
-        format!("system_u:system_r:tenant{self}_t")
+    /// SELinux domain of the running tenant, as a context. Its role says whether the program may make code at run time
+    /// (`jit_r`, a constraint on `execmem`), so that one domain for each slot serves every runtime.
+    pub fn run_context(self, jit: bool) -> String {
+        let role = if jit { "jit_r" } else { "system_r" };
+        format!("system_u:{role}:tenant{self}_t")
     }
 
     /// SELinux domain of `kennel-unpack` at work in this slot, as a context.
@@ -162,7 +164,8 @@ mod tests {
         let slot = SlotId::new(7).unwrap();
         assert_eq!(slot.uid(), 100_007);
         assert_eq!((slot.port(), slot.last_port()), (20_056, 20_063));
-        assert_eq!(slot.run_context(), "system_u:system_r:tenant0007_t");
+        assert_eq!(slot.run_context(false), "system_u:system_r:tenant0007_t");
+        assert_eq!(slot.run_context(true), "system_u:jit_r:tenant0007_t");
         assert_eq!(slot.install_context(), "system_u:system_r:tenant0007_install_t");
         assert_eq!(slot.file_context(FileKind::Code), "system_u:object_r:tenant0007_code_t");
         assert_eq!(slot.cgroup(), "tenants/0007");

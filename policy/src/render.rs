@@ -286,7 +286,7 @@ mod tests {
         let domains: Vec<String> = services::standard().into_iter().map(|s| s.domain).collect();
         named.extend(domains.iter().map(String::as_str));
         let slot = SlotId::new(0).unwrap();
-        let contexts = [slot.run_context(), slot.install_context()].into_iter();
+        let contexts = [slot.run_context(false), slot.install_context()].into_iter();
         let contexts: Vec<String> = contexts.chain(FileKind::ALL.map(|kind| slot.file_context(kind))).collect();
         named.extend(contexts.iter().filter_map(|c| c.rsplit(':').next()));
         for name in named {

@@ -76,6 +76,7 @@ impl Furniture<'_> {
             version: image.version.clone(),
             slots: image.slots,
             runtimes: self.runtimes.iter().map(|runtime| runtime.facts.clone()).collect(),
+            proof: false,
         };
         tree.add_bytes(layout::FACTS_FILE, 0o644, json(&facts))?;
         merge::link_merged(tree)

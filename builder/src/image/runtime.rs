@@ -57,6 +57,7 @@ pub(super) fn build(
         name: runtime.name.clone(),
         version: lock.npm_of(&runtime.name).map(|package| package.version.clone()).unwrap_or_default(),
         default_command: runtime.default_command.clone(),
+        jit: runtime.jit,
     };
     Ok(Runtime { facts, image, shares })
 }

@@ -285,7 +285,7 @@ fn tenant(limits: Limits) -> api::Tenant {
         name: TenantName::new("blog").unwrap(),
         slot,
         uid: slot.uid(),
-        context: slot.run_context(),
+        context: slot.run_context(true),
         port: slot.port(),
         runtime: RuntimeName::new("node-24").unwrap(),
         domains: vec!["blog.localhost".parse().unwrap()],

@@ -17,7 +17,7 @@ async fn a_tenants_whole_life() {
     let operator = host.operator().await;
     let made: Tenant = operator.post("/v1/tenants", &wish("blog")).await.expect(StatusCode::CREATED);
     assert_eq!((made.slot, made.uid, made.port, made.state), (slot(0), 100_000, 20_000, SlotState::Stopped));
-    assert_eq!((made.context.as_str(), made.current), ("system_u:system_r:tenant0000_t", None));
+    assert_eq!((made.context.as_str(), made.current), ("system_u:jit_r:tenant0000_t", None));
     assert_eq!(operator.post("/v1/tenants/blog/start", &()).await.code(), "not-deployed");
     assert!(!host.world.lock().routes.clone().unwrap().routes[0].deployed);
 

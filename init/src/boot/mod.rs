@@ -76,7 +76,6 @@ fn prepare() -> Result<Setting, Failed> {
     let user_data = machine::user_data()?;
     tolerate(mounts::seal());
     Ok(Setting {
-        facts,
         surroundings: Surroundings {
             null: File::options()
                 .read(true)
@@ -84,7 +83,9 @@ fn prepare() -> Result<Setting, Failed> {
                 .open("/dev/null")
                 .step(|| "open /dev/null".to_owned())?,
             filters: Filters::compile().step(|| "compile the system call filters".to_owned())?,
+            runtimes: facts.runtimes.clone(),
         },
+        facts,
         services: table,
         listeners,
         user_data,

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use caps::CapsHashSet;
-use kennel_model::layout::{RESOLV_CONF, RUNTIME_MOUNTS};
+use kennel_model::layout::{RESOLV_CONF, RUNTIME_MOUNTS, RuntimeFacts};
 use kennel_model::slot::FileKind;
 use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId};
 use kennel_sys::clone::Namespaces;
@@ -31,6 +31,8 @@ pub struct Surroundings {
     pub null: File,
     /// Compiled once.
     pub filters: Filters,
+    /// What the image says of its runtimes.
+    pub runtimes: Vec<RuntimeFacts>,
 }
 
 /// The plan of a tenant's program. Fails before anything has been done when a part of it is missing.
@@ -55,6 +57,7 @@ pub fn tenant<'a>(
     };
     present("runtime", &root.runtime)?;
     present("release", &root.release)?;
+    let jit = around.runtimes.iter().any(|runtime| runtime.name == spec.runtime && runtime.jit);
     Ok(Plan {
         program: Program::Path(text(program_path(spec))?),
         argv: spec.argv.iter().map(|a| text(a.as_str())).collect::<Result<_, _>>()?,
@@ -67,7 +70,7 @@ pub fn tenant<'a>(
         limits: vec![(Resource::Nofile, limits.open_files_max.into()), (Resource::Core, 0)],
         uid: slot.uid(),
         capabilities: CapsHashSet::new(),
-        context: Some(slot.run_context()),
+        context: Some(slot.run_context(jit)),
         filters: Some(&around.filters),
         oom_score: 0,
     })

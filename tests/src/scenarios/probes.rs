@@ -10,7 +10,7 @@ use crate::checks::{holds, refused, same};
 use crate::vm::{Vm, until};
 
 /// Whatever the villain is denied is what this group is about.
-const ITS_OWN: &[&str] = &["scontext=system_u:system_r:tenant"];
+const ITS_OWN: &[&str] = &["scontext=system_u:jit_r:tenant"];
 
 pub(super) fn group() -> Group {
     Group {

@@ -42,6 +42,7 @@ fn facts() -> ImageFacts {
         name: name.parse().unwrap(),
         version: version.into(),
         default_command: command.iter().map(|w| (*w).to_owned()).collect(),
+        jit: name.starts_with("node"),
     };
     ImageFacts {
         version: "0.1.0".into(),
@@ -50,6 +51,7 @@ fn facts() -> ImageFacts {
             runtime("node-24", "24.1.0", &["/usr/bin/node", "server.js"]),
             runtime("static", "", &["./server"]),
         ],
+        proof: false,
     }
 }
 
