@@ -1,6 +1,7 @@
-//! The proof image (`kennel build --proof`): the same host, but that two of its slots have only one of their two layers
-//! each, so that a program which tries every forbidden act can show that either layer holds alone. Which slot lacks what
-//! is sealed into the image; nothing can be switched at run time. Publishing refuses such an image.
+//! The proof image (`kennel build --proof`): the same host, but that some of its slots lack one of their two layers or
+//! both, so that a program which tries every forbidden act can show that either layer holds alone, and that its attempts
+//! succeed where nothing stands in their way. Which slot lacks what is sealed into the image; nothing can be switched at
+//! run time. Publishing refuses such an image.
 
 use crate::SlotId;
 use crate::slot::NoSuchSlot;
@@ -15,22 +16,31 @@ pub enum Layers {
     /// SELinux only: the program runs as root with every capability, in the host's root and namespaces, without Landlock,
     /// seccomp or packet filter, but in the slot's domain.
     MacOnly,
+    /// Nothing: as root, like [`Layers::MacOnly`], and its domain is permissive. Every attempt must succeed here, or it
+    /// would prove nothing elsewhere.
+    Neither,
 }
 
 /// The slot whose domain is permissive in a proof image.
 pub const DAC_ONLY: u16 = 1;
 /// The slot whose program runs as root in a proof image.
 pub const MAC_ONLY: u16 = 2;
+/// The slot whose program runs as root in a permissive domain in a proof image.
+pub const NEITHER: u16 = 4;
+/// A second slot with SELinux only: the neighbour that the two slots in the host's namespaces reach for, since there is
+/// nothing but its domain between them and it.
+pub const BARE_NEIGHBOUR: u16 = 5;
 
 impl Layers {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Both, Self::DacOnly, Self::MacOnly];
+    pub const ALL: [Self; 4] = [Self::Both, Self::DacOnly, Self::MacOnly, Self::Neither];
 
     /// What confines this slot in a proof image.
     pub const fn of(slot: SlotId) -> Self {
         match slot.index() {
             DAC_ONLY => Self::DacOnly,
-            MAC_ONLY => Self::MacOnly,
+            MAC_ONLY | BARE_NEIGHBOUR => Self::MacOnly,
+            NEITHER => Self::Neither,
             _ => Self::Both,
         }
     }
@@ -44,15 +54,29 @@ impl Layers {
             Self::Both => 0,
             Self::DacOnly => DAC_ONLY,
             Self::MacOnly => MAC_ONLY,
+            Self::Neither => NEITHER,
         })
     }
 
-    /// As the table of forbidden acts writes it: `both`, `dac`, `mac`.
+    /// Whether the slot's program runs as root in the host's root and namespaces. Its folders belong to root then, too:
+    /// otherwise an owner would stand between the program and its own files, and a denial of a capability in front of
+    /// every denial by type.
+    pub const fn as_root(self) -> bool {
+        matches!(self, Self::MacOnly | Self::Neither)
+    }
+
+    /// Whether the slot's domain is permissive.
+    pub const fn permissive(self) -> bool {
+        matches!(self, Self::DacOnly | Self::Neither)
+    }
+
+    /// As the table of forbidden acts writes it: `both`, `dac`, `mac`; the control beside them is `neither`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Both => "both",
             Self::DacOnly => "dac",
             Self::MacOnly => "mac",
+            Self::Neither => "neither",
         }
     }
 }
@@ -66,5 +90,11 @@ mod tests {
         for layers in Layers::ALL {
             assert_eq!(Layers::of(layers.slot().unwrap()), layers);
         }
+    }
+
+    #[test]
+    fn the_bare_neighbour_is_not_the_slot_that_reaches_for_it() {
+        assert_ne!(Layers::MacOnly.slot().unwrap().index(), BARE_NEIGHBOUR);
+        assert_eq!(Layers::of(SlotId::new(BARE_NEIGHBOUR).unwrap()), Layers::MacOnly);
     }
 }
