@@ -10,8 +10,9 @@
 //! | stopping | wait → stopping, again | wait | | answer → stopped, or spawn → starting | kill | |
 //! | failed | too early: refuse; else spawn → starting | answer → stopped | | | | → stopped |
 //!
-//! A program that ends unasked has failed, whatever it says: it is meant to serve. How soon it may be tried again
-//! doubles with each failure in a row, from one second to thirty, so that a crash loop costs the host little.
+//! A program that ends unasked has failed, whatever it says: it is meant to serve. After a first failure it may be tried
+//! again at once, so that one crash costs one request. From the second failure in a row on there is a wait, which
+//! doubles from one second to thirty, so that a crash loop costs the host little.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use kennel_model::SlotState;
 
 /// From clone to exec there are only mounts and a few system calls.
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// Each attempt after a failure waits at least this long.
+/// After the second failure in a row the next attempt waits this long.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// And at most this long.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
@@ -182,9 +183,16 @@ fn start(now: Duration, failures: u32) -> (State, Vec<Action>) {
 
 fn fail(now: Duration, failures: u32, why: String) -> (State, Vec<Action>) {
     let refusal = Action::AnswerStarters(Err(why.clone()));
-    let delay = FIRST_DELAY.saturating_mul(1 << (failures - 1).min(5)).min(LONGEST_DELAY);
-    let state = State::Failed { not_before: now + delay, failures };
+    let state = State::Failed { not_before: now + delay(failures), failures };
     (state, vec![refusal, Action::Tell(SlotState::Failed, why)])
+}
+
+/// How long to wait after so many failures in a row.
+fn delay(failures: u32) -> Duration {
+    match failures.checked_sub(2) {
+        None => Duration::ZERO,
+        Some(doublings) => FIRST_DELAY.saturating_mul(1 << doublings.min(5)).min(LONGEST_DELAY),
+    }
 }
 
 fn stopped(now: Duration, again: bool, why: String) -> (State, Vec<Action>) {
@@ -274,12 +282,21 @@ mod tests {
     fn an_end_that_nobody_asked_for_is_a_failure() {
         for state in [STARTING, RUNNING] {
             let (after, actions) = step(state, ended(), NOW);
-            assert_eq!(after, failed(1, 101));
+            assert_eq!(after, failed(1, 100));
             assert_eq!(
                 actions,
                 vec![AnswerStarters(Err("over".into())), Tell(SlotState::Failed, "over".into())]
             );
         }
+    }
+
+    #[test]
+    fn one_crash_keeps_nobody_waiting() {
+        let (crashed, _) = step(RUNNING, ended(), NOW);
+        assert_eq!(
+            step(crashed, Event::Start, NOW),
+            (State::Starting { deadline: s(110), failures: 1 }, vec![Spawn])
+        );
     }
 
     #[test]
@@ -295,7 +312,7 @@ mod tests {
             delays.push((not_before - now).as_secs());
             now = not_before;
         }
-        assert_eq!(delays, [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(delays, [0, 1, 2, 4, 8, 16, 30, 30]);
     }
 
     #[test]
@@ -310,7 +327,7 @@ mod tests {
     #[test]
     fn long_service_and_a_deploy_clear_the_record() {
         let steady = State::Running { since: s(10), failures: 7 };
-        assert_eq!(step(steady, ended(), NOW).0, failed(1, 101));
+        assert_eq!(step(steady, ended(), NOW).0, failed(1, 100));
         assert_eq!(step(failed(7, 999), Event::Configured, NOW), (State::Stopped, vec![]));
         assert_eq!(step(failed(7, 999), stop(), NOW), (State::Stopped, vec![AnswerStoppers]));
     }
