@@ -13,6 +13,7 @@
 mod cil;
 mod compile;
 mod contexts;
+pub mod isolation;
 mod render;
 mod report;
 mod rules;

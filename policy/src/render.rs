@@ -43,6 +43,11 @@ const SLOT_TEMPLATE: &str = include_str!("../cil/slot.cil.hbs");
 const HOST_CONTEXTS: &str = include_str!("../host.file_contexts");
 const RUNTIME_CONTEXTS: &str = include_str!("../runtime.file_contexts");
 
+/// Whether the source of this name is ours, and not an image's addition.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name == SLOTS || name == NEVER.0 || SOURCES.iter().any(|(ours, _)| *ours == name)
+}
+
 /// One source file for `secilc`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CilFile {
