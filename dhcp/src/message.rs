@@ -1,7 +1,7 @@
 //! DHCP messages: what the client says, and what of a server's answer it believes. Every value that reaches init is
 //! checked here. Their bytes are `wire`'s business; when what is said is decided in `machine`.
 
-use kennel_model::msg::Lease;
+use kennel_model::msg::{LEASE_MTU, Lease, is_host};
 use std::net::Ipv4Addr;
 
 use crate::frame::Mac;
@@ -18,8 +18,6 @@ mod kind {
 
 /// Name servers that a lease carries at most.
 const MAX_DNS: usize = 3;
-/// Every IPv4 host takes packets of this size (RFC 791); a smaller MTU is a mistake.
-const MIN_MTU: u16 = 576;
 /// The longest message that the client wants, in bytes with the IP header: what fits a standard frame.
 const MAX_MESSAGE: u16 = 1500;
 
@@ -119,7 +117,7 @@ fn terms(reply: &Reply<'_>) -> Option<Terms> {
     let server = reply.address(option::SERVER_ID)?;
     let mask = reply.address(option::SUBNET_MASK)?;
     let prefix_len = prefix_len(mask)?;
-    if !is_host(address) || !is_host(server) {
+    if !is_host(server) {
         return None;
     }
     let gateway = reply.addresses(option::ROUTER).next();
@@ -127,10 +125,11 @@ fn terms(reply: &Reply<'_>) -> Option<Terms> {
         address,
         prefix_len,
         // A gateway that is not on the link could not be reached.
-        gateway: gateway.filter(|gateway| is_host(*gateway) && same_net(*gateway, address, mask)),
+        gateway: gateway.filter(|g| is_host(*g) && *g != address && same_net(*g, address, mask)),
         dns: reply.addresses(option::DNS).filter(|server| is_host(*server)).take(MAX_DNS).collect(),
-        mtu: reply.word(option::MTU).filter(|bytes| *bytes >= MIN_MTU),
+        mtu: reply.word(option::MTU).filter(|bytes| LEASE_MTU.contains(bytes)),
     };
+    lease.validate().ok()?;
     Some(Terms {
         lease,
         server,
@@ -145,12 +144,6 @@ fn prefix_len(mask: Ipv4Addr) -> Option<u8> {
     let bits = u32::from(mask);
     let ones = bits.leading_ones();
     (ones > 0 && ones == bits.count_ones()).then_some(ones as u8)
-}
-
-fn is_host(address: Ipv4Addr) -> bool {
-    let first = address.octets()[0];
-    // 0.x is "this network", 224.x and above are groups, the reserved block and the broadcast address.
-    first != 0 && first < 224 && !address.is_loopback()
 }
 
 fn same_net(a: Ipv4Addr, b: Ipv4Addr, mask: Ipv4Addr) -> bool {
@@ -250,6 +243,7 @@ mod tests {
         };
         assert!(believed(|m| mask(m, Ipv4Addr::new(255, 0, 255, 0))).is_none());
         assert!(believed(|m| mask(m, Ipv4Addr::UNSPECIFIED)).is_none());
+        assert!(believed(|m| mask(m, Ipv4Addr::new(128, 0, 0, 0))).is_none(), "init would refuse it");
     }
 
     #[test]
@@ -264,6 +258,16 @@ mod tests {
         let terms = terms.unwrap();
         assert_eq!((terms.lease.gateway, terms.lease.mtu, terms.seconds), (None, None, None));
         assert_eq!(terms.lease.dns, [Ipv4Addr::new(1, 1, 1, 1)]);
+        let terms = believed(|m| {
+            m.opts_mut().insert(DhcpOption::Router(vec![Ipv4Addr::new(10, 0, 2, 15)]));
+            m.opts_mut().insert(DhcpOption::InterfaceMtu(u16::MAX));
+        });
+        let terms = terms.unwrap();
+        assert_eq!(
+            (terms.lease.gateway, terms.lease.mtu),
+            (None, None),
+            "its own address; more than any network has"
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(crate) const ERROR_FIELD: HeaderName = HeaderName::from_static("kennel-error
 
 /// Why the tenant did not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Host or request target are missing, malformed or ambiguous.
     BadRequest,
     /// CONNECT, TRACE: not for a site.

@@ -14,7 +14,7 @@ use crate::fault::Fault;
 ///
 /// # Errors
 /// [`Fault::BadRequest`] when Host is missing, empty, repeated or malformed, or the target is.
-pub(crate) fn authority(head: &Parts) -> Result<HeaderValue, Fault> {
+pub fn authority(head: &Parts) -> Result<HeaderValue, Fault> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host,
@@ -36,7 +36,7 @@ pub(crate) fn authority(head: &Parts) -> Result<HeaderValue, Fault> {
 ///
 /// # Errors
 /// [`Fault::BadRequest`] when it is not `host` or `host:port`.
-pub(crate) fn name(authority: &HeaderValue) -> Result<Cow<'_, str>, Fault> {
+pub fn name(authority: &HeaderValue) -> Result<Cow<'_, str>, Fault> {
     let text = authority.to_str().map_err(|_| Fault::BadRequest)?;
     let (name, port) = match text.rfind([':', ']']) {
         Some(at) if text.as_bytes()[at] == b':' => (&text[..at], &text[at + 1..]),

@@ -4,25 +4,26 @@
 //!
 //! The way of a request: `serve` (accept) → `request` (order of steps) → `strict`, `host`, `routes` → `headers` →
 //! `exchange` → `pool` or `connect` (→ `wake`) → back through `headers` and `body`, or on through `tunnel`. What goes
-//! wrong is a `fault`, shown by `page`. All numbers stand in `limits`.
+//! wrong is a `fault`, shown by `page`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
+//! `host`) is public so that `fuzz` can reach it without a connection.
 
 mod body;
 mod connect;
 mod exchange;
-mod fault;
+pub mod fault;
 mod gauge;
 mod headers;
-mod host;
+pub mod host;
 mod limits;
 mod link;
 mod log;
 mod page;
 mod pool;
 mod request;
-mod routes;
+pub mod routes;
 mod serve;
 mod shared;
-mod snapshot;
+pub mod snapshot;
 mod stall;
 mod starts;
 mod strict;

@@ -10,20 +10,20 @@ use kennel_model::{SlotId, TenantName};
 
 /// Where requests for one name go.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub struct Target {
     /// For the log.
-    pub(crate) tenant: TenantName,
+    pub tenant: TenantName,
     /// Whose first port is the upstream.
-    pub(crate) slot: SlotId,
+    pub slot: SlotId,
     /// Whether there is a release to start.
-    pub(crate) deployed: bool,
+    pub deployed: bool,
     /// How long a first request waits for the program to listen.
-    pub(crate) start_wait: Duration,
+    pub start_wait: Duration,
 }
 
 /// A table that is not taken, the one before stays.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadTable {
+pub enum BadTable {
     /// Two routes for one name.
     #[error(transparent)]
     Duplicate(#[from] DuplicateHost),
@@ -46,7 +46,7 @@ struct Table {
 
 /// What a lookup found.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub enum Found {
     /// The way to the tenant.
     Target(Arc<Target>),
     /// No tenant has this name.
@@ -57,13 +57,13 @@ pub(crate) enum Found {
 
 /// The table in force, shared by all workers.
 #[derive(Debug, Default)]
-pub(crate) struct Routes {
+pub struct Routes {
     current: RwLock<Option<Arc<Table>>>,
 }
 
 impl Routes {
     /// Looks a name up, as [`crate::host::name`] gives it.
-    pub(crate) fn find(&self, name: &str) -> Found {
+    pub fn find(&self, name: &str) -> Found {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         match current.as_ref().map(|t| t.by_name.get(name)) {
             Some(Some(target)) => Found::Target(target.clone()),
@@ -76,7 +76,7 @@ impl Routes {
     ///
     /// # Errors
     /// [`BadTable`], and nothing has changed.
-    pub(crate) fn replace(&self, table: RouteTable, start_longest: Duration) -> Result<(), BadTable> {
+    pub fn replace(&self, table: RouteTable, start_longest: Duration) -> Result<(), BadTable> {
         table.validate()?;
         let generation = table.generation;
         let by_name = table.routes.into_iter().map(|route| {

@@ -11,7 +11,7 @@ use rustix::fs::{SealFlags, fcntl_get_seals};
 
 /// Why a snapshot is not used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BadSnapshot {
+pub enum BadSnapshot {
     /// The message came without a descriptor, or with several.
     #[error("{0} descriptors came along instead of one")]
     Descriptors(usize),
@@ -36,7 +36,7 @@ pub(crate) enum BadSnapshot {
 
 /// # Errors
 /// [`BadSnapshot`].
-pub(crate) fn read(mut fds: Vec<OwnedFd>, limit: u64) -> Result<RouteTable, BadSnapshot> {
+pub fn read(mut fds: Vec<OwnedFd>, limit: u64) -> Result<RouteTable, BadSnapshot> {
     let fd = match (fds.pop(), fds.len()) {
         (Some(fd), 0) => fd,
         (Some(_), rest) => return Err(BadSnapshot::Descriptors(rest + 1)),
