@@ -3,6 +3,7 @@
 //! init holds the mechanism, control the decisions, the proxy the speed.
 
 pub mod api;
+pub mod denial;
 pub mod ids;
 pub mod labels;
 pub mod launch;
