@@ -2,13 +2,17 @@
 # Builds an image with the binaries beside `kennel`: scripts/image.sh FOLDER-OF-KENNEL [SPEC [OUT]], else from
 # kennel.toml into out/.
 # Debian removes superseded packages from its mirrors. When a locked one is gone, the image is built from a lock file
-# made now, from a scratch copy of the spec; the one in the repository stays as it is until somebody runs `kennel lock`.
+# made now, for a scratch copy of the spec: NAME.relock.toml and .lock, beside it because it may name files relative to
+# its folder. They stay until the next run, for the tests that build the image once more. The lock in the repository
+# stays as it is until somebody runs `kennel lock`.
 set -eu
 cd "$(dirname "$0")/.."
 kennel=$1/kennel
 spec=${2:-kennel.toml}
 out=${3:-out}
 lock=${spec%.toml}.lock
+scratch=${spec%.toml}.relock.toml
+rm -f "$scratch" "${scratch%.toml}.lock"
 
 if [ ! -e "$lock" ]; then
     echo "there is no $lock: making it"
@@ -22,9 +26,6 @@ status=0
 code=$("$kennel" build --spec "$spec" --out "$out" --json 2>&1 >/dev/null | sed -n 's/.*"code":"\([^"]*\)".*/\1/p')
 [ "$code" = locked-file-gone ] || exit "$status"
 
-# The spec may name files relative to its folder: the scratch copy has to lie beside it.
-scratch=${spec%.toml}.relock.toml
-trap 'rm -f "$scratch" "${scratch%.toml}.lock"' EXIT
 cp "$spec" "$scratch"
 cat >&2 <<LOUD
 
