@@ -119,6 +119,7 @@ impl Control {
             argv,
             env: vec![],
             limits: wish.limits,
+            connect_ports: vec![],
         };
         Ok(spec.validate()?)
     }
@@ -174,6 +175,7 @@ pub(crate) fn launch(row: &TenantRow) -> Option<LaunchSpec> {
         argv: release.command.clone(),
         env: vec![],
         limits: row.limits,
+        connect_ports: vec![],
     })
 }
 

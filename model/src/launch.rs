@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::{MAX_RULES, Ports};
 use crate::{ReleaseId, RuntimeName, TenantName};
 
 /// Everything init needs to start a slot's program; kept by init in memory so that waking works without control.
@@ -19,6 +20,9 @@ pub struct LaunchSpec {
     pub env: Vec<(String, String)>,
     /// Limits of the slot's cgroup and process.
     pub limits: Limits,
+    /// TCP ports that its egress list allows at some address: what Landlock lets it connect to beyond the default, see
+    /// [`crate::egress::landlock_ports`].
+    pub connect_ports: Vec<Ports>,
 }
 
 /// Limits of one slot.
@@ -91,6 +95,9 @@ pub enum InvalidLaunch {
     /// A name that is empty or holds `=`.
     #[error("environment name {0:?} is not valid")]
     EnvName(String),
+    /// More ranges of ports than an egress list has rules.
+    #[error("more than {MAX_RULES} ranges of ports to connect to")]
+    TooManyPorts,
     /// A limit outside what the kernel or the design takes.
     #[error("limit {0} is out of range")]
     Limit(&'static str),
@@ -119,6 +126,9 @@ impl LaunchSpec {
         }
         if self.env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>() > MAX_ENV_BYTES {
             return Err(InvalidLaunch::TooLong("the environment", MAX_ENV_BYTES));
+        }
+        if self.connect_ports.len() > MAX_RULES {
+            return Err(InvalidLaunch::TooManyPorts);
         }
         self.limits.validate()
     }
@@ -156,6 +166,7 @@ mod tests {
             argv: vec!["/usr/bin/node".into(), "server.js".into()],
             env: vec![("NODE_ENV".into(), "production".into())],
             limits: Limits::default(),
+            connect_ports: vec![],
         }
     }
 
@@ -177,6 +188,10 @@ mod tests {
         assert_eq!(
             broken(|s| s.argv.push("x".repeat(MAX_ARGV_BYTES))),
             InvalidLaunch::TooLong("the command", MAX_ARGV_BYTES)
+        );
+        assert_eq!(
+            broken(|s| s.connect_ports = Ports::new(80, 80).into_iter().cycle().take(21).collect()),
+            InvalidLaunch::TooManyPorts
         );
         assert_eq!(broken(|s| s.limits.pids_max = 0), InvalidLaunch::Limit("pids_max"));
     }

@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod denial;
+pub mod egress;
 pub mod ids;
 pub mod labels;
 pub mod launch;

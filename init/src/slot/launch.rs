@@ -206,6 +206,7 @@ mod tests {
             argv: vec![program.into()],
             env: env.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
             limits: Limits::default(),
+            connect_ports: vec![],
         }
     }
 
