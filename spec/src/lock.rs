@@ -241,11 +241,19 @@ impl Lock {
         Ok(())
     }
 
-    fn render(&self) -> Result<String, String> {
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// None for a lock that this type can hold; what TOML says otherwise.
+    pub fn render(&self) -> Result<String, String> {
         toml::to_string(self).map(|text| format!("{HEADER}{text}")).map_err(|error| error.to_string())
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the text of a lock file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let lock: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         match lock.format {
             FORMAT => Ok(lock),
