@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use caps::CapsHashSet;
 use kennel_init::child::root::{Root, TenantRoot};
 use kennel_init::child::seccomp::Filters;
+use kennel_init::child::seccomp::table::Kind;
 use kennel_init::child::{self, Plan, Program};
 use kennel_model::SlotId;
 use kennel_sys::clone::Namespaces;
@@ -106,7 +107,7 @@ impl Slot {
             uid: slot.uid(),
             capabilities: CapsHashSet::new(),
             context: None,
-            filters: Some(&self.filters),
+            filter: Some(self.filters.of(Kind::Plain)),
             oom_score: 0,
         })
     }

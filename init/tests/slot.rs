@@ -16,6 +16,7 @@ use caps::{Capability, CapsHashSet};
 use kennel_init::child::report::{News, Step};
 use kennel_init::child::root::{Root, TenantRoot};
 use kennel_init::child::seccomp::Filters;
+use kennel_init::child::seccomp::table::Kind;
 use kennel_init::child::{self, Plan, Program};
 use kennel_sys::clone::Namespaces;
 use nix::sched::{CloneFlags, unshare};
@@ -98,7 +99,7 @@ impl Place {
             uid: UID,
             capabilities: CapsHashSet::new(),
             context: None,
-            filters: Some(&self.filters),
+            filter: Some(self.filters.of(Kind::Plain)),
             oom_score: 300,
         }
     }
@@ -159,7 +160,7 @@ fn a_tenant_sees_its_own_and_has_no_rights(place: &Place) {
         ("groups", ""),
         ("capabilities", "0 0 0 0 0"),
         ("no-new-privileges", "1"),
-        ("filters", "2"),
+        ("system-calls", "filtered"),
         ("blocked-signals", "0000000000000000"),
         ("open-files", "99 99"),
         ("oom-score", "300"),
@@ -216,7 +217,7 @@ fn a_service_keeps_what_the_table_says(place: &Place) {
     let plan = Plan {
         namespaces: Namespaces::default(),
         capabilities: CapsHashSet::from([Capability::CAP_NET_RAW]),
-        filters: None,
+        filter: None,
         descriptors: vec![place.null.as_fd(), stdout.as_fd(), place.null.as_fd(), stdout.as_fd()],
         ..place.plan(Program::Path(program), "service", stdout.as_fd())
     };
@@ -261,7 +262,7 @@ fn payload(mode: &str) {
     println!("groups {}", field("Groups"));
     println!("capabilities {}", ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map(hex).join(" "));
     println!("no-new-privileges {}", field("NoNewPrivs"));
-    println!("filters {}", field("Seccomp_filters"));
+    println!("system-calls {}", if field("Seccomp") == "2" { "filtered" } else { "free" });
     println!("blocked-signals {}", field("SigBlk"));
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let files = limits.lines().find_map(|l| l.strip_prefix("Max open files")).unwrap();

@@ -56,7 +56,7 @@ impl Tool<'_> {
             uid: 0,
             capabilities: self.capabilities.iter().copied().collect::<CapsHashSet>(),
             context: Some(labels::process(self.domain)),
-            filters: None,
+            filter: None,
             oom_score: -1000,
         })?;
         let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: 0 };

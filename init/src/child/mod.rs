@@ -36,7 +36,7 @@ use rustix::process::{Pid, Resource};
 use crate::step::{Failed, Step as _};
 use report::Report;
 use root::Root;
-use seccomp::Filters;
+use seccomp::Filter;
 
 /// What is executed.
 #[derive(Debug)]
@@ -74,8 +74,8 @@ pub struct Plan<'a> {
     pub capabilities: CapsHashSet,
     /// Its SELinux context. Absent only where there is no SELinux: in tests.
     pub context: Option<String>,
-    /// What it may not call.
-    pub filters: Option<&'a Filters>,
+    /// Which system calls it may make; absent for all.
+    pub filter: Option<&'a Filter>,
     /// How readily the kernel kills it when memory is short: -1000 to 1000.
     pub oom_score: i32,
 }

@@ -80,8 +80,8 @@ fn carry_out(plan: &Plan<'_>, mut domain: File, program: &OwnedFd) -> Result<Inf
     if let Some(context) = &plan.context {
         at(Step::Domain, || domain.write_all(context.as_bytes()))?;
     }
-    if let Some(filters) = plan.filters {
-        at(Step::Seccomp, || filters.apply().map_err(io::Error::other))?;
+    if let Some(filter) = plan.filter {
+        at(Step::Seccomp, || filter.apply())?;
     }
     at(Step::Exec, || {
         match &plan.program {

@@ -319,7 +319,7 @@ fn plan<'a>(
         uid: entry.uid,
         capabilities: capabilities.step(|| format!("read the capabilities of {}", entry.name))?,
         context: Some(labels::process(&entry.domain)),
-        filters: None,
+        filter: None,
         // When memory is short, tenants go first.
         oom_score: -900,
     })

@@ -16,6 +16,7 @@ use rustix::process::Resource;
 use super::folders;
 use crate::child::root::{Root, TenantRoot};
 use crate::child::seccomp::Filters;
+use crate::child::seccomp::table::Kind;
 use crate::child::{Plan, Program};
 use crate::step::{Failed, Step};
 
@@ -71,7 +72,7 @@ pub fn tenant<'a>(
         uid: slot.uid(),
         capabilities: CapsHashSet::new(),
         context: Some(slot.run_context(jit)),
-        filters: Some(&around.filters),
+        filter: Some(around.filters.of(if jit { Kind::Jit } else { Kind::Plain })),
         oom_score: 0,
     })
 }
@@ -177,7 +178,7 @@ pub fn install<'a>(
         uid: slot.uid(),
         capabilities: CapsHashSet::new(),
         context: Some(slot.install_context()),
-        filters: Some(&around.filters),
+        filter: Some(around.filters.of(Kind::Unpack)),
         oom_score: 0,
     })
 }
