@@ -107,6 +107,8 @@ impl Slot {
             uid: slot.uid(),
             capabilities: CapsHashSet::new(),
             context: None,
+            fence: None,
+            no_new_code: false,
             filter: Some(self.filters.of(Kind::Plain)),
             oom_score: 0,
         })

@@ -2,17 +2,21 @@
 //! that runs the tests need not have: the scenarios in the VM show them. Needs root, and says so when it is not. This
 //! program is its own payload: started as the user of the test's slot, it tries things and prints what came of them.
 
+#![allow(unsafe_code, reason = "memory is mapped to see that it cannot be")]
 #![allow(clippy::unwrap_used, reason = "a test without the harness is not seen as one")]
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Read, Seek};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
 use caps::{Capability, CapsHashSet};
+use kennel_init::child::landlock::{self, Fence, Reach};
 use kennel_init::child::report::{News, Step};
 use kennel_init::child::root::{Root, TenantRoot};
 use kennel_init::child::seccomp::Filters;
@@ -38,6 +42,7 @@ fn main() {
     }
     let place = Place::new();
     a_tenant_sees_its_own_and_has_no_rights(&place);
+    a_fence_says_it_again(&place);
     what_cannot_be_executed_is_named(&place);
     unpack_sees_one_folder(&place);
     a_service_keeps_what_the_table_says(&place);
@@ -99,6 +104,8 @@ impl Place {
             uid: UID,
             capabilities: CapsHashSet::new(),
             context: None,
+            fence: None,
+            no_new_code: false,
             filter: Some(self.filters.of(Kind::Plain)),
             oom_score: 300,
         }
@@ -177,6 +184,47 @@ fn a_tenant_sees_its_own_and_has_no_rights(place: &Place) {
     }
 }
 
+/// Landlock, beside what root and user say already: ports, sockets of the abstract kind, and what lies below a place.
+fn a_fence_says_it_again(place: &Place) {
+    if let Err(e) = landlock::available() {
+        return println!("slot: SKIPPED the fence: this kernel's Landlock is too old: {e}");
+    }
+    // Somebody outside listens where the tenant may not and where it may.
+    let [foreign, own] = [0, 0].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let name = format!("kennel-slot-test-{}", std::process::id());
+    let _abstract = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    let stdout = tempfile::tempfile().unwrap();
+    let fence = |places| Fence { places, bind: vec![0], connect: Some(vec![port(&own)]) };
+    let run = |places| {
+        let mut plan = place.tenant("/app/payload", stdout.as_fd());
+        plan.argv = vec![c"payload".to_owned(), c"fence".to_owned()];
+        plan.env =
+            [("OWN", port(&own).to_string()), ("FOREIGN", port(&foreign).to_string()), ("NAME", name.clone())]
+                .map(|(n, v)| CString::new(format!("{n}={v}")).unwrap())
+                .to_vec();
+        outcome(&stdout, Plan { fence: Some(fence(places)), no_new_code: true, ..plan })
+    };
+    let tenant = run(landlock::TENANT);
+    assert_eq!((tenant.news, tenant.code), (News::Executed, Some(0)));
+    for (what, expected) in [
+        ("bind-own", "done"),
+        ("bind-other", "Permission denied (os error 13)"),
+        ("connect-own", "done"),
+        ("connect-other", "Permission denied (os error 13)"),
+        ("abstract", "Operation not permitted (os error 1)"),
+        ("data", "done"),
+        ("move", "done"),
+        ("run-data", "Permission denied (os error 13)"),
+        ("new-code", "Permission denied (os error 13)"),
+    ] {
+        assert_eq!(tenant.saw(what), expected, "{what}");
+    }
+    // Without a place for it, what the mount and the owner allow is refused.
+    let without = run(&[("/", Reach::Run)]);
+    assert_eq!(without.saw("data"), "Permission denied (os error 13)");
+}
+
 fn what_cannot_be_executed_is_named(place: &Place) {
     for (program, errno) in
         [("/app/missing", Errno::NOENT), ("/app/plain", Errno::ACCESS), ("/app/text", Errno::NOEXEC)]
@@ -233,6 +281,9 @@ fn a_service_keeps_what_the_table_says(place: &Place) {
 /// Prints what a child sees. No assertion here: a payload that fails is hard to read.
 fn payload(mode: &str) {
     let done = |result: std::io::Result<()>| result.map_or_else(|e| e.to_string(), |()| "done".to_owned());
+    if mode == "fence" {
+        return fenced();
+    }
     println!("root {}", names("/"));
     println!("write-root {}", done(fs::write("/x", "")));
     let connected = TcpStream::connect("127.0.0.1:9").map_err(|e| e.kind());
@@ -280,6 +331,35 @@ fn payload(mode: &str) {
         if unshare(CloneFlags::CLONE_NEWUSER) == Err(nix::Error::EPERM) { "EPERM" } else { "allowed" }
     );
     println!("thread {}", done(std::thread::spawn(|| ()).join().map_err(|_| std::io::Error::other("panic"))));
+}
+
+/// Tries what is within its fence, and what is not.
+fn fenced() {
+    let done = |result: std::io::Result<()>| result.map_or_else(|e| e.to_string(), |()| "done".to_owned());
+    let port = |name: &str| std::env::var(name).unwrap().parse::<u16>().unwrap();
+    let connect = |name: &str| done(TcpStream::connect(("127.0.0.1", port(name))).map(drop));
+    println!("bind-own {}", done(TcpListener::bind("127.0.0.1:0").map(drop)));
+    println!("bind-other {}", done(TcpListener::bind("127.0.0.1:1").map(drop)));
+    println!("connect-own {}", connect("OWN"));
+    println!("connect-other {}", connect("FOREIGN"));
+    let name = SocketAddr::from_abstract_name(std::env::var("NAME").unwrap()).unwrap();
+    println!("abstract {}", done(UnixStream::connect_addr(&name).map(drop)));
+    println!("data {}", done(fs::create_dir_all("/data/a/b").and_then(|()| fs::write("/data/a/f", "x"))));
+    println!("move {}", done(fs::rename("/data/a/f", "/data/a/b/f")));
+    let _ = fs::copy("/app/payload", "/data/payload");
+    println!("run-data {}", done(std::process::Command::new("/data/payload").status().map(drop)));
+    println!("new-code {}", done(new_code()));
+    let _ = fs::remove_dir_all("/data/a").and_then(|()| fs::remove_file("/data/payload"));
+}
+
+/// Memory that is written first and executable then.
+fn new_code() -> std::io::Result<()> {
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+    let size = std::num::NonZeroUsize::MIN;
+    let flags = MapFlags::MAP_PRIVATE;
+    // SAFETY: a new mapping at an address of the kernel's choice, which nobody uses.
+    unsafe { mmap_anonymous(None, size, ProtFlags::PROT_WRITE | ProtFlags::PROT_EXEC, flags) }?;
+    Ok(())
 }
 
 fn names(folder: &str) -> String {

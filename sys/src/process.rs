@@ -12,6 +12,20 @@ pub fn restore_sigpipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
+/// From here on this process, and all that it starts, can execute no memory that is or was writable: neither by mapping it
+/// so nor by changing it later.
+///
+/// # Errors
+/// The system's.
+pub fn refuse_new_code() -> io::Result<()> {
+    const MDWE: libc::c_int = 65;
+    const REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+    const NONE: libc::c_ulong = 0;
+    // SAFETY: this prctl takes numbers only and changes nothing that exists.
+    let done = unsafe { libc::prctl(MDWE, REFUSE_EXEC_GAIN, NONE, NONE, NONE) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Puts `handed` at the numbers 0, 1, 2, … where an executed program finds them, moves `kept` out of their way and
 /// marks every other descriptor to close on exec. For a child between clone and exec: whatever else it has open under
 /// those numbers is replaced, so all that it may use afterwards is what comes back, and what it opens anew.

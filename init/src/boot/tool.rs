@@ -56,6 +56,8 @@ impl Tool<'_> {
             uid: 0,
             capabilities: self.capabilities.iter().copied().collect::<CapsHashSet>(),
             context: Some(labels::process(self.domain)),
+            fence: None,
+            no_new_code: true,
             filter: None,
             oom_score: -1000,
         })?;

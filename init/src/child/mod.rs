@@ -16,10 +16,13 @@
 //! | user | supplementary groups, GID, UID |
 //! | capabilities | every set to exactly what the plan keeps; for tenants nothing |
 //! | no new privileges | for good |
+//! | Landlock | needs the step before, and the user by whose rights its places are opened |
+//! | memory | for programs that make no code, none that is written can ever be executed |
 //! | domain | the SELinux exec context |
 //! | seccomp | last, so that it need not allow any of the above |
 //! | exec | the report pipe closes by itself: that is the news of success |
 
+pub mod landlock;
 pub mod report;
 pub mod root;
 pub mod seccomp;
@@ -34,6 +37,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Resource};
 
 use crate::step::{Failed, Step as _};
+use landlock::Fence;
 use report::Report;
 use root::Root;
 use seccomp::Filter;
@@ -74,6 +78,10 @@ pub struct Plan<'a> {
     pub capabilities: CapsHashSet,
     /// Its SELinux context. Absent only where there is no SELinux: in tests.
     pub context: Option<String>,
+    /// What it may reach; absent for whatever its root and user allow.
+    pub fence: Option<Fence>,
+    /// Memory that is or was writable can never be executed.
+    pub no_new_code: bool,
     /// Which system calls it may make; absent for all.
     pub filter: Option<&'a Filter>,
     /// How readily the kernel kills it when memory is short: -1000 to 1000.

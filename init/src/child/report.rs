@@ -27,6 +27,10 @@ pub enum Step {
     Capabilities,
     /// `no_new_privs`.
     NoNewPrivileges,
+    /// Landlock.
+    Landlock,
+    /// No memory that is written and executed.
+    Memory,
     /// SELinux exec context.
     Domain,
     /// System call filters.
@@ -36,7 +40,7 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Session,
         Self::Descriptors,
         Self::Root,
@@ -46,6 +50,8 @@ impl Step {
         Self::User,
         Self::Capabilities,
         Self::NoNewPrivileges,
+        Self::Landlock,
+        Self::Memory,
         Self::Domain,
         Self::Seccomp,
         Self::Exec,
@@ -63,6 +69,8 @@ impl Step {
             Self::User => "becoming its user",
             Self::Capabilities => "dropping capabilities",
             Self::NoNewPrivileges => "forbidding new privileges",
+            Self::Landlock => "fencing it in with Landlock",
+            Self::Memory => "forbidding new code in memory",
             Self::Domain => "entering its SELinux domain",
             Self::Seccomp => "filtering its system calls",
             Self::Exec => "executing it",

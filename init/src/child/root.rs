@@ -25,7 +25,7 @@ pub struct TenantRoot {
     pub runtime: String,
     /// Becomes `/app`, read-only.
     pub release: String,
-    /// Becomes `/data`.
+    /// Becomes `/data`, where nothing can be executed.
     pub data: String,
     /// Becomes `/dev`, read-only.
     pub devices: String,
@@ -56,15 +56,16 @@ impl Root {
 
 impl TenantRoot {
     fn mount(&self) -> io::Result<()> {
-        let plain = MountFlags::NOSUID | MountFlags::NODEV;
+        let plain = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         let inside = |name: &str| format!("{}{name}", self.runtime);
         bind(&self.runtime, &self.runtime, RDONLY | NOSUID | NODEV)?;
         bind(&self.release, &inside("/app"), RDONLY | NOSUID | NODEV)?;
-        bind(&self.data, &inside("/data"), NOSUID | NODEV)?;
+        bind(&self.data, &inside("/data"), NOSUID | NODEV | NOEXEC)?;
         bind(&self.devices, &inside("/dev"), RDONLY | NOSUID | NOEXEC)?;
         bind(&self.resolv_conf, &inside("/etc/resolv.conf"), RDONLY | NOSUID | NODEV | NOEXEC)?;
         mount("tmp", inside("/tmp"), "tmpfs", plain, self.tmp_options.as_c_str())?;
-        Ok(mount("proc", inside("/proc"), "proc", plain | MountFlags::NOEXEC, c"hidepid=invisible")?)
+        // Nothing in there is for tenants to write: neither the kernel's settings nor what it keeps of a process.
+        Ok(mount("proc", inside("/proc"), "proc", plain | MountFlags::RDONLY, c"hidepid=invisible")?)
     }
 }
 

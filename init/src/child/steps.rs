@@ -77,6 +77,12 @@ fn carry_out(plan: &Plan<'_>, mut domain: File, program: &OwnedFd) -> Result<Inf
     at(Step::User, || become_user(plan.uid))?;
     at(Step::Capabilities, || set_capabilities(plan))?;
     at(Step::NoNewPrivileges, || set_no_new_privs(true).map_err(io::Error::from))?;
+    if let Some(fence) = &plan.fence {
+        at(Step::Landlock, || fence.apply())?;
+    }
+    if plan.no_new_code {
+        at(Step::Memory, process::refuse_new_code)?;
+    }
     if let Some(context) = &plan.context {
         at(Step::Domain, || domain.write_all(context.as_bytes()))?;
     }

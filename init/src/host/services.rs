@@ -319,6 +319,8 @@ fn plan<'a>(
         uid: entry.uid,
         capabilities: capabilities.step(|| format!("read the capabilities of {}", entry.name))?,
         context: Some(labels::process(&entry.domain)),
+        fence: None,
+        no_new_code: true,
         filter: None,
         // When memory is short, tenants go first.
         oom_score: -900,

@@ -9,11 +9,12 @@ use std::path::Path;
 use caps::CapsHashSet;
 use kennel_model::layout::{RESOLV_CONF, RUNTIME_MOUNTS, RuntimeFacts};
 use kennel_model::slot::FileKind;
-use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId};
+use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, egress};
 use kennel_sys::clone::Namespaces;
 use rustix::process::Resource;
 
 use super::folders;
+use crate::child::landlock::{self, Fence};
 use crate::child::root::{Root, TenantRoot};
 use crate::child::seccomp::Filters;
 use crate::child::seccomp::table::Kind;
@@ -72,9 +73,21 @@ pub fn tenant<'a>(
         uid: slot.uid(),
         capabilities: CapsHashSet::new(),
         context: Some(slot.run_context(jit)),
+        fence: Some(fence(slot, spec)),
+        no_new_code: !jit,
         filter: Some(around.filters.of(if jit { Kind::Jit } else { Kind::Plain })),
         oom_score: 0,
     })
+}
+
+/// Its own ports to listen on; to connect to, those that its egress list allows at some address.
+fn fence(slot: SlotId, spec: &LaunchSpec) -> Fence {
+    let connect = egress::landlock_ports(slot, &spec.connect_ports);
+    Fence {
+        places: landlock::TENANT,
+        bind: (slot.port()..=slot.last_port()).collect(),
+        connect: connect.map(|ports| ports.into_iter().collect()),
+    }
 }
 
 /// The program as the kernel and a person see it.
@@ -178,6 +191,8 @@ pub fn install<'a>(
         uid: slot.uid(),
         capabilities: CapsHashSet::new(),
         context: Some(slot.install_context()),
+        fence: Some(Fence { places: landlock::UNPACK, bind: vec![], connect: Some(vec![]) }),
+        no_new_code: true,
         filter: Some(around.filters.of(Kind::Unpack)),
         oom_score: 0,
     })
@@ -227,6 +242,15 @@ mod tests {
             let all: Vec<_> = env.iter().filter(|e| e.starts_with(&format!("{name}="))).collect();
             assert_eq!(all, [&format!("{name}={value}")]);
         }
+    }
+
+    #[test]
+    fn a_tenant_binds_its_own_ports_and_connects_by_its_list() {
+        let slot = SlotId::new(3).unwrap();
+        let fence = fence(slot, &spec("x", &[]));
+        assert_eq!((fence.bind.first(), fence.bind.last()), (Some(&20024), Some(&20031)));
+        let connect = fence.connect.unwrap();
+        assert!([53, 80, 443, 20024].iter().all(|port| connect.contains(port)) && !connect.contains(&20023));
     }
 
     #[test]
