@@ -1,15 +1,19 @@
 //! The host's packet filter: renders the rules for `iptables-restore` and `ip6tables-restore` for a pool of slots. Who
 //! sends is told by the socket's user, and each slot has a chain of its own at the end of a tree of user ranges.
-//! Loading the rules is init's business; they never change while the host runs.
+//! Loading the rules is init's business. What is rendered for a pool is sealed into the image and loaded at boot; while the
+//! host runs, only slots' chains and the host's name servers are replaced ([`Updates`]).
 
 mod render;
+mod slot;
 mod tree;
+mod update;
 
 pub use render::{RenderError, Rules, render};
+pub use update::{Change, Updates};
 
 /// The kernel modules that the rules need, beside those that these depend on. Nothing loads a module on demand on the
 /// host, so all of them must be there before the rules are loaded.
-pub const MODULES: [&str; 12] = [
+pub const MODULES: [&str; 13] = [
     "nf_tables",
     "nft_compat",
     "nf_conntrack",
@@ -18,6 +22,7 @@ pub const MODULES: [&str; 12] = [
     "xt_multiport",
     "xt_tcpudp",
     "xt_hl",
+    "xt_mark",
     "ipt_REJECT",
     "ip6t_REJECT",
     "nf_reject_ipv4",

@@ -2,10 +2,12 @@
 //! gives them the names, users and ports. Pure: the same pool gives the same bytes.
 
 use handlebars::{Handlebars, no_escape};
+use kennel_model::egress::Egress;
 use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{SlotId, layout};
 use serde::Serialize;
 
+use crate::slot::{self, ALLOWED_MARK, Family, Slot};
 use crate::tree::{Fork, grow};
 
 const V4: &str = include_str!("../rules/iptables.rules.hbs");
@@ -50,9 +52,10 @@ pub fn render(slots: u16) -> Result<Rules, RenderError> {
     engine.set_strict_mode(true);
     engine.register_partial("chains", CHAINS).map_err(Box::new)?;
     engine.register_partial("slots", SLOTS).map_err(Box::new)?;
+    engine.register_partial("slot", slot::TEMPLATE).map_err(Box::new)?;
     let rules =
-        |template, loopback| engine.render_template(template, &Facts::of(&pool, loopback)).map_err(Box::new);
-    Ok(Rules { v4: rules(V4, "127.0.0.0/8")?, v6: rules(V6, "::1/128")? })
+        |template, family| engine.render_template(template, &Facts::of(&pool, family)).map_err(Box::new);
+    Ok(Rules { v4: rules(V4, Family::V4)?, v6: rules(V6, Family::V6)? })
 }
 
 /// What the templates are given.
@@ -72,6 +75,7 @@ struct Facts {
     branches: Vec<Branch>,
     forks: Vec<Fork>,
     slots: Vec<Slot>,
+    mark: &'static str,
 }
 
 #[derive(Serialize)]
@@ -86,22 +90,17 @@ struct Branch {
     chain: String,
 }
 
-#[derive(Serialize)]
-struct Slot {
-    id: String,
-    first_port: u16,
-    last_port: u16,
-}
-
 impl Facts {
-    fn of(pool: &[SlotId], loopback: &'static str) -> Self {
+    fn of(pool: &[SlotId], family: Family) -> Self {
+        let list = Egress::default();
         let (chain, forks) = grow(pool);
         let mut branches: Vec<String> = forks.iter().map(|fork| fork.chain.clone()).collect();
         branches.sort();
         branches.dedup();
         let (first, last) = (pool.first(), pool.last());
         Self {
-            loopback,
+            loopback: family.loopback(),
+            mark: ALLOWED_MARK,
             http: layout::HTTP_PORT,
             api: layout::API_PORT,
             proxy: layout::PROXY_UID,
@@ -115,14 +114,8 @@ impl Facts {
             last_port: last.map_or(0, |slot| slot.last_port()),
             branches: branches.into_iter().map(|chain| Branch { chain }).collect(),
             forks,
-            slots: pool.iter().map(|slot| Slot::of(*slot)).collect(),
+            slots: pool.iter().map(|slot| Slot::new(*slot, &list, family)).collect(),
         }
-    }
-}
-
-impl Slot {
-    fn of(slot: SlotId) -> Self {
-        Self { id: slot.to_string(), first_port: slot.port(), last_port: slot.last_port() }
     }
 }
 

@@ -24,10 +24,10 @@
 //!
 //! | layer | decides by | from |
 //! |---|---|---|
-//! | packet filter | address, protocol, port | the list itself: `iptables/rules/slot.rules.hbs`, both families |
+//! | packet filter | address, protocol, port | the list itself: `iptables/rules/slot.rules.hbs` |
 //! | Landlock (TCP connect) | port | [`LaunchSpec::connect_ports`](crate::LaunchSpec), through [`landlock_ports`] |
 //! | SELinux, sockets | port's type | the policy: `http_port_t`, `https_port_t`, `dns_port_t` and, for every TCP port that is not named otherwise (neither a slot's nor the API's), `client_port_t`: every tenant may `name_connect` to these |
-//! | SELinux, packets | packet's type | SECMARK rules, of which those for a slot's `allow` rules are rendered from the same list |
+//! | SELinux, packets | packet's type | SECMARK; where the packet filter accepts by an `allow` rule it marks the packet first, and the mark leads to `allowed_packet_t`, for every address outside [`NEVER`] |
 //!
 //! Landlock binds a program when it starts, so a port that is new to a running program needs a new start; control sees to
 //! that. UDP has no Landlock rule and no `name_connect`: packet filter and SECMARK decide.
@@ -267,13 +267,20 @@ pub fn landlock_ports(slot: SlotId, connect_ports: &[Ports]) -> Option<BTreeSet<
     Some(own.chain(DEFAULT_PORTS).chain(connect_ports.iter().flat_map(Ports::each)).collect())
 }
 
-/// Whether a name server may be opened to slots on its port 53: any address but those that mean this host.
+/// The cloud's own name server: the one link-local address that slots may ask.
+const CLOUD_NAME_SERVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
+
+/// Whether a name server may be opened to slots on its port 53: not when its address means this host, many hosts, or
+/// what else is on the link, such as the metadata service.
 pub fn may_be_name_server(address: IpAddr) -> bool {
-    let this_host = match address {
-        IpAddr::V4(a) => a.is_loopback() || a.octets()[0] == 0,
-        IpAddr::V6(a) => a.is_loopback() || a.is_unspecified() || a.to_ipv4_mapped().is_some(),
-    };
-    !this_host && !address.is_multicast()
+    match address {
+        IpAddr::V4(a) if a == CLOUD_NAME_SERVER => true,
+        IpAddr::V4(a) => !(a.is_loopback() || a.is_link_local() || matches!(a.octets()[0], 0 | 224..)),
+        IpAddr::V6(a) => {
+            let here = a.is_loopback() || a.is_unspecified() || a.to_ipv4_mapped().is_some();
+            !(here || a.is_unicast_link_local() || a.is_multicast())
+        }
+    }
 }
 
 #[cfg(test)]

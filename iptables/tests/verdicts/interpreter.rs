@@ -23,11 +23,18 @@ pub(crate) struct Packet {
     pub(crate) reset: bool,
 }
 
-/// What becomes of it, and how many rules were looked at.
-#[derive(Debug, PartialEq, Eq)]
+/// What becomes of it, and what that took.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) target: String,
+    /// Rules looked at.
     pub(crate) rules: usize,
+    /// Chains gone to, in their order.
+    pub(crate) path: Vec<String>,
+    /// The chain from which it went to the last of them.
+    pub(crate) sent_by: String,
+    /// A rule on its way has marked it.
+    pub(crate) marked: bool,
 }
 
 #[derive(Debug)]
@@ -49,26 +56,42 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// Reads the table of packets that pass or do not.
     pub(crate) fn parse(text: &str) -> Self {
         let mut table = Self { policies: HashMap::new(), chains: HashMap::new() };
-        for line in text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        let declared = table.read(text);
+        assert_eq!(declared, table.chains.len(), "a chain is declared twice");
+        table
+    }
+
+    /// Takes an update as `--noflush` does: a chain that is declared is emptied, others stay as they are.
+    pub(crate) fn update(&mut self, text: &str) {
+        let before = self.chains.len();
+        self.read(text);
+        assert_eq!(self.chains.len(), before, "an update makes no chains");
+    }
+
+    /// Reads `*filter` up to its `COMMIT`; answers how many chains were declared.
+    fn read(&mut self, text: &str) -> usize {
+        let mut declared = 0;
+        let lines = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
+        for line in lines.skip_while(|l| *l != "*filter").skip(1).take_while(|l| *l != "COMMIT") {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
-                ["*filter"] | ["COMMIT"] => {}
                 [chain, policy, "[0:0]"] if chain.starts_with(':') => {
-                    let old = table.chains.insert(chain[1..].to_owned(), Vec::new());
-                    assert!(old.is_none(), "{line}: declared twice");
                     assert!(chain.len() <= 29, "{line}: iptables takes 28 characters");
-                    table.policies.insert(chain[1..].to_owned(), policy.to_owned());
+                    self.chains.insert(chain[1..].to_owned(), Vec::new());
+                    self.policies.insert(chain[1..].to_owned(), policy.to_owned());
+                    declared += 1;
                 }
                 ["-A", chain, ref rest @ ..] => {
                     let rule = Rule::parse(rest).unwrap_or_else(|| panic!("not understood: {line}"));
-                    table.chains.get_mut(chain).unwrap_or_else(|| panic!("no chain: {line}")).push(rule);
+                    self.chains.get_mut(chain).unwrap_or_else(|| panic!("no chain: {line}")).push(rule);
                 }
                 _ => panic!("not understood: {line}"),
             }
         }
-        table
+        declared
     }
 
     pub(crate) fn chain_names(&self) -> impl Iterator<Item = &str> {
@@ -82,24 +105,31 @@ impl Table {
 
     /// The verdict on a packet that enters at this built-in chain.
     pub(crate) fn judge(&self, hook: &str, packet: &Packet) -> Verdict {
-        let mut rules = 0;
-        let target = self.walk(hook, packet, &mut rules).unwrap_or_else(|| self.policies[hook].clone());
-        Verdict { target, rules }
+        let mut verdict = Verdict::default();
+        let target = self.walk(hook, packet, &mut verdict);
+        verdict.target = target.unwrap_or_else(|| self.policies[hook].clone());
+        verdict
     }
 
     /// None when the chain ends without a verdict.
-    fn walk(&self, chain: &str, packet: &Packet, rules: &mut usize) -> Option<String> {
+    fn walk(&self, chain: &str, packet: &Packet, so_far: &mut Verdict) -> Option<String> {
         for rule in &self.chains[chain] {
-            *rules += 1;
+            so_far.rules += 1;
             if !rule.tests.iter().all(|test| test.holds(packet)) {
                 continue;
             }
-            if !self.chains.contains_key(&rule.target) {
-                return Some(rule.target.clone());
-            }
-            let verdict = self.walk(&rule.target, packet, rules);
-            if verdict.is_some() || rule.goto {
-                return verdict;
+            match rule.target.as_str() {
+                "RETURN" => return None,
+                "MARK" => so_far.marked = true,
+                target if self.chains.contains_key(target) => {
+                    so_far.path.push(target.to_owned());
+                    so_far.sent_by = chain.to_owned();
+                    let verdict = self.walk(target, packet, so_far);
+                    if verdict.is_some() || rule.goto {
+                        return verdict;
+                    }
+                }
+                target => return Some(target.to_owned()),
             }
         }
         None
@@ -112,7 +142,7 @@ impl Rule {
         for pair in words.chunks(2) {
             let [option, value] = pair else { return Self::flags(words) };
             match *option {
-                "-m" | "--reject-with" => {}
+                "-m" | "--reject-with" | "--set-mark" => {}
                 "-j" => target = Some((*value).to_owned()),
                 "-g" => (target, goto) = (Some((*value).to_owned()), true),
                 "--tcp-flags" => return Self::flags(words),
@@ -136,7 +166,7 @@ impl Test {
     fn holds(&self, packet: &Packet) -> bool {
         let value = self.value.as_str();
         match self.option.as_str() {
-            "-i" => packet.interface == value,
+            "-i" | "-o" => packet.interface == value,
             "-p" => packet.protocol == value,
             "-d" => within(packet.to, value),
             "--uid-owner" => packet.uid.is_some_and(|uid| in_range(uid, value, '-')),

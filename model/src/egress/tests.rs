@@ -159,6 +159,8 @@ fn name_servers_are_never_this_host() {
         ("::1", false),
         ("::ffff:127.0.0.1", false),
         ("224.0.0.1", false),
+        ("169.254.169.254", false),
+        ("fe80::1", false),
     ] {
         assert_eq!(may_be_name_server(address.parse().unwrap()), may, "{address}");
     }
