@@ -12,5 +12,6 @@ pub mod mount;
 pub mod netif;
 pub mod power;
 pub mod process;
+pub mod quota;
 
 pub use channel::{Channel, ChannelError};

@@ -41,6 +41,12 @@ pub enum UnpackError {
     /// The release that was asked for is there already.
     #[error("release {0} exists already")]
     ReleaseExists(u32),
+    /// The tenant's project quota is used up, in bytes or in files: which of them, the kernel does not say.
+    #[error(
+        "cannot {0}: the tenant's disk limit is reached, in bytes or in number of files; releases, data and log count \
+         together; hint: remove old releases or data, or have the limit raised"
+    )]
+    DiskLimit(String),
     /// A system call failed; `what` names the act and the thing.
     #[error("cannot {what}: {source}")]
     Io {
@@ -107,6 +113,27 @@ impl UnpackError {
 
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(rustix::io::Errno) -> Self {
         let what = what.into();
-        move |errno| Self::Io { what, source: errno.into() }
+        move |errno| Self::system(what, errno.into())
+    }
+
+    /// A failed system call; a used-up quota in words of its own.
+    pub(crate) fn system(what: String, source: io::Error) -> Self {
+        match rustix::io::Errno::from_io_error(&source) {
+            Some(rustix::io::Errno::DQUOT) => Self::DiskLimit(what),
+            _ => Self::Io { what, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_full_quota_is_told_from_a_full_disk() {
+        let error = |errno| UnpackError::io("write \"a\"")(errno).to_string();
+        assert!(error(Errno::DQUOT).contains("disk limit is reached"), "{}", error(Errno::DQUOT));
+        assert!(error(Errno::NOSPC).contains("No space left"), "{}", error(Errno::NOSPC));
     }
 }

@@ -164,7 +164,7 @@ impl Job<'_> {
 }
 
 fn write_error(name: &EntryName, source: io::Error) -> UnpackError {
-    UnpackError::Io { what: format!("write {:?}", name.as_str()), source }
+    UnpackError::system(format!("write {:?}", name.as_str()), source)
 }
 
 /// What no entry may be, whatever else it says.

@@ -40,7 +40,8 @@ pub(super) fn mount_data() -> Result<String, Failed> {
             format!("{path} checked")
         }
     };
-    mount(&path, DATA_DIR, "ext4", PLAIN, "")?;
+    // Without the option, quotas of projects are counted but not enforced.
+    mount(&path, DATA_DIR, "ext4", PLAIN, "prjquota")?;
     folders()?;
     Ok(what)
 }

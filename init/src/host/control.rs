@@ -17,6 +17,7 @@ use super::slots::Starter;
 use crate::console::{self, uptime};
 use crate::slot::folders;
 use crate::slot::launch::Act;
+use crate::slot::quota;
 use crate::slot::state::Event;
 use crate::step::Failed;
 
@@ -83,6 +84,7 @@ impl Host {
         if entry.wipe.is_some() {
             return Err(Refusal::Busy("it is being wiped".into()));
         }
+        quota::limit(slot, &spec.limits).map_err(failed)?;
         entry.spec = Some(Rc::new(spec));
         self.feed(slot, Event::Configured);
         Ok(ControlReply::Done)

@@ -23,6 +23,7 @@ use crate::slot::cgroup::{Cgroup, INSTALLS};
 use crate::slot::ending::End;
 use crate::slot::folders;
 use crate::slot::launch::{self, Act};
+use crate::slot::quota;
 use crate::step::Failed;
 
 /// An upload over a slow line is slow; `kennel-unpack` itself notices one that stalls.
@@ -68,10 +69,11 @@ impl Host {
     /// Starts unpacking a release. Control is answered at once, with its ends of the two pipes.
     pub(super) fn begin_unpack(&mut self, id: SlotId, act: Act, request: RequestId) -> Result<(), Refusal> {
         self.is_free(id)?;
-        if let Act::Unpack(release, _) = act
-            && Path::new(&folders::release(id, release)).symlink_metadata().is_ok()
-        {
-            return Err(Refusal::Invalid(format!("release {} of {id:?} exists already", release.0)));
+        if let Act::Unpack(release, limits) = act {
+            if Path::new(&folders::release(id, release)).symlink_metadata().is_ok() {
+                return Err(Refusal::Invalid(format!("release {} of {id:?} exists already", release.0)));
+            }
+            quota::limit(id, &limits).map_err(failed)?;
         }
         let pipes = || Ok((pipe_with(PipeFlags::CLOEXEC)?, pipe_with(PipeFlags::CLOEXEC)?));
         let ((archive, archive_end), (report_end, report)) =

@@ -1,5 +1,6 @@
-//! A slot's folders on the data volume: made with owner, mode and label, and removed when they are empty. What is in
-//! releases and data is neither read nor written here; `kennel-unpack` empties them, as the slot's own user.
+//! A slot's folders on the data volume: made with owner, mode, label and project (`quota.rs`), and removed when they are
+//! empty. What is in releases and data is neither read nor written here; `kennel-unpack` empties them, as the slot's own
+//! user.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,20 +10,25 @@ use kennel_model::layout::{self, slot_dirs};
 use kennel_model::slot::FileKind;
 use kennel_model::{ReleaseId, labels};
 
-use super::log;
+use super::{log, quota};
 use crate::fs::folder;
 use crate::step::{Failed, Step};
 
-/// Makes what is missing and puts right owner, mode and label of the rest.
+/// Makes what is missing and puts right owner, mode, label and project of the rest.
 ///
 /// # Errors
 /// The system's.
 pub fn prepare(slot: SlotId) -> Result<(), Failed> {
     let uid = slot.uid();
     folder(&slot.dir(), (0, 0), 0o711, &labels::object(labels::DATA))?;
+    quota::count(slot, &slot.dir())?;
     folder(&releases(slot), (uid, uid), 0o750, &slot.file_context(FileKind::Code))?;
     folder(&data(slot), (uid, uid), 0o700, &slot.file_context(FileKind::Data))?;
     folder(&log_dir(slot), (0, layout::CONTROL_UID), 0o750, &slot.file_context(FileKind::Log))?;
+    // New ones have it from the slot's folder; ones that were there already need not.
+    for path in [releases(slot), data(slot), log_dir(slot)] {
+        quota::count(slot, &path)?;
+    }
     log::open(slot)?;
     // Control commits the tenant next; after a power cut its folders must not be the ones that are missing.
     for path in [log_dir(slot), slot.dir(), layout::SLOTS_DIR.to_owned()] {
@@ -40,6 +46,7 @@ pub fn remove(slot: SlotId) -> Result<(), Failed> {
     for path in [log_dir(slot), data(slot), releases(slot), slot.dir()] {
         gone(fs::remove_dir(&path)).step(|| format!("remove {path}"))?;
     }
+    quota::lift(slot)?;
     let path = layout::SLOTS_DIR;
     File::open(path).and_then(|f| f.sync_all()).step(|| format!("sync {path}"))
 }

@@ -6,4 +6,5 @@ pub mod ending;
 pub mod folders;
 pub mod launch;
 pub mod log;
+pub mod quota;
 pub mod state;
