@@ -1,5 +1,7 @@
 //! The loop with a log of our own making and init's end of the channel: what is sent, when, and what is not.
 
+#![allow(clippy::unwrap_used)]
+
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 

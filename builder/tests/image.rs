@@ -144,6 +144,7 @@ fn the_host_has_these_programs_and_no_other() {
     programs.sort();
     let expect = [
         "/usr/sbin/e2fsck",
+        "/usr/sbin/kennel-audit",
         "/usr/sbin/kennel-control",
         "/usr/sbin/kennel-dhcp",
         "/usr/sbin/kennel-init",

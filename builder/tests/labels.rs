@@ -12,7 +12,7 @@ use kennel_policy::{Contexts, FileType};
 use selinux::label::Labeler;
 use selinux::label::back_end::File;
 
-const PATHS: [&str; 40] = [
+const PATHS: [&str; 41] = [
     "/",
     "/bin",
     "/data",
@@ -45,6 +45,7 @@ const PATHS: [&str; 40] = [
     "/usr/sbin/e2fsck",
     "/usr/sbin/iptables-nft-restore",
     "/usr/sbin/ip6tables-nft-restore",
+    "/usr/sbin/kennel-audit",
     "/usr/sbin/kennel-control",
     "/usr/sbin/kennel-dhcp",
     "/usr/sbin/kennel-init",

@@ -10,6 +10,7 @@ use kennel_model::msg::ControlRequest;
 use kennel_model::{Limits, RuntimeName, SlotId, SlotState, TenantName};
 
 use crate::config::Config;
+use crate::denials::News;
 use crate::error::{Error, Result};
 use crate::init::Init;
 use crate::logs::Logs;
@@ -32,6 +33,8 @@ pub struct Control {
     pub init: Init,
     /// What tenants print.
     pub logs: Logs,
+    /// What was denied just now.
+    pub(crate) denials: News,
     /// Orders the route tables: a table is composed and published before the next is composed.
     pub(crate) publishing: tokio::sync::Mutex<()>,
     pub(crate) tables: AtomicU32,
@@ -57,6 +60,7 @@ impl Control {
             registry,
             init,
             logs,
+            denials: News::default(),
             publishing: tokio::sync::Mutex::default(),
             tables: AtomicU32::new(0),
             starts,

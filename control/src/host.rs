@@ -31,6 +31,7 @@ impl Control {
             memory_available_bytes: meminfo_bytes(&meminfo, "MemAvailable"),
             data_total_bytes: data.f_blocks * data.f_frsize,
             data_available_bytes: data.f_bavail * data.f_frsize,
+            warnings: self.warnings().await?,
         })
     }
 

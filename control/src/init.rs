@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kennel_model::denial::Batch;
 use kennel_model::msg::{
     ControlReply, ControlRequest, FromControl, HostStatus, Refusal, RequestId, SlotEvent, ToControl,
 };
@@ -50,6 +51,9 @@ pub enum LinkError {
     Io(#[from] std::io::Error),
 }
 
+/// Batches of denied acts that wait to be kept. Init sends one at a time, a few a second at most.
+const BATCHES: usize = 32;
+
 /// A handle for asking init; clones share the channel.
 #[derive(Clone)]
 pub struct Init {
@@ -62,6 +66,7 @@ pub struct Link {
     channel: AsyncFd<Channel>,
     calls: mpsc::Receiver<Call>,
     slots: Arc<Mutex<HashMap<SlotId, SlotEvent>>>,
+    denials: mpsc::Sender<Batch>,
     waiting: HashMap<RequestId, oneshot::Sender<Answer>>,
     last_id: RequestId,
 }
@@ -80,21 +85,23 @@ struct Outgoing {
 }
 
 impl Init {
-    /// Takes the channel over. Nothing is sent before [`Link::run`].
+    /// Takes the channel over; denied acts come out at the receiver. Nothing is sent before [`Link::run`].
     ///
     /// # Errors
     /// The descriptor's.
-    pub fn new(channel: Channel) -> Result<(Self, Link), LinkError> {
+    pub fn new(channel: Channel) -> Result<(Self, Link, mpsc::Receiver<Batch>), LinkError> {
+        let (denials, batches) = mpsc::channel(BATCHES);
         let (calls, queue) = mpsc::channel(QUEUE);
         let slots = Arc::new(Mutex::default());
         let link = Link {
             channel: async_channel::register(channel)?,
             calls: queue,
             slots: Arc::clone(&slots),
+            denials,
             waiting: HashMap::new(),
             last_id: 0,
         };
-        Ok((Self { calls, slots }, link))
+        Ok((Self { calls, slots }, link, batches))
     }
 
     /// Asks for an act that is answered by `Done`, within the time that such an act may take.
@@ -235,6 +242,10 @@ impl Link {
             ToControl::Slot(event) => {
                 self.slots.lock().unwrap_or_else(PoisonError::into_inner).insert(event.slot, event);
             }
+            // When the disk is that slow, counts are the least of it.
+            ToControl::Denials(batch) => {
+                let _ = self.denials.try_send(batch);
+            }
         }
     }
 }
@@ -290,7 +301,7 @@ mod tests {
     /// Both ends: control's handle with its task running, and init's end of the channel.
     fn pair() -> (Init, Channel, tokio::task::JoinHandle<LinkError>) {
         let (ours, theirs) = Channel::pair().unwrap();
-        let (init, link) = Init::new(ours).unwrap();
+        let (init, link, _) = Init::new(ours).unwrap();
         (init, theirs, tokio::spawn(link.run()))
     }
 

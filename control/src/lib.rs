@@ -9,13 +9,14 @@
 //! | `tenants`, `deploy`, `upload`, `program`, `host` | what can be asked for |
 //! | `startup` | what a kill or a power cut has interrupted |
 //! | `registry` | what is on disk |
-//! | `init`, `routes`, `logs` | init, the proxy's table, the tenants' lines |
+//! | `init`, `routes`, `logs`, `denials` | init, the proxy's table, the tenants' lines, what was denied |
 
 pub mod auth;
 pub mod certificate;
 pub mod config;
 pub mod console;
 pub mod control;
+mod denials;
 mod deploy;
 pub mod error;
 mod host;
@@ -89,10 +90,11 @@ pub async fn run(
 ) -> Result<(), Fatal> {
     let registry = Registry::open(&config.registry_file())?;
     let certificate = Certificate::load_or_make(&config.certificate_file())?;
-    let (init, link) = Init::new(handed.channel)?;
+    let (init, link, denials) = Init::new(handed.channel)?;
     let serving = async {
         let control = Arc::new(Control::new(config, facts, registry, init).await?);
         control.start_up().await?;
+        tokio::spawn(Arc::clone(&control).keep_denials(denials));
         tokio::spawn(control.logs.clone().rotate_for_ever(control.init.clone()));
         let fingerprint = certificate.fingerprint();
         if let Err(cause) = control.announce(&fingerprint).await {

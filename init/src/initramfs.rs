@@ -4,13 +4,16 @@
 //! Whatever fails here stops the boot: there is nothing to fall back to that would be verified.
 
 use std::convert::Infallible;
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use kennel_model::layout;
+use rustix::io::FdFlags;
 use rustix::mount::MountFlags;
 
 use crate::boot::{disks, kernel, poll};
@@ -49,9 +52,10 @@ pub fn run() -> Result<Infallible, Failed> {
 
     kernel::settings();
     switch_root()?;
+    let log = open_kernel_log();
     // Last, so that the kernel's own domain needs no rule but the one that leads to init_t.
     load_policy()?;
-    let cause = Command::new("/usr/sbin/kennel-init").exec();
+    let cause = Command::new("/usr/sbin/kennel-init").args(log.iter().map(number)).exec();
     Err(Failed::new("execute /usr/sbin/kennel-init", cause))
 }
 
@@ -117,6 +121,24 @@ fn load_policy() -> Result<(), Failed> {
     write("/sys/fs/selinux/load", &policy)?;
     say!("SELinux policy loaded: {} bytes, enforcing", policy.len());
     Ok(())
+}
+
+/// Opens the kernel's log for whoever is handed it later. To read it takes a privilege at the moment of opening only; done
+/// before there is a policy, nobody needs to have that privilege afterwards.
+fn open_kernel_log() -> Option<OwnedFd> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg");
+    // It outlives the exec: its number is the next stage's argument.
+    match file.and_then(|file| Ok(rustix::io::fcntl_setfd(&file, FdFlags::empty()).map(|()| file)?)) {
+        Ok(file) => Some(file.into()),
+        Err(cause) => {
+            say!("FAILED to open /dev/kmsg: {cause}");
+            None
+        }
+    }
+}
+
+fn number(fd: &OwnedFd) -> String {
+    fd.as_raw_fd().to_string()
 }
 
 /// Makes the verified root the root, with the pseudo file systems moved along, and empties the initramfs, whose files

@@ -12,10 +12,13 @@
 //! | `POST /v1/tenants/{name}/releases` | a tar stream (`application/x-tar`) → 201 [`Deployed`] |
 //! | `POST /v1/tenants/{name}/start`, `/stop` | → [`Tenant`] |
 //! | `GET /v1/tenants/{name}/logs?lines=N&follow=true` | → `text/plain`, streamed |
+//! | `GET /v1/denials?lines=N&follow=true`, `GET /v1/tenants/{name}/denials?…` | → a [`Denial`] a line, streamed |
+//! | `POST /v1/host/prove` | [`Prove`] → a [`ProveLine`] a line, streamed |
 //! | `POST /v1/host/power-off`, `/reboot` | → 202 |
 
 use serde::{Deserialize, Serialize};
 
+use crate::denial::{Act, Layer};
 use crate::layout::RuntimeFacts;
 use crate::msg::ServiceStatus;
 use crate::{HostName, Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName};
@@ -178,4 +181,73 @@ pub struct Host {
     pub data_total_bytes: u64,
     /// Free for tenants on the data volume, in bytes.
     pub data_available_bytes: u64,
+    /// Acts of the host's own programs that were denied, each kind once. There should be none.
+    #[serde(default)]
+    pub warnings: Vec<Denial>,
+}
+
+/// A denied act, as often as it was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// Whose program tried; absent for the host's own and for slots that are nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantName>,
+    /// What was tried, and who refused it, in words.
+    pub sentence: String,
+    /// Who refused it; absent where nobody did, in a permissive domain, or where it is a count of many kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_by: Option<Layer>,
+    /// The name of the thread that tried, as far as it is known; the program chooses it.
+    pub program: String,
+    /// The facts.
+    pub act: Act,
+    /// How often: in all, or while following, since it was last told.
+    pub count: u64,
+    /// When first, in seconds since 1970-01-01 UTC.
+    pub first_at_s: u64,
+    /// When last.
+    pub last_at_s: u64,
+}
+
+/// Asks for the harmless probes to be run in an empty slot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prove {
+    /// Whose files and ports are tried; any tenant's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbour: Option<TenantName>,
+}
+
+/// One line of the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProveLine {
+    /// Where the probes run, and beside whom. The first line.
+    Begun {
+        /// The empty slot.
+        slot: SlotId,
+        /// The neighbour's slot.
+        neighbour: SlotId,
+    },
+    /// What one probe met with.
+    Probe(Probe),
+    /// All have run. The last line.
+    Done {
+        /// How many.
+        probes: u32,
+    },
+    /// The run broke off. The last line.
+    Failed(Problem),
+}
+
+/// What a probe met with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The row of the table of forbidden acts.
+    pub id: String,
+    /// The error's or signal's name, `held` for a limit that held, `done` when the act succeeded.
+    pub result: String,
+    /// What else there is to say.
+    #[serde(default)]
+    pub detail: String,
 }

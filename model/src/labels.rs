@@ -14,9 +14,10 @@ pub fn process(domain: &str) -> String {
 
 /// Nodes in `/dev` with their types. They exist before the policy is loaded, so init labels them first of all; every
 /// other node stays `device_t`, which init alone may open.
-pub const DEVICES: [(&str, &str); 7] = [
+pub const DEVICES: [(&str, &str); 8] = [
     ("console", CONSOLE),
     ("ttyS0", CONSOLE),
+    ("kmsg", KERNEL_LOG),
     ("null", PUBLIC_DEVICE),
     ("zero", PUBLIC_DEVICE),
     ("full", PUBLIC_DEVICE),
@@ -28,6 +29,8 @@ pub const DEVICES: [(&str, &str); 7] = [
 pub const PUBLIC_DEVICE: &str = "public_device_t";
 /// The console: services write to it through an inherited descriptor.
 pub const CONSOLE: &str = "console_device_t";
+/// The kernel's log: init opens it, `kennel-audit` reads it through an inherited descriptor.
+pub const KERNEL_LOG: &str = "kernel_log_device_t";
 /// The data volume's block device: given before `mke2fs` or `e2fsck` is started, which may use no other.
 pub const DATA_DISK: &str = "data_disk_t";
 /// The zram device that init makes into swap space.

@@ -53,6 +53,8 @@ pub const PROXY_UID: u32 = 901;
 pub const CONTROL_UID: u32 = 902;
 /// UID and GID of `kennel-dhcp`.
 pub const DHCP_UID: u32 = 903;
+/// UID and GID of `kennel-audit`.
+pub const AUDIT_UID: u32 = 904;
 
 /// TCP port of the proxy, all addresses.
 pub const HTTP_PORT: u16 = 80;

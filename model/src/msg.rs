@@ -72,6 +72,8 @@ pub enum ToControl {
     },
     /// A slot changed its state by itself or by request.
     Slot(SlotEvent),
+    /// Acts that were denied, as `kennel-audit` saw them.
+    Denials(crate::denial::Batch),
 }
 
 /// A request's outcome.

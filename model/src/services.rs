@@ -41,6 +41,9 @@ pub enum Handed {
     Listener(u16),
     /// A read-only memfd with the host's user-data, empty when there is none.
     UserData,
+    /// The kernel's log, opened by init for reading. One open file for ever, so that a service that is started again goes
+    /// on where it was.
+    KernelLog,
 }
 
 /// What init does when a service ends.
@@ -71,6 +74,7 @@ pub fn standard() -> Vec<Service> {
             capabilities: vec!["CAP_NET_BIND_SERVICE".into(), "CAP_NET_RAW".into()],
             ..service("dhcp", layout::DHCP_UID, vec![Handed::Channel])
         },
+        service("audit", layout::AUDIT_UID, vec![Handed::Channel, Handed::KernelLog]),
         service("proxy", layout::PROXY_UID, vec![Handed::Channel, Handed::Listener(layout::HTTP_PORT)]),
         service(
             "control",

@@ -15,7 +15,7 @@ use crate::{BadContexts, Contexts};
 const SLOTS: &str = "slot.cil";
 
 /// The fixed sources by name; each answers one question.
-const SOURCES: [(&str, &str); 20] = [
+const SOURCES: [(&str, &str); 21] = [
     ("kernel.cil", include_str!("../cil/kernel.cil")),
     ("classes.cil", include_str!("../cil/classes.cil")),
     ("sets.cil", include_str!("../cil/sets.cil")),
@@ -32,6 +32,7 @@ const SOURCES: [(&str, &str); 20] = [
     ("proxy.cil", include_str!("../cil/proxy.cil")),
     ("control.cil", include_str!("../cil/control.cil")),
     ("dhcp.cil", include_str!("../cil/dhcp.cil")),
+    ("audit.cil", include_str!("../cil/audit.cil")),
     ("iptables.cil", include_str!("../cil/iptables.cil")),
     ("fsck.cil", include_str!("../cil/fsck.cil")),
     ("tenant.cil", include_str!("../cil/tenant.cil")),

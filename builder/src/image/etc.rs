@@ -4,7 +4,7 @@
 use std::io;
 
 use kennel_model::SlotId;
-use kennel_model::layout::{CONTROL_UID, DHCP_UID, PROXY_UID};
+use kennel_model::layout::{AUDIT_UID, CONTROL_UID, DHCP_UID, PROXY_UID};
 
 use super::tree::{Node, Tree, TreeError};
 
@@ -42,8 +42,13 @@ fn add_common(tree: &mut Tree, users: &[User]) -> Result<(), TreeError> {
 /// # Errors
 /// When a package has brought one of these files.
 pub(super) fn add_host(tree: &mut Tree, os_release: &str) -> Result<(), TreeError> {
-    let users =
-        [user("root", 0), user("proxy", PROXY_UID), user("control", CONTROL_UID), user("dhcp", DHCP_UID)];
+    let users = [
+        user("root", 0),
+        user("proxy", PROXY_UID),
+        user("control", CONTROL_UID),
+        user("dhcp", DHCP_UID),
+        user("audit", AUDIT_UID),
+    ];
     add_common(tree, &users)?;
     tree.add_bytes("/usr/lib/os-release", 0o644, os_release)?;
     tree.add("/etc/os-release", Node::symlink("../usr/lib/os-release"))

@@ -13,7 +13,8 @@ use super::content::Content;
 /// PID 1, which is in the initramfs too.
 pub(super) const INIT: &str = "kennel-init";
 /// All of them.
-pub(super) const NAMES: [&str; 5] = [INIT, "kennel-proxy", "kennel-control", "kennel-unpack", "kennel-dhcp"];
+pub(super) const NAMES: [&str; 6] =
+    [INIT, "kennel-proxy", "kennel-control", "kennel-unpack", "kennel-dhcp", "kennel-audit"];
 
 /// One program.
 #[derive(Debug, Clone)]

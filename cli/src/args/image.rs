@@ -24,7 +24,7 @@ pub struct Build {
     /// Folder for the image, its manifest, SBOM and policy report
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,
-    /// Folder with kennel-init, kennel-proxy, kennel-control, kennel-unpack and kennel-dhcp [default: where `kennel` itself is]
+    /// Folder with kennel-init, kennel-proxy, kennel-control, kennel-unpack, kennel-dhcp and kennel-audit [default: where `kennel` itself is]
     #[arg(long, value_name = "FOLDER")]
     pub guest_dir: Option<PathBuf>,
     /// Use only what is in the cache already

@@ -75,6 +75,7 @@ async fn dispatch(server: &Server, head: &Parts, body: &mut Option<Incoming>) ->
         (Endpoint::Host, _) => Ok(json(StatusCode::OK, &control.host().await?)),
         (Endpoint::PowerOff, _) => shut_down(control, ControlRequest::PowerOff).await,
         (Endpoint::Reboot, _) => shut_down(control, ControlRequest::Reboot).await,
+        (Endpoint::Denials, _) => denials(control, None, head.uri.query()).await,
         (Endpoint::Tenants, _) => Ok(json(StatusCode::OK, &control.tenants().await?)),
         (Endpoint::AddTenant, _) => {
             let wish: NewTenant = read(server, head, body).await?;
@@ -114,6 +115,7 @@ async fn of_tenant(
             Ok(json(StatusCode::OK, &tenant))
         }
         Endpoint::Deploy => deploy(control, name, asked).await,
+        Endpoint::TenantDenials => denials(control, Some(name), asked.head.uri.query()).await,
         Endpoint::Logs => logs(control, name, asked.head.uri.query()).await,
         other => Err(Error::Internal(format!("{other:?} is not about a tenant"))),
     }
@@ -138,6 +140,16 @@ async fn logs(control: &Arc<Control>, name: TenantName, query: Option<&str>) -> 
     let logs = control.logs.clone();
     tokio::spawn(async move { logs.stream(slot, wish, sink).await });
     Ok(stream(StatusCode::OK, "text/plain; charset=utf-8", body.boxed_unsync()))
+}
+
+async fn denials(control: &Arc<Control>, of: Option<TenantName>, query: Option<&str>) -> Result<Answer> {
+    let wish = log_wish(query.unwrap_or(""))?;
+    if let Some(name) = &of {
+        control.row(name).await?;
+    }
+    let (sink, body) = Streamed::channel();
+    tokio::spawn(Arc::clone(control).tell_denials(of, wish, sink));
+    Ok(stream(StatusCode::OK, "application/x-ndjson", body.boxed_unsync()))
 }
 
 async fn shut_down(control: &Arc<Control>, request: ControlRequest) -> Result<Answer> {

@@ -37,6 +37,10 @@ pub enum Endpoint {
     Stop,
     /// What a tenant printed.
     Logs,
+    /// What was denied to anybody.
+    Denials,
+    /// What was denied to a tenant.
+    TenantDenials,
 }
 
 /// One row of the API: its method, its path with `{name}` for the tenant, its meaning.
@@ -56,6 +60,8 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/v1/tenants/{name}/start", Endpoint::Start),
     (Method::POST, "/v1/tenants/{name}/stop", Endpoint::Stop),
     (Method::GET, "/v1/tenants/{name}/logs", Endpoint::Logs),
+    (Method::GET, "/v1/tenants/{name}/denials", Endpoint::TenantDenials),
+    (Method::GET, "/v1/denials", Endpoint::Denials),
 ];
 
 impl Endpoint {

@@ -67,6 +67,18 @@ const MIGRATIONS: &[&str] = &[
         created_at_s INTEGER NOT NULL,
         PRIMARY KEY (tenant, number)
     ) STRICT, WITHOUT ROWID;",
+    // 2: denied acts, each kind once with its count; without a tenant those of the host's own and of empty slots.
+    "CREATE TABLE denials (
+        id INTEGER PRIMARY KEY,
+        tenant INTEGER REFERENCES tenants (id) ON DELETE CASCADE,
+        denial TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        first_at_s INTEGER NOT NULL,
+        last_at_s INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX denials_kinds ON denials (coalesce(tenant, 0), denial);
+    CREATE INDEX denials_age ON denials (coalesce(tenant, 0), last_at_s);
+    ALTER TABLE host ADD COLUMN denials_lost INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// Opens the file with the promises that the rest relies on.
@@ -151,7 +163,7 @@ mod tests {
         drop(db);
         let error = open(&file).unwrap_err();
         assert!(matches!(error, OpenError::Newer { .. }));
-        assert!(error.to_string().contains("this program knows up to 1"), "{error}");
+        assert!(error.to_string().contains("this program knows up to 2"), "{error}");
     }
 
     #[test]

@@ -61,6 +61,10 @@ async fn a_tenants_whole_life() {
     }
     let last = host.world.lock().requests.iter().rev().take(2).cloned().collect::<Vec<_>>();
     assert_eq!(last, [ControlRequest::Reboot, ControlRequest::PowerOff]);
+    operator.post("/v1/tenants", &wish("shop")).await.expect::<Tenant>(StatusCode::CREATED);
+    for path in ["/v1/denials", "/v1/tenants/shop/denials"] {
+        assert_eq!(operator.get(path).await.status, StatusCode::OK);
+    }
     operator.get("/v1/openapi.json").await.expect::<serde_json::Value>(StatusCode::OK);
     operator.get("/v1/ping").await.expect::<serde_json::Value>(StatusCode::OK);
     every_operation_was_seen();

@@ -5,6 +5,7 @@
 
 mod api;
 mod crashes;
+mod denials;
 mod described;
 mod logs;
 mod sign_in;

@@ -24,6 +24,10 @@ const SETTINGS: &[(&str, &str)] = &[
     ("kernel/sysrq", "0"),
     ("user/max_user_namespaces", "0"),
     ("vm/unprivileged_userfaultfd", "0"),
+    // Audit records, denied accesses among them, reach the kernel's log at no more than so many a second (the interval in
+    // seconds, and how many in each): more than anybody reads, and what a serial console can show.
+    ("kernel/printk_ratelimit", "1"),
+    ("kernel/printk_ratelimit_burst", "30"),
     // A kernel that is known to be damaged does not go on.
     ("kernel/panic_on_oops", "1"),
     // Old tricks with links and fifos in shared folders.

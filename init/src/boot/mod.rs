@@ -14,6 +14,7 @@ mod volume;
 
 use std::convert::Infallible;
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use kennel_model::layout::{self, ImageFacts};
@@ -38,12 +39,18 @@ pub fn run() -> Result<Infallible, Failed> {
 }
 
 fn prepare() -> Result<Setting, Failed> {
+    let kernel_log = kernel_log();
     label_devices()?;
     console::take().step(|| "open the console".to_owned())?;
     kernel::check_sealed()?;
     mounts::pseudo()?;
     let facts: ImageFacts = sealed(layout::FACTS_FILE)?;
     let mut table: Vec<services::Service> = sealed(layout::SERVICES_FILE)?;
+
+    if kernel_log.is_none() {
+        say!("denied acts will not be seen: nobody opened the kernel's log");
+        table.retain(|service| !service.handed.contains(&services::Handed::KernelLog));
+    }
 
     let count = modules::load(layout::MODULES_LIST)?;
     say!("{count} modules loaded");
@@ -89,9 +96,16 @@ fn prepare() -> Result<Setting, Failed> {
         services: table,
         listeners,
         user_data,
+        kernel_log,
         network: network.map(Network::new),
         buttons: machine::power_buttons(),
     })
+}
+
+/// The kernel's log, which the stage before opened: the only argument is its descriptor.
+fn kernel_log() -> Option<OwnedFd> {
+    let number = std::env::args().nth(1)?.parse().ok()?;
+    kennel_sys::inherited::take(number).ok()
 }
 
 /// Nodes in `/dev` were made by the kernel, before there was a policy or under one name for all.

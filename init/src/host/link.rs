@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use kennel_model::denial::ToAudit;
 use kennel_model::msg::{ToControl, ToProxy};
 use kennel_sys::{Channel, ChannelError};
 
@@ -18,6 +19,8 @@ pub enum Outgoing {
     Control(ToControl),
     /// To the proxy.
     Proxy(ToProxy),
+    /// To the reader of the kernel's log.
+    Audit(ToAudit),
 }
 
 /// A channel and what waits to be sent over it.
@@ -70,6 +73,7 @@ impl Link {
             let sent = match message {
                 Outgoing::Control(message) => self.channel.send(message, &fds),
                 Outgoing::Proxy(message) => self.channel.send(message, &fds),
+                Outgoing::Audit(message) => self.channel.send(message, &fds),
             };
             match sent {
                 Ok(()) => self.queue.pop_front(),

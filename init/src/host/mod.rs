@@ -3,9 +3,11 @@
 //!
 //! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
 //! and `proxy` say what may be asked by whom, `slots` carries out what the table in `slot/state.rs` decides, `jobs` runs
-//! `kennel-unpack`, `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
+//! `kennel-unpack`, `denials` passes on what `kennel-audit` saw, `ending` shuts down. The boot hands over a [`Setting`];
+//! nothing here ever ends but by `ending`.
 
 mod control;
+mod denials;
 mod ending;
 mod jobs;
 pub mod link;
@@ -25,7 +27,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kennel_model::layout::ImageFacts;
-use kennel_model::{SlotId, services as table};
+use kennel_model::{SlotId, denial, services as table};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::{Pid, WaitOptions};
@@ -54,6 +56,8 @@ pub struct Setting {
     pub listeners: BTreeMap<u16, OwnedFd>,
     /// The host's user-data, sealed.
     pub user_data: OwnedFd,
+    /// The kernel's log, open for reading.
+    pub kernel_log: Option<OwnedFd>,
     /// The NIC, when there is one.
     pub network: Option<Network>,
     /// Power buttons.
@@ -75,6 +79,7 @@ pub struct Host {
     surroundings: Surroundings,
     listeners: BTreeMap<u16, OwnedFd>,
     user_data: OwnedFd,
+    kernel_log: Option<OwnedFd>,
     network: Option<Network>,
     buttons: Vec<File>,
     signals: SignalFd,
@@ -85,6 +90,8 @@ pub struct Host {
     children: HashMap<Pid, Child>,
     /// The route table as control last published it.
     routes: Option<Rc<OwnedFd>>,
+    /// Denied acts that control does not take yet.
+    denials: Option<denial::Batch>,
     ending: Option<Ending>,
 }
 
@@ -105,6 +112,7 @@ impl Host {
             surroundings: setting.surroundings,
             listeners: setting.listeners,
             user_data: setting.user_data,
+            kernel_log: setting.kernel_log,
             network: setting.network,
             buttons: setting.buttons,
             signals,
@@ -114,6 +122,7 @@ impl Host {
             slots: BTreeMap::new(),
             children: HashMap::new(),
             routes: None,
+            denials: None,
             ending: None,
         })
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use caps::{Capability, CapsHashSet};
+use kennel_model::denial::Batch;
 use kennel_model::labels;
 use kennel_model::msg::{FromControl, FromProxy, Lease, ServiceStatus, ToProxy};
 use kennel_model::services::{self as table, Handed, Restart};
@@ -98,6 +99,7 @@ impl Host {
         if service.entry.name == "proxy" && self.routes.is_some() {
             self.send_routes();
         }
+        self.pass_on_denials();
         Ok(())
     }
 
@@ -105,6 +107,10 @@ impl Host {
         match what {
             Handed::Channel => Ok(channel),
             Handed::UserData => Ok(self.user_data.as_fd()),
+            Handed::KernelLog => match &self.kernel_log {
+                Some(fd) => Ok(fd.as_fd()),
+                None => Err(Failed::new("hand over the kernel's log", "nobody opened it")),
+            },
             Handed::Listener(port) => match self.listeners.get(&port) {
                 Some(fd) => Ok(fd.as_fd()),
                 None => Err(Failed::new(format!("hand over port {port}"), "nobody listens on it")),
@@ -138,6 +144,7 @@ impl Host {
             let more = match name.as_str() {
                 "control" => self.receive(index, |host, m: FromControl, fds| host.on_control(m, fds)),
                 "proxy" => self.receive(index, |host, m: FromProxy, _| host.on_proxy(m)),
+                "audit" => self.receive(index, |host, m: Batch, _| host.on_denials(m)),
                 "dhcp" => self.receive(index, |host, m: Lease, _| host.on_lease(m)),
                 _ => Err(Some("this service has nothing to say".to_owned())),
             };
@@ -201,6 +208,13 @@ impl Host {
         if let Err(e) = self.poller.want_room(&*link, Source::Channel(index as u16), link.is_waiting()) {
             say!("FAILED to {e}");
         }
+        self.pass_on_denials();
+    }
+
+    /// Whether the service of this name runs and has read all that was sent to it.
+    pub(super) fn is_idle(&self, name: &str) -> bool {
+        let link = self.services.iter().find(|s| s.entry.name == name).and_then(|s| s.link.as_ref());
+        link.is_some_and(|link| !link.is_waiting())
     }
 
     /// Drops a channel that is of no use any more, and ends the service: it starts again with a new one. While the host

@@ -88,8 +88,6 @@ pub enum Act {
         /// Made through the 32-bit or x32 interface, whose numbers are others.
         foreign: bool,
     },
-    /// The program was ended for a forbidden system call; which one nobody said.
-    Ended,
     /// More kinds of acts at once than are told apart.
     Others,
 }
@@ -179,7 +177,7 @@ impl Denial {
         match &self.act {
             Act::Access(access) if access.enforced => Some(Layer::Selinux),
             Act::Packet(_) => Some(Layer::Iptables),
-            Act::SystemCall { .. } | Act::Ended => Some(Layer::Seccomp),
+            Act::SystemCall { .. } => Some(Layer::Seccomp),
             Act::Access(_) | Act::Others => None,
         }
     }

@@ -15,7 +15,6 @@ pub type Names = BTreeMap<SlotId, TenantName>;
 pub fn sentence(denial: &Denial, names: &Names) -> String {
     let who = who(&denial.actor, names);
     match &denial.act {
-        Act::Ended => return format!("{who} was ended for a forbidden system call; refused by seccomp"),
         Act::Others => return format!("{who} tried more, of too many kinds to tell apart; refused"),
         Act::Access(access) if !access.enforced => {
             let deed = deed(&denial.actor, access, names);
@@ -27,7 +26,7 @@ pub fn sentence(denial: &Denial, names: &Names) -> String {
         Act::Access(access) => (deed(&denial.actor, access, names), place_of(access)),
         Act::Packet(packet) => (packet_deed(packet), Some(Place::of(packet.to, packet.port))),
         Act::SystemCall { number, foreign } => (system_call(*number, *foreign), None),
-        Act::Ended | Act::Others => (String::new(), None),
+        Act::Others => (String::new(), None),
     };
     let place = place.and_then(|place| place_words(place, &denial.actor, names));
     let place = place.map(|words| format!(": {words}")).unwrap_or_default();

@@ -148,10 +148,6 @@ fn all_kinds_of_actors_and_ends_have_words() {
         said(Actor::Tenant(slot(3)), Act::SystemCall { number: 165, foreign: false }),
         "blog tried to make the system call mount; refused by seccomp"
     );
-    assert_eq!(
-        said(Actor::Tenant(slot(3)), Act::Ended),
-        "blog was ended for a forbidden system call; refused by seccomp"
-    );
     let open = Access { enforced: false, ..access("file", &["read"], "etc_t") };
     assert_eq!(
         blog_did(open),

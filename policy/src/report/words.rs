@@ -4,12 +4,13 @@
 pub(super) const UNKNOWN: &str = "added by the image";
 
 /// Types by name; a slot's with its digits taken out.
-const WORDS: [(&str, &str); 73] = [
+const WORDS: [(&str, &str); 91] = [
     ("kernel_t", "the kernel, and the first process until it is init"),
     ("init_t", "init"),
     ("proxy_t", "the reverse proxy"),
     ("control_t", "control: the API and the registry"),
     ("dhcp_t", "the DHCP client"),
+    ("audit_t", "the reader of the kernel's log"),
     ("iptables_t", "iptables-restore, once at boot"),
     ("fsck_t", "mke2fs and e2fsck, at boot"),
     ("tenantNNNN_t", "a tenant's program"),
@@ -23,6 +24,7 @@ const WORDS: [(&str, &str); 73] = [
     ("proxy_exec_t", "the proxy's program"),
     ("control_exec_t", "control's program"),
     ("dhcp_exec_t", "the DHCP client's program"),
+    ("audit_exec_t", "the log reader's program"),
     ("iptables_exec_t", "iptables-restore"),
     ("fsck_exec_t", "mke2fs and e2fsck"),
     ("unpack_exec_t", "kennel-unpack"),
@@ -44,6 +46,7 @@ const WORDS: [(&str, &str); 73] = [
     ("device_t", "device nodes of init's own"),
     ("public_device_t", "/dev/null and its like"),
     ("console_device_t", "the console"),
+    ("kernel_log_device_t", "the kernel's log"),
     ("data_disk_t", "the data volume's disk"),
     ("swap_disk_t", "compressed memory to swap to"),
     ("image_fs_t", "the image's file systems"),
@@ -76,7 +79,22 @@ const WORDS: [(&str, &str); 73] = [
     ("node_t", "any other address"),
     ("netif_t", "network interfaces"),
     ("netmsg_t", "packets with a NetLabel"),
-    ("unlabeled_t", "packets"),
+    ("client_port_t", "a TCP port elsewhere without a name of its own"),
+    ("any_node_t", "any address of this host"),
+    ("web_packet_t", "packets of visitors"),
+    ("api_packet_t", "packets to and from the API"),
+    ("public_packet_t", "packets to and from the web"),
+    ("dns_packet_t", "packets to and from name servers"),
+    ("private_packet_t", "packets to addresses that are not public"),
+    ("unlisted_packet_t", "packets to public addresses, but not to the web"),
+    ("allowed_packet_t", "packets that a tenant's own list allows"),
+    ("metadata_packet_t", "packets to the metadata service"),
+    ("link_packet_t", "link-local packets"),
+    ("reserved_packet_t", "packets to addresses that nobody can be allowed"),
+    ("loopback_packet_t", "packets to nobody's port on this host"),
+    ("foreign_packet_t", "packets from outside to what is not offered"),
+    ("dhcp_packet_t", "packets of DHCP"),
+    ("unlabeled_t", "packets and peers without a label"),
     ("unlabeled_file_t", "files without a label"),
 ];
 

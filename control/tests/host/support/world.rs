@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) announced: Vec<String>,
     /// Every request in the order of its arrival.
     pub(crate) requests: Vec<ControlRequest>,
+    /// To the control that runs now.
+    pub(crate) channel: Option<Arc<Channel>>,
     /// When to break the channel.
     pub(crate) break_at: Option<Break>,
     /// Requests that are to be refused, by the beginning of their debug text.
@@ -93,8 +95,9 @@ impl Shared {
     /// Serves one control until either side breaks off.
     pub(crate) fn serve(&self, channel: Channel) -> thread::JoinHandle<()> {
         let shared = self.clone();
+        let channel = Arc::new(channel);
+        self.lock().channel = Some(Arc::clone(&channel));
         thread::spawn(move || {
-            let channel = Arc::new(channel);
             while let Ok(Some((message, fds))) = channel.recv::<FromControl>() {
                 if !shared.handle(&channel, message, fds) {
                     break;
@@ -102,6 +105,11 @@ impl Shared {
             }
             rustix::net::shutdown(&*channel, rustix::net::Shutdown::Both).ok();
         })
+    }
+
+    /// Tells control something by itself.
+    pub(crate) fn tell(&self, message: &ToControl) {
+        self.lock().channel.as_ref().expect("control was started").send(message, &[]).unwrap();
     }
 
     /// False when the channel is to be broken now.
