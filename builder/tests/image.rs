@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use kennel_builder::image::{Build, Built, Cache};
+use kennel_builder::image::{Build, Built, Cache, Flavour};
 use kennel_builder::{Lock, Spec, Steps, Store};
 use serde_json::Value;
 
@@ -37,7 +37,15 @@ fn build() -> (tempfile::TempDir, Built) {
     let guests = guests.expect("KENNEL_GUEST_DIR must name the folder of Kennel's programs");
     let (cache, out) = (Cache::at(folder.path().join("cache")), folder.path().join("out"));
     let store = Store::open().unwrap();
-    let build = Build { spec: &spec, lock: &lock, store: &store, cache: &cache, guests: &guests, out: &out };
+    let build = Build {
+        spec: &spec,
+        lock: &lock,
+        store: &store,
+        cache: &cache,
+        guests: &guests,
+        out: &out,
+        flavour: Flavour::Ordinary,
+    };
     let built = build.run(&Steps::silent()).unwrap();
     (folder, built)
 }

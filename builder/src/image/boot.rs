@@ -3,6 +3,7 @@
 
 use super::content::Content;
 use super::disk::EFI_SIZE;
+use super::flavour::Flavour;
 use super::guests::{Guest, INIT};
 use super::modules::{Module, Modules};
 use super::tools::Tools;
@@ -27,6 +28,7 @@ pub(super) struct Boot {
     kernel_path: String,
     initramfs: Vec<u8>,
     os_release: String,
+    flavour: Flavour,
     arguments: Vec<String>,
 }
 
@@ -37,6 +39,7 @@ impl Boot {
     /// When the lock brings no kernel or stub, or they cannot be read.
     pub(super) fn gather(
         spec: &Spec,
+        flavour: Flavour,
         kernel: &Tree,
         modules: &Modules<'_>,
         early: &[Module],
@@ -55,7 +58,8 @@ impl Boot {
             kernel_version: version.to_owned(),
             kernel_path: path,
             initramfs: initramfs::build(&init, early).map_err(BuildError::io("initramfs"))?,
-            os_release: etc::os_release(&spec.image.version, &spec.debian.suite),
+            os_release: etc::os_release(&spec.image.version, &spec.debian.suite, flavour),
+            flavour,
             arguments: spec.kernel.arguments.clone(),
         })
     }
@@ -78,7 +82,8 @@ impl Boot {
     /// The kernel's command line for this root.
     pub(super) fn command_line(&self, root: &verity::Tree) -> String {
         let (hash, salt) = (verity::hex(&root.root_hash), verity::hex(&root.salt));
-        let mut line = format!("{ARGUMENTS} kennel.verity={hash},{salt},{}", root.data_blocks);
+        let flavour = self.flavour.arguments();
+        let mut line = format!("{ARGUMENTS}{flavour} kennel.verity={hash},{salt},{}", root.data_blocks);
         for argument in &self.arguments {
             line.push(' ');
             line.push_str(argument);

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::boot::Boot;
 use super::cache::Cache;
 use super::documents::{self, Facts, Measure};
+use super::flavour::Flavour;
 use super::guests::{self, Guest};
 use super::host::Furniture;
 use super::modules::{Module, Modules};
@@ -39,6 +40,8 @@ pub struct Build<'a> {
     pub guests: &'a Path,
     /// Where the image goes.
     pub out: &'a Path,
+    /// Which image.
+    pub flavour: Flavour,
 }
 
 /// What came out.
@@ -50,6 +53,8 @@ pub struct Built {
     pub manifest: PathBuf,
     /// Version in its name.
     pub version: String,
+    /// It has slots without layers, and must not be published.
+    pub proof: bool,
     /// SHA-256 of the disk image.
     pub sha256: Sha256,
     /// The root file system's verity hash.
@@ -86,7 +91,7 @@ impl Build<'_> {
     /// # Errors
     /// [`BuildError`]; then the output folder is as it was.
     pub fn run(&self, steps: &Steps) -> Result<Built, BuildError> {
-        let guests = guests::read(self.guests)?;
+        let guests = guests::read(self.guests, self.flavour)?;
         let step = steps.start("unpack");
         let sources = Sources::open(self.lock, self.store, self.cache, &step)?;
         step.done(format!("{} packages", self.lock.packages.len()));
@@ -98,7 +103,7 @@ impl Build<'_> {
         let (boot, root) = std::thread::scope(|scope| {
             let boot = scope.spawn(|| {
                 let Material { kernel, guests, tools, .. } = &material;
-                Boot::gather(self.spec, &kernel.tree, &modules, &early, guests, tools)
+                Boot::gather(self.spec, self.flavour, &kernel.tree, &modules, &early, guests, tools)
             });
             let root = material.root(&sources, &late, steps);
             (boot.join().unwrap_or_else(|_| Err(BuildError::Panicked("boot".into()))), root)
@@ -122,7 +127,7 @@ impl Build<'_> {
         let kernel = sources.tree(&PackageSet::Kernel, |path| {
             path.starts_with("/usr/lib/modules") || path.starts_with("/boot")
         })?;
-        let rendered = policy::render(self.spec)?;
+        let rendered = policy::render(self.spec, self.flavour)?;
         let (policy, runtimes) = std::thread::scope(|scope| {
             let compiled = scope.spawn(|| {
                 let step = steps.start("policy");
@@ -192,12 +197,14 @@ impl Build<'_> {
 
 impl Material<'_> {
     fn root(&self, sources: &Sources<'_>, late: &[Module], steps: &Steps) -> Result<Root, BuildError> {
-        let Build { spec, cache, .. } = self.build;
+        let Build { spec, cache, flavour, .. } = *self.build;
         let step = steps.start("root");
         let Sourced { mut tree, mut shares } = sources.tree(&PackageSet::Host, |path| spec.host.takes(path))?;
-        let rules = kennel_iptables::render(spec.image.slots)?;
+        let mut rules = kennel_iptables::render(spec.image.slots)?;
+        flavour.open(&mut rules);
         Furniture {
             spec,
+            flavour,
             guests: &self.guests,
             policy: &self.policy,
             rules: &rules,
@@ -222,12 +229,12 @@ impl Material<'_> {
     }
 
     fn assemble(&self, boot: &Boot, root: &Root, kernel: &[Share], steps: &Steps) -> Result<Built, BuildError> {
-        let Build { spec, lock, out, .. } = self.build;
+        let Build { spec, lock, out, flavour, .. } = *self.build;
         let step = steps.start("disk");
         let command_line = boot.command_line(&root.verity);
         let program = boot.program(&command_line)?;
         let mut output = Output::to(out)?;
-        let name = format!("{}-{}-x86_64.raw", spec.image.name, spec.image.version);
+        let name = format!("{}-{}{}-x86_64.raw", spec.image.name, spec.image.version, flavour.suffix());
         let seed = Sha256::of(command_line.as_bytes());
         let (image, measure) =
             output.file(&name, |file| root.write_disk(file, &program, seed, &out.join(&name)))?;
@@ -236,6 +243,7 @@ impl Material<'_> {
         let step = steps.start("documents");
         let facts = Facts {
             spec,
+            flavour,
             lock,
             disk: documents::Disk { file: &name, measure },
             boot,
@@ -253,7 +261,8 @@ impl Material<'_> {
         let root_hash = verity::hex(&root.verity.root_hash);
         let (version, boot_bytes) = (spec.image.version.clone(), program.len() as u64);
         let Measure { sha256, written: written_bytes } = measure;
-        Ok(Built { image, manifest, version, sha256, root_hash, written_bytes, boot_bytes })
+        let proof = flavour.is_proof();
+        Ok(Built { image, manifest, version, proof, sha256, root_hash, written_bytes, boot_bytes })
     }
 }
 

@@ -10,6 +10,7 @@ use kennel_policy::Rendered;
 
 use super::BuildError;
 use super::boot::Boot;
+use super::flavour::Flavour;
 use super::guests::Guest;
 use super::manifest::Manifest;
 use super::output::Output;
@@ -26,6 +27,8 @@ use crate::spec::Spec;
 pub(super) struct Facts<'a> {
     /// What was asked for.
     pub spec: &'a Spec,
+    /// Which image.
+    pub flavour: Flavour,
     /// Which packages that was.
     pub lock: &'a Lock,
     /// The disk image.

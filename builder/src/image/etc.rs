@@ -6,6 +6,7 @@ use std::io;
 use kennel_model::SlotId;
 use kennel_model::layout::{AUDIT_UID, CONTROL_UID, DHCP_UID, PROXY_UID};
 
+use super::flavour::Flavour;
 use super::tree::{Node, Tree, TreeError};
 
 /// Where ca-certificates keeps the certificates one by one, and where programs look for all of them.
@@ -72,10 +73,11 @@ pub(super) fn add_runtime(tree: &mut Tree, slots: u16) -> Result<(), TreeError> 
 }
 
 /// What the host says it is.
-pub(super) fn os_release(version: &str, suite: &str) -> String {
+pub(super) fn os_release(version: &str, suite: &str, flavour: Flavour) -> String {
     format!(
         "ID=kennel\nID_LIKE=debian\nNAME=Kennel\nPRETTY_NAME=\"Kennel {version} (Debian {suite})\"\n\
-         VERSION_ID={version}\nVERSION_CODENAME={suite}\n"
+         VERSION_ID={version}\nVERSION_CODENAME={suite}\n{}",
+        flavour.os_release()
     )
 }
 

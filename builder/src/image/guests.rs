@@ -9,6 +9,7 @@ use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 
 use super::BuildError;
 use super::content::Content;
+use super::flavour::Flavour;
 
 /// PID 1, which is in the initramfs too.
 pub(super) const INIT: &str = "kennel-init";
@@ -29,8 +30,9 @@ pub(super) struct Guest {
 ///
 /// # Errors
 /// When one is missing, or cannot run on the host.
-pub(super) fn read(folder: &Path) -> Result<Vec<Guest>, BuildError> {
-    NAMES.into_iter().map(|name| read_one(&folder.join(name), name)).collect()
+pub(super) fn read(folder: &Path, flavour: Flavour) -> Result<Vec<Guest>, BuildError> {
+    let file = |name| if name == INIT { flavour.init() } else { name };
+    NAMES.into_iter().map(|name| read_one(&folder.join(file(name)), name)).collect()
 }
 
 fn read_one(path: &Path, name: &'static str) -> Result<Guest, BuildError> {
@@ -64,7 +66,7 @@ mod tests {
     #[test]
     fn missing_foreign_and_dynamic_programs_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let error = || read(folder.path()).unwrap_err().to_string();
+        let error = || read(folder.path(), Flavour::Ordinary).unwrap_err().to_string();
         assert!(error().ends_with("kennel-init is not there"));
         std::fs::write(folder.path().join(INIT), "#!/bin/sh").unwrap();
         assert!(error().ends_with("kennel-init is not a 64-bit ELF program"));

@@ -9,6 +9,7 @@ use kennel_model::services;
 
 use super::BuildError;
 use super::content::Content;
+use super::flavour::Flavour;
 use super::guests::Guest;
 use super::modules::{self, Module};
 use super::runtime::Runtime;
@@ -23,6 +24,8 @@ const MOUNT_POINTS: [&str; 6] = ["/data", "/dev", "/proc", "/run", "/sys", "/tmp
 pub(super) struct Furniture<'a> {
     /// What was asked for.
     pub spec: &'a Spec,
+    /// Which image.
+    pub flavour: Flavour,
     /// Kennel's programs.
     pub guests: &'a [Guest],
     /// The compiled policy.
@@ -55,7 +58,7 @@ impl Furniture<'_> {
 
     fn files(&self, tree: &mut Tree) -> Result<(), TreeError> {
         let image = &self.spec.image;
-        etc::add_host(tree, &etc::os_release(&image.version, &self.spec.debian.suite))?;
+        etc::add_host(tree, &etc::os_release(&image.version, &self.spec.debian.suite, self.flavour))?;
         for folder in MOUNT_POINTS {
             tree.add_folder(folder, 0o755)?;
         }
@@ -76,7 +79,7 @@ impl Furniture<'_> {
             version: image.version.clone(),
             slots: image.slots,
             runtimes: self.runtimes.iter().map(|runtime| runtime.facts.clone()).collect(),
-            proof: false,
+            proof: self.flavour.is_proof(),
         };
         tree.add_bytes(layout::FACTS_FILE, 0o644, json(&facts))?;
         merge::link_merged(tree)

@@ -20,6 +20,8 @@ pub(super) struct Manifest<'a> {
     format: u32,
     name: &'a str,
     version: &'a str,
+    /// Some of its slots are deliberately open: not to be published.
+    proof: bool,
     builder: &'static str,
     image: Image<'a>,
     root: Root<'a>,
@@ -105,6 +107,7 @@ impl<'a> Manifest<'a> {
             format: FORMAT,
             name: &spec.image.name,
             version: &spec.image.version,
+            proof: facts.flavour.is_proof(),
             builder: concat!("kennel ", env!("CARGO_PKG_VERSION")),
             image: Image { file: disk.file, sha256: disk.measure.sha256, written_bytes: disk.measure.written },
             root: Root {

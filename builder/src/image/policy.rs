@@ -8,6 +8,7 @@ use kennel_policy::{Extra, Rendered};
 
 use super::BuildError;
 use super::cache::{self, Cache};
+use super::flavour::Flavour;
 use super::tools::Tools;
 use crate::digest::Sha256;
 use crate::spec::Spec;
@@ -16,9 +17,9 @@ use crate::spec::Spec;
 ///
 /// # Errors
 /// When an addition cannot be read, or does not fit.
-pub(super) fn render(spec: &Spec) -> Result<Rendered, BuildError> {
+pub(super) fn render(spec: &Spec, flavour: Flavour) -> Result<Rendered, BuildError> {
     let read = |path: &Path| fs::read_to_string(path).map_err(BuildError::io(path));
-    let mut extras = Vec::new();
+    let mut extras: Vec<Extra> = flavour.policy().into_iter().collect();
     for path in &spec.extra.policy {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         extras.push(Extra { name, cil: read(path)?, ..Extra::default() });

@@ -27,6 +27,9 @@ pub struct Build {
     /// Folder with kennel-init, kennel-proxy, kennel-control, kennel-unpack, kennel-dhcp and kennel-audit [default: where `kennel` itself is]
     #[arg(long, value_name = "FOLDER")]
     pub guest_dir: Option<PathBuf>,
+    /// Build the image in which some slots are deliberately open, to prove that each layer holds alone; never for tenants
+    #[arg(long)]
+    pub proof: bool,
     /// Use only what is in the cache already
     #[arg(long)]
     pub offline: bool,

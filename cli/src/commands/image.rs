@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kennel_builder::image::{Build, BuildError, Built, Cache};
+use kennel_builder::image::{Build, BuildError, Built, Cache, Flavour};
 use kennel_builder::lock::{Change, LockError};
 use kennel_builder::packages::{FetchError, Fetcher, Mirrors, PackagesError, fetch_locked, lock_command};
 use kennel_builder::steps::bytes;
@@ -85,6 +85,7 @@ pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> 
         cache: &cache,
         guests: &guests,
         out: &args.out,
+        flavour: if args.proof { Flavour::Proof } else { Flavour::Ordinary },
     };
     let built = build.run(&steps)?;
     Ok(context.ui.result(&built, words)?)
@@ -99,9 +100,14 @@ fn guest_folder(args: &BuildArgs) -> Result<PathBuf, FileError> {
     Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
 }
 
+/// A proof image shows on its console what it is; who builds one is told at once.
+const PROOF_WARNING: &str =
+    "\nPROOF IMAGE: some of its slots are deliberately open. Never put it on a network.\n";
+
 fn words(built: &Built) -> String {
+    let warning = if built.proof { PROOF_WARNING } else { "" };
     format!(
-        "{}: {} written, boot program {}\nsha256 {}\nroot hash {}\nnext: kennel run\n",
+        "{}: {} written, boot program {}\nsha256 {}\nroot hash {}\n{warning}next: kennel run\n",
         built.image.display(),
         bytes(built.written_bytes),
         bytes(built.boot_bytes),
