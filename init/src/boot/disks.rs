@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use kennel_model::layout::{DATA_LABEL, ROOT_PARTITION};
 
+use super::format;
+
 const BLOCK_CLASS: &str = "/sys/class/block";
 /// How much of the start of a disk must be zero for it to count as blank.
 const BLANK_START: u64 = 8 << 20;
@@ -13,6 +15,18 @@ const BLANK_START: u64 = 8 << 20;
 const BLANK_END: u64 = 1 << 20;
 /// A smaller disk is not meant as a data volume.
 const SMALLEST: u64 = 64 << 20;
+/// What begins within the first 8 MiB, but leaves the places free that are looked at for an ext file system; and where.
+const SIGNATURES: [(u64, &[u8]); 9] = [
+    (4086, b"SWAPSPACE2"),
+    (4096, &[0xfc, 0x4e, 0x2b, 0xa9]), // Linux software RAID
+    (4096 + 24, &[0xc6, 0x85, 0x73, 0xf6, 0x4e, 0x1a, 0x45, 0xca]), // bcache
+    (4096 + 24, &[0xc6, 0x85, 0x73, 0xf6, 0x66, 0xce, 0x90, 0xa9]), // bcachefs
+    (0x8000, b"JFS1"),
+    (0x8001, b"CD001"),
+    (0x1_0034, b"ReIsEr"),
+    (0x1_0040, b"_BHRfS_M"),               // btrfs
+    (0x1_055c, &[0x19, 0x01, 0x54, 0x19]), // UFS2
+];
 /// Kinds of block device that are no disk.
 const NO_DISKS: [&str; 7] = ["loop", "ram", "zram", "dm-", "sr", "fd", "md"];
 
@@ -72,6 +86,8 @@ pub(super) enum Content {
     Ours,
     /// Nothing at all.
     Blank,
+    /// A data volume in the making, which a power cut left unfinished: nobody's data is on it.
+    Unfinished,
     /// Something else; in words.
     Foreign(String),
 }
@@ -84,12 +100,16 @@ pub(super) fn content(disk: &mut (impl Read + Seek), size: u64) -> io::Result<Co
     if size < SMALLEST {
         return Ok(Content::Foreign(format!("it has {size} bytes, less than {SMALLEST}")));
     }
-    if let Some(label) = ext_label(disk)? {
-        return Ok(if label == DATA_LABEL {
-            Content::Ours
-        } else {
-            Content::Foreign(format!("it holds an ext file system with the label {label:?}"))
+    let begun = format::begun(disk, size)?;
+    if let Some(volume) = Ext::on(disk)? {
+        return Ok(match volume.label == DATA_LABEL {
+            true if begun && volume.size <= size - format::RESERVED => Content::Unfinished,
+            true => Content::Ours,
+            false => Content::Foreign(format!("it holds an ext file system with the label {:?}", volume.label)),
         });
+    }
+    if begun && is_zero(disk, 0, 1024)? && !has_signature(disk)? {
+        return Ok(Content::Unfinished);
     }
     if is_zero(disk, 0, BLANK_START)? && is_zero(disk, size - BLANK_END, BLANK_END)? {
         return Ok(Content::Blank);
@@ -97,16 +117,39 @@ pub(super) fn content(disk: &mut (impl Read + Seek), size: u64) -> io::Result<Co
     Ok(Content::Foreign("it holds something that is not Kennel's".to_owned()))
 }
 
-/// The label of an ext2, ext3 or ext4 file system (kernel: `filesystems/ext4/super.rst`).
-fn ext_label(disk: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
-    let mut superblock = [0; 1024];
-    disk.seek(SeekFrom::Start(1024))?;
-    disk.read_exact(&mut superblock)?;
-    if superblock[56..58] != [0x53, 0xef] {
-        return Ok(None);
+/// What the superblock of an ext2, ext3 or ext4 file system says (kernel: `filesystems/ext4/super.rst`).
+struct Ext {
+    label: String,
+    size: u64,
+}
+
+impl Ext {
+    fn on(disk: &mut (impl Read + Seek)) -> io::Result<Option<Self>> {
+        let mut superblock = [0; 1024];
+        disk.seek(SeekFrom::Start(1024))?;
+        disk.read_exact(&mut superblock)?;
+        let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| superblock[at + i]));
+        if superblock[56..58] != [0x53, 0xef] {
+            return Ok(None);
+        }
+        let label = superblock[120..136].split(|b| *b == 0).next().unwrap_or_default();
+        let blocks = u64::from(number(0x150)) << 32 | u64::from(number(4));
+        let size = blocks.saturating_mul(1024u64.checked_shl(number(24)).unwrap_or(u64::MAX));
+        Ok(Some(Self { label: String::from_utf8_lossy(label).into_owned(), size }))
     }
-    let label = superblock[120..136].split(|b| *b == 0).next().unwrap_or_default();
-    Ok(Some(String::from_utf8_lossy(label).into_owned()))
+}
+
+fn has_signature(disk: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let mut buffer = [0; 16];
+    for (at, signature) in SIGNATURES {
+        let found = &mut buffer[..signature.len()];
+        disk.seek(SeekFrom::Start(at))?;
+        disk.read_exact(found)?;
+        if found == signature {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn is_zero(disk: &mut (impl Read + Seek), from: u64, length: u64) -> io::Result<bool> {

@@ -4,6 +4,7 @@
 
 pub mod disks;
 mod firewall;
+mod format;
 pub(crate) mod kernel;
 mod listeners;
 mod machine;

@@ -32,7 +32,13 @@ pub(super) struct Tool<'a> {
     pub(super) input: Option<File>,
 }
 
-impl Tool<'_> {
+impl<'a> Tool<'a> {
+    /// One of e2fsprogs, for the data volume's disk.
+    pub(super) const fn for_disks(program: &'a str, args: &'a [&'a str]) -> Self {
+        // Flushing a disk's buffers takes it.
+        Self { program, args, domain: "fsck_t", capabilities: &[Capability::CAP_SYS_ADMIN], input: None }
+    }
+
     /// Runs it; answers its exit code. Its complaints are on the console.
     ///
     /// # Errors

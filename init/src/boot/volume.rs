@@ -4,11 +4,11 @@
 use std::fs::File;
 use std::time::Duration;
 
-use caps::Capability;
 use kennel_model::labels;
 use kennel_model::layout::{CONTROL_DIR, CONTROL_UID, DATA_DIR, DATA_LABEL, SLOTS_DIR};
 
 use super::disks::{self, Content};
+use super::format::format;
 use super::poll;
 use super::tool::Tool;
 use crate::fs::{PLAIN, folder, label, mount, own};
@@ -19,8 +19,6 @@ use crate::step::{Failed, Step};
 const DISK_LIMIT: Duration = Duration::from_secs(10);
 /// A check reads all metadata; a large volume after a crash takes minutes.
 const CHECK_LIMIT: Duration = Duration::from_secs(1800);
-/// Formatting is lazy: the kernel initializes the rest when it is mounted.
-const FORMAT_LIMIT: Duration = Duration::from_secs(300);
 
 /// Mounts the data volume; answers what it did.
 ///
@@ -32,8 +30,14 @@ pub(super) fn mount_data() -> Result<String, Failed> {
     label(&path, &labels::object(labels::DATA_DISK))?;
     let what = match content {
         Content::Blank => {
-            format_disk(&path)?;
+            say!("{path} is blank: formatting it");
+            format(&path, disks::size(&device))?;
             format!("{path} was blank and is formatted now")
+        }
+        Content::Unfinished => {
+            say!("{path}: formatting it was cut off, and begins anew");
+            format(&path, disks::size(&device))?;
+            format!("{path} was unfinished and is formatted now")
         }
         Content::Ours | Content::Foreign(_) => {
             check_disk(&path)?;
@@ -60,26 +64,28 @@ fn look_at(disk: &str) -> Result<Content, Failed> {
     read().step(|| format!("read /dev/{disk}"))
 }
 
-/// One disk is ours, or else one is blank, or else there is none to use.
+/// One disk is ours, or else one was about to be, or else one is blank, or else there is none to use.
 fn choose(disks: Vec<(String, Content)>) -> Result<(String, Content), Failed> {
     let refuse = |why: String| Err(Failed::new("find the data volume", why));
     let count = |wanted: &Content| disks.iter().filter(|(_, c)| c == wanted).count();
-    let wanted = match (count(&Content::Ours), count(&Content::Blank)) {
-        (1, _) => Content::Ours,
-        (0, 1) => Content::Blank,
-        (0, 0) if disks.is_empty() => {
+    let wanted = match (count(&Content::Ours), count(&Content::Unfinished), count(&Content::Blank)) {
+        (1, ..) => Content::Ours,
+        (0, 1, _) => Content::Unfinished,
+        (0, 0, 1) => Content::Blank,
+        (0, 0, 0) if disks.is_empty() => {
             return refuse("there is no second disk; hint: attach an empty one and restart".into());
         }
-        (0, 0) => {
+        (0, 0, 0) => {
             let what = |(disk, content): &(String, Content)| match content {
                 Content::Foreign(why) => format!("/dev/{disk} is left alone: {why}"),
-                Content::Ours | Content::Blank => disk.clone(),
+                Content::Ours | Content::Unfinished | Content::Blank => disk.clone(),
             };
             let list: Vec<_> = disks.iter().map(what).collect();
             return refuse(format!("{}; hint: attach an empty disk (all zeros) and restart", list.join(", ")));
         }
-        (0, n) => return refuse(format!("{n} disks are blank; hint: attach one only")),
-        (n, _) => return refuse(format!("{n} disks have the label {DATA_LABEL}; hint: attach one only")),
+        (0, 0, n) => return refuse(format!("{n} disks are blank; hint: attach one only")),
+        (0, n, _) => return refuse(format!("{n} disks are half formatted; hint: attach one only")),
+        (n, ..) => return refuse(format!("{n} disks have the label {DATA_LABEL}; hint: attach one only")),
     };
     match disks.into_iter().find(|(_, content)| *content == wanted) {
         Some(found) => Ok(found),
@@ -87,19 +93,9 @@ fn choose(disks: Vec<(String, Content)>) -> Result<(String, Content), Failed> {
     }
 }
 
-fn format_disk(path: &str) -> Result<(), Failed> {
-    say!("{path} is blank: formatting it");
-    let options = "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0,quotatype=prjquota";
-    let args = ["-q", "-F", "-t", "ext4", "-L", DATA_LABEL, "-O", "quota,project", "-E", options, path];
-    match tool("/usr/sbin/mke2fs", &args).run(FORMAT_LIMIT)? {
-        0 => Ok(()),
-        code => Err(Failed::new(format!("format {path}"), format!("mke2fs ended with {code}"))),
-    }
-}
-
 /// Repairs what can be repaired without a question.
 fn check_disk(path: &str) -> Result<(), Failed> {
-    match tool("/usr/sbin/e2fsck", &["-p", path]).run(CHECK_LIMIT)? {
+    match Tool::for_disks("/usr/sbin/e2fsck", &["-p", path]).run(CHECK_LIMIT)? {
         0 => Ok(()),
         1 | 2 => {
             say!("{path} was repaired");
@@ -110,11 +106,6 @@ fn check_disk(path: &str) -> Result<(), Failed> {
             format!("e2fsck ended with {code}; hint: attach the volume to another host and run e2fsck there"),
         )),
     }
-}
-
-fn tool<'a>(program: &'a str, args: &'a [&'a str]) -> Tool<'a> {
-    // Flushing a disk's buffers takes it.
-    Tool { program, args, domain: "fsck_t", capabilities: &[Capability::CAP_SYS_ADMIN], input: None }
 }
 
 fn folders() -> Result<(), Failed> {
@@ -132,6 +123,7 @@ mod tests {
     fn chosen(disks: &[(&str, Content)]) -> Result<String, String> {
         let copy = |content: &Content| match content {
             Content::Ours => Content::Ours,
+            Content::Unfinished => Content::Unfinished,
             Content::Blank => Content::Blank,
             Content::Foreign(why) => Content::Foreign(why.clone()),
         };
@@ -142,6 +134,8 @@ mod tests {
     #[test]
     fn our_volume_comes_before_blank_ones() {
         assert_eq!(chosen(&[("vda", Content::Blank), ("vdb", Content::Ours)]).as_deref(), Ok("vdb"));
+        assert_eq!(chosen(&[("vda", Content::Unfinished), ("vdb", Content::Ours)]).as_deref(), Ok("vdb"));
+        assert_eq!(chosen(&[("vda", Content::Blank), ("vdb", Content::Unfinished)]).as_deref(), Ok("vdb"));
         assert_eq!(chosen(&[("vdb", Content::Blank)]).as_deref(), Ok("vdb"));
     }
 
@@ -152,6 +146,7 @@ mod tests {
             &[][..],
             &[("vdb", foreign())],
             &[("vdb", Content::Blank), ("vdc", Content::Blank)],
+            &[("vdb", Content::Unfinished), ("vdc", Content::Unfinished)],
             &[("vdb", Content::Ours), ("vdc", Content::Ours)],
         ] {
             let why = chosen(disks).unwrap_err();
