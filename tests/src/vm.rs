@@ -65,14 +65,34 @@ impl Vm {
     /// # Errors
     /// What `kennel run` said.
     pub fn boot(&mut self) -> Result<(), String> {
-        let image = self.image.display().to_string();
-        let args = ["run", "--detach", "--image", &image, "--port", "0", "--api-port", "0", "--timeout", "400"];
-        let ready = self.json(&args)?;
+        let args = self.boot_arguments();
+        let ready = self.json(&args.each_ref().map(String::as_str))?;
         let number = |key: &str| ready[key].as_u64().ok_or(format!("`kennel run` said no {key}: {ready}"));
         self.web_port = number("web_port")?.try_into().map_err(|_| "web_port is no port")?;
         let pid = number("pid")?.try_into().map_err(|_| "pid is no PID")?;
         self.pid = Pid::from_raw(pid);
         Ok(())
+    }
+
+    /// Begins to boot it, and answers as soon as its plug could be pulled; with the command that waits until it is ready.
+    ///
+    /// # Errors
+    /// QEMU does not start.
+    pub fn begin_to_boot(&mut self) -> Result<Child, String> {
+        let args = self.boot_arguments();
+        let mut command = self.command(&args.each_ref().map(String::as_str));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
+        let pid = until("QEMU to start", Duration::from_secs(60), || {
+            Ok(fs::read_to_string(self.state("pid")).ok().and_then(|text| text.trim().parse().ok()))
+        })?;
+        self.pid = Pid::from_raw(pid);
+        Ok(child)
+    }
+
+    fn boot_arguments(&self) -> [String; 10] {
+        let image = self.image.display().to_string();
+        ["run", "--detach", "--image", &image, "--port", "0", "--api-port", "0", "--timeout", "400"]
+            .map(ToOwned::to_owned)
     }
 
     /// Pulls the plug.
