@@ -91,7 +91,10 @@ fn places() -> Result<Places, String> {
     }
     let image = newest_image(&repository.join("out"))?;
     let probe_image = newest_image(&repository.join("out/probe"))?;
-    Ok(Places { kennel, repository, image, probe_image })
+    // Only its own scenarios need it, and say so when it is not there.
+    let proof = repository.join("out/proof");
+    let proof_image = newest_image(&proof).unwrap_or(proof);
+    Ok(Places { kennel, repository, image, probe_image, proof_image })
 }
 
 fn newest_image(folder: &std::path::Path) -> Result<PathBuf, String> {

@@ -28,6 +28,8 @@ pub struct Places {
     pub image: PathBuf,
     /// The image with the probe in it.
     pub probe_image: PathBuf,
+    /// The image in which some slots are deliberately open.
+    pub proof_image: PathBuf,
 }
 
 /// What a command printed.

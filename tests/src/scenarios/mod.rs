@@ -7,6 +7,7 @@ use crate::vm::{Places, Vm};
 mod boot;
 mod cuts;
 mod probes;
+mod proof;
 mod services;
 mod tenants;
 
@@ -50,6 +51,10 @@ fn probe_image(places: &Places) -> &Path {
     &places.probe_image
 }
 
+fn proof_image(places: &Places) -> &Path {
+    &places.proof_image
+}
+
 /// Nothing to prepare: the scenario boots by itself.
 fn nothing(_: &mut Vm) -> Result<(), String> {
     Ok(())
@@ -60,6 +65,7 @@ pub fn all() -> Vec<Group> {
     vec![
         tenants::group(),
         probes::group(),
+        proof::group(),
         services::group(),
         cuts::group(),
         boot::group(),

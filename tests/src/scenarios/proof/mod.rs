@@ -1,0 +1,116 @@
+//! The proof: every row of `policy/isolation.toml` is tried in the proof image by the same program, with both layers, with
+//! each alone and with neither. What was seen must be what the row says; and what SELinux alone refused must stand in the
+//! kernel's log as its denial. Prints the table and writes it to `out/proof.json`.
+
+mod credit;
+mod rows;
+mod table;
+
+use std::fs;
+
+use kennel_model::proof::{BARE_NEIGHBOUR, Layers};
+use serde_json::Value;
+
+use super::{Group, Scenario, proof_image};
+use crate::checks::{contains, holds, same};
+use crate::vm::Vm;
+
+/// Denials of the villains are what this group is about; so are those that a permissive domain only reports.
+const THEIRS: &[&str] = &["scontext=system_u:system_r:tenant000"];
+
+/// An ordinary tenant: what the villains in slots of their own reach for.
+const QUIET: &str = "quiet";
+/// What the villains in the host's root reach for.
+const BARE: &str = "bare";
+
+/// The tenants in the order of their slots: name, and how its program is started.
+const TENANTS: [(&str, &str); 6] = [
+    ("villain-both", "serve"),
+    ("villain-dac", "serve"),
+    ("villain-mac", "serve"),
+    (QUIET, "neighbour"),
+    ("villain-neither", "serve"),
+    (BARE, "neighbour"),
+];
+
+pub(super) fn group() -> Group {
+    Group {
+        title: "the proof: every forbidden act, with both layers, each alone, and neither",
+        image: proof_image,
+        prepare,
+        scenarios: vec![
+            Scenario::new("proof: a proof image says so", says_so),
+            Scenario::new("proof: with both layers every act is refused", |vm| rows::all(vm, Layers::Both))
+                .denying(THEIRS),
+            Scenario::new("proof: with UNIX means alone every act is refused", |vm| {
+                rows::all(vm, Layers::DacOnly)
+            })
+            .denying(THEIRS),
+            Scenario::new("proof: with SELinux alone every act is refused", |vm| {
+                rows::all(vm, Layers::MacOnly)
+            })
+            .denying(THEIRS),
+            Scenario::new("proof: with neither every act succeeds", |vm| rows::all(vm, Layers::Neither))
+                .denying(THEIRS),
+            Scenario::new("proof: what villains leave leads their removal nowhere", removal).denying(THEIRS),
+            Scenario::new("proof: the table", table::publish).denying(THEIRS),
+        ],
+    }
+}
+
+/// The villain that is confined by these layers.
+fn villain(layers: Layers) -> String {
+    format!("villain-{}", layers.word())
+}
+
+fn prepare(vm: &mut Vm) -> Result<(), String> {
+    vm.boot()?;
+    let folder = release(vm)?;
+    for (slot, (name, role)) in (0_u64..).zip(TENANTS) {
+        let domain = format!("{name}.localhost");
+        vm.ok(&["tenant", "add", name, "--runtime", "static", "--domain", &domain, "--", "./server", role])?;
+        vm.ok(&["deploy", name, &folder])?;
+        let shown = vm.show(name)?;
+        same(&format!("the slot of {name}"), shown["slot"].as_u64(), Some(slot))?;
+    }
+    same("the bare neighbour's slot", TENANTS[usize::from(BARE_NEIGHBOUR)].0, BARE)?;
+    for name in [QUIET, BARE] {
+        same("the neighbour's page", vm.page(name, "/")?.status, 200)?;
+    }
+    // The bare one must have all that villains reach for, or their not getting it would prove nothing.
+    let missing = objects(vm, BARE)?["missing"].clone();
+    same("what the bare neighbour lacks", missing, Value::Array(Vec::new()))
+}
+
+/// The same release for all: the program, a file to read, a file to remove.
+fn release(vm: &Vm) -> Result<String, String> {
+    let folder = vm.scratch().join("villain");
+    let fault = |e: std::io::Error| format!("cannot make the villain's release: {e}");
+    fs::create_dir_all(&folder).map_err(fault)?;
+    let program = vm.places().kennel.with_file_name("kennel-villain");
+    fs::copy(&program, folder.join("server")).map_err(|e| format!("there is no {}: {e}", program.display()))?;
+    fs::write(folder.join("note.txt"), "a note\n").map_err(fault)?;
+    fs::write(folder.join("spare.txt"), "to be removed\n").map_err(fault)?;
+    Ok(folder.display().to_string())
+}
+
+/// What a neighbour has for villains to reach for.
+fn objects(vm: &Vm, neighbour: &str) -> Result<Value, String> {
+    vm.page_json(neighbour, "/objects")
+}
+
+fn says_so(vm: &mut Vm) -> Result<(), String> {
+    contains("the console", &vm.console(), "PROOF IMAGE")?;
+    let status = vm.ok(&["host", "status"])?;
+    contains("the host's status", &status, "PROOF IMAGE")
+}
+
+/// Villains have planted links and a tree deeper than any path. Removing them takes theirs and nothing of the neighbour's.
+fn removal(vm: &mut Vm) -> Result<(), String> {
+    for layers in [Layers::Both, Layers::DacOnly] {
+        vm.ok(&["tenant", "rm", &villain(layers), "--yes"])?;
+    }
+    same("the neighbour's page", vm.page(QUIET, "/")?.status, 200)?;
+    let slots = vm.json(&["host", "status"])?["slots_used"].as_u64();
+    holds("the villains' slots are free again", slots == Some(4))
+}
