@@ -11,7 +11,7 @@ use super::link::Outgoing;
 impl Host {
     /// `kennel-audit` has a batch. It sends the next one only when this one was taken; one that comes before replaces it.
     pub(super) fn on_denials(&mut self, batch: Batch) {
-        self.denials = Some(batch);
+        self.denials = Some(batch.bounded());
         self.pass_on_denials();
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 use crate::SlotId;
+use crate::msg::{self, MAX_MESSAGE_BYTES};
 
 /// Different denials in one message. Each has at most [`MAX_TEXT`] bytes of anybody's choice and a handful of short names,
 /// so that a full batch fits into a message.
@@ -28,6 +29,20 @@ pub struct Batch {
     pub counted: Vec<Counted>,
     /// Records that nobody saw: the kernel's own rate limit, or a log that was overwritten before it was read.
     pub lost: u64,
+}
+
+impl Batch {
+    /// The batch as it can be passed on. Its sender reads hostile bytes, so that one day its bounds may not be kept: what
+    /// is over them is only counted, and costs neither init nor control more than any other batch.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        // To say what it is, the message to control has a byte more.
+        if self.counted.len() <= MAX_BATCH && msg::encode(&self).is_ok_and(|b| b.len() < MAX_MESSAGE_BYTES) {
+            return self;
+        }
+        let lost = self.lost.saturating_add(u64::try_from(self.counted.len()).unwrap_or(u64::MAX));
+        Self { counted: vec![], lost }
+    }
 }
 
 /// A denial and how often it was seen since the last message.
@@ -217,7 +232,7 @@ fn slot_type(name: &str) -> Option<(SlotId, SlotPart)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::msg::encode;
+    use crate::msg::{ToControl, encode};
     use crate::slot::FileKind;
 
     #[test]
@@ -253,5 +268,23 @@ mod tests {
         let denial = Denial { actor: Actor::Host(word()), program: word(), act: Act::Access(access) };
         let batch = Batch { counted: vec![Counted { denial, count: u64::MAX }; MAX_BATCH], lost: u64::MAX };
         assert!(encode(&batch).is_ok());
+        assert_eq!(batch.clone().bounded(), batch);
+    }
+
+    #[test]
+    fn a_batch_that_could_not_be_passed_on_is_only_counted() {
+        let with_name = |length| {
+            let act = Act::SystemCall { number: 1, foreign: false };
+            let denial = Denial { actor: Actor::Host("x_t".into()), program: "p".repeat(length), act };
+            Batch { counted: vec![Counted { denial, count: 1 }], lost: 2 }
+        };
+        // As long as a message may be, so that it arrives; within the message to control it would be too long.
+        let rest = encode(&with_name(60_000)).unwrap().len() - 60_000;
+        let longest = with_name(MAX_MESSAGE_BYTES - rest);
+        assert_eq!(encode(&longest).unwrap().len(), MAX_MESSAGE_BYTES);
+        assert!(encode(&ToControl::Denials(longest.clone())).is_err());
+        assert_eq!(longest.bounded(), Batch { counted: vec![], lost: 3 });
+        let kept = with_name(MAX_MESSAGE_BYTES - rest - 1);
+        assert!(encode(&ToControl::Denials(kept.clone().bounded())).is_ok() && kept.clone().bounded() == kept);
     }
 }

@@ -1,0 +1,160 @@
+//! The table of what a slot's program is doing (`kennel_init::slot::state`), under any order of events that a process and
+//! those who ask for it can bring about. Kept beside it: a process that is there or not, and how many wait for an answer.
+
+use std::time::Duration;
+
+use kennel_init::slot::state::{Action, Event, State, step};
+
+use crate::Numbers;
+
+/// No failed program waits longer than this for its next attempt.
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
+
+/// The outside of the table.
+#[derive(Debug, Default)]
+struct Slot {
+    state: State,
+    now: Duration,
+    process: Option<Process>,
+    /// Those who wait for it to run, and for it to be gone.
+    starters: u32,
+    stoppers: u32,
+    killed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Process {
+    executed: bool,
+}
+
+/// Lets events happen in the order that the bytes give, then ends the slot as the host's end does.
+///
+/// # Panics
+/// When somebody is never answered, two processes run, or a process is forgotten.
+pub fn run(data: &[u8]) {
+    let mut slot = Slot::default();
+    let mut numbers = Numbers::new(data);
+    while !numbers.is_empty() {
+        slot.happen(&mut numbers);
+        slot.judge();
+    }
+    slot.end();
+}
+
+impl Slot {
+    fn happen(&mut self, numbers: &mut Numbers<'_>) {
+        match numbers.byte() % 8 {
+            0 => {
+                self.starters += 1;
+                self.feed(Event::Start);
+            }
+            1 => {
+                self.stoppers += 1;
+                self.feed(Event::Stop { grace: Duration::from_millis(numbers.word().into()) });
+            }
+            2 => self.execute(),
+            3 => self.process_ends(),
+            4 => self.time_passes(Duration::from_millis(numbers.word().into())),
+            5 => self.feed(Event::Configured),
+            6 => self.time_passes(self.state.deadline().unwrap_or_default().saturating_sub(self.now)),
+            // What comes late, of a process that is gone, changes nothing.
+            _ if self.process.is_none() => {
+                let before = self.state;
+                self.feed(Event::Executed);
+                self.feed(Event::Ended("late".into()));
+                assert_eq!(self.state, before);
+            }
+            _ => {}
+        }
+    }
+
+    fn execute(&mut self) {
+        if let Some(process) = &mut self.process
+            && !process.executed
+        {
+            process.executed = true;
+            self.feed(Event::Executed);
+        }
+    }
+
+    fn process_ends(&mut self) {
+        if self.process.take().is_some() {
+            self.feed(Event::Ended("over".into()));
+        }
+    }
+
+    /// The timer goes off when it is due, and then it is set anew: the host must not turn in circles.
+    fn time_passes(&mut self, how_much: Duration) {
+        self.now += how_much;
+        if self.state.deadline().is_some_and(|at| at <= self.now) {
+            self.feed(Event::Timeout);
+            assert!(self.state.deadline().is_none_or(|at| at > self.now), "due again at once: {self:?}");
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        let (state, actions) = step(self.state, event, self.now);
+        self.state = state;
+        for action in actions {
+            self.act(&action);
+        }
+    }
+
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::Spawn => {
+                assert!(self.process.is_none(), "a second process: {self:?}");
+                self.process = Some(Process::default());
+                self.killed = false;
+            }
+            Action::Terminate => assert!(self.process.is_some(), "nothing to terminate: {self:?}"),
+            Action::Kill => {
+                assert!(self.process.is_some(), "nothing to kill: {self:?}");
+                self.killed = true;
+            }
+            Action::AnswerStarters(_) => self.starters = 0,
+            Action::AnswerStoppers => self.stoppers = 0,
+            Action::Tell(..) => {}
+        }
+    }
+
+    fn judge(&self) {
+        assert_eq!(self.state.is_alive(), self.process.is_some(), "{self:?}");
+        match self.state {
+            State::Stopped => assert_eq!((self.starters, self.stoppers), (0, 0), "{self:?}"),
+            State::Running { .. } => assert_eq!((self.starters, self.stoppers), (0, 0), "{self:?}"),
+            State::Failed { not_before, .. } => {
+                assert_eq!((self.starters, self.stoppers), (0, 0), "{self:?}");
+                assert!(not_before <= self.now + LONGEST_DELAY, "{self:?}");
+            }
+            State::Starting { .. } => assert_eq!(self.stoppers, 0, "{self:?}"),
+            State::Stopping { .. } => {}
+        }
+    }
+
+    /// Asked to stop, a program is killed when its time is over, and then whoever waits is told.
+    fn end(&mut self) {
+        self.stoppers += 1;
+        self.feed(Event::Stop { grace: Duration::from_secs(10) });
+        self.judge();
+        if let Some(deadline) = self.state.deadline() {
+            self.time_passes(deadline.saturating_sub(self.now));
+            assert!(self.killed, "it would never end: {self:?}");
+        }
+        self.process_ends();
+        assert_eq!(self.stoppers, 0, "{self:?}");
+        self.judge();
+    }
+}
+
+/// A life with a crash, one with an impatient operator, one that never starts.
+pub fn seeds() -> Vec<Vec<u8>> {
+    [
+        &[0, 2, 3, 0, 4, 232, 3, 0, 2][..],
+        &[0, 2, 1, 1, 0, 0, 6, 3, 2, 5],
+        &[0, 6, 6, 3, 7, 5, 0],
+        &[1, 0, 0, 3, 3],
+    ]
+    .map(<[u8]>::to_vec)
+    .into()
+}
