@@ -11,7 +11,7 @@ SHIPPED := $(addprefix -p ,kennel $(GUEST))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo deps build image run stop test fmt lint unit vm bench clean
+.PHONY: help demo deps build image run stop test fmt lint unit fuzz vm bench clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ run: ## Boot the image here in QEMU; Ctrl-C shuts it down
 stop: ## Shut down what `make demo` left running
 	@'$(RELEASE)/kennel' stop
 
-test: deps fmt lint unit image vm ## Everything CI checks
+test: deps fmt lint unit fuzz image vm ## Everything CI checks
 
 fmt: ## Check the formatting
 	cargo fmt --all --check
@@ -45,6 +45,9 @@ lint: ## Check the code with clippy
 
 unit: ## Tests that need no machine (with cargo's own runner: two of them are programs without its harness)
 	cargo test --locked --workspace
+
+fuzz: ## The fuzzer, 10 seconds for each parser (`scripts/fuzz.sh 600` for longer)
+	@scripts/fuzz.sh 10
 
 vm: image ## Scenarios in the booted image
 	KENNEL_GUEST_DIR='$(RELEASE)' cargo test --locked -p kennel-builder --test image -- --ignored

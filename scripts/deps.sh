@@ -4,8 +4,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# Compiling: a linker, the C libraries that the builder links (static), libclang for their bindings.
-build="gcc libc6-dev make libselinux1-dev libsepol-dev libpcre2-dev"
+# Compiling: a linker, the C libraries that the builder links (static), libclang for their bindings, C++ for the fuzzer.
+build="gcc g++ libc6-dev make libselinux1-dev libsepol-dev libpcre2-dev"
 # Running: the emulator and its firmware, and what the demo fetches a page with.
 run="qemu-system-x86 ovmf ca-certificates curl"
 # Tests: independent judges of what the builder writes, and the policy compiler.
