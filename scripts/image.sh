@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds an image with the binaries beside `kennel`: scripts/image.sh FOLDER-OF-KENNEL [SPEC [OUT]], else from
-# kennel.toml into out/.
+# Builds an image with the binaries beside `kennel`: scripts/image.sh FOLDER-OF-KENNEL [SPEC [OUT [OPTION]]], else from
+# kennel.toml into out/. OPTION goes to `kennel build`.
 # Debian removes superseded packages from its mirrors. When a locked one is gone, the image is built from a lock file
 # made now, for a scratch copy of the spec: NAME.relock.toml and .lock, beside it because it may name files relative to
 # its folder. They stay until the next run, for the tests that build the image once more. The lock in the repository
@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 kennel=$1/kennel
 spec=${2:-kennel.toml}
 out=${3:-out}
+option=${4:-}
 lock=${spec%.toml}.lock
 scratch=${spec%.toml}.relock.toml
 rm -f "$scratch" "${scratch%.toml}.lock"
@@ -20,10 +21,10 @@ if [ ! -e "$lock" ]; then
 fi
 
 status=0
-"$kennel" build --spec "$spec" --out "$out" || status=$?
+"$kennel" build --spec "$spec" --out "$out" ${option:+"$option"} || status=$?
 [ "$status" = 0 ] && exit 0
 # Asked once more, for the error's word instead of its text.
-code=$("$kennel" build --spec "$spec" --out "$out" --json 2>&1 >/dev/null | sed -n 's/.*"code":"\([^"]*\)".*/\1/p')
+code=$("$kennel" build --spec "$spec" --out "$out" ${option:+"$option"} --json 2>&1 >/dev/null | sed -n 's/.*"code":"\([^"]*\)".*/\1/p')
 [ "$code" = locked-file-gone ] || exit "$status"
 
 cp "$spec" "$scratch"
@@ -37,4 +38,4 @@ cat >&2 <<LOUD
 
 LOUD
 "$kennel" lock --spec "$scratch"
-"$kennel" build --spec "$scratch" --out "$out"
+"$kennel" build --spec "$scratch" --out "$out" ${option:+"$option"}

@@ -57,7 +57,7 @@ pub fn attempt(probe: &Probe, place: &Place) -> Report {
 fn start(probe: &Probe, place: &Place) -> io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg("probe").arg(probe.id).args(place.pairs());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
+    command.stdout(Stdio::piped()).spawn()
 }
 
 fn end(child: &mut Child) {

@@ -134,7 +134,7 @@ fn tmp(place: &Place) -> io::Result<i32> {
 
 fn in_a_child(what: &str) -> io::Result<String> {
     let mut command = Command::new("/proc/self/exe");
-    let output = command.arg("make").arg(what).stdin(Stdio::null()).output()?;
+    let output = command.arg("make").arg(what).stdin(Stdio::inherit()).output()?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

@@ -59,7 +59,7 @@ pub(super) fn setuid_program(place: &Place) -> Attempt {
     let ran = rustix::fs::chown(&path, Some(Uid::from_raw(user)), Some(Gid::from_raw(user)))
         .map_err(io::Error::from)
         .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o4755)))
-        .and_then(|()| Command::new(&path).arg("whoami").stdin(Stdio::null()).output());
+        .and_then(|()| Command::new(&path).arg("whoami").stdin(Stdio::inherit()).output());
     fs::remove_file(&path)?;
     let said = String::from_utf8_lossy(&ran?.stdout).trim().to_owned();
     if said == user.to_string() { done("it has the neighbour's rights") } else { Err(refusal(Errno::EPERM)) }
