@@ -1,9 +1,11 @@
 //! The host's packet filter: renders the rules for `iptables-restore` and `ip6tables-restore` for a pool of slots. Who
-//! sends is told by the socket's user, and each slot has a chain of its own at the end of a tree of user ranges.
+//! sends is told by the socket's user, and each slot has a chain of its own at the end of a tree of user ranges. A second
+//! table gives packets the labels that SELinux judges them by.
 //! Loading the rules is init's business. What is rendered for a pool is sealed into the image and loaded at boot; while the
 //! host runs, only slots' chains and the host's name servers are replaced ([`Updates`]).
 
 mod render;
+mod secmark;
 mod slot;
 mod tree;
 mod update;
@@ -13,7 +15,7 @@ pub use update::{Change, Updates};
 
 /// The kernel modules that the rules need, beside those that these depend on. Nothing loads a module on demand on the
 /// host, so all of them must be there before the rules are loaded.
-pub const MODULES: [&str; 13] = [
+pub const MODULES: [&str; 15] = [
     "nf_tables",
     "nft_compat",
     "nf_conntrack",
@@ -23,6 +25,8 @@ pub const MODULES: [&str; 13] = [
     "xt_tcpudp",
     "xt_hl",
     "xt_mark",
+    "xt_SECMARK",
+    "xt_CONNSECMARK",
     "ipt_REJECT",
     "ip6t_REJECT",
     "nf_reject_ipv4",

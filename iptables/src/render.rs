@@ -7,6 +7,7 @@ use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{SlotId, layout};
 use serde::Serialize;
 
+use crate::secmark::{self, LABELS, PortFork};
 use crate::slot::{self, ALLOWED_MARK, Family, Slot};
 use crate::tree::{Fork, grow};
 
@@ -14,6 +15,10 @@ const V4: &str = include_str!("../rules/iptables.rules.hbs");
 const V6: &str = include_str!("../rules/ip6tables.rules.hbs");
 const CHAINS: &str = include_str!("../rules/chains.rules.hbs");
 const SLOTS: &str = include_str!("../rules/slots.rules.hbs");
+/// The packets' labels: a table of their own behind each family's filter.
+const SECMARK: &str = include_str!("../rules/secmark.rules.hbs");
+const SECMARK_V4: &str = include_str!("../rules/secmark4.rules.hbs");
+const SECMARK_V6: &str = include_str!("../rules/secmark6.rules.hbs");
 
 /// The sealed rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +58,13 @@ pub fn render(slots: u16) -> Result<Rules, RenderError> {
     engine.register_partial("chains", CHAINS).map_err(Box::new)?;
     engine.register_partial("slots", SLOTS).map_err(Box::new)?;
     engine.register_partial("slot", slot::TEMPLATE).map_err(Box::new)?;
-    let rules =
-        |template, family| engine.render_template(template, &Facts::of(&pool, family)).map_err(Box::new);
-    Ok(Rules { v4: rules(V4, Family::V4)?, v6: rules(V6, Family::V6)? })
+    engine.register_partial("secmark", SECMARK).map_err(Box::new)?;
+    let rules = |filter, labels, family| {
+        let facts = Facts::of(&pool, family);
+        let table = |template| engine.render_template(template, &facts).map_err(Box::new);
+        Ok::<_, RenderError>(format!("{}{}", table(filter)?, table(labels)?))
+    };
+    Ok(Rules { v4: rules(V4, SECMARK_V4, Family::V4)?, v6: rules(V6, SECMARK_V6, Family::V6)? })
 }
 
 /// What the templates are given.
@@ -76,6 +85,10 @@ struct Facts {
     forks: Vec<Fork>,
     slots: Vec<Slot>,
     mark: &'static str,
+    /// For the packets' labels.
+    labels: [&'static str; LABELS.len()],
+    port_chains: Vec<String>,
+    port_forks: Vec<PortFork>,
 }
 
 #[derive(Serialize)]
@@ -98,7 +111,11 @@ impl Facts {
         branches.sort();
         branches.dedup();
         let (first, last) = (pool.first(), pool.last());
+        let port_forks = secmark::by_port(pool, &chain, &forks);
         Self {
+            labels: LABELS,
+            port_chains: secmark::chains(&port_forks),
+            port_forks,
             loopback: family.loopback(),
             mark: ALLOWED_MARK,
             http: layout::HTTP_PORT,

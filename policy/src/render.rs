@@ -15,7 +15,7 @@ use crate::{BadContexts, Contexts};
 const SLOTS: &str = "slot.cil";
 
 /// The fixed sources by name; each answers one question.
-const SOURCES: [(&str, &str); 21] = [
+const SOURCES: [(&str, &str); 22] = [
     ("kernel.cil", include_str!("../cil/kernel.cil")),
     ("classes.cil", include_str!("../cil/classes.cil")),
     ("sets.cil", include_str!("../cil/sets.cil")),
@@ -23,6 +23,7 @@ const SOURCES: [(&str, &str); 21] = [
     ("filesystems.cil", include_str!("../cil/filesystems.cil")),
     ("devices.cil", include_str!("../cil/devices.cil")),
     ("network.cil", include_str!("../cil/network.cil")),
+    ("packets.cil", include_str!("../cil/packets.cil")),
     ("image.cil", include_str!("../cil/image.cil")),
     ("process.cil", include_str!("../cil/process.cil")),
     ("boot.cil", include_str!("../cil/boot.cil")),
@@ -276,7 +277,8 @@ mod tests {
         let mut there: Vec<String> = folder.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         let mut known: Vec<String> =
             SOURCES.iter().chain([&NEVER]).map(|(name, _)| (*name).to_owned()).collect();
-        known.push(format!("{SLOTS}.hbs"));
+        // A proof image's addition: see `proof_image`.
+        known.extend([format!("{SLOTS}.hbs"), "proof.cil".to_owned()]);
         there.sort();
         known.sort();
         assert_eq!(there, known);

@@ -40,7 +40,7 @@ fn an_image_may_add_a_way_into_every_domain_for_its_probe() {
 }
 
 /// Rules that nobody may add, and what each would have allowed.
-const FORBIDDEN: [(&str, &str); 40] = [
+const FORBIDDEN: [(&str, &str); 47] = [
     ("read another slot's data", "(allow tenant0001_t tenant0002_data_t (file (read)))"),
     ("read every slot's data", "(allow tenant_domain slot_data (file (read)))"),
     ("signal another slot", "(allow tenant0002_t tenant0000_t (process (sigkill)))"),
@@ -75,11 +75,18 @@ const FORBIDDEN: [(&str, &str); 40] = [
     ("have an overriding capability", "(allow init_t self (capability2 (mac_admin)))"),
     ("make a user namespace", "(allow tenant_domain self (user_namespace (create)))"),
     ("use io_uring", "(allow tenant_domain self (io_uring (sqpoll)))"),
-    ("write a disk", "(allow init_t data_disk_t (blk_file (write)))"),
+    ("write a disk", "(allow control_t data_disk_t (blk_file (write)))"),
     ("read a tenant's data as init", "(allow init_t slot_data (file (read)))"),
     ("read a tenant's code as control", "(allow control_t slot_code (file (read)))"),
     ("reach the Internet from the proxy", "(allow proxy_t node_t (node (sendto)))"),
     ("reach the metadata service", "(allow tenant0001_t metadata_node_t (node (sendto)))"),
+    ("send to the metadata service by its label", "(allow tenant0001_t metadata_packet_t (packet (send)))"),
+    ("send to private addresses", "(allow tenant_domain private_packet_t (packet (send)))"),
+    ("send to another slot's port", "(allow tenant0001_t tenant0002_port_t (packet (send)))"),
+    ("send without a label", "(allow tenant_domain unlabeled_t (packet (send)))"),
+    ("label packets", "(allow init_t public_packet_t (packet (relabelto)))"),
+    ("listen on another's port elsewhere", "(allow tenant_domain client_port_t (tcp_socket (name_bind)))"),
+    ("bind a foreign address", "(allow tenant_domain node_t (tcp_socket (node_bind)))"),
     ("bind a nameless port", "(allow tenant_domain port_t (tcp_socket (name_bind)))"),
 ];
 

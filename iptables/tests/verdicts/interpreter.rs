@@ -21,6 +21,8 @@ pub(crate) struct Packet {
     pub(crate) icmp_type: u8,
     pub(crate) hop_limit: u8,
     pub(crate) reset: bool,
+    /// The packet filter has marked it.
+    pub(crate) marked: bool,
 }
 
 /// What becomes of it, and what that took.
@@ -35,12 +37,16 @@ pub(crate) struct Verdict {
     pub(crate) sent_by: String,
     /// A rule on its way has marked it.
     pub(crate) marked: bool,
+    /// The last label that a rule on its way gave it, without user and role.
+    pub(crate) label: Option<String>,
 }
 
 #[derive(Debug)]
 struct Rule {
     tests: Vec<Test>,
     target: String,
+    /// Of `SECMARK`.
+    label: Option<String>,
     goto: bool,
 }
 
@@ -53,12 +59,22 @@ struct Test {
 pub(crate) struct Table {
     policies: HashMap<String, String>,
     chains: HashMap<String, Vec<Rule>>,
+    name: &'static str,
 }
 
 impl Table {
     /// Reads the table of packets that pass or do not.
     pub(crate) fn parse(text: &str) -> Self {
-        let mut table = Self { policies: HashMap::new(), chains: HashMap::new() };
+        Self::named("*filter", text)
+    }
+
+    /// Reads the table of packets' labels.
+    pub(crate) fn labels(text: &str) -> Self {
+        Self::named("*security", text)
+    }
+
+    fn named(name: &'static str, text: &str) -> Self {
+        let mut table = Self { policies: HashMap::new(), chains: HashMap::new(), name };
         let declared = table.read(text);
         assert_eq!(declared, table.chains.len(), "a chain is declared twice");
         table
@@ -71,11 +87,11 @@ impl Table {
         assert_eq!(self.chains.len(), before, "an update makes no chains");
     }
 
-    /// Reads `*filter` up to its `COMMIT`; answers how many chains were declared.
+    /// Reads the table up to its `COMMIT`; answers how many chains were declared.
     fn read(&mut self, text: &str) -> usize {
         let mut declared = 0;
         let lines = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
-        for line in lines.skip_while(|l| *l != "*filter").skip(1).take_while(|l| *l != "COMMIT") {
+        for line in lines.skip_while(|l| *l != self.name).skip(1).take_while(|l| *l != "COMMIT") {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
                 [chain, policy, "[0:0]"] if chain.starts_with(':') => {
@@ -121,6 +137,8 @@ impl Table {
             match rule.target.as_str() {
                 "RETURN" => return None,
                 "MARK" => so_far.marked = true,
+                "SECMARK" => so_far.label.clone_from(&rule.label),
+                "CONNSECMARK" => {}
                 target if self.chains.contains_key(target) => {
                     so_far.path.push(target.to_owned());
                     so_far.sent_by = chain.to_owned();
@@ -138,18 +156,20 @@ impl Table {
 
 impl Rule {
     fn parse(words: &[&str]) -> Option<Self> {
-        let (mut tests, mut target, mut goto) = (Vec::new(), None, false);
+        let words = words.strip_suffix(&["--restore"]).or(words.strip_suffix(&["--save"])).unwrap_or(words);
+        let (mut tests, mut target, mut goto, mut label) = (Vec::new(), None, false, None);
         for pair in words.chunks(2) {
             let [option, value] = pair else { return Self::flags(words) };
             match *option {
                 "-m" | "--reject-with" | "--set-mark" => {}
                 "-j" => target = Some((*value).to_owned()),
                 "-g" => (target, goto) = (Some((*value).to_owned()), true),
+                "--selctx" => label = value.strip_prefix("system_u:object_r:").map(str::to_owned),
                 "--tcp-flags" => return Self::flags(words),
                 _ => tests.push(Test { option: (*option).to_owned(), value: (*value).to_owned() }),
             }
         }
-        Some(Self { tests, target: target?, goto })
+        Some(Self { tests, target: target?, label, goto })
     }
 
     /// The one option that takes two values.
@@ -177,6 +197,7 @@ impl Test {
             "--icmp-type" | "--icmpv6-type" => value == packet.icmp_type.to_string(),
             "--hl-eq" => value == packet.hop_limit.to_string(),
             "--tcp-flags" => packet.reset,
+            "--mark" => packet.marked,
             other => panic!("the interpreter does not know {other}"),
         }
     }

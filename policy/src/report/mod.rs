@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(acts(&report, "proxy_t", "connect to"), ["a slot's ports (tenantNNNN_port_t)"]);
         assert_eq!(acts(&report, "proxy_t", "send packets to"), ["this host itself (loopback_node_t)"]);
         assert_eq!(acts(&report, "tenantNNNN_t", "listen on"), ["a slot's ports (tenantNNNN_port_t)"]);
-        assert_eq!(acts(&report, "tenantNNNN_t", "connect to").len(), 4);
+        assert_eq!(acts(&report, "tenantNNNN_t", "connect to").len(), 5);
         assert_eq!(acts(&report, "control_t", "have the capability"), Vec::<String>::new());
         assert_eq!(acts(&report, "dhcp_t", "have the capability"), ["net_bind_service", "net_raw"]);
         assert_eq!(acts(&report, "init_t", "load kernel modules from"), ["kernel modules (modules_t)"]);
