@@ -8,5 +8,7 @@ pub mod fs;
 pub mod host;
 pub mod initramfs;
 pub mod modules;
+#[cfg(feature = "proof")]
+mod proof;
 pub mod slot;
 pub mod step;

@@ -9,16 +9,28 @@ use crate::step::Failed;
 
 /// Files below `/proc/sys` with their values.
 const SETTINGS: &[(&str, &str)] = &[
-    // What the kernel tells of itself, and to whom.
+    // What the kernel tells of itself, and to whom: addresses and its log help whoever looks for a hole in it.
     ("kernel/kptr_restrict", "2"),
     ("kernel/dmesg_restrict", "1"),
     ("kernel/perf_event_paranoid", "3"),
-    ("kernel/yama/ptrace_scope", "2"),
+    // No process looks into another, root's included, until the machine is started again; and no program that is
+    // started with other rights than its parent's leaves its memory in a file.
+    ("kernel/yama/ptrace_scope", "3"),
     ("fs/suid_dumpable", "0"),
     ("kernel/core_pattern", "core"),
+    // Where things lie in memory is hard to guess, and nothing lies at address 0.
+    ("kernel/randomize_va_space", "2"),
+    ("vm/mmap_rnd_bits", "32"),
+    ("vm/mmap_rnd_compat_bits", "16"),
+    ("vm/mmap_min_addr", "65536"),
+    // Files in memory are data: one that could be executed would be a program that nobody deployed.
+    ("vm/memfd_noexec", "2"),
     // Ways into the kernel that nobody here needs.
     ("kernel/unprivileged_bpf_disabled", "1"),
     ("net/core/bpf_jit_harden", "2"),
+    ("kernel/unprivileged_userns_clone", "0"),
+    ("dev/tty/ldisc_autoload", "0"),
+    ("dev/tty/legacy_tiocsti", "0"),
     ("kernel/io_uring_disabled", "2"),
     ("kernel/kexec_load_disabled", "1"),
     ("kernel/sysrq", "0"),
@@ -28,7 +40,8 @@ const SETTINGS: &[(&str, &str)] = &[
     // seconds, and how many in each): more than anybody reads, and what a serial console can show.
     ("kernel/printk_ratelimit", "1"),
     ("kernel/printk_ratelimit_burst", "30"),
-    // A kernel that is known to be damaged does not go on.
+    // A kernel that is known to be damaged does not go on. Warnings do not count as damage: a tenant that finds a way to
+    // one must not be able to end the host by it.
     ("kernel/panic_on_oops", "1"),
     // Old tricks with links and fifos in shared folders.
     ("fs/protected_symlinks", "1"),
@@ -38,11 +51,29 @@ const SETTINGS: &[(&str, &str)] = &[
     // Outgoing connections take no port of a slot (20000 to 52767).
     ("net/ipv4/ip_local_port_range", "53000 65535"),
     ("net/ipv4/tcp_syncookies", "1"),
+    ("net/ipv4/tcp_rfc1337", "1"),
+    // The host routes for nobody, takes no packet that came by a way which answers would not take, and no advice about
+    // routes from the link. `default` is for interfaces that appear later. Router advertisements are taken: they are how
+    // IPv6 gets its routes in EC2. Packets with impossible addresses are dropped and not logged: a log that strangers can
+    // fill is worse than none.
+    ("net/ipv4/ip_forward", "0"),
+    ("net/ipv6/conf/all/forwarding", "0"),
     ("net/ipv4/conf/all/rp_filter", "1"),
+    ("net/ipv4/conf/default/rp_filter", "1"),
     ("net/ipv4/conf/all/accept_redirects", "0"),
+    ("net/ipv4/conf/default/accept_redirects", "0"),
+    ("net/ipv4/conf/all/secure_redirects", "0"),
+    ("net/ipv4/conf/default/secure_redirects", "0"),
     ("net/ipv4/conf/all/send_redirects", "0"),
+    ("net/ipv4/conf/default/send_redirects", "0"),
     ("net/ipv4/conf/all/accept_source_route", "0"),
+    ("net/ipv4/conf/default/accept_source_route", "0"),
     ("net/ipv6/conf/all/accept_redirects", "0"),
+    ("net/ipv6/conf/default/accept_redirects", "0"),
+    ("net/ipv6/conf/all/accept_source_route", "0"),
+    ("net/ipv6/conf/default/accept_source_route", "0"),
+    ("net/ipv4/icmp_echo_ignore_broadcasts", "1"),
+    ("net/ipv4/icmp_ignore_bogus_error_responses", "1"),
     // Swap is compressed memory: using it is cheap.
     ("vm/swappiness", "100"),
     ("vm/page-cluster", "0"),

@@ -46,6 +46,7 @@ fn prepare() -> Result<Setting, Failed> {
     kernel::check_sealed()?;
     mounts::pseudo()?;
     let facts: ImageFacts = sealed(layout::FACTS_FILE)?;
+    check_kind(&facts)?;
     let mut table: Vec<services::Service> = sealed(layout::SERVICES_FILE)?;
 
     if kernel_log.is_none() {
@@ -107,6 +108,16 @@ fn prepare() -> Result<Setting, Failed> {
 fn kernel_log() -> Option<OwnedFd> {
     let number = std::env::args().nth(1)?.parse().ok()?;
     kennel_sys::inherited::take(number).ok()
+}
+
+/// An image that is open in places has an init of its own, and only such an image has.
+fn check_kind(facts: &ImageFacts) -> Result<(), Failed> {
+    #[cfg(feature = "proof")]
+    say!("{}", crate::proof::WARNING);
+    if facts.proof == cfg!(feature = "proof") {
+        return Ok(());
+    }
+    Err(Failed::new("boot", "this init is not of the image's kind: one is for proof images, the other is not"))
 }
 
 /// Nodes in `/dev` were made by the kernel, before there was a policy or under one name for all.

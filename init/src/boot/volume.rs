@@ -1,7 +1,8 @@
 //! The data volume: found, made if a disk is truly blank, checked, mounted, and given its top folders. A disk that holds
 //! anything else is never written to.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use kennel_model::labels;
@@ -11,8 +12,10 @@ use super::disks::{self, Content};
 use super::format::format;
 use super::poll;
 use super::tool::Tool;
+use super::tolerate;
 use crate::fs::{PLAIN, folder, label, mount, own};
 use crate::say;
+use crate::slot::cgroup;
 use crate::step::{Failed, Step};
 
 /// Volumes are attached before the machine starts, but may take their time to appear.
@@ -47,6 +50,8 @@ pub(super) fn mount_data() -> Result<String, Failed> {
     // Without the option, quotas of projects are counted but not enforced.
     mount(&path, DATA_DIR, "ext4", PLAIN, "prjquota")?;
     folders()?;
+    let device = fs::metadata(DATA_DIR).step(|| format!("look at {DATA_DIR}"))?.dev();
+    tolerate(cgroup::weigh_disk(device));
     Ok(what)
 }
 

@@ -88,6 +88,17 @@ pub struct Plan<'a> {
     pub oom_score: i32,
 }
 
+impl Plan<'_> {
+    /// Whether the child keeps all rights but those of its domain.
+    const fn is_open(&self) -> bool {
+        #[cfg(feature = "proof")]
+        if matches!(self.root, Some(Root::Host(_))) {
+            return true;
+        }
+        false
+    }
+}
+
 /// A child that was cloned; whether it has executed its program, `report` tells.
 #[derive(Debug)]
 pub struct Started {

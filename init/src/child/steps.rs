@@ -66,6 +66,26 @@ fn carry_out(plan: &Plan<'_>, mut domain: File, program: &OwnedFd) -> Result<Inf
     if let Some(root) = &plan.root {
         at(Step::Root, || root.enter())?;
     }
+    if !plan.is_open() {
+        give_up_rights(plan)?;
+    }
+    if let Some(context) = &plan.context {
+        at(Step::Domain, || domain.write_all(context.as_bytes()))?;
+    }
+    if let Some(filter) = plan.filter {
+        at(Step::Seccomp, || filter.apply())?;
+    }
+    at(Step::Exec, || {
+        match &plan.program {
+            Program::Path(path) => nix::unistd::execve(path, &plan.argv, &plan.env),
+            Program::File(_) => nix::unistd::fexecve(program, &plan.argv, &plan.env),
+        }
+        .map_err(io::Error::from)
+    })
+}
+
+/// From the host's name to Landlock: what is given up is gone for good.
+fn give_up_rights(plan: &Plan<'_>) -> Result<(), StepFailed> {
     if let Some(name) = &plan.host_name {
         at(Step::HostName, || rustix::system::sethostname(name.as_bytes()).map_err(io::Error::from))?;
     }
@@ -83,19 +103,7 @@ fn carry_out(plan: &Plan<'_>, mut domain: File, program: &OwnedFd) -> Result<Inf
     if plan.no_new_code {
         at(Step::Memory, process::refuse_new_code)?;
     }
-    if let Some(context) = &plan.context {
-        at(Step::Domain, || domain.write_all(context.as_bytes()))?;
-    }
-    if let Some(filter) = plan.filter {
-        at(Step::Seccomp, || filter.apply())?;
-    }
-    at(Step::Exec, || {
-        match &plan.program {
-            Program::Path(path) => nix::unistd::execve(path, &plan.argv, &plan.env),
-            Program::File(_) => nix::unistd::fexecve(program, &plan.argv, &plan.env),
-        }
-        .map_err(io::Error::from)
-    })
+    Ok(())
 }
 
 /// Nothing that it executes can ever have more than the plan's capabilities, nor gain any by being root.

@@ -22,6 +22,9 @@ pub const SERVICES: &str = "services";
 /// `kennel-unpack` handles one entry at a time; what it writes counts too until it is on disk.
 const INSTALL_MEMORY: u64 = 96 << 20;
 
+/// A deploy can wait; requests cannot.
+const INSTALL_WEIGHT: u16 = 50;
+
 /// One control group, by its path below [`ROOT`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup {
@@ -41,6 +44,16 @@ pub fn make_tree() -> Result<(), Failed> {
         write(format!("{path}/cgroup.subtree_control"), controllers)?;
     }
     Ok(())
+}
+
+/// Makes the kernel share a disk by `io.weight`: by the estimated cost of each request (io.cost), whatever scheduler the
+/// disk has. Virtual disks and NVMe, which is all that there is in QEMU and EC2, come with none that knows groups.
+///
+/// # Errors
+/// The system's.
+pub fn weigh_disk(device: u64) -> Result<(), Failed> {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    write(format!("{ROOT}/io.cost.qos"), format!("{major}:{minor} enable=1 ctrl=auto"))
 }
 
 impl Cgroup {
@@ -80,7 +93,9 @@ impl Cgroup {
         // A program of several processes ends as a whole rather than limping on.
         self.set("memory.oom.group", 1)?;
         self.set("pids.max", limits.pids_max.into())?;
-        self.set("cpu.weight", limits.cpu_weight.into())
+        // Shares, not a ceiling: what nobody else wants may be used.
+        self.set("cpu.weight", limits.cpu_weight.into())?;
+        self.share_disk(limits.cpu_weight)
     }
 
     /// Sets the limits of `kennel-unpack`.
@@ -89,8 +104,15 @@ impl Cgroup {
     /// The first that the kernel refused.
     pub fn limit_install(&self) -> Result<(), Failed> {
         self.set("memory.max", INSTALL_MEMORY)?;
+        self.set("memory.swap.max", 0)?;
         self.set("pids.max", 4)?;
-        self.set("cpu.weight", 50)
+        self.set("cpu.weight", INSTALL_WEIGHT.into())?;
+        self.share_disk(INSTALL_WEIGHT)
+    }
+
+    /// Shares of the disks that [`weigh_disk`] was called for; elsewhere it says nothing.
+    fn share_disk(&self, weight: u16) -> Result<(), Failed> {
+        write(self.path.join("io.weight"), format!("default {weight}"))
     }
 
     fn set(&self, file: &str, value: u64) -> Result<(), Failed> {

@@ -19,7 +19,7 @@ use crate::step::{Failed, Step};
 /// # Errors
 /// The system's.
 pub fn prepare(slot: SlotId) -> Result<(), Failed> {
-    let uid = slot.uid();
+    let uid = owner(slot);
     folder(&slot.dir(), (0, 0), 0o711, &labels::object(labels::DATA))?;
     quota::count(slot, &slot.dir())?;
     folder(&releases(slot), (uid, uid), 0o750, &slot.file_context(FileKind::Code))?;
@@ -35,6 +35,15 @@ pub fn prepare(slot: SlotId) -> Result<(), Failed> {
         File::open(&path).and_then(|f| f.sync_all()).step(|| format!("sync {path}"))?;
     }
     Ok(())
+}
+
+/// Who owns a slot's files, and unpacks and removes them: the slot's user.
+pub(super) const fn owner(slot: SlotId) -> u32 {
+    #[cfg(feature = "proof")]
+    if crate::proof::as_root(slot) {
+        return 0;
+    }
+    slot.uid()
 }
 
 /// Removes the slot's folders, whose contents are gone already but for the log.

@@ -60,7 +60,7 @@ pub fn tenant<'a>(
     present("runtime", &root.runtime)?;
     present("release", &root.release)?;
     let jit = around.runtimes.iter().any(|runtime| runtime.name == spec.runtime && runtime.jit);
-    Ok(Plan {
+    let plan = Plan {
         program: Program::Path(text(program_path(spec))?),
         argv: spec.argv.iter().map(|a| text(a.as_str())).collect::<Result<_, _>>()?,
         env: environment(slot, spec).into_iter().map(text).collect::<Result<_, _>>()?,
@@ -69,7 +69,7 @@ pub fn tenant<'a>(
         namespaces: Namespaces::LOCAL,
         root: Some(Root::Tenant(root)),
         host_name: Some(spec.tenant.to_string()),
-        limits: vec![(Resource::Nofile, limits.open_files_max.into()), (Resource::Core, 0)],
+        limits: bounds(limits.open_files_max.into()),
         uid: slot.uid(),
         capabilities: CapsHashSet::new(),
         context: Some(slot.run_context(jit)),
@@ -77,7 +77,29 @@ pub fn tenant<'a>(
         no_new_code: !jit,
         filter: Some(around.filters.of(if jit { Kind::Jit } else { Kind::Plain })),
         oom_score: 0,
-    })
+    };
+    #[cfg(feature = "proof")]
+    let plan = crate::proof::open(slot, spec, plan)?;
+    Ok(plan)
+}
+
+/// What bounds a process beside its cgroup. Not among these: the number of processes and the size of memory, which the
+/// cgroup counts better; and the size of a file, which the project quota bounds without ending the program by a signal.
+fn bounds(open_files: u64) -> Vec<(Resource, u64)> {
+    vec![
+        (Resource::Nofile, open_files),
+        // Its memory is nobody's to find in a file.
+        (Resource::Core, 0),
+        // Queues would outlive the program.
+        (Resource::Msgqueue, 0),
+        // Enough for keys; more would be memory that is never reclaimed.
+        (Resource::Memlock, 64 << 10),
+        // Signals and timers that wait are the kernel's memory.
+        (Resource::Sigpending, 1024),
+        // It comes before nobody.
+        (Resource::Rtprio, 0),
+        (Resource::Nice, 0),
+    ]
 }
 
 /// Its own ports to listen on; to connect to, those that its egress list allows at some address.
@@ -187,8 +209,8 @@ pub fn install<'a>(
         namespaces: Namespaces::ALL,
         root: Some(Root::Folder(folder)),
         host_name: None,
-        limits: vec![(Resource::Nofile, 64), (Resource::Core, 0)],
-        uid: slot.uid(),
+        limits: bounds(64),
+        uid: folders::owner(slot),
         capabilities: CapsHashSet::new(),
         context: Some(slot.install_context()),
         fence: Some(Fence { places: landlock::UNPACK, bind: vec![], connect: Some(vec![]) }),
@@ -205,7 +227,7 @@ fn present(what: &str, path: &str) -> Result<(), Failed> {
     Err(Failed::new(format!("find the {what}"), format!("{path} does not exist")))
 }
 
-fn text(value: impl Into<Vec<u8>>) -> Result<CString, Failed> {
+pub(crate) fn text(value: impl Into<Vec<u8>>) -> Result<CString, Failed> {
     CString::new(value).step(|| "prepare the program's start".to_owned())
 }
 
