@@ -4,18 +4,20 @@
 //! Loading the rules is init's business. What is rendered for a pool is sealed into the image and loaded at boot; while the
 //! host runs, only slots' chains and the host's name servers are replaced ([`Updates`]).
 
+mod log;
 mod render;
 mod secmark;
 mod slot;
 mod tree;
 mod update;
 
+pub use log::PREFIX as LOG_PREFIX;
 pub use render::{RenderError, Rules, render};
 pub use update::{Change, Updates};
 
 /// The kernel modules that the rules need, beside those that these depend on. Nothing loads a module on demand on the
 /// host, so all of them must be there before the rules are loaded.
-pub const MODULES: [&str; 15] = [
+pub const MODULES: [&str; 18] = [
     "nf_tables",
     "nft_compat",
     "nf_conntrack",
@@ -25,6 +27,9 @@ pub const MODULES: [&str; 15] = [
     "xt_tcpudp",
     "xt_hl",
     "xt_mark",
+    "nft_limit",
+    "nf_log_syslog",
+    "xt_LOG",
     "xt_SECMARK",
     "xt_CONNSECMARK",
     "ipt_REJECT",

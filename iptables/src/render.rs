@@ -3,10 +3,11 @@
 
 use handlebars::{Handlebars, no_escape};
 use kennel_model::egress::Egress;
-use kennel_model::slot::MAX_SLOTS;
+use kennel_model::slot::{FIRST_UID, MAX_SLOTS};
 use kennel_model::{SlotId, layout};
 use serde::Serialize;
 
+use crate::log::{self, Group};
 use crate::secmark::{self, LABELS, PortFork};
 use crate::slot::{self, ALLOWED_MARK, Family, Slot};
 use crate::tree::{Fork, grow};
@@ -15,6 +16,7 @@ const V4: &str = include_str!("../rules/iptables.rules.hbs");
 const V6: &str = include_str!("../rules/ip6tables.rules.hbs");
 const CHAINS: &str = include_str!("../rules/chains.rules.hbs");
 const SLOTS: &str = include_str!("../rules/slots.rules.hbs");
+const LOG: &str = include_str!("../rules/log.rules.hbs");
 /// The packets' labels: a table of their own behind each family's filter.
 const SECMARK: &str = include_str!("../rules/secmark.rules.hbs");
 const SECMARK_V4: &str = include_str!("../rules/secmark4.rules.hbs");
@@ -57,6 +59,7 @@ pub fn render(slots: u16) -> Result<Rules, RenderError> {
     engine.set_strict_mode(true);
     engine.register_partial("chains", CHAINS).map_err(Box::new)?;
     engine.register_partial("slots", SLOTS).map_err(Box::new)?;
+    engine.register_partial("log", LOG).map_err(Box::new)?;
     engine.register_partial("slot", slot::TEMPLATE).map_err(Box::new)?;
     engine.register_partial("secmark", SECMARK).map_err(Box::new)?;
     let rules = |filter, labels, family| {
@@ -84,6 +87,10 @@ struct Facts {
     branches: Vec<Branch>,
     forks: Vec<Fork>,
     slots: Vec<Slot>,
+    /// What is said of refused packets, and of whose.
+    log_prefix: &'static str,
+    log_host_last: u32,
+    log_groups: Vec<Group>,
     mark: &'static str,
     /// For the packets' labels.
     labels: [&'static str; LABELS.len()],
@@ -129,6 +136,9 @@ impl Facts {
             },
             first_port: first.map_or(0, |slot| slot.port()),
             last_port: last.map_or(0, |slot| slot.last_port()),
+            log_prefix: log::PREFIX,
+            log_host_last: FIRST_UID - 1,
+            log_groups: log::groups(pool),
             branches: branches.into_iter().map(|chain| Branch { chain }).collect(),
             forks,
             slots: pool.iter().map(|slot| Slot::new(*slot, &list, family)).collect(),

@@ -37,6 +37,8 @@ pub(crate) struct Verdict {
     pub(crate) sent_by: String,
     /// A rule on its way has marked it.
     pub(crate) marked: bool,
+    /// Rules on its way that said so in the log.
+    pub(crate) logged: usize,
     /// The last label that a rule on its way gave it, without user and role.
     pub(crate) label: Option<String>,
 }
@@ -139,9 +141,18 @@ impl Table {
                 "MARK" => so_far.marked = true,
                 "SECMARK" => so_far.label.clone_from(&rule.label),
                 "CONNSECMARK" => {}
+                "LOG" => so_far.logged += 1,
+                // It says something and comes back. That takes a refused packet some more rules, which nobody waits for.
+                target @ "log" => {
+                    let before = so_far.rules;
+                    self.walk(target, packet, so_far);
+                    so_far.rules = before;
+                }
                 target if self.chains.contains_key(target) => {
-                    so_far.path.push(target.to_owned());
-                    so_far.sent_by = chain.to_owned();
+                    if !chain.starts_with("log") {
+                        so_far.path.push(target.to_owned());
+                        chain.clone_into(&mut so_far.sent_by);
+                    }
                     let verdict = self.walk(target, packet, so_far);
                     if verdict.is_some() || rule.goto {
                         return verdict;
@@ -156,12 +167,15 @@ impl Table {
 
 impl Rule {
     fn parse(words: &[&str]) -> Option<Self> {
+        // How a line of the log is written decides nothing.
+        let log = words.iter().position(|word| *word == "LOG");
+        let words = log.map_or(words, |place| &words[..=place]);
         let words = words.strip_suffix(&["--restore"]).or(words.strip_suffix(&["--save"])).unwrap_or(words);
         let (mut tests, mut target, mut goto, mut label) = (Vec::new(), None, false, None);
         for pair in words.chunks(2) {
             let [option, value] = pair else { return Self::flags(words) };
             match *option {
-                "-m" | "--reject-with" | "--set-mark" => {}
+                "-m" | "--reject-with" | "--set-mark" | "--limit" | "--limit-burst" => {}
                 "-j" => target = Some((*value).to_owned()),
                 "-g" => (target, goto) = (Some((*value).to_owned()), true),
                 "--selctx" => label = value.strip_prefix("system_u:object_r:").map(str::to_owned),

@@ -141,6 +141,24 @@ fn a_tenant_reaches_the_public_web_and_names_and_nothing_else() {
     }
 }
 
+/// Once, by a rule of the sender's own; what passes is not said.
+#[test]
+fn whatever_is_refused_is_said_once() {
+    let host = Host::of(1000);
+    for to in ["169.254.169.254", "fd00:ec2::254"] {
+        for slot in SlotId::pool(1000) {
+            let judged = host.judge("OUTPUT", &out("tcp", to, 80, slot.uid()));
+            assert_eq!(judged.logged, 1, "{to} from slot {slot}");
+        }
+        for uid in [0, layout::PROXY_UID, layout::CONTROL_UID, 99_999] {
+            let judged = host.judge("OUTPUT", &out("tcp", to, 80, uid));
+            assert_eq!(judged.logged, 1, "{to} from user {uid}");
+        }
+    }
+    let public = out("tcp", "93.184.215.14", 443, 100_007);
+    assert_eq!(host.judge("OUTPUT", &public).logged, 0);
+}
+
 #[test]
 fn every_slot_reaches_its_own_ports_only() {
     let host = Host::of(1000);
