@@ -51,8 +51,9 @@ fuzz: ## The fuzzer, 10 seconds for each parser (`scripts/fuzz.sh 600` for longe
 
 vm: image ## Scenarios in the booted image
 	KENNEL_GUEST_DIR='$(RELEASE)' cargo test --locked -p kennel-builder --test image -- --ignored
-	cargo build --release --locked -p kennel-tests
+	cargo build --release --locked -p kennel-tests -p kennel-villain -p kennel-init-proof
 	@tests/image.sh '$(RELEASE)'
+	@scripts/image.sh '$(RELEASE)' kennel.toml out/proof --proof
 	'$(RELEASE)/kennel-tests' $(SCENARIOS)
 
 bench: image ## Make the figures of docs/benchmarks.md

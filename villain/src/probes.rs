@@ -83,7 +83,7 @@ pub const PROBES: &[Probe] = &[
     harmless("own-data-map", own::data_map),
     harmless("own-memory-run", own::memory_run),
     harmless("own-code-made", own::code_made),
-    harmless("own-log-cut", own::log_cut),
+    harmful("own-log-cut", own::log_cut),
     harmless("become-root", own::become_root),
     harmless("become-group", own::become_group),
     harmless("become-domain", own::become_domain),

@@ -79,6 +79,24 @@ const SETTINGS: &[(&str, &str)] = &[
     ("vm/page-cluster", "0"),
 ];
 
+/// Settings that answer for the whole host before SELinux is asked. In a proof image they stay as the kernel has them, so
+/// that it can be seen what SELinux alone refuses; and every denial is to be told.
+const LEFT_OPEN: &[&str] = &[
+    "kernel/io_uring_disabled",
+    "kernel/kexec_load_disabled",
+    "kernel/printk_ratelimit",
+    "kernel/printk_ratelimit_burst",
+    "kernel/unprivileged_userns_clone",
+    "kernel/yama/ptrace_scope",
+    "user/max_user_namespaces",
+    "vm/memfd_noexec",
+];
+
+/// Whether this init applies the setting.
+fn applies(file: &str) -> bool {
+    !(cfg!(feature = "proof") && LEFT_OPEN.contains(&file))
+}
+
 /// Refuses to go on unless SELinux enforces a policy and this process is in its own domain.
 ///
 /// # Errors
@@ -103,7 +121,7 @@ pub(super) fn check_sealed() -> Result<(), Failed> {
 /// Applies the settings. To be called before there is a policy, which need not allow it to anybody then. One that this
 /// kernel does not have is said, and missed.
 pub(crate) fn settings() {
-    for (file, value) in SETTINGS {
+    for (file, value) in SETTINGS.iter().filter(|(file, _)| applies(file)) {
         if let Err(e) = write(format!("/proc/sys/{file}"), value) {
             say!("FAILED to {e}");
         }
@@ -115,6 +133,10 @@ pub(crate) fn settings() {
 /// # Errors
 /// The system's.
 pub(super) fn lock_modules() -> Result<(), Failed> {
+    // It, too, would answer before SELinux.
+    if cfg!(feature = "proof") {
+        return Ok(());
+    }
     write("/proc/sys/kernel/modules_disabled", "1")
 }
 
@@ -122,6 +144,11 @@ pub(super) fn lock_modules() -> Result<(), Failed> {
 mod tests {
     use super::*;
     use kennel_model::slot::{FIRST_PORT, MAX_SLOTS, PORTS_PER_SLOT};
+
+    #[test]
+    fn what_a_proof_image_leaves_open_is_set_elsewhere() {
+        assert!(LEFT_OPEN.iter().all(|left| SETTINGS.iter().any(|(file, _)| file == left)));
+    }
 
     #[test]
     fn outgoing_ports_and_slots_do_not_meet() {

@@ -59,14 +59,18 @@ impl Reach {
 }
 
 impl Fence {
-    /// Puts it around the calling thread, for good.
+    /// Puts it around the calling thread, for good. `program` is one that is executed by descriptor and lies in none of the
+    /// places, as that of `kennel-unpack`: it may be read and executed, it alone.
     ///
     /// # Errors
     /// The kernel lacks a part of it, or a place is missing.
-    pub(super) fn apply(&self) -> io::Result<()> {
+    pub(super) fn apply(&self, program: Option<&OwnedFd>) -> io::Result<()> {
         let open = |path: &str| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         let places = self.places.iter().map(|(path, reach)| Ok((open(path)?, reach.rights())));
-        let places = places.collect::<io::Result<Vec<_>>>()?;
+        let mut places = places.collect::<io::Result<Vec<_>>>()?;
+        if let Some(program) = program {
+            places.push((program.try_clone()?, AccessFs::ReadFile | AccessFs::Execute));
+        }
         self.set(places).map_err(|e| io::Error::from_raw_os_error(*landlock::Errno::from(e)))
     }
 

@@ -67,7 +67,7 @@ fn carry_out(plan: &Plan<'_>, mut domain: File, program: &OwnedFd) -> Result<Inf
         at(Step::Root, || root.enter())?;
     }
     if !plan.is_open() {
-        give_up_rights(plan)?;
+        give_up_rights(plan, program)?;
     }
     if let Some(context) = &plan.context {
         at(Step::Domain, || domain.write_all(context.as_bytes()))?;
@@ -85,7 +85,7 @@ fn carry_out(plan: &Plan<'_>, mut domain: File, program: &OwnedFd) -> Result<Inf
 }
 
 /// From the host's name to Landlock: what is given up is gone for good.
-fn give_up_rights(plan: &Plan<'_>) -> Result<(), StepFailed> {
+fn give_up_rights(plan: &Plan<'_>, program: &OwnedFd) -> Result<(), StepFailed> {
     if let Some(name) = &plan.host_name {
         at(Step::HostName, || rustix::system::sethostname(name.as_bytes()).map_err(io::Error::from))?;
     }
@@ -98,7 +98,8 @@ fn give_up_rights(plan: &Plan<'_>) -> Result<(), StepFailed> {
     at(Step::Capabilities, || set_capabilities(plan))?;
     at(Step::NoNewPrivileges, || set_no_new_privs(true).map_err(io::Error::from))?;
     if let Some(fence) = &plan.fence {
-        at(Step::Landlock, || fence.apply())?;
+        let by_descriptor = matches!(plan.program, Program::File(_));
+        at(Step::Landlock, || fence.apply(by_descriptor.then_some(program)))?;
     }
     if plan.no_new_code {
         at(Step::Memory, process::refuse_new_code)?;
