@@ -13,6 +13,8 @@ pub struct Config {
     pub control_dir: PathBuf,
     /// One folder per slot.
     pub slots_dir: PathBuf,
+    /// The program that tries what is forbidden.
+    pub villain: PathBuf,
     /// Releases kept per tenant, the current one among them.
     pub keep_releases: u32,
     /// Bounds of the HTTPS server.
@@ -61,6 +63,7 @@ impl Config {
         Self {
             control_dir: layout::CONTROL_DIR.into(),
             slots_dir: layout::SLOTS_DIR.into(),
+            villain: layout::VILLAIN.into(),
             keep_releases: 5,
             http: HttpBounds::default(),
             logs: LogBounds::default(),

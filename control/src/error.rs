@@ -2,6 +2,7 @@
 //! place. The modules say what happened; `http` only writes it down.
 
 use hyper::StatusCode;
+use kennel_model::egress::{BadDestination, InvalidEgress};
 use kennel_model::launch::InvalidLaunch;
 use kennel_model::msg::Refusal;
 use kennel_model::{HostName, ReleaseId, RuntimeName, TenantName};
@@ -77,6 +78,12 @@ pub enum Error {
     /// Command, limits or domains out of bounds.
     #[error("the tenant cannot be made: {0}")]
     InvalidTenant(String),
+    /// A rule that cannot be, with what to do about it.
+    #[error("{0}")]
+    InvalidRule(String, Option<String>),
+    /// No rule of that number.
+    #[error("the tenant {0} has no egress rule {1}")]
+    NoSuchRule(TenantName, u8),
     /// `kennel-unpack` found something that it does not take.
     #[error("the upload was refused: {0}")]
     UploadRefused(String),
@@ -140,6 +147,8 @@ impl Error {
             Self::BeingRemoved(_) => ("being-removed", S::CONFLICT),
             Self::NoSuchRuntime(..) => ("no-such-runtime", S::UNPROCESSABLE_ENTITY),
             Self::InvalidTenant(_) => ("invalid-tenant", S::UNPROCESSABLE_ENTITY),
+            Self::InvalidRule(..) => ("invalid-rule", S::UNPROCESSABLE_ENTITY),
+            Self::NoSuchRule(..) => ("no-such-rule", S::NOT_FOUND),
             Self::UploadRefused(_) => ("upload-refused", S::UNPROCESSABLE_ENTITY),
             Self::UploadBroken(_) => ("upload-broken", S::BAD_REQUEST),
             Self::NoProgram { .. } => ("no-program", S::UNPROCESSABLE_ENTITY),
@@ -179,6 +188,8 @@ impl Error {
             Self::NotDeployed(name) => format!("`kennel deploy {name} FOLDER` brings the first"),
             Self::BeingRemoved(name) => format!("`kennel tenant rm {name}` tries to finish it"),
             Self::NoSuchRuntime(_, known) => format!("it has {}", list(known)),
+            Self::InvalidRule(_, hint) => return hint.clone(),
+            Self::NoSuchRule(name, _) => format!("`kennel egress {name}` lists them"),
             Self::UploadRefused(_) => {
                 "the release that served before still does; nothing of the upload is left".into()
             }
@@ -201,6 +212,18 @@ impl Error {
 impl From<InvalidLaunch> for Error {
     fn from(cause: InvalidLaunch) -> Self {
         Self::InvalidTenant(cause.to_string())
+    }
+}
+
+impl From<BadDestination> for Error {
+    fn from(cause: BadDestination) -> Self {
+        Self::InvalidRule(cause.to_string(), Some(cause.hint()))
+    }
+}
+
+impl From<InvalidEgress> for Error {
+    fn from(cause: InvalidEgress) -> Self {
+        Self::InvalidRule(cause.to_string(), cause.hint())
     }
 }
 

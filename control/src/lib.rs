@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `http` | connections, requests, answers |
 //! | `auth`, `user_data`, `certificate` | who may ask, and of whom |
-//! | `tenants`, `deploy`, `upload`, `program`, `host` | what can be asked for |
+//! | `tenants`, `deploy`, `upload`, `program`, `prove`, `host` | what can be asked for |
 //! | `startup` | what a kill or a power cut has interrupted |
 //! | `registry` | what is on disk |
 //! | `init`, `routes`, `logs`, `denials` | init, the proxy's table, the tenants' lines, what was denied |
@@ -18,12 +18,14 @@ pub mod console;
 pub mod control;
 mod denials;
 mod deploy;
+mod egress;
 pub mod error;
 mod host;
 pub mod http;
 pub mod init;
 pub mod logs;
 mod program;
+mod prove;
 pub mod registry;
 mod routes;
 mod startup;

@@ -30,8 +30,9 @@ impl Control {
         self.init.status().await?;
         let rows = self.registry.with(|store| store.tenants()).await?;
         let mut unfinished = Vec::new();
+        let unbound = self.load_all_egress(&rows).await;
         for row in &rows {
-            self.take_up(row, &mut unfinished).await?;
+            self.take_up(row, &unbound, &mut unfinished).await?;
         }
         self.publish_routes().await?;
         let ready = rows.iter().filter(|row| row.phase == TenantPhase::Ready).count();
@@ -41,10 +42,12 @@ impl Control {
         Ok(())
     }
 
-    /// Configures one tenant, and notes what is unfinished about it.
+    /// Configures one tenant, and notes what is unfinished about it. One whose egress list is not in force has nothing to
+    /// run until it is.
     async fn take_up(
         &self,
         row: &TenantRow,
+        unbound: &HashSet<SlotId>,
         unfinished: &mut Vec<(Claim, TenantName, Unfinished)>,
     ) -> Result<()> {
         let name = row.name.clone();
@@ -55,7 +58,8 @@ impl Control {
         }
         if row.slot.index() >= self.facts.slots {
             say!("{name}: slot {} is beyond this image's {} slots; it cannot run", row.slot, self.facts.slots);
-        } else if let Some(spec) = launch(row)
+        } else if !unbound.contains(&row.slot)
+            && let Some(spec) = launch(row)
             && let Err(cause) = self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await
         {
             say!("{name}: not configured: {cause}");

@@ -2,8 +2,9 @@
 //! the next start of control what is left to do, and every step may be done twice.
 
 use kennel_model::api::{NewTenant, Release, Tenant};
+use kennel_model::egress::Egress;
 use kennel_model::msg::ControlRequest;
-use kennel_model::{LaunchSpec, ReleaseId, TenantName};
+use kennel_model::{LaunchSpec, ReleaseId, SlotId, TenantName};
 
 use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
@@ -25,16 +26,22 @@ impl Control {
         let claim = self.claim(&name, "its making")?;
         let pool = self.facts.slots;
         let slot = self.registry.with(move |store| store.reserve(&wish, pool)).await?;
-        if let Err(cause) = self.init.act(ControlRequest::Prepare(slot), QUICK).await {
+        if let Err(cause) = self.prepare(slot).await {
             if let Err(second) = self.remove_claimed(&claim, &name).await {
                 say!("{name}: not made, and its removal is not done: {second}");
             }
-            return Err(cause.into());
+            return Err(cause);
         }
         let confirmed = name.clone();
         self.registry.with(move |store| store.confirm(&confirmed)).await?;
         self.publish_routes().await?;
         self.tenant(&name).await
+    }
+
+    /// Folders, and the default in place of the egress list that the slot's last tenant may have had.
+    async fn prepare(&self, slot: SlotId) -> Result<()> {
+        self.init.act(ControlRequest::Prepare(slot), QUICK).await?;
+        self.load_egress(slot, &Egress::default()).await
     }
 
     /// Removes a tenant with everything that it has; done when nothing is left. Takes up a removal that was cut off.
@@ -175,7 +182,7 @@ pub(crate) fn launch(row: &TenantRow) -> Option<LaunchSpec> {
         argv: release.command.clone(),
         env: vec![],
         limits: row.limits,
-        connect_ports: vec![],
+        connect_ports: row.egress.connect_ports(),
     })
 }
 

@@ -14,11 +14,15 @@
 //! | `GET /v1/tenants/{name}/logs?lines=N&follow=true` | → `text/plain`, streamed |
 //! | `GET /v1/denials?lines=N&follow=true`, `GET /v1/tenants/{name}/denials?…` | → a [`Denial`] a line, streamed |
 //! | `POST /v1/host/prove` | [`Prove`] → a [`ProveLine`] a line, streamed |
+//! | `GET /v1/tenants/{name}/egress` | → [`EgressReport`] |
+//! | `POST /v1/tenants/{name}/egress` | [`NewEgressRule`] → 201 [`EgressChange`] |
+//! | `DELETE /v1/tenants/{name}/egress/{number}` | → [`EgressChange`] |
 //! | `POST /v1/host/power-off`, `/reboot` | → 202 |
 
 use serde::{Deserialize, Serialize};
 
 use crate::denial::{Act, Layer};
+use crate::egress::Action;
 use crate::layout::RuntimeFacts;
 use crate::msg::ServiceStatus;
 use crate::{HostName, Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName};
@@ -156,6 +160,65 @@ pub struct Deployed {
     pub tenant: Tenant,
 }
 
+/// A rule to be added to a tenant's egress list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewEgressRule {
+    /// What it does.
+    pub action: Action,
+    /// To where, as people write it: see [`crate::egress::Destination`].
+    pub to: String,
+}
+
+/// A rule of a tenant's egress list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressRule {
+    /// Its number, which stays its own as long as it is there.
+    pub number: u8,
+    /// What it does.
+    pub action: Action,
+    /// To where.
+    pub to: String,
+}
+
+/// A change of a tenant's egress list, in force and on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressChange {
+    /// The rule that is new, or gone.
+    pub rule: EgressRule,
+    /// The program was stopped, since a running one cannot be given new ports: the next request starts it.
+    pub stopped: bool,
+}
+
+/// Packets that would open a connection, and their bytes, since the list was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A rule with what it has met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressCount {
+    /// The rule.
+    pub rule: EgressRule,
+    /// What it accepted or refused.
+    pub traffic: Traffic,
+}
+
+/// A tenant's egress list with its counters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressReport {
+    /// By number.
+    pub rules: Vec<EgressCount>,
+    /// What every tenant may (the host's name servers, the public web), and this one did.
+    pub accepted_by_default: Traffic,
+    /// What no rule allows.
+    pub refused_by_default: Traffic,
+}
+
 /// The host as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -226,8 +289,8 @@ pub enum ProveLine {
     Begun {
         /// The empty slot.
         slot: SlotId,
-        /// The neighbour's slot.
-        neighbour: SlotId,
+        /// The neighbour's slot; absent on a host without tenants, where it is the next slot's.
+        neighbour: Option<SlotId>,
     },
     /// What one probe met with.
     Probe(Probe),

@@ -21,6 +21,8 @@ pub const FACTS_FILE: &str = "/usr/lib/kennel/image.json";
 pub const IPTABLES_RULES: &str = "/usr/lib/kennel/iptables.rules";
 /// Sealed rules for `ip6tables-restore`.
 pub const IP6TABLES_RULES: &str = "/usr/lib/kennel/ip6tables.rules";
+/// The program that tries what is forbidden, for `kennel prove`. Nobody on the host may execute it.
+pub const VILLAIN: &str = "/usr/sbin/kennel-villain";
 /// Kernel modules in the order they are to be loaded, one absolute path a line. In the initramfs the modules
 /// for the root; on the root those for everything after.
 pub const MODULES_LIST: &str = "/usr/lib/kennel/modules.list";

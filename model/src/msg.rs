@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::net::Ipv4Addr;
 
+use crate::egress::Egress;
 use crate::{LaunchSpec, Limits, ReleaseId, SlotId, SlotState};
 
 /// No message is longer; a longer packet is refused by the receiver.
@@ -58,6 +59,12 @@ pub enum ControlRequest {
     PowerOff,
     /// Shut down cleanly, then reboot.
     Reboot,
+    /// What the slot may connect to from now on, in place of what it might before. Answered when it is in force for both
+    /// families; after a failure the old list is in force again. A slot is not started before its first list of this boot.
+    SetEgress(SlotId, Egress),
+    /// The slot's rules with their counters, as `iptables -v -S` and `ip6tables -v -S` print them. The reply carries the
+    /// read ends of two pipes, the one for IPv4 first.
+    CountEgress(SlotId),
 }
 
 /// What init sends to control.
@@ -79,7 +86,7 @@ pub enum ToControl {
 /// A request's outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlReply {
-    /// Done. For `Unpack`: two descriptors come along.
+    /// Done. For `Unpack` and `CountEgress`: two descriptors come along.
     Done,
     /// The answer to `Status`.
     Status(HostStatus),

@@ -11,7 +11,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use kennel_model::TenantName;
-use kennel_model::api::NewTenant;
+use kennel_model::api::{NewEgressRule, NewTenant};
 use kennel_model::msg::ControlRequest;
 use serde::de::DeserializeOwned;
 
@@ -27,6 +27,8 @@ type Answer = Response<AnswerBody>;
 
 /// The API's description, as committed.
 const OPENAPI: &str = include_str!("../../openapi.json");
+/// A JSON document a line.
+const NDJSON: &str = "application/x-ndjson";
 /// Most lines that a reader of logs begins with.
 const MAX_LOG_LINES: usize = 10_000;
 /// Lines that a reader of logs begins with when it does not say.
@@ -75,6 +77,12 @@ async fn dispatch(server: &Server, head: &Parts, body: &mut Option<Incoming>) ->
         (Endpoint::Host, _) => Ok(json(StatusCode::OK, &control.host().await?)),
         (Endpoint::PowerOff, _) => shut_down(control, ControlRequest::PowerOff).await,
         (Endpoint::Reboot, _) => shut_down(control, ControlRequest::Reboot).await,
+        (Endpoint::Prove, _) => {
+            let wish = read(server, head, body).await?;
+            let (sink, answer) = Streamed::channel();
+            tokio::spawn(Arc::clone(control).prove(wish, operator, sink));
+            Ok(stream(StatusCode::OK, NDJSON, answer.boxed_unsync()))
+        }
         (Endpoint::Denials, _) => denials(control, None, head.uri.query()).await,
         (Endpoint::Tenants, _) => Ok(json(StatusCode::OK, &control.tenants().await?)),
         (Endpoint::AddTenant, _) => {
@@ -115,6 +123,17 @@ async fn of_tenant(
             Ok(json(StatusCode::OK, &tenant))
         }
         Endpoint::Deploy => deploy(control, name, asked).await,
+        Endpoint::Egress => Ok(json(StatusCode::OK, &control.egress(&name).await?)),
+        Endpoint::AddEgress => {
+            let wish: NewEgressRule = read_of(control, asked.head, asked.body).await?;
+            let act = |control: Arc<Control>| async move { control.add_egress(&name, wish).await };
+            Ok(json(StatusCode::CREATED, &undisturbed(control, act).await?))
+        }
+        Endpoint::RemoveEgress => {
+            let number = last_number(asked.head.uri.path())?;
+            let act = |control: Arc<Control>| async move { control.remove_egress(&name, number).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
         Endpoint::TenantDenials => denials(control, Some(name), asked.head.uri.query()).await,
         Endpoint::Logs => logs(control, name, asked.head.uri.query()).await,
         other => Err(Error::Internal(format!("{other:?} is not about a tenant"))),
@@ -149,7 +168,7 @@ async fn denials(control: &Arc<Control>, of: Option<TenantName>, query: Option<&
     }
     let (sink, body) = Streamed::channel();
     tokio::spawn(Arc::clone(control).tell_denials(of, wish, sink));
-    Ok(stream(StatusCode::OK, "application/x-ndjson", body.boxed_unsync()))
+    Ok(stream(StatusCode::OK, NDJSON, body.boxed_unsync()))
 }
 
 async fn shut_down(control: &Arc<Control>, request: ControlRequest) -> Result<Answer> {
@@ -168,8 +187,16 @@ where
 }
 
 async fn read<T: DeserializeOwned>(server: &Server, head: &Parts, body: &mut Option<Incoming>) -> Result<T> {
+    read_of(&server.control, head, body).await
+}
+
+async fn read_of<T: DeserializeOwned>(
+    control: &Control,
+    head: &Parts,
+    body: &mut Option<Incoming>,
+) -> Result<T> {
     media_type(&head.headers, "application/json")?;
-    let bounds = &server.control.config.http;
+    let bounds = &control.config.http;
     let body = body.as_mut().ok_or_else(gone)?;
     read_json(body, bounds.json_bytes, bounds.json).await
 }
@@ -191,6 +218,16 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 /// A name that cannot be a tenant's is no tenant's.
 fn tenant_name(text: &str) -> Result<TenantName> {
     TenantName::new(text).map_err(|invalid| Error::NoSuchTenant(invalid.value))
+}
+
+/// The number at the end of a path.
+fn last_number(path: &str) -> Result<u8> {
+    let text = path.rsplit('/').next().unwrap_or_default();
+    text.parse().map_err(|_| Error::BadRequest(format!("{:?} is not a rule's number", cut(text))))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 fn log_wish(query: &str) -> Result<Wish> {

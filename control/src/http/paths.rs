@@ -35,15 +35,23 @@ pub enum Endpoint {
     Start,
     /// A stop.
     Stop,
+    /// What a tenant may connect to.
+    Egress,
+    /// A new rule about that.
+    AddEgress,
+    /// A rule's end.
+    RemoveEgress,
     /// What a tenant printed.
     Logs,
+    /// The harmless probes, run.
+    Prove,
     /// What was denied to anybody.
     Denials,
     /// What was denied to a tenant.
     TenantDenials,
 }
 
-/// One row of the API: its method, its path with `{name}` for the tenant, its meaning.
+/// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it), its meaning.
 pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/ping", Endpoint::Ping),
     (Method::GET, "/v1/openapi.json", Endpoint::OpenApi),
@@ -52,6 +60,7 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/host", Endpoint::Host),
     (Method::POST, "/v1/host/power-off", Endpoint::PowerOff),
     (Method::POST, "/v1/host/reboot", Endpoint::Reboot),
+    (Method::POST, "/v1/host/prove", Endpoint::Prove),
     (Method::GET, "/v1/tenants", Endpoint::Tenants),
     (Method::POST, "/v1/tenants", Endpoint::AddTenant),
     (Method::GET, "/v1/tenants/{name}", Endpoint::Tenant),
@@ -61,6 +70,9 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/v1/tenants/{name}/stop", Endpoint::Stop),
     (Method::GET, "/v1/tenants/{name}/logs", Endpoint::Logs),
     (Method::GET, "/v1/tenants/{name}/denials", Endpoint::TenantDenials),
+    (Method::GET, "/v1/tenants/{name}/egress", Endpoint::Egress),
+    (Method::POST, "/v1/tenants/{name}/egress", Endpoint::AddEgress),
+    (Method::DELETE, "/v1/tenants/{name}/egress/{number}", Endpoint::RemoveEgress),
     (Method::GET, "/v1/denials", Endpoint::Denials),
 ];
 
@@ -97,6 +109,8 @@ fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
         match (pattern.next(), path.next()) {
             (None, None) => return Some(name),
             (Some("{name}"), Some(given)) if !given.is_empty() => name = Some(given),
+            // The last segment, which whoever answers reads.
+            (Some("{number}"), Some(given)) if !given.is_empty() => {}
             (Some(expected), Some(given)) if expected == given => {}
             _ => return None,
         }
@@ -113,6 +127,8 @@ mod tests {
         assert_eq!(ask(Method::GET, "/v1/ping").unwrap(), (Endpoint::Ping, None));
         assert_eq!(ask(Method::GET, "/v1/tenants/blog").unwrap(), (Endpoint::Tenant, Some("blog")));
         assert_eq!(ask(Method::GET, "/v1/tenants/blog/logs").unwrap(), (Endpoint::Logs, Some("blog")));
+        let rule = ask(Method::DELETE, "/v1/tenants/blog/egress/7").unwrap();
+        assert_eq!(rule, (Endpoint::RemoveEgress, Some("blog")));
         for path in ["/", "", "/v1", "/v1/ping/", "//v1/ping", "/v1/tenants/", "/v1/tenants/a/b", "/v2/ping"] {
             assert!(matches!(ask(Method::GET, path), Err(Error::NoSuchPath(_))), "{path}");
         }

@@ -2,6 +2,7 @@
 //! volume; what a call here has answered is on disk. What the rows mean for the host is decided elsewhere.
 
 mod denials;
+mod egress;
 mod releases;
 mod schema;
 mod tenants;
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kennel_model::egress::Egress;
 use kennel_model::{HostName, Limits, ReleaseId, RuntimeName, SlotId, TenantName};
 use rusqlite::Connection;
 
@@ -66,6 +68,10 @@ pub struct TenantRow {
     pub domains: Vec<HostName>,
     /// Complete ones, oldest first.
     pub releases: Vec<ReleaseRow>,
+    /// What it may connect to.
+    pub egress: Egress,
+    /// The numbers of its rules, in their order.
+    pub rule_numbers: Vec<u8>,
 }
 
 /// One complete release as registered.

@@ -79,6 +79,15 @@ const MIGRATIONS: &[&str] = &[
     CREATE UNIQUE INDEX denials_kinds ON denials (coalesce(tenant, 0), denial);
     CREATE INDEX denials_age ON denials (coalesce(tenant, 0), last_at_s);
     ALTER TABLE host ADD COLUMN denials_lost INTEGER NOT NULL DEFAULT 0;",
+    // 3: what tenants may connect to.
+    "CREATE TABLE egress (
+        tenant INTEGER NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL CHECK (number > 0),
+        action TEXT NOT NULL CHECK (action IN ('allow', 'deny')),
+        destination TEXT NOT NULL,
+        PRIMARY KEY (tenant, number),
+        UNIQUE (tenant, action, destination)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Opens the file with the promises that the rest relies on.
@@ -163,7 +172,7 @@ mod tests {
         drop(db);
         let error = open(&file).unwrap_err();
         assert!(matches!(error, OpenError::Newer { .. }));
-        assert!(error.to_string().contains("this program knows up to 2"), "{error}");
+        assert!(error.to_string().contains("this program knows up to 3"), "{error}");
     }
 
     #[test]

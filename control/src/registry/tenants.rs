@@ -158,7 +158,10 @@ impl RawTenant {
         let mut query = db.prepare_cached("SELECT host FROM domains WHERE tenant = ?1 ORDER BY position")?;
         let hosts = query.query_map([self.id], |row| row.get::<_, String>(0))?;
         let domains = hosts.map(|host| checked("domain", host?.parse())).collect::<Result<_>>()?;
+        let (rule_numbers, egress) = super::egress::of(db, self.id)?;
         Ok(TenantRow {
+            egress,
+            rule_numbers,
             name: checked("name", self.name.parse())?,
             slot: checked("slot", SlotId::new(self.slot))?,
             runtime: checked("runtime", self.runtime.parse())?,

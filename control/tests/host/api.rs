@@ -65,6 +65,12 @@ async fn a_tenants_whole_life() {
     for path in ["/v1/denials", "/v1/tenants/shop/denials"] {
         assert_eq!(operator.get(path).await.status, StatusCode::OK);
     }
+    let rule = serde_json::json!({"action": "allow", "to": "10.0.5.7:5432"});
+    assert_eq!(operator.post("/v1/tenants/shop/egress", &rule).await.status, StatusCode::CREATED);
+    assert_eq!(operator.get("/v1/tenants/shop/egress").await.status, StatusCode::OK);
+    assert_eq!(operator.delete("/v1/tenants/shop/egress/1").await.status, StatusCode::OK);
+    let prove = operator.post("/v1/host/prove", &kennel_model::api::Prove::default()).await;
+    assert_eq!(prove.status, StatusCode::OK);
     operator.get("/v1/openapi.json").await.expect::<serde_json::Value>(StatusCode::OK);
     operator.get("/v1/ping").await.expect::<serde_json::Value>(StatusCode::OK);
     every_operation_was_seen();

@@ -138,7 +138,7 @@ fn like_the_world(host: &Host, tenants: &[Tenant], case: &str) {
 #[tokio::test]
 async fn adding() {
     for (acted, power) in [(false, false), (true, false), (false, true), (true, true)] {
-        assert_eq!(cut_everywhere(Act::Add, acted, power).await, 2);
+        assert_eq!(cut_everywhere(Act::Add, acted, power).await, 3);
     }
 }
 

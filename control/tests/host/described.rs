@@ -87,6 +87,8 @@ fn one_of_each() -> Vec<Error> {
         Error::BeingRemoved(name()),
         Error::NoSuchRuntime("x".parse().unwrap(), vec![]),
         Error::InvalidTenant(text()),
+        Error::InvalidRule(text(), None),
+        Error::NoSuchRule(name(), 1),
         Error::UploadRefused(text()),
         Error::UploadBroken(text()),
         Error::NoProgram { runtime: "x".parse().unwrap(), looked_for: vec![] },

@@ -3,7 +3,7 @@
 //! host does without it.
 
 pub mod disks;
-mod firewall;
+pub(crate) mod firewall;
 mod format;
 pub(crate) mod kernel;
 mod listeners;

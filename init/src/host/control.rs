@@ -64,6 +64,8 @@ impl Host {
             ControlRequest::Announce(text) => Some(announce(&text)),
             ControlRequest::PowerOff => Some(self.end_by_request(End::PowerOff)),
             ControlRequest::Reboot => Some(self.end_by_request(End::Reboot)),
+            ControlRequest::SetEgress(slot, list) => self.set_egress(slot, list, id),
+            ControlRequest::CountEgress(slot) => self.count_egress(slot, id).err().map(Err),
         }
     }
 
@@ -136,7 +138,9 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::Stop(slot)
         | ControlRequest::Wipe(slot)
         | ControlRequest::Unpack { slot, .. }
-        | ControlRequest::RemoveRelease(slot, _) => Some(*slot),
+        | ControlRequest::RemoveRelease(slot, _)
+        | ControlRequest::SetEgress(slot, _)
+        | ControlRequest::CountEgress(slot) => Some(*slot),
         ControlRequest::PublishRoutes
         | ControlRequest::Status
         | ControlRequest::Announce(_)

@@ -137,6 +137,7 @@ impl Host {
     }
 
     fn end_wipe(&mut self, id: SlotId, result: Result<ControlReply, Refusal>) {
+        self.filter.forget(id);
         let wipe = match &result {
             Ok(_) => self.slots.remove(&id).and_then(|slot| slot.wipe),
             Err(_) => self.slots.get_mut(&id).and_then(|slot| slot.wipe.take()),

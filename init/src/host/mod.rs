@@ -3,11 +3,12 @@
 //!
 //! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
 //! and `proxy` say what may be asked by whom, `slots` carries out what the table in `slot/state.rs` decides, `jobs` runs
-//! `kennel-unpack`, `denials` passes on what `kennel-audit` saw, `ending` shuts down. The boot hands over a [`Setting`];
-//! nothing here ever ends but by `ending`.
+//! `kennel-unpack`, `egress` loads slots' lists into the packet filter, `denials` passes on what `kennel-audit` saw,
+//! `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
 
 mod control;
 mod denials;
+mod egress;
 mod ending;
 mod jobs;
 pub mod link;
@@ -70,6 +71,10 @@ enum Child {
     Service(usize),
     Tenant(SlotId),
     Job(SlotId),
+    /// Loads rules of the packet filter.
+    Filter,
+    /// Reads counters of the packet filter.
+    Counter,
 }
 
 /// Everything that PID 1 knows. All of it is in memory only: what has to outlive a reboot is control's.
@@ -92,6 +97,7 @@ pub struct Host {
     routes: Option<Rc<OwnedFd>>,
     /// Denied acts that control does not take yet.
     denials: Option<denial::Batch>,
+    filter: egress::Filter,
     ending: Option<Ending>,
 }
 
@@ -123,6 +129,7 @@ impl Host {
             children: HashMap::new(),
             routes: None,
             denials: None,
+            filter: egress::Filter::new().step(|| "read the packet filter's templates".to_owned())?,
             ending: None,
         })
     }
@@ -163,6 +170,7 @@ impl Host {
             Timer::Slot(slot) => self.handle_slot_timer(slot),
             Timer::Job(slot) => self.handle_job_timer(slot),
             Timer::Cgroup(slot) => self.handle_cgroup(slot, true),
+            Timer::Filter => self.handle_filter_timer(),
             Timer::Service(index) => self.handle_service_timer(index),
             // `continue_ending` looks at the clock itself.
             Timer::Ending => {}
@@ -187,6 +195,8 @@ impl Host {
             Some(Child::Service(index)) => self.service_ended(index, end),
             Some(Child::Tenant(slot)) => self.tenant_ended(slot, end),
             Some(Child::Job(slot)) => self.job_ended(slot, end),
+            Some(Child::Filter) => self.filter_ended(end),
+            Some(Child::Counter) => self.counter_ended(pid),
             None => {}
         }
     }

@@ -178,8 +178,10 @@ impl Host {
 
     fn on_lease(&mut self, lease: Lease) {
         let Some(network) = &mut self.network else { return };
-        if let Err(e) = network.apply(lease) {
-            say!("FAILED to {e}");
+        let name_servers = lease.dns.iter().copied().map(Into::into).collect();
+        match network.apply(lease) {
+            Ok(()) => self.set_name_servers(name_servers),
+            Err(e) => say!("FAILED to {e}"),
         }
     }
 

@@ -74,7 +74,10 @@ impl Host {
         }
         let slot = match self.slots.get_mut(&id) {
             Some(slot) if slot.wipe.is_some() => return Err(Refusal::Busy("it is being wiped".into())),
-            Some(slot) if slot.spec.is_some() => slot,
+            Some(slot) if slot.spec.is_some() && self.filter.is_sent(id) => slot,
+            Some(slot) if slot.spec.is_some() => {
+                return Err(Refusal::Invalid(format!("{id:?}: its egress rules are not in force yet")));
+            }
             _ => return Err(Refusal::Invalid(format!("{id:?} has nothing to run"))),
         };
         if slot.starters.len() >= MAX_WAITING {
@@ -128,6 +131,9 @@ impl Host {
 
     /// Nobody is left to answer for one of the services: numbers of requests begin anew with its next process.
     pub(super) fn forget_waiters(&mut self, service: &str) {
+        if service == "control" {
+            self.filter.forget_requests();
+        }
         for slot in self.slots.values_mut() {
             match service {
                 "proxy" => slot.starters.retain(|starter| !matches!(starter, Starter::Proxy(_))),

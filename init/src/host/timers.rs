@@ -16,6 +16,8 @@ pub enum Timer {
     Job(SlotId),
     /// A slot's cgroup that should have become empty.
     Cgroup(SlotId),
+    /// A program of the packet filter's, or the pause before another try.
+    Filter,
     /// A service to be started again, by its place in the table.
     Service(usize),
     /// The next phase of the shutdown.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use kennel_model::egress::Egress;
 use kennel_model::msg::{
     ControlReply, ControlRequest, FromControl, HostStatus, Refusal, ServiceStatus, SlotEvent, ToControl,
     UnpackReport,
@@ -32,12 +33,16 @@ pub(crate) struct World {
     pub(crate) requests: Vec<ControlRequest>,
     /// To the control that runs now.
     pub(crate) channel: Option<Arc<Channel>>,
+    /// What the probing program prints.
+    pub(crate) villain_says: String,
     /// When to break the channel.
     pub(crate) break_at: Option<Break>,
     /// Requests that are to be refused, by the beginning of their debug text.
     pub(crate) refuse: Option<(&'static str, Refusal)>,
     /// Uploads wait until it is false.
     pub(crate) hold_unpacking: bool,
+    /// What the programs that read counters print, for IPv4 and IPv6.
+    pub(crate) counters: (String, String),
     /// Where slots have their folders.
     pub(crate) slots_dir: PathBuf,
 }
@@ -53,6 +58,8 @@ pub(crate) struct Slot {
     pub(crate) spec: Option<LaunchSpec>,
     /// In memory: what runs.
     pub(crate) running: Option<LaunchSpec>,
+    /// In the packet filter: what it may connect to, when control has said so.
+    pub(crate) egress: Option<Egress>,
 }
 
 /// At which request control is cut off, counted from 1, and whether init acts on it first.
@@ -88,7 +95,7 @@ impl Shared {
         let mut world = self.lock();
         world.routes = None;
         for slot in world.slots.values_mut() {
-            (slot.spec, slot.running) = (None, None);
+            (slot.spec, slot.running, slot.egress) = (None, None, None);
         }
     }
 
@@ -171,6 +178,11 @@ impl Shared {
             ControlRequest::PublishRoutes => world.publish(fds)?,
             ControlRequest::Announce(line) => world.announced.push(line),
             ControlRequest::Status => return Ok((ControlReply::Status(world.status()), vec![])),
+            ControlRequest::SetEgress(slot, list) => world.slot(slot)?.egress = Some(list),
+            ControlRequest::CountEgress(_) => {
+                let pipes = [&world.counters.0, &world.counters.1].map(|text| printed(text));
+                return Ok((ControlReply::Done, pipes.into()));
+            }
             ControlRequest::PowerOff | ControlRequest::Reboot => {}
         }
         Ok((ControlReply::Done, vec![]))
@@ -209,10 +221,18 @@ impl World {
 
     fn start(&mut self, channel: &Channel, id: SlotId) -> Result<(), Refusal> {
         let slot = self.slot(id)?;
+        assert!(slot.egress.is_some(), "{id:?} is started although nobody said what it may connect to");
         let spec = slot.spec.clone().ok_or_else(|| Refusal::Invalid("not configured".into()))?;
         assert!(slot.releases.contains(&spec.release.0), "a start of a release that is not there: {spec:?}");
+        let probes = spec.argv.first().is_some_and(|program| program == "./kennel-villain");
         slot.running = Some(spec);
         tell(channel, id, SlotState::Running);
+        if probes {
+            let log = self.slots_dir.join(id.to_string()).join("log/current");
+            std::fs::write(log, &self.villain_says).unwrap();
+            self.slot(id)?.running = None;
+            tell(channel, id, SlotState::Stopped);
+        }
         Ok(())
     }
 
@@ -299,6 +319,13 @@ impl Read for Tail {
         self.last.drain(..surplus);
         Ok(n)
     }
+}
+
+/// A pipe with what a program has printed.
+fn printed(text: &str) -> OwnedFd {
+    let (reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(text.as_bytes()).unwrap();
+    reader.into()
 }
 
 fn write_report(pipe: &mut PipeWriter, report: &UnpackReport) {
