@@ -65,6 +65,12 @@ pub struct TenantAdd {
     /// Processes and threads that it may have
     #[arg(long, value_name = "N")]
     pub pids: Option<u32>,
+    /// Disk that its releases, data and log may take together
+    #[arg(long, value_name = "SIZE")]
+    pub disk: Option<ByteSize>,
+    /// Files and folders that it may have on disk
+    #[arg(long, value_name = "N")]
+    pub files: Option<u32>,
     /// Share of the processors, against 100 of the others
     #[arg(long, value_name = "WEIGHT")]
     pub cpu_weight: Option<u16>,

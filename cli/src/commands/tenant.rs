@@ -35,6 +35,8 @@ fn limits(args: &TenantAdd) -> Limits {
     Limits {
         memory_max_bytes: args.memory.map_or(default.memory_max_bytes, |size| size.0),
         pids_max: args.pids.unwrap_or(default.pids_max),
+        disk_max_bytes: args.disk.map_or(default.disk_max_bytes, |size| size.0),
+        disk_max_inodes: args.files.unwrap_or(default.disk_max_inodes),
         cpu_weight: args.cpu_weight.unwrap_or(default.cpu_weight),
         ..default
     }

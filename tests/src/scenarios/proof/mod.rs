@@ -23,6 +23,9 @@ const QUIET: &str = "quiet";
 /// What the villains in the host's root reach for.
 const BARE: &str = "bare";
 
+/// Limits that even an emulated machine reaches soon.
+const SMALL: [&str; 6] = ["--memory", "96M", "--disk", "64M", "--files", "2000"];
+
 /// The tenants in the order of their slots: name, and how its program is started.
 const TENANTS: [(&str, &str); 6] = [
     ("villain-both", "serve"),
@@ -68,7 +71,8 @@ fn prepare(vm: &mut Vm) -> Result<(), String> {
     let folder = release(vm)?;
     for (slot, (name, role)) in (0_u64..).zip(TENANTS) {
         let domain = format!("{name}.localhost");
-        vm.ok(&["tenant", "add", name, "--runtime", "static", "--domain", &domain, "--", "./server", role])?;
+        let home = ["tenant", "add", name, "--runtime", "static", "--domain", &domain];
+        vm.ok(&[&home[..], &SMALL, &["--", "./server", role]].concat())?;
         vm.ok(&["deploy", name, &folder])?;
         let shown = vm.show(name)?;
         same(&format!("the slot of {name}"), shown["slot"].as_u64(), Some(slot))?;
