@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(XDG_CACHE_HOME)/kennel/target
 
 TARGET  := $(CARGO_TARGET_DIR)/x86_64-unknown-linux-gnu
 RELEASE := $(TARGET)/release
-GUEST   := kennel-init kennel-proxy kennel-control kennel-unpack kennel-dhcp kennel-audit
+GUEST   := kennel-init kennel-proxy kennel-control kennel-unpack kennel-dhcp kennel-audit kennel-villain
 SHIPPED := $(addprefix -p ,kennel $(GUEST))
 
 .DEFAULT_GOAL := help

@@ -158,6 +158,7 @@ fn the_host_has_these_programs_and_no_other() {
         "/usr/sbin/kennel-init",
         "/usr/sbin/kennel-proxy",
         "/usr/sbin/kennel-unpack",
+        "/usr/sbin/kennel-villain",
         "/usr/sbin/mke2fs",
         "/usr/sbin/xtables-nft-multi",
     ];

@@ -1,6 +1,7 @@
 //! The command line as one definition: help, man pages and completions all come from here. What the commands do
 //! is in `commands`; this file only says what a person may type.
 
+mod denials;
 mod host;
 mod image;
 mod local;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{ColorChoice, Parser, Subcommand};
 use kennel_model::HostName;
 
+pub use denials::{Denials, Prove};
 pub use host::{HostAdd, HostCommand};
 pub use image::{Build, Lock};
 pub use local::{AccelChoice, Run, Stop};
@@ -88,6 +90,10 @@ pub enum Command {
     Deploy(Deploy),
     /// Show what a tenant's program printed
     Logs(Logs),
+    /// Show what tenants and the host's own programs tried and were refused
+    Denials(Denials),
+    /// Try on a live host what is forbidden, as a tenant, and show that it is refused
+    Prove(Prove),
     /// See how a host is doing, and which hosts are known here
     #[command(subcommand, after_help = "Example:\n  kennel host status")]
     Host(HostCommand),

@@ -2,6 +2,7 @@
 //! needed, typed answers. What the answers are for is the commands' business.
 
 mod body;
+mod documents;
 mod error;
 mod session;
 mod tls;
@@ -24,6 +25,7 @@ use crate::keys::{Agent, Candidate, candidates};
 use crate::paths::Paths;
 
 pub use body::{Body, BodySender};
+pub use documents::Documents;
 pub use error::{BrokenCause, ClientError};
 pub use tls::fingerprint_of;
 
@@ -113,6 +115,16 @@ impl Client {
     /// [`ClientError`].
     pub async fn stream(&mut self, path: &str) -> Result<Incoming, ClientError> {
         let response = self.signed(Method::GET, path, None).await?;
+        Ok(self.checked(response).await?.into_body())
+    }
+
+    /// `POST` of JSON that is answered by a stream.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn stream_of<B: Serialize>(&mut self, path: &str, body: &B) -> Result<Incoming, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|e| self.malformed(&e))?;
+        let response = self.signed(Method::POST, path, Some(body.into())).await?;
         Ok(self.checked(response).await?.into_body())
     }
 
@@ -237,7 +249,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(HOST, authority)
-            .header(ACCEPT, "application/json, text/plain");
+            .header(ACCEPT, "application/json, application/x-ndjson, text/plain");
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
         }

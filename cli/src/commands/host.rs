@@ -3,6 +3,7 @@
 use kennel_model::{HostName, api};
 
 use super::Context;
+use super::denials::line;
 use crate::args::{ByteSize, HostAdd, HostCommand};
 use crate::client::{Client, fingerprint_of};
 use crate::exit::Failure;
@@ -51,6 +52,7 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
         }
     });
     rows.extend(labelled("services", services));
+    rows.extend(labelled("WARNING", host.warnings.iter().map(|denial| line(denial).trim_end().to_owned())));
     fields(&rows)
 }
 

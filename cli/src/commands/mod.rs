@@ -1,10 +1,12 @@
 //! The commands, one file each kind: they put the parts together and decide what is said. Each returns when it is done
 //! or with a failure that `main` shows.
 
+mod denials;
 mod deploy;
 mod host;
 mod image;
 mod logs;
+mod prove;
 mod run;
 mod shell;
 mod stop;
@@ -51,6 +53,8 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Tenant(command) => block_on(tenant::tenant(&context, command)),
         Command::Deploy(args) => block_on(deploy::deploy(&context, &args)),
         Command::Logs(args) => block_on(logs::logs(&context, &args)),
+        Command::Denials(args) => block_on(denials::denials(&context, &args)),
+        Command::Prove(args) => block_on(prove::prove(&context, &args)),
         Command::Host(command) => block_on(host::host(&context, command)),
     }
 }
