@@ -60,7 +60,7 @@ measure() { # name port pid connections
     $1 == "50%" { p50 = $2 } $1 == "99%" { p99 = $2 } $1 == "Requests/sec:" { rate = int($2) }
     END { printf "| %s | %s | %s | %s | %s | %s | %s |\n", name, c, rate, p50, p99, before, after }' <<< "$report"
 }
-for connections in 1 64 512; do
+for connections in 1 64 256; do
   measure nginx "$nginx_port" "$nginx_worker" "$connections"
   measure kennel-proxy "$kennel_port" "$kennel" "$connections"
 done

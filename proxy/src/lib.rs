@@ -8,6 +8,7 @@
 //! `host`) is public so that `fuzz` can reach it without a connection.
 
 mod body;
+mod clients;
 mod connect;
 mod exchange;
 pub mod fault;

@@ -12,6 +12,10 @@ pub struct Limits {
     /// Client connections open at once, tunnels included. Beyond it new ones wait in the kernel's backlog: they
     /// are late, not refused. Measured: some 50 KiB each while a request passes, so 200 MiB at the very worst.
     pub client_connections: usize,
+    /// Of these, how many one address may hold (of IPv6, one network of 64 bits); half of what a slot may have in flight,
+    /// so that no client alone takes all of a host or of a tenant. Beyond it new ones are closed. Enough for the browsers
+    /// behind one office's address, and for a load balancer, which uses each connection for many requests.
+    pub address_connections: usize,
     /// Requests of one slot in flight at once, so that one slow tenant cannot hold every connection. Beyond it: 503.
     pub slot_requests: u32,
     /// Requests that may wait for one slot to start. Beyond it: 503 with `Retry-After`, which spreads the crowd.
@@ -60,6 +64,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             client_connections: 4096,
+            address_connections: 256,
             slot_requests: 512,
             slot_waiting: 256,
             idle_per_slot: 32,
@@ -94,6 +99,7 @@ impl Limits {
     pub fn fit_descriptors(&mut self, available: usize) {
         let excess = self.descriptors().saturating_sub(available);
         self.client_connections = self.client_connections.saturating_sub(excess.div_ceil(2)).max(1);
+        self.address_connections = self.address_connections.min(self.client_connections.div_ceil(4));
     }
 }
 
@@ -109,5 +115,6 @@ mod tests {
         assert_eq!(limits.client_connections, wanted);
         limits.fit_descriptors(2048);
         assert!(limits.client_connections < wanted && limits.descriptors() <= 2048);
+        assert!(limits.address_connections <= limits.client_connections.div_ceil(4));
     }
 }

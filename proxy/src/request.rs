@@ -14,6 +14,7 @@ use hyper::{Method, Request, Response, StatusCode, Version, header};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::body::{Body, Paced};
+use crate::clients::Share;
 use crate::exchange::exchange;
 use crate::fault::Fault;
 use crate::gauge::Place;
@@ -28,14 +29,14 @@ use crate::{host, strict, tunnel};
 pub(crate) struct Client {
     /// Its other end.
     address: IpAddr,
-    /// Its place among all connections, given back with the last copy: a tunnel holds on to it.
-    _permit: Arc<OwnedSemaphorePermit>,
+    /// Its place among all connections and among its client's, given back with the last copy: a tunnel holds on to them.
+    _places: Arc<(OwnedSemaphorePermit, Share)>,
 }
 
 impl Client {
     /// One that has just been accepted.
-    pub(crate) fn new(address: IpAddr, permit: OwnedSemaphorePermit) -> Self {
-        Self { address, _permit: Arc::new(permit) }
+    pub(crate) fn new(address: IpAddr, permit: OwnedSemaphorePermit, share: Share) -> Self {
+        Self { address, _places: Arc::new((permit, share)) }
     }
 }
 

@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::clients::Clients;
 use crate::log;
 use crate::request::{Client, answer};
 use crate::shared::Shared;
@@ -48,6 +49,7 @@ async fn accept(
     places: &Arc<Semaphore>,
     drain: &watch::Receiver<bool>,
 ) {
+    let clients = Clients::new(shared.limits.address_connections);
     // The place first: beyond the limit connections stay in the kernel's queue.
     while let Ok(permit) = places.clone().acquire_owned().await {
         let (stream, address) = match listener.accept().await {
@@ -57,7 +59,9 @@ async fn accept(
                 continue;
             }
         };
-        let client = Client::new(address.ip().to_canonical(), permit);
+        // Closed at once: an answer would have to be waited for, which is what this client has had its share of.
+        let Some(share) = clients.enter(address.ip()) else { continue };
+        let client = Client::new(address.ip().to_canonical(), permit, share);
         tokio::spawn(connection(shared.clone(), stream, client, drain.clone()));
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod binary;
+mod clients;
 mod drain;
 mod headers;
 mod pages;
