@@ -1,5 +1,5 @@
 //! Sockets of kinds that no tenant has: packets of its own making, the kernel's own conversations, address families that
-//! nobody uses. The kernel says that it lacks a family only after the caller was let pass.
+//! nobody uses.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -12,9 +12,9 @@ use crate::outcome::{Attempt, done, passed, refusal};
 use crate::place::Place;
 use crate::raw::{Arg, call, fd, open};
 
-/// What is said of a family, type or protocol that the kernel does not have.
-const LACKING: [Errno; 5] =
-    [Errno::EAFNOSUPPORT, Errno::EPROTONOSUPPORT, Errno::ESOCKTNOSUPPORT, Errno::EINVAL, Errno::ENOPROTOOPT];
+/// What is said of a type or protocol that a family does not have. That the kernel has no such family is not among these:
+/// a system call filter says the same.
+const LACKING: [Errno; 4] = [Errno::EPROTONOSUPPORT, Errno::ESOCKTNOSUPPORT, Errno::EINVAL, Errno::ENOPROTOOPT];
 
 fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
     let arguments = [family, kind | libc::SOCK_CLOEXEC, protocol].map(|n| Arg::Int(n.into()));
@@ -42,7 +42,7 @@ pub(super) fn raw_socket(_: &Place) -> Attempt {
 
 pub(super) fn packet_socket(_: &Place) -> Attempt {
     let every_protocol = i32::from((libc::ETH_P_ALL as u16).to_be());
-    passed(socket(libc::AF_PACKET, libc::SOCK_RAW, every_protocol), &[Errno::EAFNOSUPPORT])
+    passed(socket(libc::AF_PACKET, libc::SOCK_RAW, every_protocol), &[])
 }
 
 pub(super) fn spoofed_source(_: &Place) -> Attempt {
