@@ -2,6 +2,7 @@
 //! is in `commands`; this file only says what a person may type.
 
 mod denials;
+mod egress;
 mod host;
 mod image;
 mod local;
@@ -14,6 +15,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 use kennel_model::HostName;
 
 pub use denials::{Denials, Prove};
+pub use egress::{Egress, EgressAct};
 pub use host::{HostAdd, HostCommand};
 pub use image::{Build, Lock};
 pub use local::{AccelChoice, Run, Stop};
@@ -94,6 +96,8 @@ pub enum Command {
     Denials(Denials),
     /// Try on a live host what is forbidden, as a tenant, and show that it is refused
     Prove(Prove),
+    /// Show and change what a tenant may connect to
+    Egress(Egress),
     /// See how a host is doing, and which hosts are known here
     #[command(subcommand, after_help = "Example:\n  kennel host status")]
     Host(HostCommand),

@@ -100,6 +100,14 @@ impl Client {
         self.checked(response).await.map(drop)
     }
 
+    /// `DELETE` that is answered by what is gone, signed in.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn remove<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, ClientError> {
+        self.call::<(), T>(Method::DELETE, path, None).await
+    }
+
     /// Whether the host answers at all, without signing in.
     ///
     /// # Errors

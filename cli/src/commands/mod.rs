@@ -3,6 +3,7 @@
 
 mod denials;
 mod deploy;
+mod egress;
 mod host;
 mod image;
 mod logs;
@@ -55,6 +56,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Logs(args) => block_on(logs::logs(&context, &args)),
         Command::Denials(args) => block_on(denials::denials(&context, &args)),
         Command::Prove(args) => block_on(prove::prove(&context, &args)),
+        Command::Egress(args) => block_on(egress::egress(&context, &args)),
         Command::Host(command) => block_on(host::host(&context, command)),
     }
 }

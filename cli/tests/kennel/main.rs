@@ -4,6 +4,7 @@
 mod client;
 #[cfg(test)]
 mod command;
+mod egress;
 #[cfg(test)]
 mod run;
 #[cfg(test)]

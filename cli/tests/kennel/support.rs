@@ -14,6 +14,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use kennel_cli::pin::Fingerprint;
+use kennel_model::denial::{Act, Packet};
+use kennel_model::egress::Action;
 use kennel_model::{Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName, api};
 use rustls::pki_types::PrivateKeyDer;
 use ssh_key::rand_core::OsRng;
@@ -213,6 +215,17 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
         }
         ("GET", "/v1/tenants/blog") => json(200, &tenant(limits)),
         ("DELETE", "/v1/tenants/blog") => Response::builder().status(204).body(Full::default()).unwrap(),
+        ("GET", "/v1/tenants/blog/egress") => json(200, &egress_report()),
+        ("POST", "/v1/tenants/blog/egress") => {
+            let new: api::NewEgressRule = serde_json::from_slice(&body(request).await).unwrap();
+            let rule = api::EgressRule { number: 2, action: new.action, to: new.to };
+            json(201, &api::EgressChange { rule, stopped: true })
+        }
+        ("DELETE", "/v1/tenants/blog/egress/1") => {
+            let rule = egress_report().rules.remove(0).rule;
+            json(200, &api::EgressChange { rule, stopped: false })
+        }
+        ("GET", "/v1/tenants/blog/denials") => Response::new(Full::from(denials())),
         ("POST", "/v1/tenants/blog/releases") => return upload(request, state).await,
         ("GET", "/v1/tenants/blog/logs") => {
             Response::new(Full::from("one\n\x1b[31mtwo\x1b[0m\x1b]0;title\x07\nthree"))
@@ -277,6 +290,33 @@ async fn upload(request: Request<Incoming>, state: &Mutex<State>) -> Option<Answ
     state.lock().unwrap().upload = Some(Ok(received));
     let release = api::Release { id: ReleaseId(1), bytes, entries: 2, created_at_s: 1, by: "SHA256:x".into() };
     Some(json(201, &api::Deployed { tenant: tenant(limits), release }))
+}
+
+fn egress_report() -> api::EgressReport {
+    let rule = api::EgressRule { number: 1, action: Action::Deny, to: "203.0.113.0/24".into() };
+    let traffic = api::Traffic { packets: 3, bytes: 180 };
+    api::EgressReport {
+        rules: vec![api::EgressCount { rule, traffic }],
+        accepted_by_default: api::Traffic { packets: 7, bytes: 420 },
+        refused_by_default: api::Traffic::default(),
+    }
+}
+
+/// A refused packet and another denied act, a line each.
+fn denials() -> String {
+    let of = |act: Act, sentence: &str| api::Denial {
+        tenant: Some(TenantName::new("blog").unwrap()),
+        sentence: sentence.into(),
+        refused_by: None,
+        program: "node".into(),
+        act,
+        count: 1,
+        first_at_s: 1,
+        last_at_s: 1,
+    };
+    let packet = Packet { protocol: "tcp".into(), to: [10, 0, 2, 2].into(), port: Some(5432) };
+    let all = [of(Act::Others, "other things"), of(Act::Packet(packet), "blog tried to connect")];
+    all.iter().map(|denial| serde_json::to_string(denial).unwrap() + "\n").collect()
 }
 
 fn tenant(limits: Limits) -> api::Tenant {
