@@ -250,6 +250,12 @@ fn unpack_sees_one_folder(place: &Place) {
     let plan = Plan {
         root: Some(Root::Folder(place.path("data"))),
         namespaces: Namespaces::ALL,
+        // It may execute itself, and nothing else.
+        fence: landlock::available().is_ok().then(|| Fence {
+            places: landlock::UNPACK,
+            bind: vec![],
+            connect: None,
+        }),
         // The real one's filter kills whoever asks for the network at all.
         filter: None,
         ..place.plan(program, "folder", stdout.as_fd())

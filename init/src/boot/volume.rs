@@ -11,8 +11,8 @@ use kennel_model::layout::{CONTROL_DIR, CONTROL_UID, DATA_DIR, DATA_LABEL, SLOTS
 use super::disks::{self, Content};
 use super::format::format;
 use super::poll;
-use super::tool::Tool;
 use super::tolerate;
+use super::tool::Tool;
 use crate::fs::{PLAIN, folder, label, mount, own};
 use crate::say;
 use crate::slot::cgroup;
