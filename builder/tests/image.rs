@@ -118,6 +118,17 @@ fn veritysetup_accepts_the_root_and_refuses_it_with_one_bit_changed() {
     assert!(!verify(&root));
 }
 
+/// Compressed once more they would cost twice at every read, and the kernel could not read them past its cache.
+#[test]
+#[ignore = "needs Kennel's programs and the packages: see the head of this file"]
+fn runtimes_lie_in_the_root_as_they_are() {
+    let root = root_partition();
+    let root = &root[..data_size()];
+    let runtime = Image::open(root).read("/usr/lib/kennel/runtimes/node-24.erofs");
+    let place = root.chunks(BLOCK).position(|block| block == &runtime[..BLOCK]);
+    assert!(place.is_some_and(|n| root[n * BLOCK..].starts_with(&runtime)));
+}
+
 #[test]
 #[ignore = "needs Kennel's programs and the packages: see the head of this file"]
 fn every_file_has_the_label_that_the_policy_says_and_belongs_to_root() {

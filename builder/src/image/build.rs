@@ -215,7 +215,7 @@ impl Material<'_> {
         lint::check("host", lint::lint(&tree).map_err(BuildError::io("host"))?)?;
         labels::label(&mut tree, &self.rendered.host, "host")?;
         // Already compressed; and one more layer would be paid for at every read.
-        let stored = [r"/usr/lib/kennel/runtimes/.*\.erofs$", r".*\.ko\.xz$"];
+        let stored = [r"^usr/lib/kennel/runtimes/.*\.erofs$", r".*\.ko\.xz$"];
         let image = erofs::make(&tree, "erofs-root", &stored, &self.tools, cache)?;
         let size = size_of(&image)?;
         step.done(format!("{} files, {}", tree.iter().count(), steps::bytes(size)));

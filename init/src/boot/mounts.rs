@@ -57,7 +57,10 @@ pub(super) fn slot_devices() -> Result<(), Failed> {
     restrict(SLOT_DEVICES, RDONLY).step(|| format!("seal {SLOT_DEVICES}"))
 }
 
-/// Mounts a runtime's image, straight from its file.
+/// Mounts a runtime's image, straight from its file and past the file's own page cache: what is read through that is
+/// read in the name of whoever touched the page first, and fails when that process is killed meanwhile, for everyone who
+/// waits for the same page. Reads of the disk itself are completed whatever becomes of their process. (And a page that is
+/// held once is enough.)
 ///
 /// # Errors
 /// The system's.
@@ -66,7 +69,7 @@ pub(super) fn runtime(name: &RuntimeName) -> Result<(), Failed> {
     make_folder(RUNTIME_MOUNTS)?;
     make_folder(&target)?;
     let image = format!("{RUNTIME_IMAGES}/{name}.erofs");
-    mount(&image, &target, "erofs", PLAIN | MountFlags::RDONLY, "")
+    mount(&image, &target, "erofs", PLAIN | MountFlags::RDONLY, "directio")
 }
 
 /// Takes away the ways that were only needed until here. Control groups have a mount of their own below `/sys`.
