@@ -15,7 +15,7 @@ use crate::{BadContexts, Contexts};
 const SLOTS: &str = "slot.cil";
 
 /// The fixed sources by name; each answers one question.
-const SOURCES: [(&str, &str); 22] = [
+const SOURCES: &[(&str, &str)] = &[
     ("kernel.cil", include_str!("../cil/kernel.cil")),
     ("classes.cil", include_str!("../cil/classes.cil")),
     ("sets.cil", include_str!("../cil/sets.cil")),
@@ -105,6 +105,14 @@ pub enum RenderError {
         name: String,
         /// The cause.
         source: cil::BadCil,
+    },
+    /// A source that the report and the proof cannot read.
+    #[error("policy source {name}: {source}")]
+    Rules {
+        /// Which one.
+        name: String,
+        /// The cause.
+        source: crate::Unread,
     },
     /// File contexts that cannot be read.
     #[error("{image} {source}")]

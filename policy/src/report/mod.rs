@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::rules::{Allow, Rules};
+use crate::proof;
+use crate::rules::{Rules, slot_digits};
 use crate::{RenderError, Rendered};
 
 /// What the policy's rules add up to. Serialize it for the machine-readable form; [`Report::text`] is for people.
@@ -59,14 +60,17 @@ pub struct Access {
 /// Works the report out.
 ///
 /// # Errors
-/// [`RenderError::Source`] when an image's own source is no CIL.
+/// [`RenderError::Rules`] when an image's own source cannot be read.
 pub fn report(rendered: &Rendered) -> Result<Report, RenderError> {
-    let rules = Rules::read(rendered).map_err(|(name, source)| RenderError::Source { name, source })?;
-    let domains: BTreeSet<&str> =
-        rules.types("domain").into_iter().filter(|d| slot_of(d).is_none_or(|slot| slot == "0000")).collect();
+    let rules = Rules::read(rendered)?;
+    let domains: BTreeSet<&str> = rules
+        .types("domain")
+        .into_iter()
+        .filter(|d| slot_digits(d).is_none_or(|slot| slot == "0000"))
+        .collect();
     Ok(Report {
         slots: rendered.slots,
-        between_slots: rules.allows.iter().filter_map(|allow| between(&rules, allow)).collect(),
+        between_slots: proof::direct(&rules),
         domains: domains.into_iter().map(|domain| describe(&rules, domain)).collect(),
     })
 }
@@ -92,28 +96,9 @@ impl Report {
     }
 }
 
-/// The digits of a slot's type or domain.
-fn slot_of(name: &str) -> Option<&str> {
-    let digits = name.strip_prefix("tenant")?.get(..4)?;
-    digits.bytes().all(|b| b.is_ascii_digit()).then_some(digits)
-}
-
 /// The name with the slot's digits taken out.
 fn general(name: &str) -> String {
-    slot_of(name).map_or_else(|| name.to_owned(), |digits| name.replacen(digits, "NNNN", 1))
-}
-
-/// The rule in words, if it has one slot's type as a source and another's as a target.
-fn between(rules: &Rules<'_>, allow: &Allow<'_>) -> Option<String> {
-    if allow.target == "self" {
-        return None;
-    }
-    let slots = |name| -> BTreeSet<String> {
-        rules.types(name).into_iter().filter_map(slot_of).map(str::to_owned).collect()
-    };
-    let (sources, targets) = (slots(allow.source), slots(allow.target));
-    let same = sources.is_empty() || targets.is_empty() || (sources.len() == 1 && sources == targets);
-    (!same).then(|| format!("{} to {}: {:?}", allow.source, allow.target, allow.permissions))
+    slot_digits(name).map_or_else(|| name.to_owned(), |digits| name.replacen(digits, "NNNN", 1))
 }
 
 fn describe(rules: &Rules<'_>, domain: &str) -> DomainReport {
@@ -124,7 +109,7 @@ fn describe(rules: &Rules<'_>, domain: &str) -> DomainReport {
             name => rules.types(name).into_iter().map(general).collect(),
         };
         for target in targets {
-            for (class, permissions) in &allow.permissions {
+            for (class, permissions) in allow.permissions.iter() {
                 reached.entry((target.clone(), class)).or_default().extend(permissions);
             }
         }
@@ -195,7 +180,7 @@ mod tests {
     #[test]
     fn every_type_of_ours_has_words() {
         let rendered = render(1, &[]).unwrap();
-        let rules = Rules::read(&rendered).unwrap_or_else(|(name, e)| panic!("{name}: {e}"));
+        let rules = Rules::read(&rendered).unwrap_or_else(|e| panic!("{e}"));
         let missing: Vec<String> = rules
             .types("any_type")
             .into_iter()

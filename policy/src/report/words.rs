@@ -4,7 +4,7 @@
 pub(super) const UNKNOWN: &str = "added by the image";
 
 /// Types by name; a slot's with its digits taken out.
-const WORDS: [(&str, &str); 91] = [
+const WORDS: &[(&str, &str)] = &[
     ("kernel_t", "the kernel, and the first process until it is init"),
     ("init_t", "init"),
     ("proxy_t", "the reverse proxy"),
