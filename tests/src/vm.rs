@@ -234,6 +234,16 @@ impl Vm {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Copies the console to where `KENNEL_TEST_CONSOLES` says, if it does.
+    fn keep_console(&self) {
+        let name = self.home.path().file_name();
+        if let (Some(folder), Some(name)) = (std::env::var_os("KENNEL_TEST_CONSOLES"), name)
+            && let Err(error) = fs::copy(self.state("console.log"), PathBuf::from(folder).join(name))
+        {
+            eprintln!("the console is lost: {error}");
+        }
+    }
+
     /// A file in the host's state folder.
     pub fn state(&self, file: &str) -> PathBuf {
         self.home.path().join("state/kennel/hosts/local").join(file)
@@ -253,6 +263,7 @@ impl Vm {
 impl Drop for Vm {
     fn drop(&mut self) {
         let _ = self.pull_the_plug();
+        self.keep_console();
     }
 }
 
