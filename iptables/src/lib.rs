@@ -17,7 +17,7 @@ pub use update::{Change, Updates};
 
 /// The kernel modules that the rules need, beside those that these depend on. Nothing loads a module on demand on the
 /// host, so all of them must be there before the rules are loaded.
-pub const MODULES: [&str; 18] = [
+pub const MODULES: [&str; 19] = [
     "nf_tables",
     "nft_compat",
     "nf_conntrack",
@@ -27,6 +27,8 @@ pub const MODULES: [&str; 18] = [
     "xt_tcpudp",
     "xt_hl",
     "xt_mark",
+    // What loads the rules asks for it by this name, and then uses the other.
+    "xt_limit",
     "nft_limit",
     "nf_log_syslog",
     "xt_LOG",

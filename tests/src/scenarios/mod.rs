@@ -6,6 +6,7 @@ use crate::vm::{Places, Vm};
 
 mod boot;
 mod cuts;
+mod denials;
 mod probes;
 mod proof;
 mod services;
@@ -64,6 +65,7 @@ fn nothing(_: &mut Vm) -> Result<(), String> {
 pub fn all() -> Vec<Group> {
     vec![
         tenants::group(),
+        denials::group(),
         probes::group(),
         proof::group(),
         services::group(),
