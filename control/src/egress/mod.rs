@@ -83,7 +83,8 @@ impl Control {
         Ok(EgressChange { rule: shown(number, &rule), stopped })
     }
 
-    /// Puts a list in force and on disk. Answers whether a running program was stopped, because Landlock holds it to the
+    /// Puts a list in force and on disk; what the next start runs with follows, and is made good by that start when it fails
+    /// here. Answers whether a running program was stopped, because Landlock holds it to the
     /// ports that it was started with and it is allowed more now.
     async fn change(
         &self,

@@ -7,6 +7,7 @@ use crate::vm::{Places, Vm};
 mod boot;
 mod cuts;
 mod denials;
+mod egress;
 mod probes;
 mod proof;
 mod services;
@@ -65,6 +66,7 @@ fn nothing(_: &mut Vm) -> Result<(), String> {
 pub fn all() -> Vec<Group> {
     vec![
         tenants::group(),
+        egress::group(),
         denials::group(),
         probes::group(),
         proof::group(),
