@@ -15,6 +15,7 @@
 mod cil;
 mod compile;
 mod contexts;
+pub mod docs;
 pub mod isolation;
 pub mod proof;
 mod proof_image;

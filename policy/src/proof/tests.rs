@@ -155,3 +155,13 @@ fn no_flow_is_missed_that_setools_follows() {
     assert!(compared > 1000, "{compared} permissions in the map");
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
+
+/// The images that tests boot are built like any other: their additions must not open a way between slots either.
+#[test]
+fn the_additions_of_the_test_and_proof_images_keep_slots_apart() {
+    let probe = include_str!("../../../tests/policy/probe.cil");
+    with(probe).unwrap_or_else(|error| panic!("{error}"));
+    let rendered = render(12, &[crate::proof_image()]).unwrap();
+    let open = |slot| kennel_model::proof::Layers::of(slot).permissive();
+    prove(&rendered, open).unwrap_or_else(|error| panic!("{error}"));
+}

@@ -81,11 +81,19 @@ fn binary(policy: &Path) -> BTreeSet<Fact> {
         };
         for source in types(source) {
             for target in types(target) {
-                facts.extend(what.iter().map(|what| [kind, &source, &target, class, what].map(str::to_owned)));
+                let one = |what: String| [kind, &source, &target, class, &what].map(str::to_owned);
+                facts.extend(what.iter().flat_map(|what| each(what)).map(one));
             }
         }
     }
     facts
+}
+
+/// What a word stands for: neighbouring ioctls are said as `0x8912-0x8913`.
+fn each(word: &str) -> Vec<String> {
+    let number = |word: &str| u16::from_str_radix(word.strip_prefix("0x")?, 16).ok();
+    let range = word.split_once('-').and_then(|(first, last)| Some(number(first)?..=number(last)?));
+    range.map_or_else(|| vec![word.to_owned()], |range| range.map(|n| format!("{n:#06x}")).collect())
 }
 
 fn output(tool: &str, options: &[&str], policy: &Path) -> String {

@@ -10,11 +10,12 @@ use crate::cil::{self, Node};
 
 /// Statements that give no right: they take rights away, are claims, or name users, levels and what the kernel labels by
 /// itself. Roles bound which domain a user's process can be in, and every slot's domain has the same roles.
-const GIVES_NOTHING: [&str; 34] = [
+const GIVES_NOTHING: [&str; 35] = [
     "auditallow",
     "classorder",
     "constrain",
     "context",
+    "deny",
     "dontaudit",
     "expandtypeattribute",
     "fsuse",
