@@ -25,7 +25,7 @@ domains=$(sed -n 's/^ *"domain": "\(.*\)",$/\1/p' out/policy-report.json)
 } > "$folder/coverage.cil"
 quiet='"sysctl.kernel.printk_ratelimit=0", "audit_backlog_limit=65536", "log_buf_len=16M"'
 sed "s/^arguments = \[\]/arguments = [$quiet]/" kennel.toml > "$folder/kennel.toml"
-printf '\n[extra]\npolicy = ["coverage.cil"]\n' >> "$folder/kennel.toml"
+printf '\n[extra]\npolicy = ["coverage.cil"]\nunproved = true\n' >> "$folder/kennel.toml"
 cp kennel.lock "$folder"
 scripts/image.sh "$binaries" "$folder/kennel.toml" "$folder/out"
 

@@ -153,6 +153,9 @@ pub struct Extra {
     pub policy: Vec<PathBuf>,
     /// Lines added to the policy's file contexts.
     pub file_contexts: Vec<PathBuf>,
+    /// The policy with these additions need not pass the static proof: for an image that only says what is asked of its
+    /// policy (`tests/coverage.sh`).
+    pub unproved: bool,
 }
 
 /// One `[[extra.file]]`
