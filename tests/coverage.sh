@@ -15,7 +15,7 @@ mkdir -p "$folder/consoles"
 slots=$(sed -n 's/^slots = \([0-9]*\).*/\1/p' kennel.toml)
 domains=$(sed -n 's/^ *"domain": "\(.*\)",$/\1/p' out/policy-report.json)
 {
-    echo '(deny any_type any_type everything)'
+    echo '(deny domain any_type everything)'
     for domain in $domains; do
         case $domain in
             tenantNNNN*) seq -f "(typepermissive tenant%04g${domain#tenantNNNN})" 0 $((slots - 1)) ;;
