@@ -128,6 +128,13 @@ impl Build<'_> {
             path.starts_with("/usr/lib/modules") || path.starts_with("/boot")
         })?;
         let rendered = policy::render(self.spec, self.flavour)?;
+        let step = steps.start("proof");
+        if self.spec.extra.unproved {
+            step.done("left out: the spec says `unproved`");
+        } else {
+            let proof = policy::prove(&rendered, self.flavour)?;
+            step.done(format!("{} slots apart, {} rules", proof.slots, proof.rules));
+        }
         let (policy, runtimes) = std::thread::scope(|scope| {
             let compiled = scope.spawn(|| {
                 let step = steps.start("policy");

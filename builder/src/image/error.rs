@@ -76,6 +76,12 @@ pub enum BuildError {
     /// The policy does not compile.
     #[error(transparent)]
     Compile(#[from] kennel_policy::CompileError),
+    /// A claim of the policy has no row in the table of forbidden acts.
+    #[error(transparent)]
+    Claim(#[from] kennel_policy::isolation::Unmatched),
+    /// The policy does not keep slots apart.
+    #[error(transparent)]
+    NotProved(#[from] kennel_policy::NotProved),
     /// The packet filter's rules.
     #[error(transparent)]
     Rules(#[from] kennel_iptables::RenderError),

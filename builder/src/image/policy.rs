@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use kennel_policy::{Extra, Rendered};
+use kennel_model::proof::Layers;
+use kennel_policy::{Extra, Proof, Rendered, isolation};
 
 use super::BuildError;
 use super::cache::{self, Cache};
@@ -35,6 +36,16 @@ pub(super) fn render(spec: &Spec, flavour: Flavour) -> Result<Rendered, BuildErr
         });
     }
     Ok(kennel_policy::render(spec.image.slots, &extras)?)
+}
+
+/// Shows that the policy keeps slots apart, and that each of its claims serves a row of the table of forbidden acts. Only
+/// a proof image has slots that are left open.
+///
+/// # Errors
+/// When there is a rule, or a chain of rules, from one slot to another, or a claim without a row.
+pub(super) fn prove(rendered: &Rendered, flavour: Flavour) -> Result<Proof, BuildError> {
+    isolation::check(rendered)?;
+    Ok(kennel_policy::prove(rendered, |slot| flavour.is_proof() && Layers::of(slot).permissive())?)
 }
 
 /// The binary policy.
