@@ -5,6 +5,7 @@
 mod interpreter;
 mod labels;
 mod lists;
+mod table;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
