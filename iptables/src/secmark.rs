@@ -9,8 +9,8 @@ use crate::tree::Fork;
 
 /// Labels that are not a slot's own; each is `<name>_packet_t` in the policy, which has one more, `allowed`, that only a
 /// mark leads to.
-pub(crate) const LABELS: [&str; 12] = [
-    "api", "dhcp", "dns", "foreign", "link", "loopback", "metadata", "private", "public", "reserved",
+pub(crate) const LABELS: [&str; 13] = [
+    "answer", "api", "dhcp", "dns", "foreign", "link", "loopback", "metadata", "private", "public", "reserved",
     "unlisted", "web",
 ];
 

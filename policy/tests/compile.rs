@@ -40,7 +40,7 @@ fn an_image_may_add_a_way_into_every_domain_for_its_probe() {
 }
 
 /// Rules that nobody may add, and what each would have allowed.
-const FORBIDDEN: [(&str, &str); 47] = [
+const FORBIDDEN: [(&str, &str); 48] = [
     ("read another slot's data", "(allow tenant0001_t tenant0002_data_t (file (read)))"),
     ("read every slot's data", "(allow tenant_domain slot_data (file (read)))"),
     ("signal another slot", "(allow tenant0002_t tenant0000_t (process (sigkill)))"),
@@ -87,6 +87,7 @@ const FORBIDDEN: [(&str, &str); 47] = [
     ("label packets", "(allow init_t public_packet_t (packet (relabelto)))"),
     ("listen on another's port elsewhere", "(allow tenant_domain client_port_t (tcp_socket (name_bind)))"),
     ("bind a foreign address", "(allow tenant_domain node_t (tcp_socket (node_bind)))"),
+    ("speak as the kernel does of a connection", "(allow tenant_domain answer_packet_t (packet (send)))"),
     ("bind a nameless port", "(allow tenant_domain port_t (tcp_socket (name_bind)))"),
 ];
 

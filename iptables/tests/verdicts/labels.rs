@@ -148,3 +148,16 @@ fn a_packet_passes_few_rules_for_its_label() {
         }
     }
 }
+
+#[test]
+fn that_a_connection_was_refused_can_be_said_on_both_hooks() {
+    let labels = Labels::of(3);
+    for to in ["127.0.0.1", "::1"] {
+        for protocol in ["tcp", "icmp"] {
+            let answer = Packet { uid: None, state: "RELATED", ..out(protocol, to, 50_000, 0) };
+            for hook in ["OUTPUT", "INPUT"] {
+                assert_eq!(labels.judge(hook, &answer).label.as_deref(), Some("answer_packet_t"));
+            }
+        }
+    }
+}

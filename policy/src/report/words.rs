@@ -94,6 +94,7 @@ const WORDS: &[(&str, &str)] = &[
     ("loopback_packet_t", "packets to nobody's port on this host"),
     ("foreign_packet_t", "packets from outside to what is not offered"),
     ("dhcp_packet_t", "packets of DHCP"),
+    ("answer_packet_t", "what the kernel says of a connection"),
     ("unlabeled_t", "packets and peers without a label"),
     ("unlabeled_file_t", "files without a label"),
 ];
