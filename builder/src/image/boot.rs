@@ -13,9 +13,10 @@ use super::{BuildError, etc, initramfs, uki, verity};
 use crate::spec::Spec;
 
 const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
-/// What every host has on its command line. AppArmor is Debian's default, so SELinux must be named; a panic restarts.
+/// What every host has on its command line. AppArmor is Debian's default, so SELinux must be named. It comes first, since
+/// the first to refuse is the only one that is asked, and SELinux says what it refused. A panic restarts.
 const ARGUMENTS: &str =
-    "lsm=landlock,lockdown,yama,selinux enforcing=1 audit_backlog_limit=8192 loglevel=6 console=ttyS0 panic=10";
+    "lsm=selinux,landlock,lockdown,yama enforcing=1 audit_backlog_limit=8192 loglevel=6 console=ttyS0 panic=10";
 /// The firmware loads it slowly, and two must fit on the EFI partition.
 const LIMIT: u64 = 24 << 20;
 const _: () = assert!(2 * LIMIT < EFI_SIZE);
