@@ -21,6 +21,7 @@ impl Control {
             rustix::fs::statvfs(&self.config.control_dir).map_err(|e| Error::Io("data volume", e.into()))?;
         Ok(Host {
             version: self.facts.version.clone(),
+            proof: self.facts.proof,
             slots: self.facts.slots,
             slots_used,
             running: u16::try_from(self.init.running().len()).unwrap_or(u16::MAX),

@@ -224,6 +224,9 @@ pub struct EgressReport {
 pub struct Host {
     /// Version of the image.
     pub version: String,
+    /// A proof image: some of its slots are deliberately open. Never for tenants.
+    #[serde(default)]
+    pub proof: bool,
     /// Slots in the pool and in use.
     pub slots: u16,
     /// Slots that have a tenant.

@@ -29,12 +29,19 @@ async fn status(context: &Context) -> Result<(), Failure> {
 
 fn status_words(name: &HostName, host: &api::Host) -> String {
     let of = |free: u64, total: u64| format!("{} free of {}", ByteSize(free), ByteSize(total));
-    let mut rows = vec![
+    let mut rows = Vec::new();
+    if host.proof {
+        rows.push((
+            "WARNING",
+            "PROOF IMAGE: some slots are deliberately open; never put it on a network".to_owned(),
+        ));
+    }
+    rows.extend([
         ("host", format!("{name}, version {}, up for {} s", host.version, host.uptime_ms / 1000)),
         ("slots", format!("{} of {} in use, {} running", host.slots_used, host.slots, host.running)),
         ("memory", of(host.memory_available_bytes, host.memory_total_bytes)),
         ("data", of(host.data_available_bytes, host.data_total_bytes)),
-    ];
+    ]);
     let runtimes = host.runtimes.iter().map(|r| {
         let start = if r.default_command.is_empty() {
             String::new()

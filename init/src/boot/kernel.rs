@@ -89,7 +89,6 @@ const LEFT_OPEN: &[&str] = &[
     "kernel/unprivileged_userns_clone",
     "kernel/yama/ptrace_scope",
     "user/max_user_namespaces",
-    "vm/memfd_noexec",
 ];
 
 /// Whether this init applies the setting.

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 
-use nix::errno::Errno;
 use rustix::fs::{Gid, MemfdFlags, Uid, memfd_create};
 use rustix::process::{Resource, Rlimit, getuid, setrlimit};
 
@@ -27,9 +26,8 @@ pub(super) fn code_remove(place: &Place) -> Attempt {
     done("removed")
 }
 
-/// That it is busy is said after the permission was given; who waits until it is not has it.
 pub(super) fn exe_overwrite(_: &Place) -> Attempt {
-    passed(open_to_write("/proc/self/exe"), &[Errno::ETXTBSY])
+    open_to_write("/proc/self/exe")
 }
 
 pub(super) fn data_run(place: &Place) -> Attempt {
