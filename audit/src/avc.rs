@@ -16,13 +16,21 @@ pub(crate) fn parse(text: &str) -> Option<Denial> {
         object: Object::of(&type_of(fields.get("tcontext")?)?),
         name: fields.string("path").or_else(|| fields.string("name")).map(without_number),
         address: ["daddr", "faddr", "saddr", "laddr"].iter().find_map(|name| fields.parse(name)),
-        port: ["dest", "fport", "src", "lport"].iter().find_map(|name| fields.parse(name)),
+        port: ["dest", "fport", "src", "lport"].iter().find_map(|name| fields.parse(name)).filter(lasting),
         enforced: fields.get("permissive") != Some("1"),
         permissions,
     };
     let actor = actor(&type_of(fields.get("scontext")?)?);
     let program = fields.string("comm").unwrap_or_default();
     Some(Denial { actor, program, act: Act::Access(access) })
+}
+
+/// Ports from here on are given out anew for each connection (init's `net.ipv4.ip_local_port_range`): acts that differ only in
+/// them are the same.
+const FIRST_PASSING_PORT: u16 = 53_000;
+
+const fn lasting(port: &u16) -> bool {
+    *port < FIRST_PASSING_PORT
 }
 
 /// Who a domain is.
@@ -94,6 +102,7 @@ mod tests {
         };
         assert_eq!(of("comm=\"a\" dest=20008", "tcp_socket"), (None, Some(20_008)));
         assert_eq!(of("comm=\"a\" src=81", "tcp_socket"), (None, Some(81)));
+        assert_eq!(of("saddr=10.0.2.2 daddr=10.0.2.15 dest=56124", "packet"), (Some("10.0.2.15".into()), None));
         assert_eq!(of("saddr=0.0.0.0 src=81", "tcp_socket"), (Some("0.0.0.0".into()), Some(81)));
         let sent = "saddr=10.0.2.15 src=53001 daddr=169.254.169.254 dest=80 netif=eth0";
         assert_eq!(of(sent, "node"), (Some("169.254.169.254".into()), Some(80)));

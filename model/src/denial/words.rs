@@ -141,6 +141,7 @@ const DEEDS: &[(&[&str], &[&str], &str)] = &[
     (SOCKETS, &["name_bind"], "take port {n}"),
     (SOCKETS, &["node_bind"], "take the address {a}"),
     (SOCKETS, &["connectto", "sendto"], "talk to a socket of {o}"),
+    (SOCKETS, &["bind"], "take a port or address ({c})"),
     (SOCKETS, &["create"], "open a socket of the kind {c}"),
     (SOCKETS, &[], "use a socket of {o} ({c}: {p})"),
     (&["node"], &["sendto"], "send to {a}"),

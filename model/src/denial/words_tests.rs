@@ -119,6 +119,7 @@ fn every_class_has_a_sentence_and_the_unknown_ones_are_said_plainly() {
         ("capability", "sys_admin", "use the privilege sys_admin"),
         ("user_namespace", "create", "make a user namespace"),
         ("netlink_audit_socket", "create", "open a socket of the kind netlink_audit_socket"),
+        ("udp_socket", "bind", "take a port or address (udp_socket)"),
         ("unix_stream_socket", "connectto", "talk to a socket of the program of shop (slot 0012)"),
         ("fd", "use", "use a descriptor of the program of shop (slot 0012)"),
         ("sem", "associate", "share memory or messages with the program of shop (slot 0012)"),
