@@ -91,9 +91,9 @@ struct Facts {
     log_prefix: &'static str,
     log_host_last: u32,
     log_groups: Vec<Group>,
-    mark: &'static str,
     /// For the packets' labels.
     labels: [&'static str; LABELS.len()],
+    mark: &'static str,
     port_chains: Vec<String>,
     port_forks: Vec<PortFork>,
 }
@@ -120,11 +120,11 @@ impl Facts {
         let (first, last) = (pool.first(), pool.last());
         let port_forks = secmark::by_port(pool, &chain, &forks);
         Self {
+            loopback: family.loopback(),
             labels: LABELS,
+            mark: ALLOWED_MARK,
             port_chains: secmark::chains(&port_forks),
             port_forks,
-            loopback: family.loopback(),
-            mark: ALLOWED_MARK,
             http: layout::HTTP_PORT,
             api: layout::API_PORT,
             proxy: layout::PROXY_UID,

@@ -241,7 +241,8 @@ impl Material<'_> {
         let command_line = boot.command_line(&root.verity);
         let program = boot.program(&command_line)?;
         let mut output = Output::to(out)?;
-        let name = format!("{}-{}{}-x86_64.raw", spec.image.name, spec.image.version, flavour.suffix());
+        let (suffix, unproved) = (flavour.suffix(), if spec.extra.unproved { "-unproved" } else { "" });
+        let name = format!("{}-{}{suffix}{unproved}-x86_64.raw", spec.image.name, spec.image.version);
         let seed = Sha256::of(command_line.as_bytes());
         let (image, measure) =
             output.file(&name, |file| root.write_disk(file, &program, seed, &out.join(&name)))?;

@@ -22,6 +22,8 @@ pub(super) struct Manifest<'a> {
     version: &'a str,
     /// Some of its slots are deliberately open: not to be published.
     proof: bool,
+    /// Its policy has passed the static proof. Where not: not to be published.
+    proved: bool,
     builder: &'static str,
     image: Image<'a>,
     root: Root<'a>,
@@ -108,6 +110,7 @@ impl<'a> Manifest<'a> {
             name: &spec.image.name,
             version: &spec.image.version,
             proof: facts.flavour.is_proof(),
+            proved: !spec.extra.unproved,
             builder: concat!("kennel ", env!("CARGO_PKG_VERSION")),
             image: Image { file: disk.file, sha256: disk.measure.sha256, written_bytes: disk.measure.written },
             root: Root {

@@ -51,13 +51,13 @@ fn listener() -> Result<(TcpListener, u16, String), String> {
 }
 
 /// Adds a rule; its number.
-fn add(vm: &Vm, act: &str, to: &str) -> Result<String, String> {
+fn add(vm: &Vm, act: &str, to: &str) -> Result<u64, String> {
     let change = vm.json(&["egress", "villain", act, to])?;
-    Ok(change["rule"]["number"].to_string())
+    change["rule"]["number"].as_u64().ok_or(format!("the rule has no number: {change}"))
 }
 
-fn remove(vm: &Vm, number: &str) -> Result<(), String> {
-    vm.ok(&["egress", "villain", "rm", number]).map(drop)
+fn remove(vm: &Vm, number: u64) -> Result<(), String> {
+    vm.ok(&["egress", "villain", "rm", &number.to_string()]).map(drop)
 }
 
 fn rules(vm: &mut Vm) -> Result<(), String> {
@@ -65,7 +65,7 @@ fn rules(vm: &mut Vm) -> Result<(), String> {
     refused(vm, port)?;
     let number = add(vm, "allow", &to)?;
     same("the attempt with a rule", attempt(vm, port)?, None)?;
-    remove(vm, &number)?;
+    remove(vm, number)?;
     refused(vm, port)
 }
 
@@ -77,11 +77,11 @@ fn deny_beats_allow(vm: &mut Vm) -> Result<(), String> {
     refused(vm, port)?;
     let report = vm.json(&["egress", "villain"])?;
     let rules = report["rules"].as_array().cloned().unwrap_or_default();
-    let denied = rules.iter().find(|rule| rule["rule"]["number"].to_string() == deny);
+    let denied = rules.iter().find(|rule| rule["rule"]["number"] == deny);
     holds("the refusal was counted", denied.is_some_and(|r| r["traffic"]["packets"].as_u64() > Some(0)))?;
-    remove(vm, &deny)?;
+    remove(vm, deny)?;
     same("the attempt without the denial", attempt(vm, port)?, None)?;
-    remove(vm, &allow)
+    remove(vm, allow)
 }
 
 fn never(vm: &mut Vm) -> Result<(), String> {
@@ -112,7 +112,7 @@ fn survives(vm: &mut Vm) -> Result<(), String> {
     same("the attempt after a reboot", attempt(vm, port)?, None)?;
     refused(vm, denied)?;
     for number in [deny, allow_all, number] {
-        remove(vm, &number)?;
+        remove(vm, number)?;
     }
     refused(vm, port)
 }

@@ -71,7 +71,7 @@ fn processes(vm: &mut Vm) -> Result<(), String> {
     let host = vm.json(&["host", "status"])?;
     let services: Vec<u64> =
         host["services"].as_array().into_iter().flatten().filter_map(|s| s["pid"].as_u64()).collect();
-    same("services with a PID", services.len(), 3)?;
+    same("services with a PID", services.len(), 4)?;
     for pid in services.into_iter().chain([300, 400]) {
         probe(vm, &format!("kill?pid={pid}&signal=0"), &["ESRCH", "EPERM"])?;
         probe(vm, &format!("read?path=/proc/{pid}/environ"), &["ENOENT", "EACCES", "EPERM"])?;
