@@ -289,3 +289,10 @@ impl Part {
         StoreError::Io { path: self.path.clone(), cause }
     }
 }
+
+impl Drop for Part {
+    /// Closing is not enough: a child that another thread is just starting has the descriptor, and the lock, until it executes.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
