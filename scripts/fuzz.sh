@@ -16,6 +16,13 @@ targets=${*:-$(sed -n 's/^path = "targets\/\(.*\)\.rs"$/\1/p' fuzz/Cargo.toml | 
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/kennel/target}"
 work=$CARGO_TARGET_DIR/fuzz/corpus
+same=
+# A short run is a test: it begins with the same inputs and tries the same ones each time.
+if [ "$what" != keep ] && [ "$what" -gt 0 ] && [ "$what" -lt 60 ]; then
+    work=$CARGO_TARGET_DIR/fuzz/short
+    rm -rf "$work"
+    same=-seed=1
+fi
 cargo run --quiet --locked -p kennel-fuzz --bin seeds "$work"
 
 export CARGO_TARGET_DIR="$CARGO_TARGET_DIR/fuzz"
@@ -49,7 +56,7 @@ for target in $targets; do
     [ "$what" = 0 ] && limit=-runs=0
     log=$CARGO_TARGET_DIR/$target.log
     # shellcheck disable=SC2086 # the options are words
-    if ! nice -n 10 "$bin/$target" $common "$limit" -artifact_prefix=fuzz/artifacts/ "$work/$target" "$kept" \
+    if ! nice -n 10 "$bin/$target" $common $same "$limit" -artifact_prefix=fuzz/artifacts/ "$work/$target" "$kept" \
         >"$log" 2>&1; then
         tail -n 60 "$log" >&2
         echo "error: $target found something; the input is in fuzz/artifacts" >&2

@@ -154,7 +154,7 @@ fn mend(data: &[u8]) -> Vec<u8> {
         block.copy_from_slice(header.as_bytes());
         let size = header.entry_size().unwrap_or(0);
         let size = usize::try_from(size).unwrap_or(usize::MAX).checked_next_multiple_of(BLOCK);
-        match size.and_then(|size| at.checked_add(BLOCK + size)) {
+        match size.and_then(|size| size.checked_add(BLOCK)?.checked_add(at)) {
             Some(next) => at = next,
             None => break,
         }
