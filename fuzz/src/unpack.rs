@@ -143,7 +143,7 @@ fn compare(found: &BTreeMap<PathBuf, Node>, archive: &[u8]) {
 fn mend(data: &[u8]) -> Vec<u8> {
     let mut bytes = data.to_vec();
     let mut at = 0;
-    while let Some(block) = bytes.get_mut(at..at + BLOCK) {
+    while let Some(block) = bytes.get_mut(at..).and_then(|rest| rest.get_mut(..BLOCK)) {
         let mut header = [0; BLOCK];
         header.copy_from_slice(block);
         if header.iter().all(|b| *b == 0) {
