@@ -17,11 +17,11 @@ targets=${*:-$(sed -n 's/^path = "targets\/\(.*\)\.rs"$/\1/p' fuzz/Cargo.toml | 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/kennel/target}"
 work=$CARGO_TARGET_DIR/fuzz/corpus
 same=
-# A short run is a test: it begins with the same inputs and tries the same ones each time.
+# A short run is a test: it begins with the same inputs and tries the same ones each time, however fast the machine is.
 if [ "$what" != keep ] && [ "$what" -gt 0 ] && [ "$what" -lt 60 ]; then
     work=$CARGO_TARGET_DIR/fuzz/short
     rm -rf "$work"
-    same=-seed=1
+    same="-seed=1 -runs=30000"
 fi
 cargo run --quiet --locked -p kennel-fuzz --bin seeds "$work"
 
