@@ -11,7 +11,7 @@ SHIPPED := $(addprefix -p ,kennel $(GUEST))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo deps build image run stop test fmt lint unit fuzz vm bench clean
+.PHONY: help demo deps build image run stop test fmt lint unit fuzz vm proof bench clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ vm: image ## Scenarios in the booted image
 	@tests/image.sh '$(RELEASE)'
 	@scripts/image.sh '$(RELEASE)' kennel.toml out/proof --proof
 	'$(RELEASE)/kennel-tests' $(SCENARIOS)
+
+proof: image ## Every forbidden act behind both layers, each alone, and neither (5 minutes)
+	cargo build --release --locked -p kennel-tests -p kennel-villain -p kennel-init-proof
+	@tests/image.sh '$(RELEASE)'
+	@scripts/image.sh '$(RELEASE)' kennel.toml out/proof --proof
+	'$(RELEASE)/kennel-tests' proof:
 
 bench: image ## Make the figures of docs/benchmarks.md
 	@scripts/deps.sh bench

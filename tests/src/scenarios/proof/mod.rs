@@ -17,10 +17,13 @@ use crate::vm::Vm;
 
 /// Denials of the villains are what this group is about; so are those that a permissive domain only reports.
 const THEIRS: &[&str] = &["scontext=system_u:system_r:tenant000"];
-/// The same, and what the host's own listening sockets take from nobody on this host: a villain without any layer gets as far
-/// as them.
-const THEIRS_AND_RECEIVERS: &[&str] =
-    &["scontext=system_u:system_r:tenant000", "{ recv } scontext=system_u:system_r:init_t loopback_packet_t"];
+/// The same; and what the host's own listening sockets take from nobody on this host, and the kernel's attempts to start
+/// modprobe, which is not there: a villain without any layer gets as far as them.
+const THEIRS_AND_RECEIVERS: &[&str] = &[
+    "scontext=system_u:system_r:tenant000",
+    "{ recv } scontext=system_u:system_r:init_t loopback_packet_t",
+    "kworker scontext=system_u:system_r:kernel_t root_t tclass=lnk_file",
+];
 
 /// An ordinary tenant: what the villains in slots of their own reach for.
 const QUIET: &str = "quiet";
