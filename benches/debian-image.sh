@@ -5,7 +5,8 @@ set -euo pipefail
 out=$1
 mirror=${KENNEL_MIRROR:-http://deb.debian.org/debian}
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# Nothing that a killed mmdebstrap left mounted in it is ours to remove.
+trap 'rm -rf --one-file-system "$work"' EXIT
 
 mmdebstrap --quiet --variant=minbase \
     --include=systemd-sysv,udev,linux-image-cloud-amd64,initramfs-tools,nginx-light,systemd-boot-efi,iproute2 \

@@ -6,18 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use crate::support::{FakeHost, Home, error, result};
+use crate::support::{FakeHost, Home, at_home, error, result};
 use kennel_cli::pin::Fingerprint;
 use signature::Signer;
 use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, PrivateKey};
-
-fn at_home() -> (Home, FakeHost) {
-    let home = Home::new();
-    let host = FakeHost::start(vec![home.operator_key()]);
-    home.know(&host);
-    (home, host)
-}
 
 #[test]
 fn one_sign_in_serves_many_commands_and_is_renewed_when_refused() {

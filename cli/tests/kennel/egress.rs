@@ -1,13 +1,6 @@
 //! `kennel egress` against the stand-in for a host.
 
-use crate::support::{FakeHost, Home, error, result};
-
-fn at_home() -> (Home, FakeHost) {
-    let home = Home::new();
-    let host = FakeHost::start(vec![home.operator_key()]);
-    home.know(&host);
-    (home, host)
-}
+use crate::support::{at_home, error, result};
 
 #[test]
 fn rules_are_listed_added_and_removed() {

@@ -71,6 +71,14 @@ impl Home {
     }
 }
 
+/// A person at home who is an operator of a host that they know.
+pub(crate) fn at_home() -> (Home, FakeHost) {
+    let home = Home::new();
+    let host = FakeHost::start(vec![home.operator_key()]);
+    home.know(&host);
+    (home, host)
+}
+
 /// What the stand-in was asked and what it holds.
 #[derive(Default)]
 pub(crate) struct State {

@@ -1,9 +1,8 @@
 //! Power cuts and shutdowns: what was acknowledged is there afterwards.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use super::{Group, Scenario, nothing, people_image};
+use super::{Group, Scenario, begin_large_deploy, nothing, people_image};
 use crate::checks::{contains, holds, same};
 use crate::vm::{Vm, until};
 
@@ -44,18 +43,9 @@ fn power_cut(vm: &mut Vm) -> Result<(), String> {
     let folder = vm.scratch().join("large");
     std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
     std::fs::write(folder.join("server.js"), "process.exit(9);\n").map_err(|e| e.to_string())?;
-    std::fs::write(folder.join("ballast"), vec![1; 100 << 20]).map_err(|e| e.to_string())?;
-    let mut upload = vm
-        .command(&["deploy", "second", &folder.display().to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|e| e.to_string())?;
-    std::thread::sleep(Duration::from_secs(2));
-    let unfinished = upload.try_wait().map_err(|e| e.to_string())?.is_none();
+    let mut upload = begin_large_deploy(vm, "second", &folder)?;
     vm.pull_the_plug()?;
     upload.kill().and_then(|()| upload.wait()).map_err(|e| e.to_string())?;
-    holds("the deploy was under way", unfinished)?;
 
     vm.boot()?;
     same("the acknowledged release", vm.show("first")?["current"].clone(), acknowledged)?;

@@ -1,7 +1,10 @@
 //! All scenarios, in groups that share one VM.
 
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
+use crate::checks::holds;
 use crate::vm::{Places, Vm};
 
 mod boot;
@@ -60,6 +63,18 @@ fn proof_image(places: &Places) -> &Path {
 /// Nothing to prepare: the scenario boots by itself.
 fn nothing(_: &mut Vm) -> Result<(), String> {
     Ok(())
+}
+
+/// Deploys a folder made so large that its upload is still under way when this returns.
+fn begin_large_deploy(vm: &Vm, tenant: &str, folder: &Path) -> Result<Child, String> {
+    let fault = |e: std::io::Error| e.to_string();
+    // On its way for many seconds, well below the limit of a release.
+    std::fs::write(folder.join("ballast"), vec![7; 200 << 20]).map_err(fault)?;
+    let mut command = vm.command(&["deploy", tenant, &folder.display().to_string()]);
+    let mut upload = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(fault)?;
+    std::thread::sleep(Duration::from_secs(2));
+    holds("the upload is under way", upload.try_wait().map_err(fault)?.is_none())?;
+    Ok(upload)
 }
 
 /// Every group, quick ones first.
