@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use kennel_model::api;
+use rustix::rand::GetRandomFlags;
 use sha2::{Digest, Sha256};
 use ssh_key::{HashAlg, PublicKey, SshSig};
 use subtle::ConstantTimeEq;
@@ -169,7 +170,9 @@ fn decode_nonce(nonce: &str) -> Option<[u8; NONCE_BYTES]> {
 
 fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|e| Error::Io("random bytes", std::io::Error::other(e)))?;
+    // The kernel gives up to 256 bytes in one piece.
+    rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())
+        .map_err(|e| Error::Io("random bytes", e.into()))?;
     Ok(bytes)
 }
 

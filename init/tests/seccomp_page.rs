@@ -67,6 +67,10 @@ const fn whose(kind: Kind) -> &'static str {
         Kind::Jit => "tenants of runtimes with `jit = true`: Node.js",
         Kind::Plain => "tenants of all other runtimes",
         Kind::Unpack => "`kennel-unpack`",
+        Kind::Proxy => "`kennel-proxy`",
+        Kind::Control => "`kennel-control`",
+        Kind::Audit => "`kennel-audit`",
+        Kind::Dhcp => "`kennel-dhcp`",
     }
 }
 

@@ -32,7 +32,11 @@ pub struct Fence {
 pub enum Reach {
     /// Read and execute.
     Run,
-    /// Read and write what is there.
+    /// Read and execute; of a place that is one file.
+    Program,
+    /// Read; of a place that is one file.
+    Look,
+    /// Read, write and cut what is there.
     Use,
     /// Anything but to execute or make devices.
     Keep,
@@ -49,7 +53,9 @@ impl Reach {
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         match self {
             Self::Run => read | AccessFs::Execute,
-            Self::Use => read | AccessFs::WriteFile,
+            Self::Program => AccessFs::ReadFile | AccessFs::Execute,
+            Self::Look => AccessFs::ReadFile.into(),
+            Self::Use => read | AccessFs::WriteFile | AccessFs::Truncate,
             Self::Keep => {
                 let no = AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev;
                 AccessFs::from_all(NEEDED) & !no

@@ -6,6 +6,7 @@
 //! `kennel-unpack`, `egress` loads slots' lists into the packet filter, `denials` passes on what `kennel-audit` saw,
 //! `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
 
+mod bounds;
 mod control;
 mod denials;
 mod egress;

@@ -20,8 +20,9 @@ use super::link::{Link, Outgoing};
 use super::poller::{Ready, Source};
 use super::supervise::{Next, after_end};
 use super::timers::Timer;
-use super::{Child, Host};
+use super::{Child, Host, bounds};
 use crate::child::report::{News, Report};
+use crate::child::seccomp::Filters;
 use crate::child::{self, Plan, Program};
 use crate::console::{self, uptime};
 use crate::say;
@@ -42,6 +43,8 @@ pub(super) struct Service {
     link: Option<Link>,
     report: Option<Report>,
     started: Duration,
+    /// When it is to be started again; nothing while it runs and when it has been given up.
+    again: Option<Duration>,
     crashes: u32,
     restarts: u32,
 }
@@ -49,7 +52,7 @@ pub(super) struct Service {
 impl Service {
     pub(super) const fn new(entry: table::Service) -> Self {
         let started = Duration::ZERO;
-        Self { entry, pid: None, link: None, report: None, started, crashes: 0, restarts: 0 }
+        Self { entry, pid: None, link: None, report: None, started, again: None, crashes: 0, restarts: 0 }
     }
 
     pub(super) fn status(&self) -> ServiceStatus {
@@ -69,7 +72,8 @@ impl Service {
 impl Host {
     /// Starts a service, or arranges for the next attempt.
     pub(super) fn start_service(&mut self, index: usize) {
-        self.services[index].started = uptime();
+        let service = &mut self.services[index];
+        (service.started, service.again) = (uptime(), None);
         if let Err(e) = self.try_start_service(index) {
             say!("FAILED to start {}: {e}", self.services[index].entry.name);
             self.plan_restart(index);
@@ -89,7 +93,8 @@ impl Host {
         for handed in &service.entry.handed {
             descriptors.push(self.handed(*handed, theirs.as_fd())?);
         }
-        let started = child::start(plan(&service.entry, descriptors, cgroup.as_fd())?)?;
+        let filters = &self.surroundings.filters;
+        let started = child::start(plan(&service.entry, descriptors, cgroup.as_fd(), filters)?)?;
         self.children.insert(started.pid, Child::Service(index));
         let n = index as u16;
         let listening = self.poller.add(&link, Source::Channel(n));
@@ -278,7 +283,7 @@ impl Host {
         let now = uptime();
         match after_end(now.saturating_sub(service.started), service.crashes) {
             Next::Restart { delay, crashes } => {
-                service.crashes = crashes;
+                (service.crashes, service.again) = (crashes, Some(now + delay));
                 self.timers.arm(now + delay, Timer::Service(index));
             }
             Next::GiveUp => say!(
@@ -289,6 +294,8 @@ impl Host {
         }
     }
 
+    /// A service's last words are over, or it is to be started again: one that was waited for when it closed its channel
+    /// may have ended since, and is not to be started before its time.
     pub(super) fn handle_service_timer(&mut self, index: usize) {
         let service = &mut self.services[index];
         if self.ending.is_some() || service.link.is_some() {
@@ -297,7 +304,7 @@ impl Host {
         if service.is_alive() {
             say!("{} is ended: it closed its channel", service.entry.name);
             self.kill_service(index);
-        } else {
+        } else if service.again.is_some_and(|again| again <= uptime()) {
             service.restarts += 1;
             self.start_service(index);
         }
@@ -316,7 +323,9 @@ fn plan<'a>(
     entry: &table::Service,
     descriptors: Vec<BorrowedFd<'a>>,
     cgroup: BorrowedFd<'a>,
+    filters: &'a Filters,
 ) -> Result<Plan<'a>, Failed> {
+    let (fence, calls) = bounds::of(entry).map(|bounds| (bounds.fence, bounds.calls)).unzip();
     let text = |s: &str| CString::new(s).step(|| format!("read the table's entry of {}", entry.name));
     let name = entry.exec.rsplit('/').next().unwrap_or_default();
     let argv = std::iter::once(name).chain(entry.args.iter().map(String::as_str));
@@ -335,9 +344,9 @@ fn plan<'a>(
         uid: entry.uid,
         capabilities: capabilities.step(|| format!("read the capabilities of {}", entry.name))?,
         context: Some(labels::process(&entry.domain)),
-        fence: None,
+        fence,
         no_new_code: true,
-        filter: None,
+        filter: calls.map(|kind| filters.of(kind)),
         // When memory is short, tenants go first.
         oom_score: -900,
     })

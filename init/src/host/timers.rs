@@ -18,7 +18,7 @@ pub enum Timer {
     Cgroup(SlotId),
     /// A program of the packet filter's, or the pause before another try.
     Filter,
-    /// A service to be started again, by its place in the table.
+    /// A service to be started again or to have ended, by its place in the table.
     Service(usize),
     /// The next phase of the shutdown.
     Ending,

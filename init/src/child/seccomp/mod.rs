@@ -1,4 +1,4 @@
-//! The system calls that a tenant's program and `kennel-unpack` may make. What is on the list stands in `table.rs` and
+//! The system calls that a tenant's program, `kennel-unpack` and the services may make. What is on the list stands in `table.rs` and
 //! nowhere else; here it becomes filters. Whoever makes a call that is not on it is killed.
 //!
 //! seccompiler's filters have two answers each, so the three that we need (allow, refuse with an errno, kill) take
@@ -24,14 +24,26 @@ pub struct Filters {
     jit: Filter,
     plain: Filter,
     unpack: Filter,
+    proxy: Filter,
+    control: Filter,
+    audit: Filter,
+    dhcp: Filter,
 }
 
 impl Filters {
     /// # Errors
     /// None that a test would not have seen.
     pub fn compile() -> Result<Self, BackendError> {
-        let [jit, plain, unpack] = Kind::ALL.map(Filter::compile);
-        Ok(Self { jit: jit?, plain: plain?, unpack: unpack? })
+        let [jit, plain, unpack, proxy, control, audit, dhcp] = Kind::ALL.map(Filter::compile);
+        Ok(Self {
+            jit: jit?,
+            plain: plain?,
+            unpack: unpack?,
+            proxy: proxy?,
+            control: control?,
+            audit: audit?,
+            dhcp: dhcp?,
+        })
     }
 
     /// The one for this kind of program.
@@ -40,6 +52,10 @@ impl Filters {
             Kind::Jit => &self.jit,
             Kind::Plain => &self.plain,
             Kind::Unpack => &self.unpack,
+            Kind::Proxy => &self.proxy,
+            Kind::Control => &self.control,
+            Kind::Audit => &self.audit,
+            Kind::Dhcp => &self.dhcp,
         }
     }
 }

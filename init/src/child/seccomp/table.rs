@@ -6,6 +6,7 @@
 use rustix::io::Errno;
 
 mod programs;
+mod services;
 mod unpack;
 
 /// What a filter is for.
@@ -17,11 +18,20 @@ pub enum Kind {
     Plain,
     /// `kennel-unpack`.
     Unpack,
+    /// `kennel-proxy`.
+    Proxy,
+    /// `kennel-control`.
+    Control,
+    /// `kennel-audit`.
+    Audit,
+    /// `kennel-dhcp`.
+    Dhcp,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Jit, Self::Plain, Self::Unpack];
+    pub const ALL: [Self; 7] =
+        [Self::Jit, Self::Plain, Self::Unpack, Self::Proxy, Self::Control, Self::Audit, Self::Dhcp];
 
     /// As documents write it.
     pub const fn name(self) -> &'static str {
@@ -29,6 +39,10 @@ impl Kind {
             Self::Jit => "jit",
             Self::Plain => "plain",
             Self::Unpack => "unpack",
+            Self::Proxy => "proxy",
+            Self::Control => "control",
+            Self::Audit => "audit",
+            Self::Dhcp => "dhcp",
         }
     }
 }
@@ -144,9 +158,9 @@ impl Test {
     }
 }
 
-/// Every group: what tenants may do, what they may not but try, then `kennel-unpack`'s.
+/// Every group: what tenants may do, what they may not but try, then `kennel-unpack`'s and the services'.
 pub fn groups() -> impl Iterator<Item = &'static Group> {
-    [programs::ALLOWED, programs::REFUSED, unpack::GROUPS].into_iter().flatten()
+    [programs::ALLOWED, programs::REFUSED, unpack::GROUPS, services::GROUPS].into_iter().flatten()
 }
 
 /// Calls by the names of their constants in libc.

@@ -1,0 +1,45 @@
+//! What the host's own services are bound by beside their user, their capabilities and their domain: Landlock, and the list
+//! of system calls. A service that an image's builder added is not known here and has the former three alone.
+
+use kennel_model::layout;
+use kennel_model::services::Service;
+
+use crate::child::landlock::{Fence, Reach};
+use crate::child::seccomp::table::Kind;
+
+/// Of one service.
+pub(super) struct Bounds {
+    /// Files, ports and processes.
+    pub(super) fence: Fence,
+    /// System calls.
+    pub(super) calls: Kind,
+}
+
+/// Those of this service, if they are known. Nobody but the proxy makes TCP connections; its ports are many, and the packet
+/// filter and SELinux know them. Ports to listen on are handed over open.
+pub(super) fn of(service: &Service) -> Option<Bounds> {
+    let (calls, places, connect) = match service.name.as_str() {
+        "proxy" => (Kind::Proxy, PROXY, None),
+        "control" => (Kind::Control, CONTROL, Some(vec![])),
+        "audit" => (Kind::Audit, AUDIT, Some(vec![])),
+        "dhcp" => (Kind::Dhcp, DHCP, Some(vec![])),
+        _ => return None,
+    };
+    Some(Bounds { fence: Fence { places, bind: vec![], connect }, calls })
+}
+
+type Places = &'static [(&'static str, Reach)];
+
+/// They open nothing; to be executed they must be read.
+const PROXY: Places = &[("/usr/sbin/kennel-proxy", Reach::Program)];
+const AUDIT: Places = &[("/usr/sbin/kennel-audit", Reach::Program)];
+const DHCP: Places = &[("/usr/sbin/kennel-dhcp", Reach::Program)];
+/// Control keeps its own folder, reads and cuts tenants' logs, and looks at what the host is.
+const CONTROL: Places = &[
+    ("/usr/sbin/kennel-control", Reach::Program),
+    (layout::CONTROL_DIR, Reach::Keep),
+    (layout::SLOTS_DIR, Reach::Use),
+    (layout::FACTS_FILE, Reach::Look),
+    (layout::VILLAIN, Reach::Look),
+    ("/proc/meminfo", Reach::Look),
+];
