@@ -127,7 +127,7 @@ by() { # tool, slot, arguments...
         nothing) cd "$slots/$slot/releases/1" && PORT=$port exec ./server "$@" ;;
         systemd) unit "$slot" "$uid" "$port" -- "$@" ;;
         systemd-hardened)
-            unit "$slot" "$uid" "$port" "${hardened[@]}" "SocketBindAllow=ipv4:tcp:$port-$((port + 7))" \
+            unit "$slot" "$uid" "$port" "${hardened[@]}" "SocketBindAllow=tcp:$port-$((port + 7))" \
                 "ReadWritePaths=$slots/$slot/data" -- "$@" ;;
         bubblewrap) bubble "$slot" "$uid" "$port" "$@" ;;
         runc) oci runc . "$slot" "$port" "$@" ;;
@@ -186,9 +186,9 @@ one() { # tool
     wait
 }
 
-# Under SELinux all is started as a container engine would: in its domain, with every category. Nothing is enforced yet.
+# Under SELinux all is started as a container engine would: in its domain. Nothing is enforced yet.
 if [ "$1" = crun-selinux ] && [ -z "${PEERS_ENGINE:-}" ]; then
-    PEERS_ENGINE=1 exec runcon system_u:system_r:container_engine_t:s0-s0:c0.c1023 "$0" "$@"
+    PEERS_ENGINE=1 exec runcon system_u:system_r:container_engine_t:s0 "$0" "$@"
 fi
 ulimit -n 4096
 world

@@ -97,4 +97,12 @@ mod tests {
             assert_eq!(open.lines().count(), closed.lines().count() + 1);
         }
     }
+
+    #[test]
+    fn in_a_proof_image_nothing_answers_before_selinux() {
+        for argument in ["lockdown", "debugfs"] {
+            assert!(Flavour::Ordinary.arguments().contains(argument));
+            assert!(!Flavour::Proof.arguments().contains(argument));
+        }
+    }
 }
