@@ -5,11 +5,11 @@
 # program at all, the least that makes it one is added and named.
 # usage: peers-guest TOOL...
 set -uo pipefail
-slots=/data/slots own=$slots/0000 other=$slots/0001
+slots=/data/slots run=/run/peers
 say() { echo "peers: $*" >&2; }
 
 # Two tenants, 100000 and 100001, and things of the host's that no tenant may touch, where the villain looks for them.
-lay_out() {
+lay_out() { # tool
     rm -rf /data "$run"
     mkdir -p /data/control /usr/lib/kennel "$run"
     echo registry > /data/control/registry.sqlite
@@ -23,17 +23,29 @@ lay_out() {
         cp /usr/local/bin/villain "$folder/releases/1/server"
         echo note | tee "$folder/releases/1/note.txt" > "$folder/releases/1/spare.txt"
         echo log > "$folder/log/current"
-        # A careful deployment: code is root's, data and log the tenant's alone.
-        chown -R "$uid:$uid" "$folder/data" "$folder/log"
+        # A careful deployment: code is root's, data the tenant's alone, and logs are nobody's but the host's.
+        chown -R "$uid:$uid" "$folder/data"
+        # In the default spec of the OCI runtimes both are root.
+        case $1 in runc* | crun*) chown -R 0:0 "$folder/data" ;; esac
         chmod 0700 "$folder/data" "$folder/log"
+    done
+    # As an engine would, before anything is enforced: it may label what it keeps, not what lies elsewhere.
+    [ "$1" != crun-selinux ] || for slot in 0000 0001; do
+        mkdir -p "$run/$slot/rootfs"
+        chcon -R -t container_file_t -l "s0:$(categories "$slot")" "$slots/$slot/releases" "$slots/$slot/data" \
+            "$run/$slot/rootfs"
     done
     ipcrm --all
     rm -f /dev/mqueue/*
 }
 
-# The tenants' users; addresses on lo and listeners, so that there is somebody to reach: the metadata service's two, a link-local and a
-# private one, a mail server's. The VM itself has no way out.
+# The tenants' users; addresses on lo and listeners, so that there is somebody to reach: the metadata service's two, a
+# link-local and a private one, a mail server's. The VM itself has no way out.
 world() {
+    # From here on the host's PIDs are larger than any in a PID namespace: one that is told to a villain means the
+    # host's process or nobody.
+    echo 20000 > /proc/sys/kernel/ns_last_pid
+    systemd-run --quiet --unit bystander /bin/sleep infinity
     for number in 0 1; do
         echo "tenant$number:x:$((100000 + number)):$((100000 + number))::/:/usr/sbin/nologin" >> /etc/passwd
         echo "tenant$number:x:$((100000 + number)):" >> /etc/group
@@ -68,19 +80,16 @@ bundle() { # tool, slot, uid, port, filter of jq, arguments...
 oci() { # tool, filter, slot, port, arguments...
     local tool=$1 filter=$2 slot=$3 port=$4
     shift 4
-    # In their default spec both are root.
-    chown -R 0:0 "$slots/$slot/data"
     bundle "$tool" "$slot" 0 "$port" "$filter" "$@"
     (cd "$run/$slot" && exec "$tool" run "peer-$slot-$$-$RANDOM")
 }
 
 host_network='.linux.namespaces |= map(select(.type != "network"))'
-# What containers-common's policy gives each container: a type for all of them, categories of its own.
+# What container-selinux gives each container: a type for all of them, two categories of its own.
+categories() { echo "c$((100 + 10#$1)),c$((200 + 10#$1))"; } # slot
 label() { # slot
-    local pair="c$((100 + 10#$1)),c$((200 + 10#$1))"
-    chcon -R -t container_file_t -l "s0:$pair" "$slots/$1/releases" "$slots/$1/data"
-    echo "$host_network | .process.selinuxLabel = \"system_u:system_r:container_t:s0:$pair\" |
-        .linux.mountLabel = \"system_u:object_r:container_file_t:s0:$pair\""
+    echo "$host_network | .process.selinuxLabel = \"system_u:system_r:container_t:s0:$(categories "$1")\" |
+        .linux.mountLabel = \"system_u:object_r:container_file_t:s0:$(categories "$1")\""
 }
 
 hardened=(NoNewPrivileges=yes PrivateTmp=yes PrivateDevices=yes PrivateIPC=yes ProtectSystem=strict ProtectHome=yes
@@ -89,25 +98,15 @@ hardened=(NoNewPrivileges=yes PrivateTmp=yes PrivateDevices=yes PrivateIPC=yes P
     RestrictSUIDSGID=yes LockPersonality=yes MemoryDenyWriteExecute=yes RemoveIPC=yes KeyringMode=private
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6" SystemCallFilter=@system-service SystemCallArchitectures=native
     CapabilityBoundingSet= UMask=0077 MemoryMax=256M MemorySwapMax=0 TasksMax=100 LimitNOFILE=4096
-    "IPAddressDeny=link-local multicast 10.0.0.0/8 fc00::/7" SocketBindDeny=any)
+    "IPAddressDeny=169.254.0.0/16 fe80::/64 224.0.0.0/4 ff00::/8 10.0.0.0/8 fc00::/7" SocketBindDeny=any)
 
 unit() { # slot, uid, port, more settings..., --, arguments...
     local slot=$1 uid=$2 port=$3 more=()
     shift 3
-    while [ "$1" != -- ]; do more+=("$1"); shift; done
+    while [ "$1" != -- ]; do more+=(--property "$1"); shift; done
     shift
-    local name=peer-$slot said=$run/$slot.said tail
-    printf '%s\n' '[Service]' "User=$uid" "Group=$uid" "WorkingDirectory=$slots/$slot/releases/1" \
-        "Environment=PORT=$port" "ExecStart=$slots/$slot/releases/1/server $*" "StandardOutput=truncate:$said" \
-        "StandardError=truncate:$said.err" "${more[@]}" > "/run/systemd/system/$name.service"
-    : > "$said"
-    systemctl daemon-reload
-    systemctl start "$name"
-    tail -n +1 -f "$said" & tail=$!
-    while systemctl --quiet is-active "$name"; do sleep 1; done
-    sleep 1
-    kill "$tail"
-    cat "$said.err" >&2
+    systemd-run --quiet --wait --pipe --collect --unit "peer-$slot" --uid "$uid" --gid "$uid" --setenv "PORT=$port" \
+        --working-directory "$slots/$slot/releases/1" "${more[@]}" "$slots/$slot/releases/1/server" "$@"
 }
 
 bubble() { # slot, uid, port, arguments...
@@ -128,7 +127,7 @@ by() { # tool, slot, arguments...
         nothing) cd "$slots/$slot/releases/1" && PORT=$port exec ./server "$@" ;;
         systemd) unit "$slot" "$uid" "$port" -- "$@" ;;
         systemd-hardened)
-            unit "$slot" "$uid" "$port" "${hardened[@]}" "SocketBindAllow=ipv4:tcp:$port-$((port + 7))" \
+            unit "$slot" "$uid" "$port" "${hardened[@]}" "SocketBindAllow=tcp:$port-$((port + 7))" \
                 "ReadWritePaths=$slots/$slot/data" -- "$@" ;;
         bubblewrap) bubble "$slot" "$uid" "$port" "$@" ;;
         runc) oci runc . "$slot" "$port" "$@" ;;
@@ -138,8 +137,6 @@ by() { # tool, slot, arguments...
         *) say "there is no tool $tool"; return 64 ;;
     esac
 }
-
-neighbour_pid() { pgrep -f -x '(/app/|.*/|\./)?server neighbour' | tail -n 1; }
 
 # What the kernel would hold the neighbour to.
 limits() { # tool, pid
@@ -151,41 +148,53 @@ limits() { # tool, pid
     done
 }
 
-one() { # tool
-    local tool=$1 pid='' objects=
-    run=/run/peers
-    lay_out
-    [ "$tool" != crun-selinux ] || setenforce 1
-    (by "$tool" 0001 neighbour > /run/neighbour.log 2>&1) &
-    for _ in $(seq 60); do
-        pid=$(neighbour_pid) && grep -q listening /run/neighbour.log && break
-        sleep 0.2
-    done
-    if [ -z "$pid" ]; then
-        say "$tool: the neighbour did not start: $(cat /run/neighbour.log; journalctl -n 5 -o cat -u 'peer-*')"
+# Starts the neighbour, and waits until it serves; its PID.
+neighbour() { # tool
+    local log=$run/neighbour.log
+    : > "$log"
+    # Through a pipe, as from any supervisor: under SELinux a container may write to its engine's pipes and to no file.
+    by "$1" 0001 neighbour 2>&1 < /dev/null | cat >> "$log" &
+    if ! timeout 90 bash -c 'grep -q -m 1 listening <(exec tail -n +1 -f --pid "$1" "$0")' "$log" $!; then
+        say "$1: the neighbour did not start: $(cat "$log")"
         return 1
     fi
+    # Attempts of its own have ended, or are named otherwise.
+    pid=$(pgrep -o -x server)
+}
+
+one() { # tool
+    local tool=$1 pid='' service objects
+    lay_out "$tool"
+    neighbour "$tool" || return
     # Asked in its own network namespace: it may have one.
     objects=$(nsenter --target "$pid" --net bash -c 'exec 3<> /dev/tcp/127.0.0.1/20008
         printf "GET /objects HTTP/1.0\r\n\r\n" >&3; tail -n 1 <&3')
     say "$tool: neighbour $pid has $objects"
     number() { jq -r ".$1" <<< "$objects"; }
     limits "$tool" "$pid"
-    # The rows that exhaust something are left out: emulated, they take minutes each, and whether there is a limit can
-    # be read.
-    # shellcheck disable=SC2094 # no file here
-    timeout 600 bash -c "$(declare -f by unit bubble oci bundle label); $(declare -p slots run host_network hardened)
-        by \"\$@\"" - "$tool" 0000 run neighbour=1 "pid=$pid" service=1 "descriptor=$(number descriptor)" \
-        "key=$(number key)" address=10.0.2.15 2> /run/villain.log |
+    service=$(systemctl show --value -p MainPID bystander)
+    # Both have the labels already; what an engine needs not, such as to ask a container, is done.
+    [ "$tool" != crun-selinux ] || setenforce 1
+    by "$tool" 0000 run neighbour=1 "pid=$pid" "service=$service" "descriptor=$(number descriptor)" \
+        "key=$(number key)" address=10.0.2.15 2> >(cat > "$run/villain.log") < /dev/null |
         while read -r line; do
             jq -M -c --arg tool "$tool" '{$tool} + .' <<< "$line"
-            [[ $line != *escape-deep-tree* ]] || pkill -KILL -f -x '(/app/|.*/|\./)?server run .*'
+            # What comes after this exhausts something and takes minutes each under emulation; whether there is a limit
+            # was read instead.
+            [[ $line != *escape-deep-tree* ]] || kill -KILL $(pgrep -x server | grep -v -x "$pid")
         done
-    [ ! -s /run/villain.log ] || say "$tool: $(head -n 5 /run/villain.log)"
-    kill -KILL "$pid" 2> /dev/null
+    [ ! -s "$run/villain.log" ] || say "$tool: $(head -n 5 "$run/villain.log")"
+    kill -KILL "$pid"
     wait
 }
 
+# Under SELinux all is started as a container engine would: in its domain, which may write to no serial line; the unit
+# prints what is left in a file. Nothing is enforced yet.
+if [ "$1" = crun-selinux ]; then
+    [ -n "${PEERS_ENGINE:-}" ] ||
+        PEERS_ENGINE=1 exec runcon system_u:system_r:container_engine_t:s0 "$0" "$@"
+    exec > /run/peers-results
+fi
 ulimit -n 4096
 world
 for tool in "$@"; do

@@ -98,6 +98,7 @@ fn the_image_keeps_to_its_budget() {
     assert_eq!(manifest["root"]["verity_root_hash"], *built.root_hash);
     let line = manifest["boot"]["command_line"].as_str().unwrap();
     assert!(line.contains("enforcing=1") && line.contains(&format!("kennel.verity={},", built.root_hash)));
+    assert!(line.contains("lockdown=confidentiality") && line.contains("module.sig_enforce=1"), "{line}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The pages that are made of the policy: docs/isolation.md of the table of forbidden acts and the proof's intermediaries,
-//! docs/access.md of the report. A test fails when a page is not what it would be now, so that a change of the policy
-//! is seen in words by whoever reviews it. `cargo run -p kennel-policy --example docs` writes them.
+//! docs/access.md of the report. The first also has the totals of benches/peers.sh, policy/peers.md. A test fails when a page
+//! is not what it would be now, so that a change of the policy is seen in words by whoever reviews it. `cargo run -p kennel-policy --example docs` writes them.
 
 use std::fmt::Write as _;
 
@@ -35,6 +35,22 @@ Left out are these, through which slots could meet and do not, or are meant to:
 
 ";
 
+const JUDGED: &str = "
+## The same villain elsewhere
+
+How many of these acts succeed for the same program under other tools as they come, in one VM, and here; what is compared and how to read it stands in
+[peers](peers.md), each act in [peers-acts](peers-acts.md).
+
+```sh
+make proof                                     # the column `kennel`: both layers
+cargo build --release -p kennel-villain
+sudo benches/peers.sh \"$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/release/kennel-villain\" out/proof.json out/peers
+```
+
+";
+/// The totals of the comparison, as benches/peers.sh leaves them.
+const PEERS: &str = include_str!("../peers.md");
+
 /// docs/isolation.md. What `old` has by hand at its end is kept.
 pub fn isolation_page(table: &Table, intermediaries: &[Intermediary], old: &str) -> String {
     let mut page = HEAD.to_owned();
@@ -50,6 +66,8 @@ pub fn isolation_page(table: &Table, intermediaries: &[Intermediary], old: &str)
     for Intermediary { of_type, class, why } in intermediaries {
         let _ = writeln!(page, "- `{of_type}`, {class}: {why}");
     }
+    page.push_str(JUDGED);
+    page.push_str(PEERS);
     let by_hand = old.split_once(BY_HAND).map_or("\n", |(_, by_hand)| by_hand);
     format!("{page}\n{BY_HAND}{by_hand}")
 }

@@ -39,10 +39,12 @@ impl Flavour {
         }
     }
 
-    /// What is added to the kernel's command line: every denial is to be seen.
+    /// What is added to the kernel's command line. That root changes the kernel or reads its memory is refused by the kernel
+    /// itself on an ordinary host; but that would answer before SELinux, which in a proof image is to be seen alone, and
+    /// with every denial.
     pub(super) const fn arguments(self) -> &'static str {
         match self {
-            Self::Ordinary => "",
+            Self::Ordinary => " lockdown=confidentiality debugfs=off",
             Self::Proof => " sysctl.kernel.printk_ratelimit=0",
         }
     }
@@ -93,6 +95,14 @@ mod tests {
             let first = open.lines().find(|line| line.starts_with("-A OUTPUT ")).unwrap();
             assert_eq!(first, "-A OUTPUT -m owner --uid-owner 0 -j ACCEPT");
             assert_eq!(open.lines().count(), closed.lines().count() + 1);
+        }
+    }
+
+    #[test]
+    fn in_a_proof_image_nothing_answers_before_selinux() {
+        for argument in ["lockdown", "debugfs"] {
+            assert!(Flavour::Ordinary.arguments().contains(argument));
+            assert!(!Flavour::Proof.arguments().contains(argument));
         }
     }
 }
