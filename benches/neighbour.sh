@@ -8,7 +8,7 @@ set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,/^# usage/s/^# //p' "$0" >&2; exit 64; }
 image=$(realpath "$1") seconds=${2:-60}
 shift $(($# > 1 ? 2 : 1))
-[ $# -gt 0 ] || set -- processor processes memory disk files descriptors log connections slow idle
+[ $# -gt 0 ] || set -- processor processes memory disk files descriptors log connections download slow idle
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 . benches/host.sh
@@ -24,6 +24,7 @@ misbehave() { # act
     local end=$((SECONDS + seconds)) left
     while left=$((end - SECONDS)) && [ $left -gt 0 ]; do
         case $1 in
+            download) client "$1" bad "$left" 20 ;;
             slow | idle) client "$1" bad "$left" 200 ;;
             *) ask "/act/$1?seconds=$left" $((left + 5)) ;;
         esac

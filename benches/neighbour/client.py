@@ -3,6 +3,7 @@
 client.py page PORT HOST SECONDS RATE      asks for / at a steady rate, a connection each; prints milliseconds, one a line,
                                            or "failed" for what was not answered with 200 within 30 s
 client.py slow PORT HOST SECONDS COUNT     COUNT connections that ask for /long and read 1 KiB a second
+client.py download PORT HOST SECONDS COUNT COUNT connections that ask for /long and read as fast as it comes
 client.py idle PORT HOST SECONDS COUNT     COUNT connections that send half of a request's head and wait
 """
 
@@ -52,8 +53,10 @@ def hold(port, host, seconds, count, slow):
     held = []
     for _ in range(int(count)):
         sock = socket.socket()
-        # Small, so that the other side has to keep what is not read.
+        # Small, and in the segments of a network rather than of loopback: QEMU's side would take megabytes for each
+        # connection otherwise, and what is not read would never come back to the host that is measured.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
         try:
             if slow:
                 request(port, host, "/long", sock)
@@ -74,10 +77,32 @@ def hold(port, host, seconds, count, slow):
                 pass
 
 
+def download(port, host, seconds, count):
+    end = time.monotonic() + seconds
+
+    def one():
+        while time.monotonic() < end:
+            try:
+                with socket.socket() as sock:
+                    request(port, host, "/long", sock)
+                    while time.monotonic() < end and sock.recv(65536):
+                        pass
+            except OSError:
+                time.sleep(0.1)
+
+    threads = [threading.Thread(target=one) for _ in range(int(count))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def main():
     kind, port, host, seconds, number = sys.argv[1:]
     if kind == "page":
         page(int(port), host, float(seconds), float(number))
+    elif kind == "download":
+        download(int(port), host, float(seconds), float(number))
     else:
         hold(int(port), host, float(seconds), float(number), kind == "slow")
 

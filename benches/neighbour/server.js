@@ -11,6 +11,8 @@ const { PORT = "3000", HOST = "127.0.0.1", DATA_DIR = "/data" } = process.env;
 const MIB = 2 ** 20;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const over = (end) => Date.now() >= end;
+/** One for all who ask: 64 MiB for each would be the act `memory`. */
+const LONG = Buffer.alloc(64 * MIB, "long ");
 
 /** Repeats until the time is over; what is refused is tried again a little later. */
 async function again(end, act) {
@@ -109,7 +111,7 @@ const server = createServer(async (request, response) => {
   const url = new URL(request.url, "http://localhost");
   const act = acts[url.pathname.replace("/act/", "")];
   if (url.pathname === "/long") {
-    response.end(Buffer.alloc(64 * MIB, "long "));
+    response.end(LONG);
   } else if (act) {
     await act(Date.now() + 1000 * Number(url.searchParams.get("seconds") ?? "5"));
     response.end("done\n");

@@ -4,6 +4,7 @@
 //! Loading the rules is init's business. What is rendered for a pool is sealed into the image and loaded at boot; while the
 //! host runs, only slots' chains and the host's name servers are replaced ([`Updates`]).
 
+mod bounds;
 mod log;
 mod render;
 mod secmark;
@@ -11,13 +12,14 @@ mod slot;
 mod tree;
 mod update;
 
+pub use bounds::{BOUNDS, Bounds};
 pub use log::PREFIX as LOG_PREFIX;
 pub use render::{RenderError, Rules, render};
 pub use update::{Change, Updates};
 
 /// The kernel modules that the rules need, beside those that these depend on. Nothing loads a module on demand on the
 /// host, so all of them must be there before the rules are loaded.
-pub const MODULES: [&str; 19] = [
+pub const MODULES: [&str; 20] = [
     "nf_tables",
     "nft_compat",
     "nf_conntrack",
@@ -27,6 +29,7 @@ pub const MODULES: [&str; 19] = [
     "xt_tcpudp",
     "xt_hl",
     "xt_mark",
+    "xt_connlimit",
     // What loads the rules asks for it by this name, and then uses the other.
     "xt_limit",
     "nft_limit",

@@ -7,6 +7,7 @@ use kennel_model::slot::{FIRST_UID, MAX_SLOTS};
 use kennel_model::{SlotId, layout};
 use serde::Serialize;
 
+use crate::bounds::{BOUNDS, Bounds};
 use crate::log::{self, Group};
 use crate::secmark::{self, LABELS, PortFork};
 use crate::slot::{self, ALLOWED_MARK, Family, Slot};
@@ -86,6 +87,7 @@ struct Facts {
     /// The tree's forks, by chain and by rule.
     branches: Vec<Branch>,
     forks: Vec<Fork>,
+    bounds: Bounds,
     slots: Vec<Slot>,
     /// What is said of refused packets, and of whose.
     log_prefix: &'static str,
@@ -118,7 +120,7 @@ impl Facts {
         branches.sort();
         branches.dedup();
         let (first, last) = (pool.first(), pool.last());
-        let port_forks = secmark::by_port(pool, &chain, &forks);
+        let port_forks = secmark::by_port(pool, &forks);
         Self {
             loopback: family.loopback(),
             labels: LABELS,
@@ -141,6 +143,7 @@ impl Facts {
             log_groups: log::groups(pool),
             branches: branches.into_iter().map(|chain| Branch { chain }).collect(),
             forks,
+            bounds: BOUNDS,
             slots: pool.iter().map(|slot| Slot::new(*slot, &list, family)).collect(),
         }
     }

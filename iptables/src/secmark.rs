@@ -23,17 +23,14 @@ pub(crate) struct PortFork {
     then: String,
 }
 
-/// The tree of users as a tree of ports. A pool of one slot has no fork by user, but still one by port.
-pub(crate) fn by_port(pool: &[SlotId], chain: &str, forks: &[Fork]) -> Vec<PortFork> {
+/// The tree of users as a tree of ports.
+pub(crate) fn by_port(pool: &[SlotId], forks: &[Fork]) -> Vec<PortFork> {
     let slot_of = |uid: u32| pool.get(pool.binary_search_by_key(&uid, |slot| slot.uid()).ok()?).copied();
     let one = |chain: &str, first: SlotId, last: SlotId, to: &str| {
         let label = format!("-j SECMARK --selctx system_u:object_r:tenant{first}_port_t");
         let then = if first == last { label } else { format!("-g {to}") };
         PortFork { chain: chain.to_owned(), first: first.port(), last: last.last_port(), then }
     };
-    if let ([only], []) = (pool, forks) {
-        return vec![one(chain, *only, *only, "")];
-    }
     let ports = |f: &Fork| Some(one(&f.chain, slot_of(f.first)?, slot_of(f.last)?, &f.to));
     forks.iter().filter_map(ports).collect()
 }

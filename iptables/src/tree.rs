@@ -19,31 +19,33 @@ pub(crate) struct Fork {
     pub(crate) last: u32,
     /// The next fork, or the slot's chain.
     pub(crate) to: String,
+    /// It is a slot's chain.
+    pub(crate) is_slot: bool,
 }
 
-/// The forks above these slots, and the name of the chain at the root.
+/// The forks above these slots, and the name of the chain at the root. A pool of one slot has a fork too: what bounds a
+/// slot's new connections stands on the way to its chain.
 pub(crate) fn grow(slots: &[SlotId]) -> (String, Vec<Fork>) {
     let mut forks = Vec::new();
-    let root = branch(slots, &mut forks);
+    let root = fork(slots, &mut forks);
     (root, forks)
 }
 
-/// The chain for these slots: the slot's own when there is one only. The rules of the forks below it come first.
-fn branch(slots: &[SlotId], forks: &mut Vec<Fork>) -> String {
-    let (first, last) = match slots {
-        [] => return String::new(),
-        [slot] => return format!("slot{slot}"),
-        [first, .., last] => (first, last),
-    };
+/// The chain of the fork above these slots. The rules of the forks below it come first.
+fn fork(slots: &[SlotId], forks: &mut Vec<Fork>) -> String {
+    let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return String::new() };
     let chain = format!("slots{first}-{last}");
     let mut width = 1;
     while width * BRANCHES < slots.len() {
         width *= BRANCHES;
     }
     for slots in slots.chunks(width) {
-        let to = branch(slots, forks);
+        let (to, is_slot) = match slots {
+            [slot] => (format!("slot{slot}"), true),
+            more => (fork(more, forks), false),
+        };
         if let (Some(first), Some(last)) = (slots.first(), slots.last()) {
-            forks.push(Fork { chain: chain.clone(), first: first.uid(), last: last.uid(), to });
+            forks.push(Fork { chain: chain.clone(), first: first.uid(), last: last.uid(), to, is_slot });
         }
     }
     chain
@@ -58,13 +60,16 @@ mod tests {
     }
 
     #[test]
-    fn one_slot_needs_no_fork() {
-        assert_eq!(grown(1), ("slot0000".to_owned(), vec![]));
+    fn one_slot_has_a_fork_of_its_own() {
+        let (chain, uid) = ("slots0000-0000".to_owned(), SlotId::new(0).unwrap().uid());
+        let only =
+            Fork { chain: chain.clone(), first: uid, last: uid, to: "slot0000".to_owned(), is_slot: true };
+        assert_eq!(grown(1), (chain, vec![only]));
     }
 
     #[test]
     fn each_fork_has_few_branches_that_share_its_users() {
-        for slots in [2, 4, 5, 17, 1000, 4096] {
+        for slots in [1, 2, 4, 5, 17, 1000, 4096] {
             let (root, forks) = grown(slots);
             assert_eq!(root, format!("slots0000-{:04}", slots - 1));
             for fork in &forks {
@@ -75,8 +80,9 @@ mod tests {
                     assert!(below.windows(2).all(|w| w[0].last + 1 == w[1].first), "{slots}: {fork:?}");
                 }
             }
-            let leaves = forks.iter().filter(|f| f.first == f.last && f.to.len() == "slot0000".len());
-            assert_eq!(leaves.count(), usize::from(slots));
+            let leaves: Vec<_> = forks.iter().filter(|f| f.is_slot).collect();
+            assert_eq!(leaves.len(), usize::from(slots));
+            assert!(leaves.iter().all(|f| f.first == f.last && f.to.len() == "slot0000".len()), "{slots}");
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Service {
     /// Capabilities it keeps, by name (`CAP_NET_RAW`); everything else is dropped from every set.
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// Its share of processor and disk beside the other services' (`cpu.weight`; the kernel's default is 100).
+    pub weight: u16,
     /// When it is started again.
     pub restart: Restart,
 }
@@ -66,6 +68,7 @@ pub fn standard() -> Vec<Service> {
         domain: format!("{name}_t"),
         handed,
         capabilities: Vec::new(),
+        weight: 100,
         restart: Restart::Always,
     };
     vec![
@@ -75,7 +78,11 @@ pub fn standard() -> Vec<Service> {
             ..service("dhcp", layout::DHCP_UID, vec![Handed::Channel])
         },
         service("audit", layout::AUDIT_UID, vec![Handed::Channel, Handed::KernelLog]),
-        service("proxy", layout::PROXY_UID, vec![Handed::Channel, Handed::Listener(layout::HTTP_PORT)]),
+        Service {
+            // Every request waits for it; what control does, cutting long logs among it, can wait.
+            weight: 1000,
+            ..service("proxy", layout::PROXY_UID, vec![Handed::Channel, Handed::Listener(layout::HTTP_PORT)])
+        },
         service(
             "control",
             layout::CONTROL_UID,

@@ -25,6 +25,9 @@ pub struct Limits {
     /// Idle upstream connections kept in all, each a descriptor and some 10 KiB.
     pub idle_total: usize,
 
+    /// Bytes that a connection may write before all others that can go on have had their turn: what a small page waits
+    /// for beside so many large ones. Too few would cost more in turns than in copying.
+    pub turn_bytes: usize,
     /// Bytes of a request's head. Four times what browsers send with full cookies.
     pub request_head_bytes: usize,
     /// Bytes of a response's head: programs set larger headers (policies, many cookies) than browsers.
@@ -69,6 +72,7 @@ impl Default for Limits {
             slot_waiting: 256,
             idle_per_slot: 32,
             idle_total: 1024,
+            turn_bytes: 32 << 10,
             request_head_bytes: 32 << 10,
             response_head_bytes: 64 << 10,
             snapshot_bytes: 16 << 20,

@@ -78,7 +78,7 @@ async fn refused(e: &io::Error) {
 async fn connection(shared: Arc<Shared>, stream: TcpStream, client: Client, mut drain: watch::Receiver<bool>) {
     // Small responses leave at once; without it nothing breaks, so a failure is no reason to stop.
     _ = stream.set_nodelay(true);
-    let io = TokioIo::new(WriteBound::new(stream, shared.limits.write_stall));
+    let io = TokioIo::new(WriteBound::new(stream, &shared.limits));
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())

@@ -10,6 +10,8 @@ import path from "node:path";
 /** For a connection that is neither taken nor refused. */
 const PATIENCE_MS = 5000;
 const MIB = 2 ** 20;
+/** What `crowd` holds until `disperse`. */
+const crowd = [];
 
 function failure(code, detail) {
   return Object.assign(new Error(String(detail)), { code, detail });
@@ -149,6 +151,25 @@ export const probes = {
 
   // The network.
   connect: ({ host = "127.0.0.1", port }) => connection({ host, port: Number(port) }).then(() => "connected"),
+  /** Opens connections to itself, one after the other, and keeps them; the failure's detail says how far it came. */
+  async crowd({ count, port }) {
+    const server = net.createServer((socket) => crowd.push(socket.on("error", () => {}))).listen(Number(port), "127.0.0.1");
+    crowd.push(server);
+    await happens(server, "listening");
+    for (let n = 0; n < Number(count); n += 1) {
+      const socket = net.connect({ host: "127.0.0.1", port: Number(port) });
+      crowd.push(socket);
+      await within(PATIENCE_MS, happens(socket, "connect"), () => {}).catch((error) => {
+        throw failure(error.code, n);
+      });
+    }
+    return Number(count);
+  },
+  /** Closes them. */
+  disperse() {
+    crowd.splice(0).forEach((one) => (one instanceof net.Server ? one.close() : one.destroy()));
+  },
+
   unix: ({ path }) => connection({ path: path.replace(/^@/, "\0") }).then(() => "connected"),
 
   get: ({ host, port = "80", path = "/" }) => {

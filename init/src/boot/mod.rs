@@ -56,6 +56,7 @@ fn prepare() -> Result<Setting, Failed> {
 
     let count = modules::load(layout::MODULES_LIST)?;
     say!("{count} modules loaded");
+    kernel::connections();
     kernel::lock_modules()?;
 
     match volume::mount_data() {

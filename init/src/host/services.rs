@@ -86,6 +86,7 @@ impl Host {
         let link = Link::new(ours).step(|| "make a channel".to_owned())?;
         let cgroup = service.cgroup();
         cgroup.make()?;
+        cgroup.share(service.entry.weight)?;
         let cgroup = cgroup.open()?;
         let stderr = console::open().step(|| "open the console".to_owned())?;
         let null = self.surroundings.null.as_fd();

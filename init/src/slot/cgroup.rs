@@ -25,6 +25,11 @@ const INSTALL_MEMORY: u64 = 96 << 20;
 /// A deploy can wait; requests cannot.
 const INSTALL_WEIGHT: u16 = 50;
 
+/// What the parents get of processor and disk beside each other, when all want some. Every request passes the proxy twice
+/// and needs little each time: when tenants take the rest of the machine, it is not to stand in line with them. Installs
+/// are few, and together less than the tenants.
+const PARENTS: [(&str, u16); 3] = [(TENANTS, 100), (INSTALLS, 25), (SERVICES, 1000)];
+
 /// One control group, by its path below [`ROOT`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup {
@@ -38,10 +43,11 @@ pub struct Cgroup {
 pub fn make_tree() -> Result<(), Failed> {
     let controllers = "+cpu +memory +pids +io";
     write(format!("{ROOT}/cgroup.subtree_control"), controllers)?;
-    for parent in [TENANTS, INSTALLS, SERVICES] {
-        let path = format!("{ROOT}/{parent}");
-        fs::create_dir(&path).step(|| format!("make {path}"))?;
-        write(format!("{path}/cgroup.subtree_control"), controllers)?;
+    for (name, weight) in PARENTS {
+        let parent = Cgroup::at(name);
+        parent.make()?;
+        write(parent.path.join("cgroup.subtree_control"), controllers)?;
+        parent.share(weight)?;
     }
     Ok(())
 }
@@ -93,9 +99,7 @@ impl Cgroup {
         // A program of several processes ends as a whole rather than limping on.
         self.set("memory.oom.group", 1)?;
         self.set("pids.max", limits.pids_max.into())?;
-        // Shares, not a ceiling: what nobody else wants may be used.
-        self.set("cpu.weight", limits.cpu_weight.into())?;
-        self.share_disk(limits.cpu_weight)
+        self.share(limits.cpu_weight)
     }
 
     /// Sets the limits of `kennel-unpack`.
@@ -106,12 +110,16 @@ impl Cgroup {
         self.set("memory.max", INSTALL_MEMORY)?;
         self.set("memory.swap.max", 0)?;
         self.set("pids.max", 4)?;
-        self.set("cpu.weight", INSTALL_WEIGHT.into())?;
-        self.share_disk(INSTALL_WEIGHT)
+        self.share(INSTALL_WEIGHT)
     }
 
-    /// Shares of the disks that [`weigh_disk`] was called for; elsewhere it says nothing.
-    fn share_disk(&self, weight: u16) -> Result<(), Failed> {
+    /// Sets what it gets of the processors, and of the disks that [`weigh_disk`] was called for, beside its siblings. Shares,
+    /// not a ceiling: what nobody else wants may be used.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn share(&self, weight: u16) -> Result<(), Failed> {
+        self.set("cpu.weight", weight.into())?;
         write(self.path.join("io.weight"), format!("default {weight}"))
     }
 

@@ -50,6 +50,8 @@ struct Rule {
     /// Of `SECMARK`.
     label: Option<String>,
     goto: bool,
+    /// It holds for so many connections only.
+    bounded: bool,
 }
 
 #[derive(Debug)]
@@ -110,6 +112,12 @@ impl Table {
             }
         }
         declared
+    }
+
+    /// As it is for a packet that is beyond every bound of how many: rules with `connlimit` hold for it no more.
+    pub(crate) fn without_bounded(mut self) -> Self {
+        self.chains.values_mut().for_each(|rules| rules.retain(|rule| !rule.bounded));
+        self
     }
 
     pub(crate) fn chain_names(&self) -> impl Iterator<Item = &str> {
@@ -175,7 +183,9 @@ impl Rule {
         for pair in words.chunks(2) {
             let [option, value] = pair else { return Self::flags(words) };
             match *option {
-                "-m" | "--reject-with" | "--set-mark" | "--limit" | "--limit-burst" => {}
+                "-m" | "--reject-with" | "--set-mark" => {}
+                // Bounds of how many, which one packet alone does not reach.
+                "--limit" | "--limit-burst" | "--connlimit-upto" | "--connlimit-mask" => {}
                 "-j" => target = Some((*value).to_owned()),
                 "-g" => (target, goto) = (Some((*value).to_owned()), true),
                 "--selctx" => label = value.strip_prefix("system_u:object_r:").map(str::to_owned),
@@ -183,7 +193,8 @@ impl Rule {
                 _ => tests.push(Test { option: (*option).to_owned(), value: (*value).to_owned() }),
             }
         }
-        Some(Self { tests, target: target?, label, goto })
+        let bounded = words.contains(&"connlimit");
+        Some(Self { tests, target: target?, label, goto, bounded })
     }
 
     /// The one option that takes two values.

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
 use interpreter::{Packet, Table, Verdict};
-use kennel_iptables::{Change, Updates, render};
+use kennel_iptables::{BOUNDS, Change, Updates, render};
 use kennel_model::{SlotId, layout};
 
 /// The host's own addresses in these tests, beside loopback.
@@ -280,7 +280,7 @@ fn from_outside_only_the_web_and_the_api_are_reached() {
 /// the logarithm of the number of slots.
 #[test]
 fn a_packet_goes_by_a_handful_of_chains_however_many_slots_there_are() {
-    for (slots, forks) in [(1, 0), (10, 1), (100, 2), (1000, 3), (4096, 4)] {
+    for (slots, forks) in [(1, 1), (10, 1), (100, 2), (1000, 3), (4096, 4)] {
         let table = Table::parse(&render(slots).unwrap().v4);
         for slot in SlotId::pool(slots) {
             let own = table.judge("OUTPUT", &out("tcp", "127.0.0.1", slot.port(), slot.uid()));
@@ -292,6 +292,27 @@ fn a_packet_goes_by_a_handful_of_chains_however_many_slots_there_are() {
             assert!(public.path.len() <= forks + 3, "{slots} slots, slot {slot}: {public:?}");
             assert!(public.rules <= 26 + 10 * forks, "{slots} slots, slot {slot}: {public:?}");
         }
+    }
+}
+
+/// Whatever leads to a slot's chain does so within the slot's bounds; what is beyond them meets no other rule.
+#[test]
+fn no_slot_begins_connections_without_bounds() {
+    for slots in [1, 17, 1000] {
+        let rules = render(slots).unwrap();
+        let bounds = format!(
+            "-m limit --limit {}/second --limit-burst {} -m connlimit --connlimit-upto {} --connlimit-mask 0",
+            BOUNDS.new, BOUNDS.burst, BOUNDS.open
+        );
+        for text in [&rules.v4, &rules.v6] {
+            let filter = text.split("COMMIT").next().unwrap();
+            let ways: Vec<&str> = filter.lines().filter(|line| line.contains(" -g slot0")).collect();
+            assert_eq!(ways.len(), usize::from(slots));
+            assert!(ways.iter().all(|way| way.contains(&bounds)), "{}", ways[0]);
+        }
+        let table = Table::parse(&rules.v4);
+        let beyond = table.without_bounded().judge("OUTPUT", &out("tcp", "127.0.0.1", 20000, 100_000));
+        assert_eq!(beyond.target, "DROP");
     }
 }
 

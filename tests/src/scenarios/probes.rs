@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use kennel_iptables::BOUNDS;
 use serde_json::Value;
 
 use super::{Group, Scenario, people_image};
@@ -31,6 +32,8 @@ pub(super) fn group() -> Group {
             Scenario::new("cannot write its release or its runtime", read_only).denying(ITS_OWN),
             Scenario::new("cannot become anybody else", identity).denying(ITS_OWN),
             Scenario::new("cannot have more processes or memory than its limits", limits).denying(ITS_OWN),
+            Scenario::new("cannot have more connections open than its bound, and others go on", crowd)
+                .denying(ITS_OWN),
             Scenario::new("and the neighbour still serves", neighbour),
         ],
     }
@@ -143,6 +146,23 @@ fn limits(vm: &mut Vm) -> Result<(), String> {
     until("it to be started again", Duration::from_secs(30), || {
         Ok((vm.page("villain", "/whoami")?.status == 200).then_some(()))
     })
+}
+
+/// It opens connections to itself until one is held back, and gets as many again when it has closed them.
+fn crowd(vm: &mut Vm) -> Result<(), String> {
+    let port = number(&vm.show("villain")?, "port")?;
+    let open = u64::from(BOUNDS.open);
+    let attempt = format!("/probe/crowd?count={}&port={}", open + u64::from(BOUNDS.burst), port + 1);
+    for _ in 0..2 {
+        let answer = vm.page_json("villain", &attempt)?;
+        same("how the last connection ended", &answer["errno"], &"ETIMEDOUT".into())?;
+        let held = answer["detail"].as_u64().ok_or(format!("no number: {answer}"))?;
+        // One or two of its earlier ones may be on their way out.
+        holds(&format!("{held} of {open} were open"), (open - 8..=open).contains(&held))?;
+        same("the neighbour's page", vm.page("quiet", "/")?.status, 200)?;
+        vm.page_json("villain", "/probe/disperse")?;
+    }
+    Ok(())
 }
 
 fn neighbour(vm: &mut Vm) -> Result<(), String> {
