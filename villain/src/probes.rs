@@ -39,9 +39,9 @@ const fn harmful(id: &'static str, run: fn(&Place) -> Attempt) -> Probe {
     Probe { id, harmless: false, deadline: Duration::from_secs(5), run }
 }
 
-/// What takes its time, under emulation above all.
+/// What takes its time, under emulation above all; less than the proxy waits for an answer.
 const fn lasting(id: &'static str, run: fn(&Place) -> Attempt) -> Probe {
-    Probe { id, harmless: false, deadline: Duration::from_secs(60), run }
+    Probe { id, harmless: false, deadline: Duration::from_secs(50), run }
 }
 
 /// All of them.
