@@ -51,7 +51,7 @@ world() {
         echo "tenant$number:x:$((100000 + number)):" >> /etc/group
     done
     ip link set lo up
-    for address in 169.254.169.254/32 169.254.1.1/32 10.99.0.1/32 198.51.100.7/32 10.0.2.15/32; do
+    for address in 169.254.169.254/32 169.254.1.1/32 10.99.0.1/32 192.52.193.25/32 10.0.2.15/32; do
         ip address add "$address" dev lo 2> /dev/null
     done
     ip -6 address add fd00:ec2::254/128 dev lo nodad 2> /dev/null

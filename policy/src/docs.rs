@@ -19,6 +19,12 @@ Every act below is refused by UNIX means (users, namespaces, modes, Landlock, se
 capability, in the host's root and namespaces, without Landlock, seccomp and packet filter). The columns say what it must see then. *held* is a limit that
 held; an asterisk leads to the argument why a layer cannot refuse the act by itself. Acts in **bold** are harmless: `kennel prove` tries them on a live host.
 
+What is outside of the host for the villain to reach for, such as the metadata service, is in a proof image at the other end of a wire (veth), in a network of its
+own where somebody answers: its packets leave the host's network with the labels that they would have anywhere, and none leaves the machine.
+
+What a tenant's developer may try, who uploads an archive, is no act of a program and no row here: `tests/src/scenarios/archives.rs` uploads absolute names, `..`, links
+out of the release, devices, boundless files and their like to a booted host, which refuses each by name.
+
 This page is made of `policy/isolation.toml` and `policy/intermediaries.toml` by `cargo run -p kennel-policy --example docs`.
 ";
 

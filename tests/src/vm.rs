@@ -49,6 +49,7 @@ pub struct Vm {
     home: TempDir,
     image: PathBuf,
     web_port: u16,
+    isolated: bool,
     pid: Option<Pid>,
 }
 
@@ -59,7 +60,19 @@ impl Vm {
     /// No temporary folder.
     pub fn new(places: &Places, image: &Path) -> Result<Self, String> {
         let home = tempfile::Builder::new().prefix("kennel-vm-").tempdir().map_err(|e| e.to_string())?;
-        Ok(Self { places: places.clone(), home, image: image.to_owned(), web_port: 0, pid: None })
+        Ok(Self {
+            places: places.clone(),
+            home,
+            image: image.to_owned(),
+            web_port: 0,
+            isolated: false,
+            pid: None,
+        })
+    }
+
+    /// From its next boot on it reaches nothing outside of itself.
+    pub const fn isolate(&mut self) {
+        self.isolated = true;
     }
 
     /// Boots it and waits until it is ready.
@@ -67,8 +80,9 @@ impl Vm {
     /// # Errors
     /// What `kennel run` said.
     pub fn boot(&mut self) -> Result<(), String> {
-        let args = self.boot_arguments();
-        let ready = self.json(&args.each_ref().map(String::as_str))?;
+        let image = self.image.display().to_string();
+        let args = self.boot_arguments(&image);
+        let ready = self.json(&args)?;
         let number = |key: &str| ready[key].as_u64().ok_or(format!("`kennel run` said no {key}: {ready}"));
         self.web_port = number("web_port")?.try_into().map_err(|_| "web_port is no port")?;
         let pid = number("pid")?.try_into().map_err(|_| "pid is no PID")?;
@@ -81,8 +95,9 @@ impl Vm {
     /// # Errors
     /// QEMU does not start.
     pub fn begin_to_boot(&mut self) -> Result<Child, String> {
-        let args = self.boot_arguments();
-        let mut command = self.command(&args.each_ref().map(String::as_str));
+        let image = self.image.display().to_string();
+        let args = self.boot_arguments(&image);
+        let mut command = self.command(&args);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
         let pid = until("QEMU to start", Duration::from_secs(60), || {
             Ok(fs::read_to_string(self.state("pid")).ok().and_then(|text| text.trim().parse().ok()))
@@ -91,10 +106,11 @@ impl Vm {
         Ok(child)
     }
 
-    fn boot_arguments(&self) -> [String; 10] {
-        let image = self.image.display().to_string();
-        ["run", "--detach", "--image", &image, "--port", "0", "--api-port", "0", "--timeout", "400"]
-            .map(ToOwned::to_owned)
+    fn boot_arguments<'a>(&self, image: &'a str) -> Vec<&'a str> {
+        let mut args =
+            vec!["run", "--detach", "--image", image, "--port", "0", "--api-port", "0", "--timeout", "400"];
+        args.extend(self.isolated.then_some("--isolated"));
+        args
     }
 
     /// Pulls the plug.

@@ -8,7 +8,9 @@
 
 mod attempt;
 mod neighbour;
+mod netlink;
 mod outcome;
+mod outside;
 mod place;
 mod probes;
 #[allow(unsafe_code)] // why here and not in `sys` stands in its head
@@ -18,6 +20,7 @@ mod serve;
 pub use attempt::{Report, attempt, run_here};
 pub use neighbour::make;
 pub use outcome::{Attempt, Outcome};
+pub use outside::answer as answer_outside;
 pub use place::{BadPlace, Place};
 pub use probes::{PROBES, Probe};
 pub use serve::{Role, serve};

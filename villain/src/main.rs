@@ -6,13 +6,13 @@
 //! kennel-villain run [--harmless] [name=value…]   # every probe, a JSON line each
 //! ```
 //!
-//! The other commands are its own: `probe` for one attempt, `make` for one object, `wait`, `nothing` and `whoami` as
-//! children of attempts.
+//! The other commands are its own: `probe` for one attempt, `make` for one object, `outside` for whoever is not on this
+//! host, `wait`, `nothing` and `whoami` as children of attempts.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use kennel_villain::{PROBES, Place, Role, attempt, make, run_here, serve};
+use kennel_villain::{PROBES, Place, Role, answer_outside, attempt, make, run_here, serve};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         // Some probes run whatever program there is: this must do nothing, quickly.
         ["nothing"] => Ok(()),
         ["wait"] => io::stdin().read(&mut [0]).map(|_| ()).map_err(|error| error.to_string()),
+        ["outside"] => answer_outside().map_err(|error| error.to_string()),
         ["whoami"] => print(&rustix::process::geteuid().as_raw().to_string()),
         _ => command(&words),
     };

@@ -15,10 +15,9 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::Serialize;
 
+use crate::outside;
 use crate::place::{DOOR, Place, SECRET, VICTIM, abstract_name, ipc_key};
 use crate::probes::ipc::QUEUE;
-use crate::probes::network::{LINK_LOCAL, MAIL, MAIL_PORT, METADATA_V4, METADATA_V6, PRIVATE};
-use crate::probes::sockets::{add_address, add_address_v6};
 use crate::raw::{Arg, NULL, call, open};
 
 /// What is there for a villain to reach for.
@@ -35,8 +34,7 @@ pub(crate) struct Objects {
 }
 
 /// What is made in a child.
-const IN_A_CHILD: [&str; 6] =
-    ["shared-memory", "semaphore", "message-queue", "posix-queue", "key", "addresses"];
+const IN_A_CHILD: [&str; 5] = ["shared-memory", "semaphore", "message-queue", "posix-queue", "key"];
 
 /// Makes everything; it stays as long as the program runs.
 pub(crate) fn set_up(place: &Place) -> Objects {
@@ -50,7 +48,7 @@ pub(crate) fn set_up(place: &Place) -> Objects {
     note("socket in the data folder", door(place));
     note("abstract sockets", abstract_sockets(place));
     note("loopback port", port(place.own.port() + 1));
-    note("mail server", port(MAIL_PORT));
+    note("others outside of the host", outside::there());
     match tmp(place) {
         Ok(descriptor) => objects.descriptor = descriptor,
         Err(error) => objects.missing.push(format!("tmp: {error}")),
@@ -159,7 +157,6 @@ pub fn make(what: &str, place: &Place) -> io::Result<String> {
             0
         }
         "key" => return open_key().map(|key| key.to_string()),
-        "addresses" => return addresses().map(|()| String::new()),
         _ => return Err(io::Error::other(format!("{what} is nothing to make"))),
     };
     Ok(String::new())
@@ -181,12 +178,4 @@ fn open_key() -> io::Result<i64> {
     let key = call(libc::SYS_add_key, arguments)?;
     call(libc::SYS_keyctl, [Arg::Int(SET_PERMISSIONS), Arg::Int(key), Arg::Int(EVERYTHING)])?;
     Ok(key)
-}
-
-/// Gives the loopback interface the addresses that villains reach for, so that somebody would answer there.
-fn addresses() -> io::Result<()> {
-    for (label, address) in [("lo:1", METADATA_V4), ("lo:2", LINK_LOCAL), ("lo:3", PRIVATE), ("lo:4", MAIL)] {
-        add_address(label, address)?;
-    }
-    add_address_v6(METADATA_V6)
 }

@@ -12,7 +12,7 @@ mod links;
 pub(crate) mod network;
 mod own;
 mod process;
-pub(crate) mod sockets;
+mod sockets;
 
 use std::time::Duration;
 
@@ -39,9 +39,9 @@ const fn harmful(id: &'static str, run: fn(&Place) -> Attempt) -> Probe {
     Probe { id, harmless: false, deadline: Duration::from_secs(5), run }
 }
 
-/// What takes its time, under emulation above all.
+/// What takes its time, under emulation above all; less than the proxy waits for an answer.
 const fn lasting(id: &'static str, run: fn(&Place) -> Attempt) -> Probe {
-    Probe { id, harmless: false, deadline: Duration::from_secs(60), run }
+    Probe { id, harmless: false, deadline: Duration::from_secs(50), run }
 }
 
 /// All of them.
@@ -83,6 +83,7 @@ pub const PROBES: &[Probe] = &[
     harmless("own-data-map", own::data_map),
     harmless("own-memory-run", own::memory_run),
     harmless("own-code-made", own::code_made),
+    harmless("own-memory-change", own::memory_change),
     harmful("own-log-cut", own::log_cut),
     harmless("become-root", own::become_root),
     harmless("become-group", own::become_group),
@@ -122,7 +123,9 @@ pub const PROBES: &[Probe] = &[
     harmless("net-other-port-connect", network::other_port),
     harmless("net-other-port-connect-v6", network::other_port_v6),
     harmless("net-other-port-public", network::other_port_public),
+    harmless("net-fast-open", network::fast_open),
     harmless("net-other-port-bind", network::other_port_bind),
+    harmless("net-multipath-bind", sockets::multipath_bind),
     harmless("net-low-port-bind", network::low_port_bind),
     harmless("net-public-listen", network::public_listen),
     harmless("net-udp-bind", network::udp_bind),
@@ -201,6 +204,7 @@ pub const PROBES: &[Probe] = &[
     harmful("escape-setuid-program", escape::setuid_program),
     harmless("escape-hard-link", links::hard_link),
     harmless("escape-symlink", links::symlink),
+    harmful("escape-slot-plant", links::slot_plant),
     harmful("escape-log-plant", links::log_plant),
     harmful("escape-release-plant", links::release_plant),
     harmful("escape-device-node", escape::device_node),

@@ -174,6 +174,7 @@ impl Build<'_> {
         // The packet filter knows best what its rules need.
         let mut late = kernel.late_modules.clone();
         late.extend(kennel_iptables::MODULES.map(str::to_owned));
+        late.extend(self.flavour.modules().iter().map(|&name| name.to_owned()));
         let late = modules.closure(&late, &early)?;
         Ok((early, late))
     }

@@ -40,12 +40,20 @@ impl Flavour {
     }
 
     /// What is added to the kernel's command line. That root changes the kernel or reads its memory is refused by the kernel
-    /// itself on an ordinary host; but that would answer before SELinux, which in a proof image is to be seen alone, and
-    /// with every denial.
+    /// itself on an ordinary host, and that a program writes through /proc/PID/mem to memory which may only be read, a way
+    /// around W^X; but that would answer before SELinux, which in a proof image is to be seen alone, and with every denial.
     pub(super) const fn arguments(self) -> &'static str {
         match self {
-            Self::Ordinary => " lockdown=confidentiality debugfs=off",
+            Self::Ordinary => " lockdown=confidentiality debugfs=off proc_mem.force_override=never",
             Self::Proof => " sysctl.kernel.printk_ratelimit=0",
+        }
+    }
+
+    /// Modules that are added to those of the root: a second network, which a neighbour makes for villains to reach for.
+    pub(super) const fn modules(self) -> &'static [&'static str] {
+        match self {
+            Self::Ordinary => &[],
+            Self::Proof => &["veth"],
         }
     }
 

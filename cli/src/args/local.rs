@@ -43,6 +43,9 @@ pub struct Run {
     /// Size of a new data disk, whose file grows as it fills [default: 4G]
     #[arg(long, value_name = "SIZE")]
     pub data_size: Option<ByteSize>,
+    /// Let the machine reach nothing outside of itself; its pages and its API are reached as ever
+    #[arg(long)]
+    pub isolated: bool,
     /// Start with an empty data disk: every tenant of this host is lost
     #[arg(long)]
     pub fresh: bool,

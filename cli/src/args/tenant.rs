@@ -90,8 +90,9 @@ Everything in the folder is uploaded, node_modules too, but .git and what a .ken
 pub struct Deploy {
     /// The tenant
     pub name: TenantName,
-    /// The folder with the program
-    pub folder: PathBuf,
+    /// The folder with the program, or a tar archive of it
+    #[arg(value_name = "FOLDER")]
+    pub source: PathBuf,
 }
 
 /// `kennel logs`

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Context, tenant_path};
 use crate::args::{ByteSize, Deploy};
-use crate::client::{Body, BodySender, Client, ClientError};
-use crate::deploy::{Plan, check_limits, write_archive};
+use crate::client::{Body, Client, ClientError};
+use crate::deploy::Source;
 use crate::exit::{Exit, Explain, Failure};
 use crate::ui::Bar;
 
@@ -61,19 +61,14 @@ impl Explain for Aborted {
 
 pub(super) async fn deploy(context: &Context, args: &Deploy) -> Result<(), Failure> {
     let mut client = context.client()?;
-    let plan = Arc::new(Plan::of(&args.folder)?);
+    let source = Arc::new(Source::of(&args.source)?);
     // Tells early whether the tenant is there, what it may hold, and that the session is good.
     let tenant: api::Tenant = client.get(&tenant_path(&args.name)).await?;
-    check_limits(&plan, &tenant.limits)?;
-    let label = format!(
-        "deploying {} files and folders, {}, to {}",
-        plan.entries().len(),
-        ByteSize(plan.bytes()),
-        args.name
-    );
-    let bar = context.ui.bar(&label, plan.bytes());
+    source.check(&tenant.limits)?;
+    let label = format!("deploying {}, to {}", source.words(), args.name);
+    let bar = context.ui.bar(&label, source.bytes());
     let deployed = tokio::select! {
-        deployed = send(&mut client, &tenant, plan, &bar) => deployed?,
+        deployed = send(&mut client, &tenant, source, &bar) => deployed?,
         _ = tokio::signal::ctrl_c() => return Err(Aborted::Cancelled.into()),
     };
     drop(bar);
@@ -84,12 +79,13 @@ pub(super) async fn deploy(context: &Context, args: &Deploy) -> Result<(), Failu
 async fn send(
     client: &mut Client,
     tenant: &api::Tenant,
-    plan: Arc<Plan>,
+    source: Arc<Source>,
     bar: &Bar,
 ) -> Result<api::Deployed, Failure> {
     let sent = Arc::new(AtomicU64::new(0));
     let (sender, body) = Body::stream(Arc::clone(&sent));
-    let writer = tokio::task::spawn_blocking(move || write(&plan, sender));
+    // On a thread of its own: reads the files and writes the stream.
+    let writer = tokio::task::spawn_blocking(move || source.write(sender)?.finish());
     let path = format!("{}/releases", tenant_path(&tenant.name));
     let uploaded = client.upload(&path, body, headway(&sent, bar)).await;
     match uploaded {
@@ -104,12 +100,6 @@ async fn send(
         },
         Err(e) => Err(e.into()),
     }
-}
-
-/// On a thread of its own: reads the files and writes the stream.
-fn write(plan: &Plan, sender: BodySender) -> std::io::Result<()> {
-    let sender = write_archive(plan, sender)?;
-    sender.finish()
 }
 
 /// Moves the bar; returns when the upload has made no headway for too long.

@@ -1,9 +1,10 @@
-//! What `kennel deploy` sends: a folder as a tar stream with the same bytes for the same content. `plan` looks at the
-//! folder and refuses what a host would refuse anyway, before a byte is sent; `archive` writes the stream. Sending it
-//! is `client`'s work.
+//! What `kennel deploy` sends: a folder as a tar stream with the same bytes for the same content, or an archive as it is
+//! (`source`). `plan` looks at the folder and refuses what a host would refuse anyway, before a byte is sent; `archive`
+//! writes the stream. Sending it is `client`'s work.
 
 mod archive;
 mod plan;
+mod source;
 
 use std::path::PathBuf;
 
@@ -13,12 +14,13 @@ use crate::exit::{Exit, Explain, FileError};
 
 pub use archive::write_archive;
 pub use plan::Plan;
+pub use source::Source;
 
 /// Why a folder was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     /// No folder.
-    #[error("{} is not a folder", .0.display())]
+    #[error("{} is neither a folder nor a tar archive", .0.display())]
     NotAFolder(PathBuf),
     /// Nothing in it, or nothing that is not ignored.
     #[error("there is nothing to deploy in {}", .0.display())]

@@ -67,6 +67,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         log: instance.qemu_log(),
         web_port,
         api_port,
+        isolated: run.isolated,
     };
     launch(&machine)?;
     let process = instance.running()?.ok_or_else(|| VmError::QemuFailed("it ended right away".into()))?;

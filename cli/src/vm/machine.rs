@@ -42,6 +42,8 @@ pub struct Machine {
     pub web_port: u16,
     /// Port on 127.0.0.1 that leads to the API.
     pub api_port: u16,
+    /// No packet of the guest's goes further than QEMU.
+    pub isolated: bool,
 }
 
 impl Machine {
@@ -81,7 +83,8 @@ impl Machine {
         let forward = |here: u16, there: u16| format!("hostfwd=tcp:127.0.0.1:{here}-:{there}");
         let web = forward(self.web_port, layout::HTTP_PORT);
         let api = forward(self.api_port, layout::API_PORT);
-        format!("user,id=net,{web},{api}")
+        let restrict = if self.isolated { ",restrict=on" } else { "" };
+        format!("user,id=net{restrict},{web},{api}")
     }
 }
 
@@ -130,6 +133,7 @@ mod tests {
             log: "/s/qemu.log".into(),
             web_port: 8080,
             api_port: 8443,
+            isolated: false,
         }
     }
 
@@ -153,6 +157,13 @@ mod tests {
         let args = machine().arguments();
         let net = values(&args, "-netdev")[0];
         assert_eq!(net, "user,id=net,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:8443-:8443");
+    }
+
+    #[test]
+    fn an_isolated_machine_is_reached_and_reaches_nobody() {
+        let args = Machine { isolated: true, ..machine() }.arguments();
+        let net = values(&args, "-netdev")[0];
+        assert!(net.starts_with("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:8080-:80,"), "{net}");
     }
 
     #[test]

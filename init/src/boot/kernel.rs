@@ -77,6 +77,10 @@ const SETTINGS: &[(&str, &str)] = &[
     ("net/ipv6/conf/default/accept_source_route", "0"),
     ("net/ipv4/icmp_echo_ignore_broadcasts", "1"),
     ("net/ipv4/icmp_ignore_bogus_error_responses", "1"),
+    // Connections begin with a question and an answer, and are TCP's: data in a first packet and connections over several
+    // paths go around those who are asked about connect() and TCP.
+    ("net/ipv4/tcp_fastopen", "0"),
+    ("net/mptcp/enabled", "0"),
     // Swap is compressed memory: using it is cheap.
     ("vm/swappiness", "100"),
     ("vm/page-cluster", "0"),
@@ -101,6 +105,8 @@ const LEFT_OPEN: &[&str] = &[
     "kernel/printk_ratelimit_burst",
     "kernel/unprivileged_userns_clone",
     "kernel/yama/ptrace_scope",
+    "net/ipv4/tcp_fastopen",
+    "net/mptcp/enabled",
     "user/max_user_namespaces",
 ];
 

@@ -50,6 +50,9 @@ pub struct Row {
     /// What the packet filter must refuse when the program of slot 0 or of the last slot sends it.
     #[serde(default)]
     pub packets: Vec<Packet>,
+    /// What SELinux's record must say when it refuses alone: `send packet metadata_packet_t`. Where absent, any record does.
+    #[serde(default)]
+    pub record: Option<String>,
     /// What a program sees that tries it.
     expect: Expect,
     /// Why nothing can be expected of a layer alone.

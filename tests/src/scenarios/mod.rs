@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::checks::holds;
 use crate::vm::{Places, Vm};
 
+mod archives;
 mod boot;
 mod cuts;
 mod denials;

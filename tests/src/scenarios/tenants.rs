@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Group, Scenario, begin_large_deploy, people_image};
+use super::{Group, Scenario, archives, begin_large_deploy, people_image};
 use crate::checks::{contains, holds, same};
 use crate::http;
 use crate::vm::{PAGE_DEADLINE, Vm, until};
@@ -20,6 +20,10 @@ pub(super) fn group() -> Group {
             Scenario::new("fifty requests at once start it once", fifty_at_once),
             Scenario::new("an unknown host is a 404 that leaks nothing", unknown_host),
             Scenario::new("an upload killed half-way leaves the old release serving", killed_upload),
+            Scenario::new("an archive that means harm is refused, and the old release serves", |vm| {
+                ensure(vm, "blog", "examples/node-hello")?;
+                archives::refused(vm, "blog")
+            }),
             Scenario::new("a program that never listens is a 504, and its log says so", never_listens),
             Scenario::new("a program that cannot start says why in its log", cannot_start),
             Scenario::new("a removed tenant is gone, and its slot is free again", removed),

@@ -39,6 +39,10 @@ fn plant(place: &Place, at: &str) -> Attempt {
     done("planted, and removed again")
 }
 
+pub(super) fn slot_plant(place: &Place) -> Attempt {
+    plant(place, "planted")
+}
+
 pub(super) fn log_plant(place: &Place) -> Attempt {
     plant(place, "log/planted")
 }

@@ -24,8 +24,9 @@ pub(crate) const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0
 pub(crate) const LINK_LOCAL: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 /// A machine of the operator's.
 pub(crate) const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
-/// Somebody's mail server (an address of documentation's).
-pub(crate) const MAIL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+/// Somebody's mail server: a public address by every list, from a network that is for a protocol which nobody uses (AMT,
+/// RFC 7450), so that it is nobody's.
+pub(crate) const MAIL: Ipv4Addr = Ipv4Addr::new(192, 52, 193, 25);
 /// Its port.
 pub(crate) const MAIL_PORT: u16 = 25;
 
@@ -60,6 +61,15 @@ pub(super) fn other_port_v6(place: &Place) -> Attempt {
 pub(super) fn other_port_public(place: &Place) -> Attempt {
     let address: Ipv4Addr = place.address.parse().map_err(|_| refusal(Errno::EINVAL))?;
     connect(address, place.neighbour.port() + 1)
+}
+
+/// Data in the very first packet (TCP Fast Open): nobody is asked whether it may connect, since it never does.
+pub(super) fn fast_open(place: &Place) -> Attempt {
+    let sender = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let flags = SendFlags::from_bits_retain(libc::MSG_FASTOPEN.cast_unsigned()) | SendFlags::NOSIGNAL;
+    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, place.neighbour.port() + 1));
+    sendto(&sender, b"villain", flags, &to)?;
+    done(format!("sent to {to}"))
 }
 
 pub(super) fn other_port_bind(place: &Place) -> Attempt {

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use nix::errno::Errno;
 
 use super::files::read;
+use crate::netlink::ask;
 use crate::outcome::{Attempt, done, passed, refusal};
 use crate::place::Place;
 use crate::raw::{Arg, call, fd, open};
@@ -28,7 +29,7 @@ fn set_option(socket: &OwnedFd, level: i32, option: i32, value: i32) -> io::Resu
 }
 
 /// `struct sockaddr_in`.
-pub(crate) fn address_in(ip: Ipv4Addr) -> [u8; 16] {
+fn address_in(ip: Ipv4Addr) -> [u8; 16] {
     let mut address = [0; 16];
     address[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
     address[4..8].copy_from_slice(&ip.octets());
@@ -57,13 +58,22 @@ pub(super) fn free_bind(_: &Place) -> Attempt {
     passed(call(libc::SYS_bind, [fd(&socket), Arg::In(&foreign), Arg::Int(16)]), &[])
 }
 
+/// TCP over several paths is a protocol of its own, of which those who watch over TCP need not know.
+pub(super) fn multipath_bind(place: &Place) -> Attempt {
+    const MULTIPATH_TCP: i32 = 262;
+    let socket = socket(libc::AF_INET, libc::SOCK_STREAM, MULTIPATH_TCP)?;
+    let mut port = address_in(Ipv4Addr::LOCALHOST);
+    port[2..4].copy_from_slice(&(place.neighbour.port() + 2).to_be_bytes());
+    passed(call(libc::SYS_bind, [fd(&socket), Arg::In(&port), Arg::Int(16)]), &[])
+}
+
 pub(super) fn packet_mark(_: &Place) -> Attempt {
     let socket = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
     passed(set_option(&socket, libc::SOL_SOCKET, libc::SO_MARK, 1), &[])
 }
 
 /// Gives the loopback interface one more address, under a label of its own.
-pub(crate) fn add_address(label: &str, ip: Ipv4Addr) -> io::Result<()> {
+fn add_address(label: &str, ip: Ipv4Addr) -> io::Result<()> {
     let socket = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
     let mut request = [0; 40];
     request[..label.len()].copy_from_slice(label.as_bytes());
@@ -77,23 +87,9 @@ pub(super) fn address_add(_: &Place) -> Attempt {
     done("added")
 }
 
-/// Sends one request and reads the kernel's answer to it.
+/// Asks the kernel one thing.
 fn netlink(protocol: i32, kind: u16, payload: &[u8]) -> io::Result<()> {
-    const REQUEST_AND_ACKNOWLEDGE: u16 = 1 | 4;
-    const ERROR: u16 = 2;
-    let socket = socket(libc::AF_NETLINK, libc::SOCK_RAW, protocol)?;
-    let length = u32::try_from(16 + payload.len()).map_err(io::Error::other)?;
-    let mut message = length.to_ne_bytes().to_vec();
-    message.extend(kind.to_ne_bytes());
-    message.extend(REQUEST_AND_ACKNOWLEDGE.to_ne_bytes());
-    message.extend([1, 0, 0, 0, 0, 0, 0, 0]);
-    message.extend(payload);
-    rustix::net::send(&socket, &message, rustix::net::SendFlags::empty())?;
-    let mut answer = [0; 4096];
-    let (count, _) = rustix::net::recv(&socket, &mut answer, rustix::net::RecvFlags::empty())?;
-    let kind = u16::from_ne_bytes([answer[4], answer[5]]);
-    let error = i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]);
-    if count >= 20 && kind == ERROR && error != 0 { Err(io::Error::from_raw_os_error(-error)) } else { Ok(()) }
+    ask(&socket(libc::AF_NETLINK, libc::SOCK_RAW, protocol)?, kind, 0, payload)
 }
 
 /// Removes a route that is not there.
@@ -164,16 +160,4 @@ pub(super) fn odd(_: &Place) -> Attempt {
         }
     }
     Err(last)
-}
-
-/// The loopback interface's IPv6 address, for a neighbour that may.
-pub(crate) fn add_address_v6(ip: std::net::Ipv6Addr) -> io::Result<()> {
-    const LOOPBACK_INDEX: u32 = 1;
-    let socket = socket(libc::AF_INET6, libc::SOCK_DGRAM, 0)?;
-    // struct in6_ifreq.
-    let mut request = ip.octets().to_vec();
-    request.extend(128_u32.to_ne_bytes());
-    request.extend(LOOPBACK_INDEX.to_ne_bytes());
-    let arguments = [fd(&socket), Arg::Int(libc::SIOCSIFADDR.cast_signed()), Arg::In(&request)];
-    call(libc::SYS_ioctl, arguments).map(|_| ())
 }

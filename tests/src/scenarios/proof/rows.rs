@@ -96,8 +96,8 @@ fn one(vm: &Vm, layers: Layers, row: &Row, query: &str) -> Result<Seen, String> 
     Ok(Seen { id: row.id.clone(), result: answer.result, detail: answer.detail, credit, fault })
 }
 
-/// Asks the villain. One that is killed whole by the attempt gives no answer: that is one, and the next request starts it
-/// again.
+/// Asks the villain. One that is killed whole by the attempt breaks its connection, for which the proxy has a 502: that is
+/// an answer, and the next request starts it again. Any other word of the proxy's is about the host, not about the act.
 fn ask(vm: &Vm, layers: Layers, row: &Row, query: &str) -> Result<Answer, String> {
     let name = villain(layers);
     let page = vm.page(&name, &format!("/probe/{}?{query}", row.id));
@@ -106,11 +106,15 @@ fn ask(vm: &Vm, layers: Layers, row: &Row, query: &str) -> Result<Answer, String
     {
         return serde_json::from_str(&page.body).map_err(|e| format!("{name} answered {:?}: {e}", page.body));
     }
-    let detail = page.map_or_else(|error| error, |page| format!("status {}", page.status));
+    let (result, detail) = match page {
+        Ok(page) if page.status == 502 => ("SIGKILL", "the whole program ended".to_owned()),
+        Ok(page) => ("unknown", format!("the proxy said {}: {}", page.status, page.body.trim())),
+        Err(error) => ("unknown", error),
+    };
     until("the villain to be started again", Duration::from_secs(60), || {
         Ok(vm.page(&name, "/").is_ok_and(|page| page.status == 200).then_some(()))
     })?;
-    Ok(Answer { result: "SIGKILL".to_owned(), detail: format!("the whole program ended: {detail}") })
+    Ok(Answer { result: result.to_owned(), detail })
 }
 
 /// Fetches the quiet neighbour's page until it is over.
@@ -138,7 +142,12 @@ fn judge(row: &Row, layers: Layers, result: &str, credit: &str) -> String {
     if by_selinux && credit.is_empty() && !["EROFS", "held"].contains(&result) {
         return format!("{result}, but the kernel's log has no denial of SELinux's");
     }
-    String::new()
+    match &row.record {
+        Some(record) if by_selinux && !credit.contains(record.as_str()) => {
+            format!("{result}, but SELinux's record is not of {record:?}: {credit}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Where a mode's results lie until all are there.
