@@ -29,5 +29,5 @@ pub use contexts::{BadContexts, Contexts, FileType};
 pub use proof::{NotProved, Proof, prove};
 pub use proof_image::proof_image;
 pub use render::{CilFile, Extra, RenderError, Rendered, render};
-pub use report::{Access, Act, DomainReport, Report, report};
+pub use report::{Access, Act, DomainAccess, DomainReport, Report, access, report};
 pub use rules::Unread;

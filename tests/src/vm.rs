@@ -51,6 +51,8 @@ pub struct Vm {
     web_port: u16,
     isolated: bool,
     pid: Option<Pid>,
+    /// The consoles of earlier boots; each boot begins a new file.
+    earlier: String,
 }
 
 impl Vm {
@@ -67,6 +69,7 @@ impl Vm {
             web_port: 0,
             isolated: false,
             pid: None,
+            earlier: String::new(),
         })
     }
 
@@ -122,7 +125,9 @@ impl Vm {
         let _ = kill_process(pid, Signal::KILL);
         until("QEMU to end", Duration::from_secs(10), || {
             Ok(rustix::process::test_kill_process(pid).is_err().then_some(()))
-        })
+        })?;
+        self.put_console_away();
+        Ok(())
     }
 
     /// Shuts it down as a person would.
@@ -132,6 +137,7 @@ impl Vm {
     pub fn stop(&mut self) -> Result<(), String> {
         self.ok(&["stop", "--timeout", "120"])?;
         self.pid = None;
+        self.put_console_away();
         Ok(())
     }
 
@@ -247,14 +253,20 @@ impl Vm {
     /// Everything on the console since the first boot.
     pub fn console(&self) -> String {
         let bytes = fs::read(self.state("console.log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        self.earlier.clone() + &String::from_utf8_lossy(&bytes)
+    }
+
+    /// What was on the console until now belongs to an earlier boot.
+    fn put_console_away(&mut self) {
+        self.earlier = self.console();
+        let _ = fs::remove_file(self.state("console.log"));
     }
 
     /// Copies the console to where `KENNEL_TEST_CONSOLES` says, if it does.
     fn keep_console(&self) {
         let name = self.home.path().file_name();
         if let (Some(folder), Some(name)) = (std::env::var_os("KENNEL_TEST_CONSOLES"), name)
-            && let Err(error) = fs::copy(self.state("console.log"), PathBuf::from(folder).join(name))
+            && let Err(error) = fs::write(PathBuf::from(folder).join(name), self.console())
         {
             eprintln!("the console is lost: {error}");
         }

@@ -14,15 +14,17 @@ use crate::spec::Spec;
 
 const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
 /// What every host has on its command line. AppArmor is Debian's default, so SELinux must be named. It comes first, since
-/// the first to refuse is the only one that is asked, and SELinux says what it refused. A panic restarts.
+/// the first to refuse is the only one that is asked, and SELinux says what it refused. A panic restarts. Audit records,
+/// denied accesses among them, reach the kernel's log at no more than 30 a second from the first on: more than anybody
+/// reads, and what a serial console can show.
 ///
 /// Then what makes a hole in the kernel harder to use, where that costs next to nothing: objects of different kinds share
 /// no memory (`slab_nomerge`), pages are handed out in random order, there are no 32-bit system calls, nobody writes to a
 /// disk behind the back of the file system on it, and modules are Debian's. What was left out, and why, is told in
 /// docs/peers.md.
 const ARGUMENTS: &str = "lsm=selinux,landlock,lockdown,yama enforcing=1 audit_backlog_limit=8192 loglevel=6 \
-    console=ttyS0 panic=10 slab_nomerge page_alloc.shuffle=1 ia32_emulation=0 bdev_allow_write_mounted=0 \
-    module.sig_enforce=1";
+    sysctl.kernel.printk_ratelimit=1 sysctl.kernel.printk_ratelimit_burst=30 console=ttyS0 panic=10 slab_nomerge \
+    page_alloc.shuffle=1 ia32_emulation=0 bdev_allow_write_mounted=0 module.sig_enforce=1";
 /// The firmware loads it slowly, and two must fit on the EFI partition.
 const LIMIT: u64 = 24 << 20;
 const _: () = assert!(2 * LIMIT < EFI_SIZE);

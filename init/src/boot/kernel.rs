@@ -36,10 +36,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("kernel/sysrq", "0"),
     ("user/max_user_namespaces", "0"),
     ("vm/unprivileged_userfaultfd", "0"),
-    // Audit records, denied accesses among them, reach the kernel's log at no more than so many a second (the interval in
-    // seconds, and how many in each): more than anybody reads, and what a serial console can show.
-    ("kernel/printk_ratelimit", "1"),
-    ("kernel/printk_ratelimit_burst", "30"),
     // A kernel that is known to be damaged does not go on. Warnings do not count as damage: a tenant that finds a way to
     // one must not be able to end the host by it.
     ("kernel/panic_on_oops", "1"),
@@ -97,12 +93,10 @@ const CONNECTIONS: &[(&str, &str)] = &[
 ];
 
 /// Settings that answer for the whole host before SELinux is asked. In a proof image they stay as the kernel has them, so
-/// that it can be seen what SELinux alone refuses; and every denial is to be told.
+/// that it can be seen what SELinux alone refuses.
 const LEFT_OPEN: &[&str] = &[
     "kernel/io_uring_disabled",
     "kernel/kexec_load_disabled",
-    "kernel/printk_ratelimit",
-    "kernel/printk_ratelimit_burst",
     "kernel/unprivileged_userns_clone",
     "kernel/yama/ptrace_scope",
     "net/ipv4/tcp_fastopen",

@@ -75,6 +75,27 @@ pub fn report(rendered: &Rendered) -> Result<Report, RenderError> {
     })
 }
 
+/// What one type may reach, be it a domain or what packets and files need for being where they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainAccess {
+    /// `proxy_t`
+    pub domain: String,
+    /// Rule by rule.
+    pub access: Vec<Access>,
+}
+
+/// Everything that the rules allow, of any type that is allowed anything.
+///
+/// # Errors
+/// [`RenderError::Rules`] when an image's own source cannot be read.
+pub fn access(rendered: &Rendered) -> Result<Vec<DomainAccess>, RenderError> {
+    let rules = Rules::read(rendered)?;
+    let types =
+        rules.types("any_type").into_iter().filter(|t| slot_digits(t).is_none_or(|slot| slot == "0000"));
+    let each = types.map(|name| DomainAccess { domain: general(name), access: reach(&rules, name) });
+    Ok(each.filter(|of| !of.access.is_empty()).collect())
+}
+
 impl Report {
     /// The report for people.
     pub fn text(&self) -> String {
@@ -102,6 +123,12 @@ fn general(name: &str) -> String {
 }
 
 fn describe(rules: &Rules<'_>, domain: &str) -> DomainReport {
+    let access = reach(rules, domain);
+    let domain = general(domain);
+    DomainReport { words: words::of(&domain).to_owned(), acts: acts::of(&domain, &access), domain, access }
+}
+
+fn reach(rules: &Rules<'_>, domain: &str) -> Vec<Access> {
     let mut reached: BTreeMap<(String, &str), BTreeSet<&str>> = BTreeMap::new();
     for allow in rules.allows.iter().filter(|allow| rules.covers(allow.source, domain)) {
         let targets: BTreeSet<String> = match allow.target {
@@ -114,16 +141,14 @@ fn describe(rules: &Rules<'_>, domain: &str) -> DomainReport {
             }
         }
     }
-    let access: Vec<Access> = reached
+    reached
         .into_iter()
         .map(|((target, class), permissions)| Access {
             target,
             class: class.to_owned(),
             permissions: permissions.into_iter().map(str::to_owned).collect(),
         })
-        .collect();
-    let domain = general(domain);
-    DomainReport { words: words::of(&domain).to_owned(), acts: acts::of(&domain, &access), domain, access }
+        .collect()
 }
 
 #[cfg(test)]

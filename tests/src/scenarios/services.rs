@@ -36,10 +36,13 @@ fn sealed(vm: &mut Vm) -> Result<(), String> {
     for domain in DOMAINS {
         for act in ACTS {
             let mark = format!("probe: {domain} {act} ");
-            let line = until(&format!("the line {mark:?}"), Duration::from_secs(60), || {
+            let line: String = until(&format!("the line {mark:?}"), Duration::from_secs(60), || {
                 let console = vm.console();
                 let at = console.find(&mark);
-                Ok(at.map(|at| console[at + mark.len()..].split_whitespace().next().unwrap_or("").to_owned()))
+                // The kernel may go on in the same line.
+                let word =
+                    |at| console[at + mark.len()..].chars().take_while(char::is_ascii_uppercase).collect();
+                Ok(at.map(word))
             })?;
             holds(
                 &format!("{domain} {act} is refused (it said {line:?})"),
