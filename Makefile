@@ -49,14 +49,14 @@ unit: ## Tests that need no machine (with cargo's own runner: two of them are pr
 fuzz: ## The fuzzer, 10 seconds for each parser (`scripts/fuzz.sh 600` for longer)
 	@scripts/fuzz.sh 10
 
-vm: image ## Scenarios in the booted image
+vm: image ## Scenarios in the booted image, every forbidden act among them
 	KENNEL_GUEST_DIR='$(RELEASE)' cargo test --locked -p kennel-builder --test image -- --ignored
 	cargo build --release --locked -p kennel-tests -p kennel-villain -p kennel-init-proof
 	@tests/image.sh '$(RELEASE)'
 	@scripts/image.sh '$(RELEASE)' kennel.toml out/proof --proof
 	'$(RELEASE)/kennel-tests' $(SCENARIOS)
 
-proof: image ## Every forbidden act behind both layers, each alone, and neither (5 minutes)
+proof: image ## The part of `make vm` that tries every forbidden act behind both layers, each alone, and neither
 	cargo build --release --locked -p kennel-tests -p kennel-villain -p kennel-init-proof
 	@tests/image.sh '$(RELEASE)'
 	@scripts/image.sh '$(RELEASE)' kennel.toml out/proof --proof

@@ -27,10 +27,16 @@ pub struct Service {
     /// Capabilities it keeps, by name (`CAP_NET_RAW`); everything else is dropped from every set.
     #[serde(default)]
     pub capabilities: Vec<String>,
-    /// Its share of processor and disk beside the other services' (`cpu.weight`; the kernel's default is 100).
+    /// Its share of processor and disk beside the other services' (`cpu.weight`; 100, the kernel's own default, when
+    /// nothing is said).
+    #[serde(default = "usual_weight")]
     pub weight: u16,
     /// When it is started again.
     pub restart: Restart,
+}
+
+const fn usual_weight() -> u16 {
+    100
 }
 
 /// A descriptor that a service is born with.
@@ -68,7 +74,7 @@ pub fn standard() -> Vec<Service> {
         domain: format!("{name}_t"),
         handed,
         capabilities: Vec::new(),
-        weight: 100,
+        weight: usual_weight(),
         restart: Restart::Always,
     };
     vec![

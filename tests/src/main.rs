@@ -23,10 +23,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // The proof takes as long as all the rest, and not every row of it is steady yet: `make proof` asks for it.
-    let by_default = |s: &Scenario| !s.name.starts_with("proof: ");
     let named = |s: &Scenario| words.iter().any(|word| s.name.contains(word.as_str()));
-    let wanted = |s: &Scenario| if words.is_empty() { by_default(s) } else { named(s) };
+    let wanted = |s: &Scenario| words.is_empty() || named(s);
     let mut tally = Tally::default();
     // tests/coverage.sh looks at what one image's console says; the others are as ever.
     let covers = std::env::var_os("KENNEL_TEST_CONSOLES").is_some();

@@ -19,12 +19,11 @@ const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
 /// reads, and what a serial console can show.
 ///
 /// Then what makes a hole in the kernel harder to use, where that costs next to nothing: objects of different kinds share
-/// no memory (`slab_nomerge`), pages are handed out in random order, there are no 32-bit system calls, nobody writes to a
-/// disk behind the back of the file system on it, and modules are Debian's. What was left out, and why, is told in
-/// docs/peers.md.
+/// no memory (`slab_nomerge`), pages are handed out in random order, there are no 32-bit system calls, and nobody writes to a
+/// disk behind the back of the file system on it. What was left out, and why, is told in docs/peers.md.
 const ARGUMENTS: &str = "lsm=selinux,landlock,lockdown,yama enforcing=1 audit_backlog_limit=8192 loglevel=6 \
     sysctl.kernel.printk_ratelimit=1 sysctl.kernel.printk_ratelimit_burst=30 console=ttyS0 panic=10 slab_nomerge \
-    page_alloc.shuffle=1 ia32_emulation=0 bdev_allow_write_mounted=0 module.sig_enforce=1";
+    page_alloc.shuffle=1 ia32_emulation=0 bdev_allow_write_mounted=0";
 /// The firmware loads it slowly, and two must fit on the EFI partition.
 const LIMIT: u64 = 24 << 20;
 const _: () = assert!(2 * LIMIT < EFI_SIZE);

@@ -39,12 +39,15 @@ impl Flavour {
         }
     }
 
-    /// What is added to the kernel's command line. That root changes the kernel or reads its memory is refused by the kernel
-    /// itself on an ordinary host, and that a program writes through /proc/PID/mem to memory which may only be read, a way
-    /// around W^X; but that would answer before SELinux, which in a proof image is to be seen alone, and with every denial.
+    /// What is added to the kernel's command line. On an ordinary host the kernel itself refuses that root changes it or reads
+    /// its memory, modules that are not Debian's, and that a program writes through /proc/PID/mem to memory which may only be
+    /// read, a way around W^X. All that would answer before SELinux, which in a proof image is to be seen alone, and with
+    /// every denial.
     pub(super) const fn arguments(self) -> &'static str {
         match self {
-            Self::Ordinary => " lockdown=confidentiality debugfs=off proc_mem.force_override=never",
+            Self::Ordinary => {
+                " lockdown=confidentiality module.sig_enforce=1 debugfs=off proc_mem.force_override=never"
+            }
             Self::Proof => " sysctl.kernel.printk_ratelimit=0",
         }
     }
@@ -108,7 +111,7 @@ mod tests {
 
     #[test]
     fn in_a_proof_image_nothing_answers_before_selinux() {
-        for argument in ["lockdown", "debugfs"] {
+        for argument in ["lockdown", "sig_enforce", "debugfs", "proc_mem"] {
             assert!(Flavour::Ordinary.arguments().contains(argument));
             assert!(!Flavour::Proof.arguments().contains(argument));
         }
