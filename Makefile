@@ -3,6 +3,11 @@
 XDG_CACHE_HOME ?= $(HOME)/.cache
 # Outside the clone, so that a fresh clone on the same machine need not compile the dependencies again.
 export CARGO_TARGET_DIR ?= $(XDG_CACHE_HOME)/kennel/target
+# Cargo takes the programs of another clone for this one's if they are newer than the sources here, so the clone that
+# comes after another makes its sources new.
+$(shell mkdir -p '$(CARGO_TARGET_DIR)' && cd '$(CARGO_TARGET_DIR)' && \
+    if [ "$$(cat clone 2>&1)" != '$(CURDIR)' ]; then \
+        git -C '$(CURDIR)' ls-files -z | (cd '$(CURDIR)' && xargs -0 touch -c --) && echo '$(CURDIR)' >clone; fi)
 
 TARGET  := $(CARGO_TARGET_DIR)/x86_64-unknown-linux-gnu
 RELEASE := $(TARGET)/release
