@@ -12,7 +12,17 @@ const PROBE: &[&str] = &["kennel-probe"];
 /// Onboard and remove so often.
 const CYCLES: usize = 200;
 /// Domains that the probe runs in, and what it tries there.
-const DOMAINS: [&str; 6] = ["init_t", "proxy_t", "control_t", "dhcp_t", "iptables_t", "fsck_t"];
+const DOMAINS: [&str; 9] = [
+    "init_t",
+    "kernel_t",
+    "proxy_t",
+    "control_t",
+    "dhcp_t",
+    "iptables_t",
+    "fsck_t",
+    "tenant0000_t",
+    "tenant0000_install_t",
+];
 const ACTS: [&str; 4] = ["load_policy", "setenforce", "setbool", "remount"];
 
 pub(super) fn group() -> Group {
