@@ -71,8 +71,9 @@ fn start(request: &Request, account: &mut Account) -> Answer {
         return Err(invalid("KmsKeyArn requires Encrypted"));
     }
     let tags = tags(&body)?;
+    let same = body.to_string();
     if let Some((before, id)) = account.region(&request.region).tokens.get(&token) {
-        if *before != body.to_string() {
+        if *before != same {
             let message = "The request uses the same client token as a previous, but non-identical request.";
             return Err(Refusal::new(503, "ConflictException", message));
         }
@@ -114,7 +115,7 @@ fn start(request: &Request, account: &mut Account) -> Answer {
         snapshot.kms_key.clone_from(&parent.kms_key);
     }
     let reply = started(&id, &snapshot);
-    region.tokens.insert(token, (body.to_string(), id.clone()));
+    region.tokens.insert(token, (same, id.clone()));
     region.snapshots.insert(id, snapshot);
     Ok(reply)
 }

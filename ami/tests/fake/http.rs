@@ -1,6 +1,7 @@
 //! Receives and sends: connections, the journal of requests, faults before and after, and who answers what.
 
 use super::answer::{Answer, Refusal, Reply};
+use super::demand::demands;
 use super::faults::Fault;
 use super::request::{Request, Service};
 use super::{Call, Shared, ebs_read, ebs_write, ec2, locked, ssm, sts};
@@ -66,7 +67,7 @@ async fn answer(
         _ => {}
     }
     let service = request.service;
-    let answer = refused(fault, service).map_or_else(|| handle(request, fault, &shared), Err);
+    let answer = refused(fault, service).map_or_else(|| handle(request, number, fault, &shared), Err);
     let (mut reply, code) = match answer {
         Ok(reply) => (reply, String::new()),
         Err(refusal) => (refusal.reply(service), refusal.code),
@@ -105,8 +106,13 @@ fn refused(fault: Option<Fault>, service: Service) -> Option<Refusal> {
     }
 }
 
-fn handle(mut request: Request, fault: Option<Fault>, shared: &Shared) -> Answer {
-    locked(&shared.iam).judge(&request)?;
+fn handle(mut request: Request, number: usize, fault: Option<Fault>, shared: &Shared) -> Answer {
+    let account = &mut locked(&shared.account);
+    let demands = demands(&request, account);
+    if let Some(call) = locked(&shared.calls).get_mut(number) {
+        call.needs = demands.iter().map(|demand| demand.action.clone()).collect();
+    }
+    locked(&shared.iam).judge(request.service, &demands)?;
     if request.dry_run() {
         let message = "Request would have succeeded, but DryRun flag is set.";
         return Err(Refusal::new(412, "DryRunOperation", message));
@@ -118,7 +124,6 @@ fn handle(mut request: Request, fault: Option<Fault>, shared: &Shared) -> Answer
         }
         request.body = body.into();
     }
-    let account = &mut locked(&shared.account);
     match request.service {
         Service::Ebs if ebs_write::knows(&request.action) => ebs_write::answer(&request, account),
         Service::Ebs => ebs_read::answer(&request, account),
@@ -162,7 +167,7 @@ impl Call {
         Call {
             region: request.region.clone(),
             action: request.action.clone(),
-            needs: request.needs(),
+            needs: Vec::new(),
             status: 0,
             code: String::new(),
             dry_run: request.dry_run(),

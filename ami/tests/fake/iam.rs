@@ -1,9 +1,10 @@
-//! Who may do what: refuses by IAM action. Policies are read as far as `Allow`, `Action` and its wildcards go; resources
-//! and conditions are not judged, which is said where the tests tell what they prove.
+//! Who may do what: judges what a request demands by policies, as far as this project's policies go, which only allow:
+//! actions and resources with their wildcards, and conditions on tags. An operator that is not known here is a failure.
 
+use super::OWNER;
 use super::answer::Refusal;
-use super::request::{Request, Service};
-use super::{OWNER, STRANGER};
+use super::demand::{Context, Demand};
+use super::request::Service;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -11,8 +12,8 @@ use std::collections::BTreeSet;
 #[derive(Default)]
 pub(crate) struct Iam {
     denied: BTreeSet<String>,
-    /// Patterns of what is allowed; everything, if there is no policy.
-    allowed: Option<BTreeSet<String>>,
+    /// Everything is allowed, if there is no policy.
+    policies: Option<Vec<Value>>,
 }
 
 /// A text or a list of texts, as IAM writes most of its fields.
@@ -24,21 +25,23 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
+fn statements(policy: &Value) -> Vec<Value> {
+    match &policy["Statement"] {
+        Value::Array(all) => all.clone(),
+        one => vec![one.clone()],
+    }
+}
+
 /// The actions, or patterns of them, that a policy allows.
 pub(crate) fn allowed_by(policy: &str) -> BTreeSet<String> {
     let policy: Value = serde_json::from_str(policy).expect("a policy is a JSON document");
     assert_eq!(policy["Version"], "2012-10-17", "the version of the policy language");
-    let statements = match &policy["Statement"] {
-        Value::Array(all) => all.clone(),
-        one => vec![one.clone()],
-    };
-    let mut allowed = BTreeSet::new();
-    for statement in statements {
+    let statements = statements(&policy);
+    for statement in &statements {
         assert_eq!(statement["Effect"], "Allow", "a policy of this project only allows");
         assert!(!texts(&statement["Resource"]).is_empty(), "a statement names its resources: {statement}");
-        allowed.extend(texts(&statement["Action"]));
     }
-    allowed
+    statements.iter().flat_map(|statement| texts(&statement["Action"])).collect()
 }
 
 /// Whether a text fits a pattern with `*` and `?` in it.
@@ -53,6 +56,31 @@ pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// Whether one condition holds.
+fn holds(operator: &str, key: &str, wanted: &[String], context: &Context) -> bool {
+    let values = context.get(key).map(Vec::as_slice).unwrap_or_default();
+    let fits_one = |value: &String| wanted.iter().any(|pattern| fits(pattern, value));
+    match operator {
+        "Null" => wanted.iter().all(|absent| (absent == "true") == values.is_empty()),
+        "StringEquals" => values.len() == 1 && wanted.contains(&values[0]),
+        "StringLike" => values.len() == 1 && fits_one(&values[0]),
+        // Holds for none at all, too.
+        "ForAllValues:StringLike" | "ForAllValues:StringEquals" => values.iter().all(fits_one),
+        other => panic!("the fake does not know IAM's operator {other}"),
+    }
+}
+
+fn allows(statement: &Value, demand: &Demand) -> bool {
+    let named = texts(&statement["Action"]).iter().any(|pattern| fits(pattern, &demand.action));
+    let there = texts(&statement["Resource"]).iter().any(|pattern| fits(pattern, &demand.resource));
+    let conditions = statement["Condition"].as_object().cloned().unwrap_or_default();
+    let held = conditions.iter().all(|(operator, keys)| {
+        let keys = keys.as_object().cloned().unwrap_or_default();
+        keys.iter().all(|(key, wanted)| holds(operator, key, &texts(wanted), &demand.context))
+    });
+    named && there && held
+}
+
 impl Iam {
     /// Refuses an action from now on.
     pub(crate) fn deny(&mut self, action: &str) {
@@ -61,37 +89,39 @@ impl Iam {
 
     /// Refuses everything that none of these policies allows.
     pub(crate) fn enforce(&mut self, policies: &[String]) {
-        self.allowed = Some(policies.iter().flat_map(|policy| allowed_by(policy)).collect());
+        let parse = |policy: &String| serde_json::from_str(policy).expect("a policy is a JSON document");
+        self.policies = Some(policies.iter().map(parse).collect());
     }
 
-    fn allows(&self, action: &str) -> bool {
-        let listed = self.allowed.as_ref().is_none_or(|all| all.iter().any(|pattern| fits(pattern, action)));
-        listed && !self.denied.contains(action)
+    fn granted(&self, demand: &Demand) -> bool {
+        let any =
+            |all: &Vec<Value>| all.iter().flat_map(statements).any(|statement| allows(&statement, demand));
+        !self.denied.contains(&demand.action) && self.policies.as_ref().is_none_or(any)
     }
 
-    /// Refuses a request of which some needed action is not allowed. EC2 encodes what is missing, so that its message
-    /// names no action; the others name it.
-    pub(crate) fn judge(&self, request: &Request) -> Result<(), Refusal> {
-        let needs = request.needs();
-        let Some(missing) = needs.iter().find(|action| !self.allows(action)) else { return Ok(()) };
-        let who = format!("User: arn:aws:iam::{OWNER}:user/publisher is not authorized to perform: {missing}");
-        Err(match request.service {
+    /// Refuses if some demand is not granted; which one is in the middle of a sentence.
+    pub(crate) fn judge(&self, service: Service, demands: &[Demand]) -> Result<(), Refusal> {
+        let Some(missing) = demands.iter().find(|demand| !self.granted(demand)) else { return Ok(()) };
+        let who = format!(
+            "User: arn:aws:iam::{OWNER}:user/publisher is not authorized to perform: {} on resource: {}",
+            missing.action, missing.resource
+        );
+        Err(match service {
             Service::Ec2 => {
                 let message = format!(
-                    "You are not authorized to perform this operation. Encoded authorization failure message: {STRANGER}x7"
+                    "You are not authorized to perform this operation. {who} because no policy allows it."
                 );
-                Refusal::new(403, "UnauthorizedOperation", message)
+                Refusal::new(
+                    403,
+                    "UnauthorizedOperation",
+                    format!("{message} Encoded authorization failure message: x7"),
+                )
             }
-            Service::Ebs => {
-                let reason = Some("UNAUTHORIZED_ACCOUNT");
-                Refusal {
-                    reason,
-                    ..Refusal::new(403, "AccessDeniedException", format!("{who} on the snapshot"))
-                }
-            }
-            Service::Ssm | Service::Sts => {
-                Refusal::new(400, "AccessDeniedException", format!("{who} on the resource"))
-            }
+            Service::Ebs => Refusal {
+                reason: Some("UNAUTHORIZED_ACCOUNT"),
+                ..Refusal::new(403, "AccessDeniedException", who)
+            },
+            Service::Ssm | Service::Sts => Refusal::new(400, "AccessDeniedException", who),
         })
     }
 }

@@ -1,7 +1,6 @@
 //! A strict fake of the parts of AWS that publishing needs, over real HTTP on loopback: what the documentation says a
 //! request must hold is checked here, which moto lets through. One server answers for all services and regions: the
-//! signature's scope tells which one is meant. Not judged: the signatures themselves, IAM resources and conditions, and
-//! quotas. Time does not pass in it: what takes a while on AWS takes so and so many looks here.
+//! signature's scope tells which one is meant. Not judged: the signatures themselves, and quotas. Time does not pass in it: what takes a while on AWS takes so and so many looks here.
 //!
 //! `account` holds what there is, `http` receives and sends, `ebs_write`, `ebs_read`, `ec2`, `ssm` and `sts` answer,
 //! `faults` breaks things on demand and `iam` refuses.
@@ -11,6 +10,7 @@ pub(crate) mod account;
 mod answer;
 mod attribute;
 pub(crate) mod clock;
+mod demand;
 mod ebs_read;
 mod ebs_write;
 mod ec2;
@@ -48,7 +48,7 @@ pub(crate) const STRANGER: &str = "999988887777";
 pub(crate) struct Call {
     pub(crate) region: String,
     pub(crate) action: String,
-    /// The IAM actions that it needs.
+    /// The IAM actions that it needed; none where it was not understood.
     pub(crate) needs: Vec<String>,
     /// 0 as long as nothing was answered.
     pub(crate) status: u16,

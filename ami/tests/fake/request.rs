@@ -1,4 +1,4 @@
-//! A request as it arrived: which service, region and action it means, and which IAM actions it needs.
+//! A request as it arrived: which service, region and action it means.
 
 use super::answer::Refusal;
 use super::form::Form;
@@ -103,26 +103,6 @@ impl Request {
     /// EC2's dry run.
     pub(crate) fn dry_run(&self) -> bool {
         self.service == Service::Ec2 && self.form.get("DryRun") == Some("true")
-    }
-
-    /// The IAM actions that the request needs. Who makes a thing with tags tags it, and who has a snapshot deleted
-    /// together with its image deletes it.
-    pub(crate) fn needs(&self) -> Vec<String> {
-        let action = self.action.as_str();
-        let mut needs = match self.service {
-            // Of everyone's own identity nobody can be kept in the dark.
-            Service::Sts => Vec::new(),
-            Service::Ebs => vec![format!("ebs:{action}")],
-            Service::Ssm => vec![format!("ssm:{action}")],
-            Service::Ec2 => vec![format!("ec2:{action}")],
-        };
-        if self.service == Service::Ec2 && !self.form.structures("TagSpecification").is_empty() {
-            needs.push("ec2:CreateTags".to_owned());
-        }
-        if self.form.get("DeleteAssociatedSnapshots") == Some("true") {
-            needs.push("ec2:DeleteSnapshot".to_owned());
-        }
-        needs
     }
 
     /// A header's text.
