@@ -18,7 +18,7 @@ pub(crate) mod faults;
 mod form;
 mod http;
 pub(crate) mod iam;
-mod image;
+pub(crate) mod image;
 mod permissions;
 mod register;
 mod request;
@@ -147,6 +147,11 @@ impl Fake {
     /// Refuses all that these policies do not allow.
     pub(crate) fn enforce(&self, policies: &[String]) {
         locked(&self.shared.iam).enforce(policies);
+    }
+
+    /// Everything is allowed again.
+    pub(crate) fn allow_all(&self) {
+        *locked(&self.shared.iam) = Iam::default();
     }
 
     /// All requests so far.
