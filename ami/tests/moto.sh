@@ -1,10 +1,10 @@
 #!/bin/bash
 # The outside judge: publish, ls, verify, share, copy and rm against moto, which nobody of this project wrote. It shows that
 # requests parse and the flow completes; what moto lets through (checksums, counts, tokens, boot mode) the strict fake
-# judges. moto lives in a virtual environment in the cache folder, at the versions below; `--setup` only makes that.
+# judges, and three things that moto gets wrong moto_put_right.py mends. moto lives in a virtual environment in the cache folder, at the versions below; `--setup` only makes that.
 # usage: ami/tests/moto.sh [--setup] [IMAGE.raw]
 set -euo pipefail
-moto=5.2.5 cache=${KENNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kennel}
+moto=5.2.5 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kennel
 venv=$cache/moto-$moto
 if [ ! -x "$venv/bin/moto_server" ]; then
     rm -rf "$venv.new"
@@ -24,7 +24,7 @@ program=$target/x86_64-unknown-linux-gnu/debug/kennel-ami
 
 work=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || { kill "$server"; wait "$server" 2>/dev/null || true; }; rm -rf "$work"' EXIT
+trap '[ -z "$server" ] || { kill "$server" 2>/dev/null; wait "$server" 2>/dev/null || true; }; rm -rf "$work"' EXIT
 if [ -z "$image" ]; then
     # Three blocks with something in them, two of them apart.
     image=$work/kennel-0.0.1-x86_64.raw
@@ -34,9 +34,12 @@ if [ -z "$image" ]; then
 fi
 
 port=$(for p in $(seq 18590 18690); do (: >"/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; break; }; done)
-"$venv/bin/python" -m moto.server -H 127.0.0.1 -p "$port" >"$work/moto" 2>&1 &
+"$venv/bin/python" tests/moto_put_right.py "$port" >"$work/moto" 2>&1 &
 server=$!
-for _ in $(seq 300); do (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
+until (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+    kill -0 "$server" 2>/dev/null || { cat "$work/moto" >&2; server=; exit 1; }
+    sleep 0.1
+done
 
 export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_REGION=eu-west-1 AWS_EC2_METADATA_DISABLED=true
 export AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY=testing HOME=$work XDG_STATE_HOME=$work/state

@@ -38,6 +38,8 @@ pub(crate) struct Snapshot {
     pub(crate) description: String,
     pub(crate) tags: Tags,
     pub(crate) state: State,
+    /// Minutes after which it fails if nobody writes to it.
+    pub(crate) timeout: u64,
     /// No more blocks are taken.
     pub(crate) sealed: bool,
     /// How many more looks it takes until it is completed, once sealed.
@@ -165,6 +167,16 @@ impl Account {
         self.made += 1;
         // Spread over the digits, so that no order of making shows in the order of ids.
         format!("{kind}-0{:016x}", self.made.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// Everything is so many days older; a snapshot to which nobody wrote for longer than its timeout has failed.
+    pub(crate) fn days_pass(&mut self, days: u64) {
+        for snapshot in self.regions.values_mut().flat_map(|region| region.snapshots.values_mut()) {
+            snapshot.started -= days * 86_400;
+            if snapshot.state == State::Pending && !snapshot.sealed && days * 1_440 > snapshot.timeout {
+                snapshot.state = State::Failed("no blocks were written within the timeout".to_owned());
+            }
+        }
     }
 
     /// All snapshots of the account's owner, with their regions.

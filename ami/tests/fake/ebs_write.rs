@@ -91,6 +91,7 @@ fn start(request: &Request, account: &mut Account) -> Answer {
         description: body["Description"].as_str().unwrap_or_default().to_owned(),
         tags,
         state: State::Pending,
+        timeout,
         sealed: false,
         looks: 0,
         root: id.clone(),

@@ -1,7 +1,7 @@
 //! Looking after what was published: ls, show, verify, copy, share, deprecate, disable, rm and gc.
 
 use crate::desk::{Desk, REGION};
-use crate::fake::account::{Account, State};
+use crate::fake::account::State;
 use crate::picture::{Picture, Piece};
 use std::path::PathBuf;
 
@@ -11,10 +11,6 @@ fn published(blocks: u64) -> (Desk, Picture, PathBuf, String) {
     let image = desk.image("out", &picture);
     let id = desk.published(&image, &[]);
     (desk, picture, image, id)
-}
-
-fn age(account: &mut Account) {
-    account.region(REGION).snapshots.values_mut().for_each(|it| it.started -= 2 * 86_400);
 }
 
 #[test]
@@ -102,7 +98,7 @@ fn rm_of_what_is_gone_says_so() {
 
 #[test]
 fn gc_removes_what_is_old_and_ours_and_belongs_to_nothing() {
-    let (desk, picture, _, id) = published(8);
+    let (desk, _, _, id) = published(8);
     // A leftover of ours, and a snapshot of somebody's in the same account.
     {
         let mut account = desk.fake.account();
@@ -123,7 +119,7 @@ fn gc_removes_what_is_old_and_ours_and_belongs_to_nothing() {
     let before = there();
     desk.run(&["gc", "--region", REGION]).well();
     assert_eq!(there(), before, "it is young: another computer may be sending it");
-    age(&mut desk.fake.account());
+    desk.fake.account().days_pass(2);
     let planned = desk.run(&["gc", "--region", REGION, "--dry-run"]).well();
     assert!(planned.contains("snap-0aaaaaaaaaaaaaaaa"), "{planned}");
     assert_eq!(there(), before, "a dry run removes nothing");
@@ -132,7 +128,6 @@ fn gc_removes_what_is_old_and_ours_and_belongs_to_nothing() {
     assert_eq!(left.len(), 2, "{left:?}");
     assert!(left.contains(&"snap-0bbbbbbbbbbbbbbbb".to_owned()), "not ours to remove");
     assert_eq!(desk.fake.account().only_image().0, id);
-    drop(picture);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn a_snapshot_that_fails_later_is_told_and_leaves_nothing() {
         "no image of a broken snapshot"
     );
     desk.published(&image, &[]);
-    desk.fake.account().region(REGION).snapshots.values_mut().for_each(|it| it.started -= 2 * 86_400);
+    desk.fake.account().days_pass(2);
     desk.run(&["gc", "--region", REGION]).well();
     desk.holds(&picture);
 }
@@ -127,10 +127,9 @@ fn trouble_without_an_end_ends() {
     let error = desk.publish(&image, &[]).failed(1);
     assert!(error.contains("RegisterImage"), "{error}");
     assert!((2..20).contains(&desk.fake.count("RegisterImage")), "tried again, but not for ever");
-    let (desk_calls, deadline) = (desk.fake.count("*"), ["--deadline", "3s"]);
     desk.fake.fault("*", When::From(1), Fault::Throttle);
-    let error = desk.publish(&image, &deadline).failed(1);
-    assert!(error.contains("deadline"), "{error} ({desk_calls})");
+    let error = desk.publish(&image, &["--deadline", "3s"]).failed(1);
+    assert!(error.contains("deadline"), "{error}");
 }
 
 /// Each action that publishing needs, and whether one request is enough to notice that it is missing.
