@@ -11,7 +11,7 @@ use crate::image::{BLOCK, Digest};
 use crate::names::Tags;
 
 /// A snapshot that nobody writes to for so many minutes is given up by AWS: a day, so that an interrupted upload can go on.
-const IDLE_MINUTES: i32 = 24 * 60;
+pub const IDLE_MINUTES: i64 = 24 * 60;
 
 /// What a snapshot is to be.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +59,7 @@ impl Aws {
                     .set_parent_snapshot_id(new.parent.map(str::to_owned))
                     .set_encrypted(own_key.map(|_| true))
                     .set_kms_key_arn(own_key.map(str::to_owned))
-                    .timeout(IDLE_MINUTES)
+                    .timeout(i32::try_from(IDLE_MINUTES).unwrap_or(i32::MAX))
                     .send()
             })
             .await?;

@@ -18,6 +18,8 @@ pub struct Fault {
     pub code: Option<String>,
     /// AWS's sentence, or ours.
     pub message: String,
+    /// Attempts before this one that failed, any of which AWS may have carried out all the same.
+    pub before: u32,
 }
 
 /// Kinds of failure.
@@ -82,7 +84,7 @@ impl Fault {
 
     /// A call for which there is no time left, or whose answer makes no sense.
     pub(super) fn own(call: Call, kind: Kind, message: impl Into<String>) -> Self {
-        Self { call, kind, code: None, message: message.into() }
+        Self { call, kind, code: None, message: message.into(), before: 0 }
     }
 
     /// The answer lacks what AWS promises to be in it.
@@ -105,10 +107,11 @@ impl Fault {
                 answered(call, status.unwrap_or_default(), None, Some("the answer cannot be read"))
             }
             SdkError::TimeoutError(_) => Self::own(call, Kind::Late, "no answer in time"),
-            SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => {
-                Self::own(call, Kind::Network, chain(error))
+            // Also what the SDK calls "other": a connection that ends in the middle of an answer is that.
+            SdkError::DispatchFailure(failure) if !failure.is_user() => {
+                unsent(call, Kind::Network, chain(error))
             }
-            _ => unsent(call, chain(error)),
+            _ => unsent(call, Kind::Refused, chain(error)),
         }
     }
 }
@@ -128,7 +131,7 @@ fn answered(call: Call, status: u16, code: Option<&str>, message: Option<&str>) 
     } else {
         Kind::Refused
     };
-    Fault { call, kind, code: code.map(str::to_owned), message: message.to_owned() }
+    Fault { call, kind, code: code.map(str::to_owned), message: message.to_owned(), before: 0 }
 }
 
 /// The action that AWS names in its sentence, which may be another than the call's own (tagging, most often); else the
@@ -139,16 +142,18 @@ fn missing_action(call: Call, message: &str) -> String {
     named.filter(|action| action.contains(':')).unwrap_or_else(own).to_owned()
 }
 
-/// A request that did not get as far as the network.
-fn unsent(call: Call, message: String) -> Fault {
-    let kind = if message.contains("credential") { Kind::Credentials } else { Kind::Refused };
+/// A request without an answer. Looking for credentials is a part of it for the SDK.
+fn unsent(call: Call, kind: Kind, message: String) -> Fault {
+    let kind = if message.contains("credential") { Kind::Credentials } else { kind };
     Fault::own(call, kind, message)
 }
 
 fn chain<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> String {
     let text = DisplayErrorContext(error).to_string();
-    // Behind this the SDK repeats everything for its own developers.
-    text.split(" (").next().unwrap_or(&text).to_owned()
+    let text = text.trim_start_matches("dispatch failure: ").trim_start_matches("other: ");
+    // Behind this the SDK says the same again for its own developers, or lists all places where it looked.
+    let end = text.find(['(', '\n']).unwrap_or(text.len());
+    text[..end].trim().to_owned()
 }
 
 #[cfg(test)]

@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::config::SharedHttpClient;
+use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-pub use ebs::{BlockToken, NewSnapshot};
+pub use ebs::{BlockToken, IDLE_MINUTES, NewSnapshot};
 pub use ec2::{Ami, Grant, NewImage, Snapshot, SnapshotState};
 pub use fault::{Fault, Kind};
 use table::Call;
@@ -116,7 +116,7 @@ impl Aws {
         loop {
             let fault = match self.once(call, request()).await {
                 Ok(answer) => return Ok(answer),
-                Err(fault) => fault,
+                Err(fault) => Fault { before: failures, ..fault },
             };
             failures += 1;
             let again = fault.kind == Kind::Throttled || (fault.passes() && failures < pace::ATTEMPTS);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{ManageError, ours};
-use crate::aws::{Aws, Snapshot};
+use crate::aws::{Aws, IDLE_MINUTES, Snapshot, SnapshotState};
 use crate::state::State;
 use crate::time;
 
@@ -38,9 +38,12 @@ fn sort(
     unfinished: &[String],
     older_than: Duration,
 ) -> Vec<Leftover> {
+    // AWS gives up what nobody has written to for so long, whatever a journal says.
+    let idle = time::now() - IDLE_MINUTES * 60;
     let newest = time::now().saturating_sub(i64::try_from(older_than.as_secs()).unwrap_or(i64::MAX));
     let leftover = |snapshot: Snapshot| {
-        let kept = if unfinished.contains(&snapshot.id) {
+        let goes_on = snapshot.state == SnapshotState::Pending && snapshot.started > idle;
+        let kept = if goes_on && unfinished.contains(&snapshot.id) {
             Some("an upload from this computer goes on with it")
         } else if snapshot.started > newest {
             Some("it is too young: another computer may be uploading it")
@@ -67,7 +70,6 @@ pub async fn remove(aws: &Aws, id: &str) -> Result<Option<String>, ManageError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::SnapshotState;
     use crate::names::Tags;
 
     fn snapshot(id: &str, age: i64) -> Snapshot {
@@ -87,8 +89,8 @@ mod tests {
         let all =
             vec![snapshot("used", 999), snapshot("young", 10), snapshot("ours", 999), snapshot("old", 999)];
         let used = BTreeSet::from(["used".to_owned()]);
-        let found = sort(all, &used, &["ours".to_owned()], Duration::from_secs(100));
+        let found = sort(all, &used, &["ours".to_owned(), "stale".to_owned()], Duration::from_secs(100));
         let kept: Vec<_> = found.iter().map(|left| (left.snapshot.id.as_str(), left.kept.is_some())).collect();
-        assert_eq!(kept, [("young", true), ("ours", true), ("old", false)]);
+        assert_eq!(kept, [("stale", false), ("young", true), ("ours", true), ("old", false)]);
     }
 }

@@ -13,7 +13,7 @@ use crate::state::{Journal, Origin};
 
 /// The journal is written at most this often: what it forgets is sent again.
 const KEEP_EVERY: Duration = Duration::from_millis(500);
-/// A snapshot whose sealing is refused, and that an earlier run may have sealed already, gets so long to show it.
+/// A snapshot whose sealing is refused, and that an earlier call may have sealed already, gets so long to show it.
 const SEALED_BEFORE: Duration = Duration::from_secs(60);
 const MIB: f64 = 1_048_576.0;
 
@@ -193,7 +193,7 @@ impl Publisher<'_> {
             Ok(()) => wait::snapshot(self.aws, snapshot, self.aws.deadline()).await,
             Err(fault) if fault.kind == Kind::Refused => {
                 // An earlier call of which the answer was lost may have done it.
-                let patience = if maybe_sealed { SEALED_BEFORE } else { Duration::ZERO };
+                let patience = if maybe_sealed || fault.before > 0 { SEALED_BEFORE } else { Duration::ZERO };
                 let until = self.aws.deadline().min(Instant::now() + patience);
                 if wait::snapshot(self.aws, snapshot, until).await.is_ok() {
                     return Ok(());

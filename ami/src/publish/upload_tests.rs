@@ -14,7 +14,8 @@ fn blocks(count: u32) -> Vec<Block> {
 }
 
 fn fault(kind: Kind) -> PublishError {
-    PublishError::Aws(Fault { call: Call::PutSnapshotBlock, kind, code: None, message: String::new() })
+    let fault = Fault { call: Call::PutSnapshotBlock, kind, code: None, message: String::new(), before: 0 };
+    PublishError::Aws(fault)
 }
 
 /// Runs an upload whose attempts end as `answer` says for the block and the number of the attempt at it.
