@@ -25,6 +25,8 @@ export HOME=$work XDG_STATE_HOME=$work/state
 
 # A new account each time.
 start() {
+    # Of the server before.
+    rm -f "$work/said"
     "$programs/examples/fake-aws" "$latency" <"$work/hold" >"$work/said" &
     server=$!
     exec 9>"$work/hold"
@@ -48,8 +50,8 @@ for _ in $(seq "$rounds"); do
 done
 
 # The next version: a byte in the first block that was written is another.
-cp --sparse=always "$image" "$work/next-2-x86_64.raw"
-cp --sparse=always "$image" "$work/next-1-x86_64.raw"
+cp --sparse=auto "$image" "$work/next-2-x86_64.raw"
+cp --sparse=auto "$image" "$work/next-1-x86_64.raw"
 printf '\377' | dd of="$work/next-2-x86_64.raw" bs=1 seek=512 conv=notrunc status=none
 start; publish "$work/next-1-x86_64.raw"; publish "$work/next-2-x86_64.raw"; next=$took; stop
 all=$(($(tail -n 1 "$work/said" | cut -d' ' -f1)))
@@ -60,4 +62,4 @@ echo "|---|---|---|"
 echo "| the plain SDK, a block after the other | $plain | 1 |"
 echo "| \`kennel ami publish\` | $ours | $(awk "BEGIN { printf \"%.1f times as fast\", $plain / $ours }") |"
 echo "| the same image again | $again | nothing is sent |"
-echo "| the next version, one block of it changed | $next | $((all - ${blocks% *})) blocks are sent |"
+echo "| the next version, one block of it changed | $next | blocks sent: $((all - ${blocks% *})) |"

@@ -38,6 +38,8 @@ pub(crate) struct Snapshot {
     pub(crate) description: String,
     pub(crate) tags: Tags,
     pub(crate) state: State,
+    /// How many looks it takes until anyone sees it: what is made on AWS is not seen everywhere at once.
+    pub(crate) unseen: u32,
     /// Minutes after which it fails if nobody writes to it.
     pub(crate) timeout: u64,
     /// No more blocks are taken.
@@ -100,6 +102,8 @@ pub(crate) struct Image {
     pub(crate) tags: Tags,
     pub(crate) state: State,
     pub(crate) looks: u32,
+    /// How many looks it takes until anyone sees it.
+    pub(crate) unseen: u32,
     pub(crate) architecture: String,
     pub(crate) virtualization: String,
     pub(crate) boot_mode: String,
@@ -144,6 +148,8 @@ pub(crate) struct Account {
     made: u64,
     /// How many looks it takes until what was begun is done.
     pub(crate) settle: u32,
+    /// How many looks it takes until what was made is seen.
+    pub(crate) lag: u32,
     /// How many blocks a page lists, if no fewer were asked for.
     pub(crate) page: usize,
     /// How the next snapshot that is completed ends, if not well.
@@ -152,7 +158,7 @@ pub(crate) struct Account {
 
 impl Default for Account {
     fn default() -> Account {
-        Account { regions: BTreeMap::new(), made: 0, settle: 1, page: 100, next_completion_fails: None }
+        Account { regions: BTreeMap::new(), made: 0, settle: 1, lag: 0, page: 100, next_completion_fails: None }
     }
 }
 

@@ -82,7 +82,7 @@ fn start(request: &Request, account: &mut Account) -> Answer {
             account.region(&request.region).snapshots.get(&id).ok_or_else(|| Refusal::no_snapshot(&id))?;
         return Ok(started(&id, snapshot));
     }
-    let id = account.id("snap");
+    let (id, unseen) = (account.id("snap"), account.lag);
     let region = account.region(&request.region);
     let mut snapshot = Snapshot {
         owner: OWNER.to_owned(),
@@ -91,6 +91,7 @@ fn start(request: &Request, account: &mut Account) -> Answer {
         description: body["Description"].as_str().unwrap_or_default().to_owned(),
         tags,
         state: State::Pending,
+        unseen,
         timeout,
         sealed: false,
         looks: 0,

@@ -19,8 +19,8 @@ pub(crate) enum Fault {
     CutAfter,
     /// A bit of the body tips over on the way here.
     Corrupt,
-    /// The answer tells another checksum than that of the data.
-    WrongSum,
+    /// A bit of the answer's body tips over on its way.
+    CorruptAnswer,
 }
 
 /// Which of an action's requests are met, counted from 1 when the fault was put in.

@@ -76,11 +76,7 @@ async fn answer(
     match fault {
         Some(Fault::CutAfter) => return Err(Cut),
         Some(Fault::StallAfter) => stall(&shared).await,
-        Some(Fault::WrongSum) => {
-            for (_, value) in reply.headers.iter_mut().filter(|(name, _)| *name == "x-amz-Checksum") {
-                *value = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".to_owned();
-            }
-        }
+        Some(Fault::CorruptAnswer) => reply.body = tipped(&reply.body),
         _ => {}
     }
     Ok(response(reply))
@@ -118,11 +114,7 @@ fn handle(mut request: Request, number: usize, fault: Option<Fault>, shared: &Sh
         return Err(Refusal::new(412, "DryRunOperation", message));
     }
     if fault == Some(Fault::Corrupt) {
-        let mut body = request.body.to_vec();
-        if let Some(byte) = body.last_mut() {
-            *byte ^= 1;
-        }
-        request.body = body.into();
+        request.body = tipped(&request.body);
     }
     match request.service {
         Service::Ebs if ebs_write::knows(&request.action) => ebs_write::answer(&request, account),
@@ -131,6 +123,15 @@ fn handle(mut request: Request, number: usize, fault: Option<Fault>, shared: &Sh
         Service::Ssm => ssm::answer(&request, account),
         Service::Sts => sts::answer(&request),
     }
+}
+
+/// The same bytes but for the last bit.
+fn tipped(body: &[u8]) -> Bytes {
+    let mut body = body.to_vec();
+    if let Some(byte) = body.last_mut() {
+        *byte ^= 1;
+    }
+    body.into()
 }
 
 async fn stall(shared: &Shared) {

@@ -110,6 +110,15 @@ pub(crate) fn describe(request: &Request, account: &mut Account) -> Answer {
     let (ids, owners) = (form.list("ImageId"), form.list("Owner"));
     let disabled = form.flag("IncludeDisabled")?.unwrap_or(false);
     let region = account.region(&request.region);
+    // Whoever looks now sees what was already to be seen; the next one sees more.
+    let unseen: BTreeSet<String> =
+        region.images.iter().filter(|(_, it)| it.unseen > 0).map(|(id, _)| id.clone()).collect();
+    for image in region.images.values_mut() {
+        image.unseen = image.unseen.saturating_sub(1);
+    }
+    if let Some(id) = ids.iter().find(|id| unseen.contains(*id)) {
+        return Err(missing(id));
+    }
     if let Some(id) = ids.iter().find(|id| !region.images.get(*id).is_some_and(visible)) {
         let gone = region.deregistered.contains(id);
         let unavailable = || {
@@ -127,6 +136,7 @@ pub(crate) fn describe(request: &Request, account: &mut Account) -> Answer {
         !hidden && filters.pass(&tags, |name| property(name, id, image))
     };
     let all = region.images.iter().filter(|(id, _)| ids.is_empty() || ids.contains(id));
+    let all = all.filter(|(id, _)| !unseen.contains(*id));
     let all = all.filter(|(id, image)| visible(image) && owned(image) && passes(id, image));
     let all: Vec<String> = all.map(|(id, _)| id.clone()).collect();
     let (all, next) = page(form, all)?;
@@ -250,6 +260,7 @@ pub(crate) fn copy(request: &Request, account: &mut Account) -> Answer {
         tags: bears,
         state: State::Pending,
         looks: account.settle,
+        unseen: account.lag,
         launchers: BTreeSet::new(),
         deprecated_at: None,
         created: clock::now(),
@@ -309,6 +320,7 @@ pub(crate) fn strange(name: &str, tags: super::account::Tags) -> Image {
         tags,
         state: State::Ready,
         looks: 0,
+        unseen: 0,
         architecture: "x86_64".to_owned(),
         virtualization: "hvm".to_owned(),
         boot_mode: "uefi".to_owned(),

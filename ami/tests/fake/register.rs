@@ -54,7 +54,7 @@ pub(crate) fn register(request: &Request, account: &mut Account) -> Answer {
         "TagSpecification",
         "SriovNetSupport",
     ])?;
-    let region = account.region(&request.region);
+    let (unseen, region) = (account.lag, account.region(&request.region));
     let name = form.need("Name")?;
     check_name(name, region)?;
     let description = form.get("Description").unwrap_or_default();
@@ -92,6 +92,7 @@ pub(crate) fn register(request: &Request, account: &mut Account) -> Answer {
         tags: tags.remove("image").unwrap_or_default(),
         state: State::Ready,
         looks: 0,
+        unseen,
         architecture,
         virtualization,
         boot_mode,

@@ -7,6 +7,7 @@ use super::clock;
 use super::ec2::{Filters, page, tag_set};
 use super::request::Request;
 use super::xml::Xml;
+use std::collections::BTreeSet;
 
 const FILTERS: [&str; 6] = ["status", "snapshot-id", "owner-id", "description", "volume-size", "encrypted"];
 
@@ -51,7 +52,12 @@ pub(crate) fn describe(request: &Request, account: &mut Account) -> Answer {
     let filters = Filters::of(form, &FILTERS)?;
     let (ids, owners) = (form.list("SnapshotId"), form.list("Owner"));
     let region = account.region(&request.region);
-    if let Some(id) = ids.iter().find(|id| !region.snapshots.contains_key(*id)) {
+    let unseen: BTreeSet<String> =
+        region.snapshots.iter().filter(|(_, it)| it.unseen > 0).map(|(id, _)| id.clone()).collect();
+    for snapshot in region.snapshots.values_mut() {
+        snapshot.unseen = snapshot.unseen.saturating_sub(1);
+    }
+    if let Some(id) = ids.iter().find(|id| unseen.contains(*id) || !region.snapshots.contains_key(*id)) {
         return Err(missing(id));
     }
     let visible = |it: &Snapshot| it.owner == OWNER || it.shared.contains("all") || it.shared.contains(OWNER);
@@ -61,7 +67,7 @@ pub(crate) fn describe(request: &Request, account: &mut Account) -> Answer {
     };
     let all =
         region.snapshots.iter_mut().filter(|(id, it)| (ids.is_empty() || ids.contains(id)) && visible(it));
-    let all = all.filter(|(_, it)| owned(it));
+    let all = all.filter(|(id, it)| owned(it) && !unseen.contains(*id));
     let all = all.filter(|(id, it)| filters.pass(&it.tags, |name| property(name, id, it)));
     let (all, next) = page(form, all.collect())?;
     let mut shown = Vec::new();

@@ -4,6 +4,7 @@ use crate::fake::Fake;
 use crate::picture::Picture;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// No run takes longer, or it hangs.
@@ -44,10 +45,30 @@ pub(crate) struct Desk {
     home: tempfile::TempDir,
 }
 
+/// The key that encrypted images are encrypted with.
+pub(crate) const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555";
+/// The parts of the program that have policies of their own.
+const ROLES: [&str; 9] = ["publish", "copy", "share", "ssm", "encrypt", "verify", "read", "retire", "remove"];
+
+/// The policy of a part, as the program prints it, with the key in place of the one that a person has to fill in.
+pub(crate) fn policy(role: &str) -> String {
+    let output = Command::new(PROGRAM).args(["policy", role]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().replace("arn:aws:kms:REGION:ACCOUNT:key/KEY", KEY)
+}
+
+/// All of them.
+fn policies() -> &'static [String] {
+    static ALL: OnceLock<Vec<String>> = OnceLock::new();
+    ALL.get_or_init(|| ROLES.iter().map(|role| policy(role)).collect())
+}
+
 impl Desk {
-    /// A new home, and an account with nothing in it.
+    /// A new home, and an account with nothing in it, in which the program's own policies hold.
     pub(crate) fn new() -> Desk {
-        Desk { fake: Fake::start(), home: tempfile::tempdir().unwrap() }
+        let fake = Fake::start();
+        fake.enforce(policies());
+        Desk { fake, home: tempfile::tempdir().unwrap() }
     }
 
     /// A file in the home.

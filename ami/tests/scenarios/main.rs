@@ -9,6 +9,7 @@ mod fake;
 mod desk;
 mod dry;
 mod incremental;
+mod late;
 mod manage;
 mod picture;
 mod policies;

@@ -2,6 +2,7 @@
 
 use crate::desk::{Desk, REGION};
 use crate::fake::account::State;
+use crate::fake::faults::{Fault, When};
 use crate::picture::{Picture, Piece};
 use std::path::PathBuf;
 
@@ -66,6 +67,14 @@ fn a_block_too_few_and_one_too_many_are_found() {
         let outcome = desk.run(&["verify", &id, "--image", image.to_str().unwrap(), "--region", REGION]);
         assert!(outcome.code != Some(0), "block {index}: {outcome:?}");
     }
+}
+
+#[test]
+fn a_block_that_tips_over_on_its_way_here_is_not_blamed_on_the_ami() {
+    let (desk, _, image, id) = published(16);
+    desk.fake.fault("GetSnapshotBlock", When::Nth(3), Fault::CorruptAnswer);
+    let outcome = desk.run(&["verify", &id, "--image", image.to_str().unwrap(), "--region", REGION]);
+    assert!(outcome.code == Some(0) || outcome.err.contains("checksum"), "{outcome:?}");
 }
 
 #[test]

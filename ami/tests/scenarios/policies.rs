@@ -1,25 +1,17 @@
-//! The IAM policies: with exactly what `kennel-ami policy` prints, enforced by the fake with its resources and conditions on
+//! The IAM policies. In all scenarios the sum of them holds. Here, with exactly what `kennel-ami policy` prints, enforced by the fake with its resources and conditions on
 //! tags, each part of the program does its work; and of all that a policy allows nothing is left unused.
 
-use crate::desk::{Desk, REGION};
+use crate::desk::{Desk, KEY, REGION, policy};
 use crate::fake::iam::allowed_by;
 use crate::picture::{Picture, Piece};
-
-const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555";
-
-/// The policy of a role, with a key of ours in place of the one that a person has to fill in.
-fn policy(desk: &Desk, role: &str) -> String {
-    desk.run(&["policy", role]).well().replace("arn:aws:kms:REGION:ACCOUNT:key/KEY", KEY)
-}
 
 /// Has the fake enforce these roles' policies during the work, after which all must have been used.
 #[track_caller]
 fn exactly(desk: &Desk, roles: &[&str], work: impl FnOnce(&Desk)) {
-    let policies: Vec<String> = roles.iter().map(|role| policy(desk, role)).collect();
+    let policies: Vec<String> = roles.iter().map(|role| policy(role)).collect();
     desk.fake.forget_calls();
     desk.fake.enforce(&policies);
     work(desk);
-    desk.fake.allow_all();
     let allowed = policies.iter().flat_map(|policy| allowed_by(policy)).collect();
     assert_eq!(desk.fake.needed(), allowed, "needed on the left, allowed on the right, for {roles:?}");
 }

@@ -1,6 +1,6 @@
 //! Publishing when nothing goes wrong: what the AMI is like, what is sent, and that the second time costs nothing.
 
-use crate::desk::{Desk, REGION};
+use crate::desk::{Desk, KEY, REGION};
 use crate::fake::account::{Mapping, State};
 use crate::fake::{BLOCK, STRANGER};
 use crate::picture::{Picture, Piece};
@@ -148,12 +148,11 @@ fn copied_shared_and_pointed_at_in_one_go() {
 fn an_encrypted_image_is_another_one() {
     let (desk, picture) = (Desk::new(), Picture::of(4));
     let image = desk.image("out", &picture);
-    let key = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555";
     let open = desk.published(&image, &[]);
-    let closed = desk.published(&image, &["--encrypt", key]);
+    let closed = desk.published(&image, &["--encrypt", KEY]);
     assert_ne!(open, closed);
-    assert_eq!(desk.published(&image, &["--encrypt", key]), closed);
+    assert_eq!(desk.published(&image, &["--encrypt", KEY]), closed);
     let account = desk.fake.account();
     let keys: Vec<_> = account.snapshots().iter().filter_map(|(.., it)| it.kms_key.clone()).collect();
-    assert_eq!(keys, [key], "of two snapshots one is encrypted");
+    assert_eq!(keys, [KEY], "of two snapshots one is encrypted");
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Publishes, and kills the program with the request that stalls.
 #[track_caller]
-fn killed(desk: &Desk, image: &Path) {
+pub(crate) fn killed(desk: &Desk, image: &Path) {
     let mut child = desk.begin(&["publish", image.to_str().unwrap(), "--region", REGION]);
     let stalled = desk.fake.stalled(DEADLINE);
     child.kill().unwrap();
