@@ -111,9 +111,17 @@ impl Publisher<'_> {
             .await;
         match registered {
             Ok(id) => wait::image(self.aws, &id).await,
-            // The answer to an earlier attempt may have been lost on its way.
-            Err(fault) if fault.is(NAME_TAKEN) => self.existing().await?.ok_or(PublishError::NameTaken(name)),
+            Err(fault) if fault.is(NAME_TAKEN) => self.registered_before(name).await,
             Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// The AMI that has our name already: the answer to an earlier attempt, or to an earlier run, was lost on its way.
+    async fn registered_before(&self, name: String) -> Result<Ami, PublishError> {
+        let identity = self.identity();
+        match wait::named(self.aws, &name).await? {
+            Some(ami) if identity.is(&ami.tags) => wait::image(self.aws, &ami.id).await,
+            _ => Err(PublishError::NameTaken(name)),
         }
     }
 

@@ -8,6 +8,8 @@ use crate::aws::{Ami, Aws, SnapshotState};
 /// The first look again comes after this time, further ones later and later.
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(5);
+/// What AWS has made is seen by then.
+const SEEN: Duration = Duration::from_secs(60);
 
 /// Pauses between looks, until a deadline.
 struct Looks {
@@ -47,6 +49,20 @@ pub(super) async fn snapshot(aws: &Aws, id: &str, deadline: Instant) -> Result<(
         }
         if !looks.again().await {
             return Err(PublishError::NotReady(id.to_owned()));
+        }
+    }
+}
+
+/// Until an AMI is seen that has a name which AWS says is taken: what was made a moment ago may not be seen yet.
+///
+/// # Errors
+/// [`PublishError::Aws`].
+pub(super) async fn named(aws: &Aws, name: &str) -> Result<Option<Ami>, PublishError> {
+    let mut looks = Looks::until(aws.deadline().min(Instant::now() + SEEN));
+    loop {
+        let found = aws.image_named(name).await?;
+        if found.is_some() || !looks.again().await {
+            return Ok(found);
         }
     }
 }

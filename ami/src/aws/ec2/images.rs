@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types::{
-    ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, ImageAttributeName,
+    ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, Filter, ImageAttributeName,
     ImdsSupportValues, LaunchPermission, LaunchPermissionModifications, PermissionGroup, ResourceType,
     TpmSupportValues, VolumeType,
 };
@@ -93,6 +93,21 @@ impl Aws {
             Err(fault) if fault.is("InvalidAMIID.NotFound") || fault.is("InvalidAMIID.Unavailable") => Ok(None),
             Err(fault) => Err(fault),
         }
+    }
+
+    /// The AMI of this account that has a name, if it is seen already.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn image_named(&self, name: &str) -> Result<Option<Ami>, Fault> {
+        let named = Filter::builder().name("name").values(name).build();
+        let answer = self
+            .call(Call::DescribeImages, || {
+                let request = self.ec2.describe_images().owners("self").filters(named.clone());
+                request.include_deprecated(true).include_disabled(true).send()
+            })
+            .await?;
+        Ok(answer.images().iter().find_map(Ami::of))
     }
 
     /// Makes an AMI; returns its id.
