@@ -78,7 +78,7 @@ impl Explain for Fault {
             ),
             Kind::Throttled | Kind::Server | Kind::Network | Kind::Late => Some("try again later".to_owned()),
             Kind::OutOfTime => Some("the same command goes on where this one stopped".to_owned()),
-            Kind::Refused => None,
+            Kind::Refused => refusal(self.code.as_deref()?).map(str::to_owned),
         }
     }
 
@@ -98,6 +98,23 @@ impl Explain for Fault {
             Kind::Denied(_) | Kind::Refused => Exit::Refused,
             _ => Exit::Failed,
         }
+    }
+}
+
+/// What a person can do about a refusal, by AWS's word for it.
+fn refusal(code: &str) -> Option<&'static str> {
+    match code {
+        "OperationNotPermitted" => Some(
+            "if the AMI is to be public: this account may have blocked that for the whole region \
+             (`aws ec2 get-image-block-public-access-state`)",
+        ),
+        "ConcurrentSnapshotLimitExceeded"
+        | "PendingSnapshotLimitExceeded"
+        | "ServiceQuotaExceededException" => {
+            Some("wait until other snapshots are complete, or ask AWS for a higher quota")
+        }
+        "ParameterLimitExceeded" => Some("remove parameters that nobody reads"),
+        _ => None,
     }
 }
 

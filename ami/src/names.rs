@@ -36,9 +36,12 @@ impl Identity<'_> {
         tags.get(DIGEST) == Some(&self.digest.to_string()) && tags.get(KEY).map(String::as_str) == self.key
     }
 
-    /// Name of the AMI, of which an account has only one in a region.
+    /// Name of the AMI, of which an account has only one in a region. AWS takes 128 letters, and not all of them.
     pub fn name(&self, version: &str) -> String {
         let digest = self.digest.to_string();
+        let may = |letter: char| letter.is_ascii_alphanumeric() || "-._/()".contains(letter);
+        let version: String =
+            version.chars().map(|letter| if may(letter) { letter } else { '-' }).take(64).collect();
         format!("kennel-{version}-{}{}", &digest[..12], self.suffix())
     }
 
@@ -108,6 +111,8 @@ mod tests {
         let digest = Digest::of(b"image");
         let name = Identity { digest, key: None }.name("1.2");
         assert_eq!(name, format!("kennel-1.2-{}", &digest.to_string()[..12]));
+        let odd = Identity { digest, key: Some("k") }.name(&format!("1.2+é~{}", "9".repeat(200)));
+        assert!(odd.starts_with("kennel-1.2---99") && odd.len() <= 128, "{odd}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use aws_sdk_ebs::primitives::ByteStream;
 use aws_sdk_ebs::types::{ChecksumAggregationMethod, ChecksumAlgorithm, Tag};
 
 use super::table::Call;
-use super::{Aws, Fault, SHARDS};
+use super::{Aws, BLOCK_ATTEMPT, Fault, SHARDS};
 use crate::image::{BLOCK, Digest};
 use crate::names::Tags;
 
@@ -92,7 +92,7 @@ impl Aws {
             .checksum_algorithm(ChecksumAlgorithm::ChecksumAlgorithmSha256)
             .block_data(ByteStream::from(data))
             .send();
-        self.once(Call::PutSnapshotBlock, request).await.map(drop)
+        self.once(Call::PutSnapshotBlock, BLOCK_ATTEMPT, request).await.map(drop)
     }
 
     /// Seals a snapshot to which so many blocks were written. The checksum is over their digests, in their order.
@@ -159,7 +159,7 @@ impl Aws {
             })
             .await?;
         let promised = answer.checksum.ok_or_else(|| Fault::incomplete(call, "checksum"))?;
-        let body = tokio::time::timeout(super::ATTEMPT, answer.block_data.collect()).await;
+        let body = tokio::time::timeout(BLOCK_ATTEMPT, answer.block_data.collect()).await;
         let data = match body {
             Ok(Ok(data)) => data.to_vec(),
             Ok(Err(error)) => return Err(Fault::own(call, super::Kind::Network, error.to_string())),

@@ -32,8 +32,10 @@ use table::Call;
 /// Connections for blocks are spread over so many pools: a stalled connection holds up only its own, and a hedged attempt
 /// is sure to take another.
 pub const SHARDS: usize = 8;
-/// An attempt at anything takes at most this long: blocks are half a MiB, so that even a slow line makes it.
+/// An attempt at a call takes at most this long.
 const ATTEMPT: Duration = Duration::from_secs(30);
+/// An attempt at a block: many share the line, which may be slow.
+const BLOCK_ATTEMPT: Duration = Duration::from_secs(60);
 /// A command takes at most this long unless it sets its own deadline.
 const COMMAND: Duration = Duration::from_secs(15 * 60);
 
@@ -89,6 +91,7 @@ impl Aws {
     async fn once<T, E>(
         &self,
         call: Call,
+        longest: Duration,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, Fault>
     where
@@ -98,10 +101,10 @@ impl Aws {
         if left.is_zero() {
             return Err(out_of_time(call));
         }
-        match tokio::time::timeout(ATTEMPT.min(left), request).await {
+        match tokio::time::timeout(longest.min(left), request).await {
             Ok(answer) => answer.map_err(|error| Fault::of(call, &error)),
             Err(_) => {
-                Err(Fault::own(call, Kind::Late, format!("no answer in {} s", ATTEMPT.min(left).as_secs())))
+                Err(Fault::own(call, Kind::Late, format!("no answer in {} s", longest.min(left).as_secs())))
             }
         }
     }
@@ -114,7 +117,7 @@ impl Aws {
     {
         let mut failures = 0;
         loop {
-            let fault = match self.once(call, request()).await {
+            let fault = match self.once(call, ATTEMPT, request()).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => Fault { before: failures, ..fault },
             };

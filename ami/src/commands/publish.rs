@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -16,6 +16,9 @@ use crate::publish::dry::Extras;
 use crate::publish::{Publisher, Stats};
 use crate::state::State;
 use crate::ui::Ui;
+
+/// A copy may take so long: AWS moves the whole snapshot.
+const COPYING: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// An AMI in a region, as `--json` shows it.
 #[derive(Serialize)]
@@ -58,7 +61,7 @@ async fn work(ui: Ui, args: &Publish) -> Result<(), Failure> {
     };
     if args.dry_run {
         let extras = Extras {
-            copies: args.copy_to.len(),
+            copies: others(args).count(),
             share: args.public || !args.share.is_empty(),
             parameter: args.ssm.is_some(),
         };
@@ -68,20 +71,19 @@ async fn work(ui: Ui, args: &Publish) -> Result<(), Failure> {
     ui.note(&format!("publishing to account {} in {}", aws.account().await?, aws.region()));
     let published = publisher.run().await?;
     finish(&aws, &published.ami, args, ui).await?;
-    let mut lines = vec![Line {
-        region: aws.region().to_owned(),
-        ami: published.ami.id.clone(),
-        snapshot: published.ami.snapshot.clone(),
-        existing: published.existing,
-        upload: published.upload,
-    }];
-    for region in args.copy_to.iter().filter(|region| **region != args.place.region) {
+    let mut lines = vec![Line::of(aws.region(), &published.ami, published.existing, published.upload)];
+    for region in others(args) {
         let there = Aws::connect(region).await.until(deadline);
-        let copy = manage::copy(&published.ami, aws.region(), &there, ui).await?;
+        let (copy, existing) = manage::copy(&published.ami, aws.region(), &there, ui).await?;
         finish(&there, &copy, args, ui).await?;
-        lines.push(Line::of(region, copy));
+        lines.push(Line::of(region, &copy, existing, None));
     }
     say(ui, &lines)
+}
+
+/// The regions to copy to, which the region itself is not.
+fn others(args: &Publish) -> impl Iterator<Item = &String> {
+    args.copy_to.iter().filter(|region| **region != args.place.region)
 }
 
 /// What is asked for in every region.
@@ -103,15 +105,22 @@ pub(super) async fn copy(ui: Ui, args: &Copy) -> Result<(), Failure> {
     let ami = manage::ours(&aws, &args.target.ami).await?;
     let mut lines = Vec::new();
     for region in &args.to {
-        let there = Aws::connect(region).await;
-        lines.push(Line::of(region, manage::copy(&ami, aws.region(), &there, ui).await?));
+        let there = Aws::connect(region).await.until(Instant::now() + COPYING);
+        let (copy, existing) = manage::copy(&ami, aws.region(), &there, ui).await?;
+        lines.push(Line::of(region, &copy, existing, None));
     }
     say(ui, &lines)
 }
 
 impl Line {
-    fn of(region: &str, ami: Ami) -> Self {
-        Self { region: region.to_owned(), ami: ami.id, snapshot: ami.snapshot, existing: false, upload: None }
+    fn of(region: &str, ami: &Ami, existing: bool, upload: Option<Stats>) -> Self {
+        Self {
+            region: region.to_owned(),
+            ami: ami.id.clone(),
+            snapshot: ami.snapshot.clone(),
+            existing,
+            upload,
+        }
     }
 }
 

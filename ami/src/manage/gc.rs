@@ -86,8 +86,13 @@ mod tests {
 
     #[test]
     fn only_old_unused_snapshots_that_nobody_goes_on_with_are_removed() {
-        let all =
-            vec![snapshot("used", 999), snapshot("young", 10), snapshot("ours", 999), snapshot("old", 999)];
+        let all = vec![
+            snapshot("stale", 200_000),
+            snapshot("used", 999),
+            snapshot("young", 10),
+            snapshot("ours", 999),
+            snapshot("old", 999),
+        ];
         let used = BTreeSet::from(["used".to_owned()]);
         let found = sort(all, &used, &["ours".to_owned(), "stale".to_owned()], Duration::from_secs(100));
         let kept: Vec<_> = found.iter().map(|left| (left.snapshot.id.as_str(), left.kept.is_some())).collect();

@@ -17,7 +17,7 @@ const ENOUGH: usize = 8;
 /// A block is stalled when it has taken so many times what half of the recent ones took.
 const STALLED: u32 = 4;
 
-/// How many at a time: one more for each round that went well, half as many when AWS throttles.
+/// How many at a time: one more for each round that went well, half as many when AWS throttles or the line cannot carry them.
 #[derive(Debug)]
 pub(super) struct Limit {
     now: f64,
@@ -41,8 +41,8 @@ impl Limit {
         self.now = (self.now + 1.0 / self.now).min(MOST);
     }
 
-    /// A block was turned away.
-    pub(super) fn throttled(&mut self, at: Instant) {
+    /// A block was turned away, or did not make it in time.
+    pub(super) fn too_many(&mut self, at: Instant) {
         if self.cut.is_none_or(|cut| at.duration_since(cut) >= CUT_EVERY) {
             self.now = (self.now / 2.0).max(1.0);
             self.cut = Some(at);
@@ -92,10 +92,10 @@ mod tests {
         let start = Instant::now();
         assert_eq!(limit.now(), 64);
         for _ in 0..20 {
-            limit.throttled(start);
+            limit.too_many(start);
         }
         assert_eq!(limit.now(), 32);
-        limit.throttled(start + CUT_EVERY);
+        limit.too_many(start + CUT_EVERY);
         assert_eq!(limit.now(), 16);
         for _ in 0..17 {
             limit.arrived();
@@ -108,7 +108,7 @@ mod tests {
         let mut limit = Limit::default();
         let start = Instant::now();
         for second in 0..30 {
-            limit.throttled(start + CUT_EVERY * second);
+            limit.too_many(start + CUT_EVERY * second);
         }
         assert_eq!(limit.now(), 1);
         for _ in 0..100_000 {

@@ -179,9 +179,10 @@ where
             Err(error) => error,
         };
         let PublishError::Aws(fault) = &error else { return Err(error) };
-        let throttled = fault.kind == Kind::Throttled;
-        if throttled {
-            self.limit.throttled(Instant::now());
+        if matches!(fault.kind, Kind::Throttled | Kind::Late) {
+            self.limit.too_many(Instant::now());
+        }
+        if fault.kind == Kind::Throttled {
             self.stats.throttled += 1;
         } else {
             self.stats.failed += 1;
