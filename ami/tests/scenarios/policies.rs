@@ -1,5 +1,6 @@
-//! The IAM policies. In all scenarios the sum of them holds. Here, with exactly what `kennel-ami policy` prints, enforced by the fake with its resources and conditions on
-//! tags, each part of the program does its work; and of all that a policy allows nothing is left unused.
+//! The IAM policies, which the fake enforces with their resources and their conditions on tags. In all scenarios the sum of
+//! them holds; here each part of the program does its work with exactly what `kennel-ami policy` prints for it, and of all
+//! that a policy allows nothing is left unused.
 
 use crate::desk::{Desk, KEY, REGION, policy};
 use crate::fake::iam::allowed_by;

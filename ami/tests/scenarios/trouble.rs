@@ -66,14 +66,18 @@ fn cut_connections_are_outlasted_whether_the_request_was_done_or_not() {
 
 #[test]
 fn a_block_without_an_answer_is_sent_beside() {
-    let desk = outlasts(&[
-        ("PutSnapshotBlock", When::Nth(30), Fault::Stall),
-        ("PutSnapshotBlock", When::Nth(50), Fault::StallAfter),
-    ]);
-    assert_eq!(
-        desk.fake.calls().iter().filter(|call| call.action == "PutSnapshotBlock" && call.status == 0).count(),
-        1
-    );
+    let (desk, picture) = (Desk::new(), Picture::of(80));
+    desk.fake.fault("PutSnapshotBlock", When::Nth(30), Fault::Stall);
+    desk.fake.fault("PutSnapshotBlock", When::Nth(50), Fault::StallAfter);
+    let out = desk.publish(&desk.image("out", &picture), &["--json"]).well();
+    desk.holds(&picture);
+    let unanswered =
+        desk.fake.calls().iter().filter(|call| call.action == "PutSnapshotBlock" && call.status == 0).count();
+    assert_eq!(unanswered, 1, "the other one was done");
+    // Long before the attempt itself would be given up.
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let upload = &told["images"][0]["upload"];
+    assert!(upload["hedged"].as_u64() >= Some(2) && upload["failed"] == 0, "{told}");
 }
 
 #[test]
