@@ -2,7 +2,7 @@
 //! person what is missing.
 
 use aws_sdk_ec2::config::http::HttpResponse;
-use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 
 use super::table::Call;
 
@@ -109,9 +109,9 @@ impl Fault {
             SdkError::TimeoutError(_) => Self::own(call, Kind::Late, "no answer in time"),
             // Also what the SDK calls "other": a connection that ends in the middle of an answer is that.
             SdkError::DispatchFailure(failure) if !failure.is_user() => {
-                unsent(call, Kind::Network, chain(error))
+                unsent(call, Kind::Network, root(error))
             }
-            _ => unsent(call, Kind::Refused, chain(error)),
+            _ => unsent(call, Kind::Refused, root(error)),
         }
     }
 }
@@ -144,16 +144,23 @@ fn missing_action(call: Call, message: &str) -> String {
 
 /// A request without an answer. Looking for credentials is a part of it for the SDK.
 fn unsent(call: Call, kind: Kind, message: String) -> Fault {
-    let kind = if message.contains("credential") { Kind::Credentials } else { kind };
+    let kind = if message.contains("credential") {
+        Kind::Credentials
+    } else if message.contains("certificate") {
+        // Whoever answers there is not AWS, and will not be the next time.
+        Kind::Refused
+    } else {
+        kind
+    };
     Fault::own(call, kind, message)
 }
 
-fn chain<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> String {
-    let text = DisplayErrorContext(error).to_string();
-    let text = text.trim_start_matches("dispatch failure: ").trim_start_matches("other: ");
-    // Behind this the SDK says the same again for its own developers, or lists all places where it looked.
-    let end = text.find(['(', '\n']).unwrap_or(text.len());
-    text[..end].trim().to_owned()
+/// What is at the bottom of an error: further up it is only said that something went wrong.
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let deepest = std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error);
+    let text = deepest.to_string();
+    // The SDK lists all places where it has looked for credentials behind the first line.
+    text.lines().next().unwrap_or_default().trim_end_matches(". Attempted:").to_owned()
 }
 
 #[cfg(test)]
@@ -194,5 +201,23 @@ mod tests {
         );
         let message = "User: arn:aws:iam::1:user/a is not authorized to perform: ec2:CreateTags on resource: x";
         assert_eq!(denied(message), Kind::Denied("ec2:CreateTags".into()));
+    }
+
+    #[test]
+    fn what_has_no_answer_is_sorted_too() {
+        let kind = |text: &str| unsent(Call::StartSnapshot, Kind::Network, text.to_owned()).kind;
+        assert_eq!(kind("Connection refused (os error 111)"), Kind::Network);
+        assert_eq!(kind("no credentials found in chain"), Kind::Credentials);
+        assert_eq!(kind("invalid peer certificate: UnknownIssuer"), Kind::Refused);
+    }
+
+    #[test]
+    fn what_is_told_is_the_cause_at_the_bottom() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("client error")]
+        struct Above(#[source] std::io::Error);
+        let error =
+            Above(std::io::Error::other("no credentials found in chain. Attempted:\n  Environment: none"));
+        assert_eq!(root(&error), "no credentials found in chain");
     }
 }
