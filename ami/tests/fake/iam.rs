@@ -87,6 +87,11 @@ impl Iam {
         self.denied.insert(action.to_owned());
     }
 
+    /// Refuses it no longer.
+    pub(crate) fn undeny(&mut self, action: &str) {
+        self.denied.remove(action);
+    }
+
     /// Refuses everything that none of these policies allows.
     pub(crate) fn enforce(&mut self, policies: &[String]) {
         let parse = |policy: &String| serde_json::from_str(policy).expect("a policy is a JSON document");

@@ -149,9 +149,9 @@ impl Fake {
         locked(&self.shared.iam).enforce(policies);
     }
 
-    /// Everything is allowed again.
-    pub(crate) fn allow_all(&self) {
-        *locked(&self.shared.iam) = Iam::default();
+    /// Refuses them no longer.
+    pub(crate) fn undeny(&self, action: &str) {
+        locked(&self.shared.iam).undeny(action);
     }
 
     /// All requests so far.

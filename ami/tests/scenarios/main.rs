@@ -6,6 +6,7 @@
 #[path = "../fake/mod.rs"]
 mod fake;
 
+mod denied;
 mod desk;
 mod dry;
 mod incremental;

@@ -1,5 +1,5 @@
 //! Killed in the middle, at each kind of request and on both sides of it: the same command goes on, and in the end there is
-//! one snapshot and one image.
+//! one snapshot and one image, or none when it was to be removed.
 
 use crate::desk::{DEADLINE, Desk, REGION};
 use crate::fake::faults::{Fault, When};
@@ -9,7 +9,12 @@ use std::path::Path;
 /// Publishes, and kills the program with the request that stalls.
 #[track_caller]
 pub(crate) fn killed(desk: &Desk, image: &Path) {
-    let mut child = desk.begin(&["publish", image.to_str().unwrap(), "--region", REGION]);
+    killed_at(desk, &["publish", image.to_str().unwrap(), "--region", REGION]);
+}
+
+#[track_caller]
+fn killed_at(desk: &Desk, arguments: &[&str]) {
+    let mut child = desk.begin(arguments);
     let stalled = desk.fake.stalled(DEADLINE);
     child.kill().unwrap();
     let status = child.wait().unwrap();
@@ -94,6 +99,41 @@ fn before_the_image_is_registered() {
 #[test]
 fn after_the_image_is_registered() {
     goes_on("RegisterImage", When::Nth(1), Fault::StallAfter);
+}
+
+#[test]
+fn before_and_after_a_copy_is_begun() {
+    for fault in [Fault::Stall, Fault::StallAfter] {
+        let desk = Desk::new();
+        let image = desk.image("out", &Picture::of(8));
+        let arguments = ["publish", image.to_str().unwrap(), "--region", REGION, "--copy-to", "us-east-1"];
+        desk.fake.fault("CopyImage", When::Nth(1), fault);
+        killed_at(&desk, &arguments);
+        let out = desk.run(&arguments).well();
+        let account = desk.fake.account();
+        assert_eq!(out.lines().count(), 2);
+        assert_eq!((account.images().len(), account.snapshots().len()), (2, 2), "one in each region");
+    }
+}
+
+#[test]
+fn while_something_is_removed() {
+    for (action, fault) in [
+        ("DeregisterImage", Fault::Stall),
+        ("DeregisterImage", Fault::StallAfter),
+        ("DeleteSnapshot", Fault::Stall),
+        ("DeleteSnapshot", Fault::StallAfter),
+    ] {
+        let desk = Desk::new();
+        let id = desk.published(&desk.image("out", &Picture::of(4)), &[]);
+        desk.fake.fault(action, When::Nth(1), fault);
+        killed_at(&desk, &["rm", &id, "--region", REGION]);
+        // Says that it is gone, if it is.
+        desk.run(&["rm", &id, "--region", REGION]);
+        desk.run(&["gc", "--region", REGION, "--older-than", "0s"]).well();
+        let account = desk.fake.account();
+        assert!(account.images().is_empty() && account.snapshots().is_empty(), "{action} {fault:?}");
+    }
 }
 
 #[test]

@@ -135,39 +135,3 @@ fn trouble_without_an_end_ends() {
     let error = desk.publish(&image, &["--deadline", "3s"]).failed(1);
     assert!(error.contains("deadline"), "{error}");
 }
-
-/// Each action that publishing needs, and whether one request is enough to notice that it is missing.
-const ACTIONS: [(&str, bool); 7] = [
-    ("ec2:DescribeImages", true),
-    ("ec2:DescribeSnapshots", true),
-    ("ebs:StartSnapshot", true),
-    ("ebs:PutSnapshotBlock", false),
-    ("ebs:CompleteSnapshot", true),
-    ("ec2:RegisterImage", true),
-    ("ec2:CreateTags", true),
-];
-
-#[test]
-fn a_missing_right_is_named_at_once_and_once_given_it_goes_on() {
-    for (action, once) in ACTIONS {
-        let (desk, picture) = (Desk::new(), Picture::of(12));
-        let image = desk.image("out", &picture);
-        desk.fake.deny(action);
-        let error = desk.publish(&image, &[]).failed(2);
-        assert!(error.contains(action), "{action} is not named: {error}");
-        let refused = desk.fake.calls().iter().filter(|call| call.status == 403).count();
-        assert!(if once { refused == 1 } else { refused <= 9 }, "{action} was tried {refused} times");
-        desk.fake.allow_all();
-        desk.published(&image, &[]);
-        desk.holds(&picture);
-    }
-}
-
-#[test]
-fn a_refusal_that_names_no_action_is_told_with_one() {
-    let desk = Desk::new();
-    let image = desk.image("out", &Picture::of(4));
-    desk.fake.fault("RegisterImage", When::From(1), Fault::Refuse(403, "UnauthorizedOperation"));
-    let error = desk.publish(&image, &[]).failed(2);
-    assert!(error.contains("ec2:RegisterImage"), "{error}");
-}
