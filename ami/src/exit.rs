@@ -77,6 +77,7 @@ impl Explain for Fault {
                     .to_owned(),
             ),
             Kind::Throttled | Kind::Server | Kind::Network | Kind::Late => Some("try again later".to_owned()),
+            Kind::Unseen => Some("somebody may have removed it; the same command begins anew".to_owned()),
             Kind::OutOfTime => Some("the same command goes on where this one stopped".to_owned()),
             Kind::Refused => refusal(self.code.as_deref()?).map(str::to_owned),
         }
@@ -89,13 +90,13 @@ impl Explain for Fault {
             Kind::Throttled => "throttled",
             Kind::OutOfTime | Kind::Late => "deadline",
             Kind::Server | Kind::Network => "out-of-reach",
-            Kind::Refused => "aws",
+            Kind::Refused | Kind::Unseen => "aws",
         }
     }
 
     fn exit(&self) -> Exit {
         match self.kind {
-            Kind::Denied(_) | Kind::Refused => Exit::Refused,
+            Kind::Denied(_) | Kind::Refused | Kind::Unseen => Exit::Refused,
             _ => Exit::Failed,
         }
     }

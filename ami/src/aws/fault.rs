@@ -33,6 +33,8 @@ pub enum Kind {
     Network,
     /// No answer in time: to be made again.
     Late,
+    /// AWS does not know yet what it has just made: to be made again, for a while.
+    Unseen,
     /// The overall deadline has passed.
     OutOfTime,
     /// This IAM action is missing.
@@ -74,7 +76,7 @@ const STRANGERS: &[&str] = &[
 impl Fault {
     /// Whether the call may be made again.
     pub const fn passes(&self) -> bool {
-        matches!(self.kind, Kind::Throttled | Kind::Server | Kind::Network | Kind::Late)
+        matches!(self.kind, Kind::Throttled | Kind::Server | Kind::Network | Kind::Late | Kind::Unseen)
     }
 
     /// Whether AWS used this word.
@@ -124,6 +126,8 @@ fn answered(call: Call, status: u16, code: Option<&str>, message: Option<&str>) 
         Kind::Throttled
     } else if named(DENIALS) {
         Kind::Denied(missing_action(call, message))
+    } else if call == Call::PutSnapshotBlock && named(&["ResourceNotFoundException"]) {
+        Kind::Unseen
     } else if named(STRANGERS) {
         Kind::Credentials
     } else if status >= 500 || named(&["RequestTimeout", "RequestTimeoutException"]) {
@@ -177,6 +181,9 @@ mod tests {
         assert_eq!(kind(400, Some("ValidationException")), Kind::Refused);
         assert_eq!(kind(403, Some("ExpiredTokenException")), Kind::Credentials);
         assert_eq!(kind(402, Some("ServiceQuotaExceededException")), Kind::Refused);
+        assert_eq!(kind(404, Some("ResourceNotFoundException")), Kind::Unseen);
+        let other = answered(Call::CompleteSnapshot, 404, Some("ResourceNotFoundException"), None);
+        assert_eq!(other.kind, Kind::Refused);
     }
 
     #[test]

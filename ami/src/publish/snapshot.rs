@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::plan::{self, Block};
 use super::upload::{Stats, Upload};
 use super::{PublishError, Publisher, wait};
-use crate::aws::{Kind, NewSnapshot, Snapshot, SnapshotState};
+use crate::aws::{Fault, Kind, NewSnapshot, Snapshot, SnapshotState};
 use crate::image::{BLOCK, BlockMap, ImageError};
 use crate::names::{self, Tags};
 use crate::state::{Journal, Origin};
@@ -45,9 +45,17 @@ impl Publisher<'_> {
             self.tag_as_published(found.id.clone()).await?;
             return Ok(Sealed { snapshot: found.id.clone(), upload: None });
         }
-        let (mut journal, base) = self.begin(&ours).await?;
+        let (mut journal, mut base) = self.begin(&ours).await?;
+        let snapshot = match self.start(&mut journal).await {
+            // A parent that is gone, or, since the account has begun to encrypt everything, one that is not encrypted.
+            Err(PublishError::Aws(fault)) if base.is_some() && about_parent(&fault) => {
+                self.ui.note(&format!("AWS does not let it build on another: {}", fault.message));
+                (journal, base) = self.anew(None)?;
+                self.start(&mut journal).await?
+            }
+            started => started?,
+        };
         let blocks = plan::plan(&self.image.blocks, base.as_ref().map(|base| &base.blocks));
-        let snapshot = self.start(&mut journal).await?;
         let upload = self.send(&mut journal, &snapshot, &blocks).await?;
         self.seal(&mut journal, &snapshot, &blocks).await?;
         self.tag_as_published(snapshot.clone()).await?;
@@ -67,7 +75,12 @@ impl Publisher<'_> {
             }
             return Ok((journal, base));
         }
-        let base = if self.incremental { self.newest(ours) } else { None };
+        self.anew(if self.incremental { self.newest(ours) } else { None })
+    }
+
+    /// A new journal, of an upload that builds on this.
+    fn anew(&self, base: Option<Base>) -> Result<(Journal, Option<Base>), PublishError> {
+        let identity = self.identity();
         let journal = Journal::new(&identity, self.aws.region(), base.as_ref().map(|base| base.origin.clone()));
         // Before the call: its token must survive what happens during it.
         self.state.keep(&journal, &identity, self.aws.region())?;
@@ -209,6 +222,11 @@ impl Publisher<'_> {
         let tags = Tags::from([(names::STATE.to_owned(), names::PUBLISHED.to_owned())]);
         Ok(self.aws.tag(&snapshot, &tags).await?)
     }
+}
+
+/// Whether AWS may have refused to begin a snapshot because of its parent.
+fn about_parent(fault: &Fault) -> bool {
+    fault.is("ValidationException") || fault.is("ResourceNotFoundException")
 }
 
 /// What an attempt takes with it.

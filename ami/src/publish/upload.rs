@@ -9,12 +9,14 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::PublishError;
 use super::limit::{Limit, Times};
 use super::plan::Block;
-use crate::aws::{Kind, SHARDS, pace};
+use crate::aws::{Fault, Kind, SHARDS, pace};
 
 /// How often it is looked for stalled attempts.
 const LOOK: Duration = Duration::from_millis(100);
 /// No attempt that is younger is called stalled.
 const STALL_FLOOR: Duration = Duration::from_secs(1);
+/// For so long AWS may say that there is no such snapshot after it has made it (seen by others to take two minutes).
+const UNSEEN: Duration = Duration::from_secs(150);
 /// So many second attempts may be under way. If more are stalled, the line is, and more attempts would make it worse.
 const HEDGES: usize = 4;
 
@@ -42,11 +44,15 @@ pub(super) struct Upload<P> {
     limit: Limit,
     times: Times,
     shard: usize,
+    began: Instant,
     stats: Stats,
 }
 
 struct Work {
     block: Block,
+    /// Attempts that did not carry it.
+    tries: u32,
+    /// Those among them of which there may be only so many.
     failures: u32,
 }
 
@@ -78,13 +84,14 @@ where
     fn with_floor(blocks: impl IntoIterator<Item = Block>, put: P, floor: Duration) -> Self {
         Self {
             put,
-            queue: blocks.into_iter().map(|block| Work { block, failures: 0 }).collect(),
+            queue: blocks.into_iter().map(|block| Work { block, tries: 0, failures: 0 }).collect(),
             later: BTreeMap::new(),
             flights: HashMap::new(),
             attempts: JoinSet::new(),
             limit: Limit::default(),
             times: Times::new(floor),
             shard: 0,
+            began: Instant::now(),
             stats: Stats::default(),
         }
     }
@@ -179,26 +186,35 @@ where
             Err(error) => error,
         };
         let PublishError::Aws(fault) = &error else { return Err(error) };
-        if matches!(fault.kind, Kind::Throttled | Kind::Late) {
-            self.limit.too_many(Instant::now());
-        }
-        if fault.kind == Kind::Throttled {
-            self.stats.throttled += 1;
-        } else {
-            self.stats.failed += 1;
-            flight.work.failures += 1;
-        }
-        if !fault.passes() || flight.work.failures >= pace::ATTEMPTS {
+        let passes = fault.passes() && self.takes(fault, &mut flight.work);
+        if !passes {
             return Err(error);
         }
         flight.live -= 1;
         if flight.live > 0 {
             self.flights.insert(landing.index, flight);
         } else {
-            let pause = pace::pause(flight.work.failures.max(1));
+            let pause = pace::pause(flight.work.tries);
             self.later.insert((Instant::now() + pause, landing.index), flight.work);
         }
         Ok(None)
+    }
+
+    /// Learns from an attempt that failed; says whether there may be another.
+    fn takes(&mut self, fault: &Fault, work: &mut Work) -> bool {
+        work.tries += 1;
+        if matches!(fault.kind, Kind::Throttled | Kind::Late) {
+            self.limit.too_many(Instant::now());
+        }
+        match fault.kind {
+            Kind::Throttled => self.stats.throttled += 1,
+            Kind::Unseen => return self.began.elapsed() < UNSEEN,
+            _ => {
+                self.stats.failed += 1;
+                work.failures += 1;
+            }
+        }
+        work.failures < pace::ATTEMPTS
     }
 }
 

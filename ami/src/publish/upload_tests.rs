@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::aws::Fault;
 use crate::aws::table::Call;
 use crate::image::Digest;
 
@@ -52,6 +51,7 @@ async fn what_passes_is_tried_again() {
     let (result, arrived) = run(20, |index, nth| match (index, nth) {
         (3, 0..2) => Some(Kind::Throttled),
         (5, 0) => Some(Kind::Server),
+        (7, 0..3) => Some(Kind::Unseen),
         _ => None,
     })
     .await;
