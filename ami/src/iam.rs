@@ -52,6 +52,7 @@ fn rights(roles: &[Role]) -> impl Iterator<Item = &'static Right> {
 fn statement(on: On, actions: &BTreeSet<&str>) -> Value {
     const SNAPSHOTS: &str = "arn:aws:ec2:*::snapshot/*";
     const IMAGES: &str = "arn:aws:ec2:*::image/*";
+    const KEYS: &str = "arn:aws:kms:REGION:ACCOUNT:key/KEY";
     let ours = json!({ "Null": { format!("aws:ResourceTag/{}", names::DIGEST): "false" } });
     let new = json!({ "Null": { format!("aws:RequestTag/{}", names::DIGEST): "false" } });
     let (resources, condition) = match on {
@@ -66,7 +67,8 @@ fn statement(on: On, actions: &BTreeSet<&str>) -> Value {
             Some(json!({ "ForAllValues:StringLike": { "aws:TagKeys": ["Name", "kennel:*"] } })),
         ),
         On::Parameters => (json!("arn:aws:ssm:*:*:parameter/kennel/*"), None),
-        On::Keys => (json!("arn:aws:kms:REGION:ACCOUNT:key/KEY"), None),
+        On::Keys => (json!(KEYS), None),
+        On::KeysByService => (json!(KEYS), Some(json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } }))),
     };
     let mut statement = json!({
         "Sid": format!("{on:?}"), "Effect": "Allow", "Action": actions, "Resource": resources,

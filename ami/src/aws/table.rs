@@ -66,6 +66,8 @@ pub enum On {
     Parameters,
     /// The KMS keys named by whoever attaches the policy.
     Keys,
+    /// The same, and only what a service of AWS does in the caller's name.
+    KeysByService,
 }
 
 /// An action in IAM's words, and what it is allowed on.
@@ -216,7 +218,7 @@ pub const CALLS: &[Row] = &[
 pub const ENCRYPTION: (Role, &[Right]) = (
     Encrypt,
     &[
-        right("kms:CreateGrant", On::Keys),
+        right("kms:CreateGrant", On::KeysByService),
         right("kms:Decrypt", On::Keys),
         right("kms:DescribeKey", On::Keys),
         right("kms:GenerateDataKeyWithoutPlaintext", On::Keys),

@@ -73,7 +73,13 @@ fn ebs(request: &Request, account: &mut Account) -> Vec<Demand> {
     let new = format!("arn:aws:ec2:{}::snapshot/*", request.region);
     let mut all = vec![demand(action, new, &tags, &Tags::new())];
     if let Some(key) = body["KmsKeyArn"].as_str() {
-        all.extend(WITH_KEY.map(|act| demand(format!("kms:{act}"), key, &Tags::new(), &Tags::new())));
+        all.extend(WITH_KEY.map(|act| {
+            let mut demand = demand(format!("kms:{act}"), key, &Tags::new(), &Tags::new());
+            if act == "CreateGrant" {
+                demand.context.insert("kms:GrantIsForAWSResource".to_owned(), vec!["true".to_owned()]);
+            }
+            demand
+        }));
     }
     all
 }

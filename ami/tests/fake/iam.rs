@@ -62,7 +62,7 @@ fn holds(operator: &str, key: &str, wanted: &[String], context: &Context) -> boo
     let fits_one = |value: &String| wanted.iter().any(|pattern| fits(pattern, value));
     match operator {
         "Null" => wanted.iter().all(|absent| (absent == "true") == values.is_empty()),
-        "StringEquals" => values.len() == 1 && wanted.contains(&values[0]),
+        "StringEquals" | "Bool" => values.len() == 1 && wanted.contains(&values[0]),
         "StringLike" => values.len() == 1 && fits_one(&values[0]),
         // Holds for none at all, too.
         "ForAllValues:StringLike" | "ForAllValues:StringEquals" => values.iter().all(fits_one),
