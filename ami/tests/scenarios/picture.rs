@@ -71,36 +71,39 @@ impl Picture {
         whole.chain(tail).collect()
     }
 
+    /// The bytes of a block, of which the last one may be short.
+    fn block(&self, index: usize) -> Vec<u8> {
+        match self.pieces.get(index) {
+            Some(Piece::Data(seed)) => data(*seed, BLOCK),
+            Some(_) => vec![0; BLOCK],
+            None => data(0x7a11, self.tail),
+        }
+    }
+
     /// The image's bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.pieces.len() * BLOCK + self.tail);
-        for piece in &self.pieces {
-            match piece {
-                Piece::Data(seed) => bytes.extend(data(*seed, BLOCK)),
-                _ => bytes.resize(bytes.len() + BLOCK, 0),
-            }
-        }
-        bytes.extend(data(0x7a11, self.tail));
-        bytes
+        let blocks: Vec<Vec<u8>> = (0..=self.pieces.len()).map(|index| self.block(index)).collect();
+        blocks.concat()
     }
 
     /// The digest by which it is known.
     pub(crate) fn digest(&self) -> String {
-        Sha256::digest(self.bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut digest = Sha256::new();
+        (0..=self.pieces.len()).for_each(|index| digest.update(self.block(index)));
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Writes the image and its manifest into a folder.
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
         std::fs::create_dir_all(folder).unwrap();
         let name = format!("kennel-{}-x86_64.raw", self.version);
-        let (path, bytes) = (folder.join(&name), self.bytes());
+        let path = folder.join(&name);
         let file = File::create(&path).unwrap();
         for index in self.written() {
-            let at = index as usize * BLOCK;
-            let until = bytes.len().min(at + BLOCK);
-            file.write_all_at(&bytes[at..until], at as u64).unwrap();
+            let index = index as usize;
+            file.write_all_at(&self.block(index), (index * BLOCK) as u64).unwrap();
         }
-        file.set_len(bytes.len() as u64).unwrap();
+        file.set_len((self.pieces.len() * BLOCK + self.tail) as u64).unwrap();
         let manifest = json!({
             "format": 1, "name": "kennel", "version": self.version, "proof": self.proof, "proved": self.proved,
             "builder": "kennel 1", "image": {"file": name, "sha256": self.digest(), "written_bytes": 1},
