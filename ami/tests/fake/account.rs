@@ -152,13 +152,23 @@ pub(crate) struct Account {
     pub(crate) lag: u32,
     /// How many blocks a page lists, if no fewer were asked for.
     pub(crate) page: usize,
+    /// How many images or snapshots a page lists at most.
+    pub(crate) most: usize,
     /// How the next snapshot that is completed ends, if not well.
     pub(crate) next_completion_fails: Option<String>,
 }
 
 impl Default for Account {
     fn default() -> Account {
-        Account { regions: BTreeMap::new(), made: 0, settle: 1, lag: 0, page: 100, next_completion_fails: None }
+        Account {
+            regions: BTreeMap::new(),
+            made: 0,
+            settle: 1,
+            lag: 0,
+            page: 100,
+            most: usize::MAX,
+            next_completion_fails: None,
+        }
     }
 }
 

@@ -77,20 +77,20 @@ impl Filters {
     }
 }
 
-/// The page of a list that a request asks for, and the next one's token.
-pub(crate) fn page<T>(form: &Form, mut all: Vec<T>) -> Result<(Vec<T>, Option<String>), Refusal> {
+/// The page of a list that a request asks for, of no more than `most`, and the next one's token.
+pub(crate) fn page<T>(form: &Form, mut all: Vec<T>, most: usize) -> Result<(Vec<T>, Option<String>), Refusal> {
     let wrong = || Refusal::new(400, "InvalidParameterValue", "Invalid value for NextToken");
     let from = match form.get("NextToken") {
         Some(token) => token.strip_prefix("from-").and_then(|at| at.parse().ok()).ok_or_else(wrong)?,
         None => 0,
     };
     let rest = if from < all.len() { all.split_off(from) } else { Vec::new() };
-    let Some(most) = form.number("MaxResults")? else { return Ok((rest, None)) };
-    if !(5..=1000).contains(&most) {
+    let asked = form.number("MaxResults")?;
+    if asked.is_some_and(|asked| !(5..=1000).contains(&asked)) {
         return Err(Refusal::new(400, "InvalidParameterValue", "MaxResults is between 5 and 1000"));
     }
-    let most = usize::try_from(most).unwrap_or(1000);
-    let next = (rest.len() > most).then(|| format!("from-{}", from + most));
+    let most = asked.and_then(|asked| usize::try_from(asked).ok()).map_or(most, |asked| asked.min(most));
+    let next = (rest.len() > most).then(|| format!("from-{}", from.saturating_add(most)));
     Ok((rest.into_iter().take(most).collect(), next))
 }
 

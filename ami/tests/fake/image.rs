@@ -109,7 +109,7 @@ pub(crate) fn describe(request: &Request, account: &mut Account) -> Answer {
     let filters = Filters::of(form, &FILTERS)?;
     let (ids, owners) = (form.list("ImageId"), form.list("Owner"));
     let disabled = form.flag("IncludeDisabled")?.unwrap_or(false);
-    let region = account.region(&request.region);
+    let (most, region) = (account.most, account.region(&request.region));
     // Whoever looks now sees what was already to be seen; the next one sees more.
     let unseen: BTreeSet<String> =
         region.images.iter().filter(|(_, it)| it.unseen > 0).map(|(id, _)| id.clone()).collect();
@@ -139,7 +139,7 @@ pub(crate) fn describe(request: &Request, account: &mut Account) -> Answer {
     let all = all.filter(|(id, _)| !unseen.contains(*id));
     let all = all.filter(|(id, image)| visible(image) && owned(image) && passes(id, image));
     let all: Vec<String> = all.map(|(id, _)| id.clone()).collect();
-    let (all, next) = page(form, all)?;
+    let (all, next) = page(form, all, most)?;
     let shown: Vec<(String, Image)> = all.iter().map(|id| (id.clone(), region.images[id].clone())).collect();
     for id in &all {
         look(account, &request.region, id);

@@ -51,7 +51,7 @@ pub(crate) fn describe(request: &Request, account: &mut Account) -> Answer {
     form.only(&["SnapshotId", "Owner", "Filter", "MaxResults", "NextToken", "RestorableBy"])?;
     let filters = Filters::of(form, &FILTERS)?;
     let (ids, owners) = (form.list("SnapshotId"), form.list("Owner"));
-    let region = account.region(&request.region);
+    let (most, region) = (account.most, account.region(&request.region));
     let unseen: BTreeSet<String> =
         region.snapshots.iter().filter(|(_, it)| it.unseen > 0).map(|(id, _)| id.clone()).collect();
     for snapshot in region.snapshots.values_mut() {
@@ -69,7 +69,7 @@ pub(crate) fn describe(request: &Request, account: &mut Account) -> Answer {
         region.snapshots.iter_mut().filter(|(id, it)| (ids.is_empty() || ids.contains(id)) && visible(it));
     let all = all.filter(|(id, it)| owned(it) && !unseen.contains(*id));
     let all = all.filter(|(id, it)| filters.pass(&it.tags, |name| property(name, id, it)));
-    let (all, next) = page(form, all.collect())?;
+    let (all, next) = page(form, all.collect(), most)?;
     let mut shown = Vec::new();
     for (id, snapshot) in all {
         look(snapshot);

@@ -31,6 +31,21 @@ fn what_is_published_is_listed_and_shown() {
 }
 
 #[test]
+fn lists_of_several_pages_are_read_to_their_end() {
+    let (desk, picture, first, id) = published(4);
+    desk.fake.account().most = 1;
+    let second = desk.published(&desk.image("2", &picture.with(0, Piece::Data(9))), &[]);
+    let third = desk.published(&desk.image("3", &picture.with(0, Piece::Data(10))), &[]);
+    let listed = desk.run(&["ls", "--region", REGION]).well();
+    assert!([&id, &second, &third].iter().all(|id| listed.contains(*id)), "{listed}");
+    assert_eq!(desk.published(&first, &[]), id);
+    // Nothing that is in use is taken for a leftover because its image is on another page.
+    desk.fake.account().days_pass(2);
+    desk.run(&["gc", "--region", REGION]).well();
+    assert_eq!(desk.fake.account().snapshots().len(), 3);
+}
+
+#[test]
 fn a_good_ami_is_verified() {
     let (desk, _, image, id) = published(160);
     desk.fake.forget_calls();
