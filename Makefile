@@ -16,7 +16,7 @@ SHIPPED := $(addprefix -p ,kennel $(GUEST))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo deps build image run stop test fmt lint unit fuzz vm proof bench clean
+.PHONY: help demo deps build image ami run stop test fmt lint unit fuzz vm proof bench clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ build: ## Compile `kennel` and the host's programs
 
 image: build ## Build the disk image into out/
 	@scripts/image.sh '$(RELEASE)'
+
+ami: ## Compile `kennel-ami`, which publishes to EC2 (a build of its own: the SDK takes ten minutes)
+	cargo build --release --locked --manifest-path ami/Cargo.toml
 
 run: ## Boot the image here in QEMU; Ctrl-C shuts it down
 	@'$(RELEASE)/kennel' run

@@ -9,6 +9,7 @@ mod local;
 mod size;
 mod tenant;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ColorChoice, Parser, Subcommand};
@@ -101,6 +102,17 @@ pub enum Command {
     /// See how a host is doing, and which hosts are known here
     #[command(subcommand, after_help = "Example:\n  kennel host status")]
     Host(HostCommand),
+    /// Publish the image to EC2 and look after what was published (`kennel-ami`, built by `make ami`)
+    #[command(
+        disable_help_flag = true,
+        disable_version_flag = true,
+        after_help = "Example:\n  kennel ami publish out/kennel-0.1.0-x86_64.raw --region eu-west-1\n  kennel ami --help"
+    )]
+    Ami {
+        /// What `kennel-ami` is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  kennel completions bash > ~/.local/share/bash-completion/completions/kennel"
@@ -125,6 +137,21 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_ami_is_passed_on_as_it_is() {
+        let line =
+            ["kennel", "--json", "ami", "publish", "x.raw", "--region", "eu-west-1", "--quiet", "--", "-x"];
+        let cli = Cli::try_parse_from(line).unwrap();
+        assert!(cli.global.json && !cli.global.quiet);
+        let Command::Ami { arguments } = cli.command else { panic!("{:?}", cli.command) };
+        assert_eq!(arguments, line[3..]);
+        let Command::Ami { arguments } = Cli::try_parse_from(["kennel", "ami", "--help"]).unwrap().command
+        else {
+            panic!("the help is kennel's own");
+        };
+        assert_eq!(arguments, ["--help"]);
     }
 
     /// Every command and subcommand, with the words that lead to it.

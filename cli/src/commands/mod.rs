@@ -1,6 +1,7 @@
 //! The commands, one file each kind: they put the parts together and decide what is said. Each returns when it is done
 //! or with a failure that `main` shows.
 
+mod apart;
 mod denials;
 mod deploy;
 mod egress;
@@ -47,6 +48,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
     match cli.command {
         Command::Lock(args) => image::lock(&context, &args),
         Command::Build(args) => image::build(&context, &args),
+        Command::Ami { arguments } => apart::run(&context.global, "kennel-ami", "make ami", &arguments),
         Command::Completions { shell } => shell::completions(&context, shell),
         Command::Man { folder } => shell::man(&context, &folder),
         Command::Stop(args) => stop::stop(&context, &args),

@@ -1,0 +1,33 @@
+//! When a call is made again: with growing, random pauses, only for failures that pass, and never beyond the deadline.
+
+use std::time::Duration;
+
+/// The first pause is at most this long.
+const FIRST: Duration = Duration::from_millis(200);
+/// No pause is longer.
+const LONGEST: Duration = Duration::from_secs(10);
+/// So often is a call made whose failure is not throttling. Throttling passes by itself, so only the deadline ends it.
+pub const ATTEMPTS: u32 = 6;
+
+/// The pause after so many failures (at least one): between half and the whole of a span that doubles, so that many callers
+/// who failed together do not come back together.
+pub fn pause(failures: u32) -> Duration {
+    let whole = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST);
+    whole.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_stay_in_bounds() {
+        for failures in 1..40 {
+            let whole = FIRST.saturating_mul(1 << (failures - 1).min(16)).min(LONGEST);
+            for _ in 0..50 {
+                let pause = pause(failures);
+                assert!(pause >= whole / 2 && pause <= whole, "{failures}: {pause:?}");
+            }
+        }
+    }
+}

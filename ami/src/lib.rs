@@ -1,0 +1,18 @@
+//! Publishes Kennel's disk images to EC2 and looks after what was published. The program `kennel-ami`, which `kennel ami`
+//! runs, is a thin shell around this.
+//!
+//! `aws` makes the calls: each goes through one table, from which the IAM policies are made too. `image` reads disk images,
+//! `publish` uploads them, `manage` looks after AMIs. Nothing here builds images or knows what is in them.
+
+pub mod args;
+pub mod aws;
+pub mod commands;
+pub mod exit;
+pub mod iam;
+pub mod image;
+pub mod manage;
+pub mod names;
+pub mod publish;
+pub mod state;
+pub mod time;
+pub mod ui;

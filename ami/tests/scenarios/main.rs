@@ -1,0 +1,20 @@
+//! The program as a person runs it, against the strict fake: every scenario starts `kennel-ami` with a home of its own and
+//! an endpoint on loopback, and then looks at what is in the account. What the fake itself takes and refuses, `strict.rs`
+//! shows.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure in a helper is a failed test")]
+
+#[path = "../fake/mod.rs"]
+mod fake;
+
+mod denied;
+mod desk;
+mod dry;
+mod incremental;
+mod late;
+mod manage;
+mod picture;
+mod policies;
+mod publish;
+mod refuse;
+mod resume;
+mod trouble;

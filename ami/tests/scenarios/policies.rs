@@ -1,0 +1,118 @@
+//! The IAM policies, which the fake enforces with their resources and their conditions on tags. In all scenarios the sum of
+//! them holds; here each part of the program does its work with exactly what `kennel-ami policy` prints for it, and of all
+//! that a policy allows nothing is left unused.
+
+use crate::desk::{Desk, KEY, REGION, policy};
+use crate::fake::iam::allowed_by;
+use crate::picture::{Picture, Piece};
+
+/// Has the fake enforce these roles' policies during the work, after which all must have been used.
+#[track_caller]
+fn exactly(desk: &Desk, roles: &[&str], work: impl FnOnce(&Desk)) {
+    let policies: Vec<String> = roles.iter().map(|role| policy(role)).collect();
+    desk.fake.forget_calls();
+    desk.fake.enforce(&policies);
+    work(desk);
+    let allowed = policies.iter().flat_map(|policy| allowed_by(policy)).collect();
+    assert_eq!(desk.fake.needed(), allowed, "needed on the left, allowed on the right, for {roles:?}");
+}
+
+fn published() -> (Desk, Picture, String) {
+    let (desk, picture) = (Desk::new(), Picture::of(8));
+    let id = desk.published(&desk.image("out", &picture), &[]);
+    (desk, picture, id)
+}
+
+#[test]
+fn publish() {
+    let desk = Desk::new();
+    let (first, second) = (Picture::of(8), Picture::of(8).with(1, Piece::Data(6)));
+    let images = [desk.image("1", &first), desk.image("2", &second)];
+    exactly(&desk, &["publish"], |desk| {
+        // The first is whole, the second builds on it, the third is there already.
+        for image in [&images[0], &images[1], &images[1]] {
+            desk.published(image, &[]);
+        }
+    });
+}
+
+#[test]
+fn publish_with_everything() {
+    let desk = Desk::new();
+    let image = desk.image("out", &Picture::of(8));
+    exactly(&desk, &["publish", "copy", "share", "ssm"], |desk| {
+        let more = ["--copy-to", "us-east-1", "--share", "222233334444", "--ssm", "/kennel/latest"];
+        desk.publish(&image, &more).well();
+    });
+    let image = desk.image("2", &Picture::of(12));
+    exactly(&desk, &["publish", "encrypt"], |desk| {
+        desk.publish(&image, &["--encrypt", KEY]).well();
+    });
+}
+
+#[test]
+fn read() {
+    let (desk, _, id) = published();
+    exactly(&desk, &["read"], |desk| {
+        desk.run(&["ls", "--region", REGION]).well();
+        desk.run(&["show", &id, "--region", REGION]).well();
+    });
+}
+
+#[test]
+fn verify() {
+    let (desk, picture, id) = published();
+    let image = desk.image("out", &picture);
+    exactly(&desk, &["verify"], |desk| {
+        desk.run(&["verify", &id, "--image", image.to_str().unwrap(), "--region", REGION]).well();
+    });
+}
+
+#[test]
+fn copy() {
+    let (desk, _, id) = published();
+    exactly(&desk, &["copy"], |desk| {
+        desk.run(&["copy", &id, "--region", REGION, "--to", "us-east-1"]).well();
+    });
+}
+
+#[test]
+fn share() {
+    let (desk, _, id) = published();
+    exactly(&desk, &["share"], |desk| {
+        desk.run(&["share", &id, "--region", REGION, "--with", "222233334444"]).well();
+        desk.run(&["share", &id, "--region", REGION, "--with", "222233334444", "--remove"]).well();
+    });
+}
+
+#[test]
+fn retire() {
+    let (desk, _, id) = published();
+    exactly(&desk, &["retire"], |desk| {
+        desk.run(&["deprecate", &id, "--region", REGION, "--in", "2d"]).well();
+        desk.run(&["disable", &id, "--region", REGION]).well();
+    });
+}
+
+#[test]
+fn remove() {
+    let (desk, _, id) = published();
+    let copy = desk.run(&["copy", &id, "--region", REGION, "--to", "us-east-1"]).well();
+    exactly(&desk, &["remove"], |desk| {
+        desk.run(&["rm", &id, "--region", REGION]).well();
+        desk.run(&["rm", copy.trim(), "--region", "us-east-1"]).well();
+        desk.run(&["gc", "--region", REGION]).well();
+    });
+    assert!(
+        desk.fake.account().snapshots().is_empty(),
+        "the copy's snapshot bears the tag by which it may be removed"
+    );
+}
+
+#[test]
+fn without_a_policy_nothing_works() {
+    let (desk, picture, _) = published();
+    desk.fake.enforce(&[]);
+    let error = desk.publish(&desk.image("out", &picture), &[]).failed(2);
+    assert!(error.contains("ec2:DescribeImages"), "{error}");
+}
