@@ -16,7 +16,7 @@ SHIPPED := $(addprefix -p ,kennel $(GUEST))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo deps build image ami run stop test fmt lint unit fuzz vm proof bench clean
+.PHONY: help demo deps build image ami run stop test fmt lint unit fuzz vm proof amitest bench clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ run: ## Boot the image here in QEMU; Ctrl-C shuts it down
 stop: ## Shut down what `make demo` left running
 	@'$(RELEASE)/kennel' stop
 
-test: deps fmt lint unit fuzz image vm ## Everything CI checks
+test: deps fmt lint unit fuzz image vm amitest ## Everything CI checks
 
 fmt: ## Check the formatting
 	cargo fmt --all --check
@@ -69,6 +69,11 @@ proof: image ## The part of `make vm` that tries every forbidden act behind both
 	@tests/image.sh '$(RELEASE)'
 	@scripts/image.sh '$(RELEASE)' kennel.toml out/proof --proof
 	'$(RELEASE)/kennel-tests' proof:
+
+amitest: ## Format, clippy and tests of `kennel-ami`, with an AWS of our own on this machine
+	cargo fmt --manifest-path ami/Cargo.toml --check
+	cargo clippy --locked --manifest-path ami/Cargo.toml --all-targets -- -D warnings
+	cargo test --locked --manifest-path ami/Cargo.toml
 
 bench: image ## Make the figures of docs/benchmarks.md
 	@scripts/deps.sh bench
