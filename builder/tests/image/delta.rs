@@ -10,8 +10,8 @@ const UPLOAD: usize = 512 << 10;
 /// Of the bytes written: what one changed line may cost.
 const MOST: f64 = 0.1;
 
-/// A folder of programs in which one was linked anew after a change: some bytes near its front are others, and
-/// it has grown a little. From the first difference on, compression gives other bytes.
+/// A folder of programs in which one was linked anew after a change: addresses in all parts of it are others, and it has
+/// grown a little.
 fn with_a_change_in(changed: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(guests()).unwrap() {
@@ -22,8 +22,8 @@ fn with_a_change_in(changed: &str) -> tempfile::TempDir {
         }
         let mut program = fs::read(entry.path()).unwrap();
         if name == changed {
-            program[4096..4128].fill(0x5a);
-            program.extend((0..20_000u32).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()));
+            program.iter_mut().skip(4096).step_by(1 << 14).for_each(|byte| *byte = !*byte);
+            program.extend((0..2000u32).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()));
         }
         fs::write(folder.path().join(name), program).unwrap();
     }

@@ -20,7 +20,7 @@ const MIB: usize = (1 << 20) / BLOCK;
 const UPLOAD: usize = MIB / 2;
 /// Where packages begin, if Kennel's own files do not need more.
 const FRONT: usize = 32 * MIB;
-/// The whole is a multiple of this, so that the hash tree behind it stays where it is.
+/// The whole is a multiple of this, so that the hash tree behind it stays where it is. Large room is, too.
 const WHOLE: usize = 16 * MIB;
 
 /// Whose a file is, and by that how often it changes.
@@ -61,18 +61,18 @@ impl Plan {
 
         let mut places = Places { to: vec![None; blocks], end: 0 };
         let claimed: usize = files.iter().map(|file| file.data.len()).sum();
-        places.end = room(blocks.saturating_sub(claimed), MIB);
+        places.end = room(blocks.saturating_sub(claimed));
         for file in of(Origin::Own) {
-            places.put(file, room(file.data.len(), UPLOAD))?;
+            places.put(file, room(file.data.len()))?;
         }
         places.end = places.end.next_multiple_of(FRONT);
         let start = places.end;
         for file in of(Origin::Package) {
             places.put(file, file.data.len())?;
         }
-        places.end = start + room(places.end - start, 2 * MIB);
+        places.end = start + room(places.end - start);
         for file in of(Origin::Runtime) {
-            places.put(file, room(file.data.len(), 4 * MIB))?;
+            places.put(file, room(file.data.len()))?;
         }
         Ok(Self { to: places.with_the_rest_in_front(), blocks: places.end.next_multiple_of(WHOLE) })
     }
@@ -136,9 +136,11 @@ impl Places {
     }
 }
 
-/// So many blocks with an eighth to grow, in steps of `grain`.
-fn room(blocks: usize, grain: usize) -> usize {
-    (blocks + blocks / 8).next_multiple_of(grain)
+/// So many blocks with an eighth to grow, in large steps, so that it is seldom that one is taken and all behind it moves:
+/// the next power of two, from 16 MiB on a multiple of that.
+fn room(blocks: usize) -> usize {
+    let wanted = (blocks + blocks / 8).max(UPLOAD);
+    wanted.next_multiple_of(wanted.next_power_of_two().min(WHOLE))
 }
 
 #[cfg(test)]
