@@ -185,6 +185,18 @@ fn the_host_has_these_programs_and_no_other() {
 
 #[test]
 #[ignore = "needs Kennel's programs and the packages: see the head of this file"]
+fn programs_are_to_the_last_byte_what_was_compiled() {
+    let root = root_partition();
+    let image = Image::open(&root[..data_size()]);
+    for program in ["audit", "control", "dhcp", "init", "proxy", "unpack", "villain"] {
+        let name = format!("kennel-{program}");
+        let compiled = fs::read(guests().join(&name)).unwrap();
+        assert!(image.read(&format!("/usr/sbin/{name}")) == compiled, "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs Kennel's programs and the packages: see the head of this file"]
 fn the_runtime_carries_node_as_published_and_what_programs_look_for() {
     let root = root_partition();
     let runtime = Image::open(&root[..data_size()]).read("/usr/lib/kennel/runtimes/node-24.erofs");

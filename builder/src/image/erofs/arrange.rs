@@ -92,6 +92,11 @@ impl Plan {
                 volume.put(at, &number.to_le_bytes())?;
             }
         }
+        // The root's number has 16 bits in the superblock. It and the attributes that inodes share are written before all data.
+        let root = volume.root()?;
+        if renumber(root, |block| self.to.get(block).copied()) != Some(root) {
+            return Err(FormatError("a root behind the first data"));
+        }
         volume.finish(u32::try_from(self.blocks).map_err(|_| FAR)?)
     }
 

@@ -62,10 +62,15 @@ impl Volume {
         }
     }
 
+    /// The root's number.
+    pub(super) fn root(&self) -> Result<u64, FormatError> {
+        self.u16(SUPER + 14).map(u64::from)
+    }
+
     /// Every node once, the root first.
     pub(super) fn nodes(&self) -> Result<Vec<Node>, FormatError> {
         let (mut nodes, mut seen) = (Vec::new(), BTreeSet::new());
-        let mut waiting = vec![(String::from("/"), u64::from(self.u16(SUPER + 14)?))];
+        let mut waiting = vec![(String::from("/"), self.root()?)];
         while let Some((path, number)) = waiting.pop() {
             if !seen.insert(number) {
                 continue;
