@@ -13,7 +13,7 @@ use super::cache::Cache;
 use super::documents::{self, Facts, Measure};
 use super::flavour::Flavour;
 use super::guests::{self, Guest};
-use super::host::Furniture;
+use super::host::{self, Furniture};
 use super::modules::{Module, Modules};
 use super::output::Output;
 use super::runtime::{self, Runtime};
@@ -224,7 +224,8 @@ impl Material<'_> {
         labels::label(&mut tree, &self.rendered.host, "host")?;
         // Already compressed; and one more layer would be paid for at every read.
         let stored = [r"^usr/lib/kennel/runtimes/.*\.erofs$", r".*\.ko\.xz$"];
-        let image = erofs::make(&tree, "erofs-root", &stored, &self.tools, cache)?;
+        let style = erofs::Style { stored: &stored, origin: Some(host::origin) };
+        let image = erofs::make(&tree, "erofs-root", style, &self.tools, cache)?;
         let size = size_of(&image)?;
         step.done(format!("{} files, {}", tree.iter().count(), steps::bytes(size)));
 
@@ -244,7 +245,7 @@ impl Material<'_> {
         let mut output = Output::to(out)?;
         let (suffix, unproved) = (flavour.suffix(), if spec.extra.unproved { "-unproved" } else { "" });
         let name = format!("{}-{}{suffix}{unproved}-x86_64.raw", spec.image.name, spec.image.version);
-        let seed = Sha256::of(command_line.as_bytes());
+        let seed = Sha256::of(format!("kennel disk {}{suffix}", spec.image.name).as_bytes());
         let (image, measure) =
             output.file(&name, |file| root.write_disk(file, &program, seed, &out.join(&name)))?;
         step.done(format!("{name}, {} written", steps::bytes(measure.written)));
@@ -290,9 +291,14 @@ impl Root {
     }
 }
 
-/// The hash tree, with salt and UUID from what is sealed.
+/// The hash tree, with a UUID from what is sealed.
+///
+/// The salt is the same in all images, so that the part of the tree over what did not change does not change either. It is
+/// no secret and needs not be: it stands on the disk and on the command line, and who changes a block must find another
+/// block with the same salted SHA-256, which a salt known beforehand makes no easier. (Salts that differ would only keep
+/// work done against one image from being of use against another.)
 fn seal(image: &Path, size: u64, digest: &Sha256) -> Result<verity::Tree, BuildError> {
-    let salt = *Sha256::of(format!("kennel salt {digest}").as_bytes()).as_bytes();
+    let salt = *Sha256::of(b"kennel verity salt").as_bytes();
     let uuid = erofs::uuid(&Sha256::of(format!("kennel verity {digest}").as_bytes())).into_bytes();
     let file = File::open(image).map_err(BuildError::io(image))?;
     verity::Tree::over(&file, size, verity::Seed { salt, uuid }).map_err(BuildError::io(image))

@@ -35,7 +35,8 @@ pub(super) struct Parts<'a> {
     pub root: (&'a File, u64),
     /// Its hash tree.
     pub verity: &'a verity::Tree,
-    /// Every id on the disk is derived from this.
+    /// Every id on the disk is derived from this, which is the same for all versions of an image: ids that changed with
+    /// the contents would make the first and last block of the disk others each time.
     pub seed: Sha256,
 }
 

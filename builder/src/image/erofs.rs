@@ -1,5 +1,9 @@
 //! A tree becomes an EROFS image: written as a tar with PAX headers (which carry the labels) into `mkfs.erofs`, with
-//! fixed times and a UUID derived from the contents. Images are cached by everything that they depend on.
+//! fixed times and a UUID derived from the contents, and for the host's root arranged anew. Images are cached by everything
+//! that they depend on.
+
+mod arrange;
+mod format;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,33 +14,48 @@ use super::tools::{self, Tools};
 use super::tree::{Kind, Node, Tree};
 use crate::digest::Sha256;
 
+pub(super) use arrange::Origin;
+pub(super) use format::FormatError;
+
 /// 2025-01-01, the time of every file and of the file system.
 const TIME: u64 = 1_735_689_600;
 /// Of what was measured with Node (123 MiB): lz4hc level 9 in clusters of 64 KiB gives 52 MiB in 5 s, level 12 hardly
 /// less in three times the time, clusters of 4 KiB 66 MiB; zstd 42 MiB in 14 s and up, but it takes several times as
 /// long to read, which shows under emulation.
 const COMPRESSION: [&str; 2] = ["-zlz4hc,9", "-C65536"];
+/// Name of the image in its folder of the cache.
+const IMAGE: &str = "image";
 /// Changes when the same tree and tool would give another image.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
-/// Makes the image or finds it in the cache; gives its path. Files that match a pattern of `stored` (extended regular
-/// expressions) are not compressed again.
+/// How an image is made of a tree.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Style<'a> {
+    /// Files that match one of these extended regular expressions are not compressed again.
+    pub stored: &'a [&'a str],
+    /// Whose a file is, for images whose files are to stay in their places from version to version.
+    pub origin: Option<fn(&str) -> Origin>,
+}
+
+/// Makes the image or finds it in the cache; gives its path.
 ///
 /// # Errors
-/// When the cache cannot be written or mkfs.erofs fails.
+/// When the cache cannot be written, mkfs.erofs fails, or what it wrote cannot be arranged.
 pub(super) fn make(
     tree: &Tree,
     kind: &str,
-    stored: &[&str],
+    style: Style<'_>,
     tools: &Tools,
     cache: &Cache,
 ) -> Result<PathBuf, BuildError> {
     let digest = tree.digest();
-    let recipe = format!("{RECIPE} {TIME} {COMPRESSION:?} {stored:?} {} {digest}", tools.digest());
+    let (stored, arranged) = (style.stored, style.origin.is_some());
+    let recipe = format!("{RECIPE} {TIME} {COMPRESSION:?} {stored:?} {arranged} {} {digest}", tools.digest());
     let folder = cache.entry(kind, &Sha256::of(recipe.as_bytes()), |folder| {
-        write(tree, &uuid(&digest).to_string(), stored, tools, folder)
+        write(tree, &uuid(&digest).to_string(), stored, tools, folder)?;
+        style.origin.map_or(Ok(()), |origin| arrange::arrange(&folder.join(IMAGE), origin))
     })?;
-    Ok(folder.join("image"))
+    Ok(folder.join(IMAGE))
 }
 
 /// A UUID made of a digest's first bytes.
@@ -57,7 +76,7 @@ fn write(tree: &Tree, uuid: &str, stored: &[&str], tools: &Tools, folder: &Path)
         command.arg("--compress-hints=hints");
     }
     // The archive comes by standard input.
-    command.arg("image");
+    command.arg(IMAGE);
     tools::run("mkfs.erofs", command, folder, |input| {
         write_tar(tree, io::BufWriter::with_capacity(1 << 20, input))
     })

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::erofs::FormatError;
 use super::fat::FatError;
 use super::lint::Finding;
 use super::tree::TreeError;
@@ -95,6 +96,9 @@ pub enum BuildError {
         /// The end of what it said.
         said: String,
     },
+    /// A file system whose files cannot be put in their places.
+    #[error(transparent)]
+    Arrange(#[from] FormatError),
     /// The boot program.
     #[error(transparent)]
     Uki(#[from] UkiError),

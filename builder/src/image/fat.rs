@@ -184,8 +184,16 @@ impl<D: FileExt> Writer<'_, D> {
         Ok(first as u32)
     }
 
+    /// Writes all that is not zero.
     fn put(&self, cluster: u32, data: &[u8]) -> io::Result<()> {
-        self.disk.write_all_at(data, self.data_start + u64::from(cluster - ROOT_CLUSTER) * SECTOR)
+        let mut at = self.data_start + u64::from(cluster - ROOT_CLUSTER) * SECTOR;
+        for sector in data.chunks(SECTOR as usize) {
+            if sector.iter().any(|&byte| byte != 0) {
+                self.disk.write_all_at(sector, at)?;
+            }
+            at += sector.len() as u64;
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use kennel_model::services;
 
 use super::BuildError;
 use super::content::Content;
+use super::erofs::Origin;
 use super::flavour::Flavour;
 use super::guests::Guest;
 use super::modules::{self, Module};
@@ -19,6 +20,15 @@ use crate::spec::Spec;
 
 /// Where init mounts; what is mounted there has its own mode. `/root` is nobody's home: nobody logs in.
 const MOUNT_POINTS: [&str; 6] = ["/data", "/dev", "/proc", "/run", "/sys", "/tmp"];
+
+/// Whose a file of the root is.
+pub(super) fn origin(path: &str) -> Origin {
+    match path {
+        _ if path.starts_with(RUNTIME_IMAGES) => Origin::Runtime,
+        _ if path.starts_with("/usr/lib/kennel/") || path.starts_with("/usr/sbin/kennel-") => Origin::Own,
+        _ => Origin::Package,
+    }
+}
 
 /// Everything that the root is made of, beside packages.
 pub(super) struct Furniture<'a> {

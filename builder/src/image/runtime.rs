@@ -52,7 +52,7 @@ pub(super) fn build(
     furnish(&mut tree, spec.image.slots).map_err(|cause| BuildError::Tree { tree: name.clone(), cause })?;
     lint::check(&name, lint::lint_runtime(&tree))?;
     labels::label(&mut tree, contexts, &name)?;
-    let image = erofs::make(&tree, &format!("erofs-{}", runtime.name), &[], tools, cache)?;
+    let image = erofs::make(&tree, &format!("erofs-{}", runtime.name), erofs::Style::default(), tools, cache)?;
     let facts = RuntimeFacts {
         name: runtime.name.clone(),
         version: lock.npm_of(&runtime.name).map(|package| package.version.clone()).unwrap_or_default(),

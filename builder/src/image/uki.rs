@@ -1,6 +1,8 @@
 //! A unified kernel image: kernel, initrd and command line as sections of systemd's stub, one file that the firmware
 //! starts. After the unified kernel image specification and what systemd's `ukify` does; signing is for later.
 
+use std::ops::Range;
+
 use object::LittleEndian as LE;
 use object::pe::{IMAGE_SCN_CNT_INITIALIZED_DATA, IMAGE_SCN_MEM_READ, ImageNtHeaders64, ImageSectionHeader};
 use object::pod::{bytes_of, from_bytes_mut, slice_from_bytes};
@@ -28,6 +30,9 @@ pub(super) struct Parts<'a> {
 #[error("systemd's EFI stub {0}")]
 pub struct UkiError(&'static str);
 
+/// What the end of the file is a multiple of.
+const ROUND: usize = 64 << 10;
+const LARGE: UkiError = UkiError("cannot carry that much");
 const MALFORMED: UkiError = UkiError("is not a 64-bit PE program");
 
 /// Builds the image.
@@ -37,17 +42,21 @@ const MALFORMED: UkiError = UkiError("is not a 64-bit PE program");
 pub(super) fn build(parts: &Parts<'_>) -> Result<Vec<u8>, UkiError> {
     let mut image = parts.stub.to_vec();
     let mut layout = Layout::of(&image)?;
-    // The kernel comes last: it is decompressed in place and may grow beyond its end.
-    let sections = [
+    for (name, data) in [
         (".osrel", parts.os_release.as_bytes()),
         (".cmdline", parts.command_line.as_bytes()),
         (".uname", parts.kernel_version.as_bytes()),
-        (".initrd", parts.initrd),
-        (".linux", parts.kernel),
-    ];
-    for (name, data) in sections {
-        layout.append(&mut image, name, data)?;
+    ] {
+        let stored = layout.store(&mut image, data, 1)?;
+        layout.add(&mut image, name, data, stored)?;
     }
+    // In the file the kernel comes before the initrd, so that it stays where it is when init changes, and the file's end
+    // is rounded up, so that the file system's tables stay as they are.
+    let kernel = layout.store(&mut image, parts.kernel, 1)?;
+    let initrd = layout.store(&mut image, parts.initrd, ROUND)?;
+    // In memory it comes last: it is decompressed in place and may grow beyond its end.
+    layout.add(&mut image, ".initrd", parts.initrd, initrd)?;
+    layout.add(&mut image, ".linux", parts.kernel, kernel)?;
     layout.finish(&mut image)?;
     Ok(image)
 }
@@ -105,19 +114,25 @@ impl Layout {
         end.checked_next_multiple_of(self.address_alignment).ok_or(MALFORMED)
     }
 
-    fn append(&mut self, image: &mut Vec<u8>, name: &str, data: &[u8]) -> Result<(), UkiError> {
+    /// Puts a section's bytes at the end of the file, up to a multiple of `round`; gives their place.
+    fn store(&self, image: &mut Vec<u8>, data: &[u8], round: usize) -> Result<Range<u32>, UkiError> {
+        let align = self.file_alignment as usize;
+        let place = |image: &Vec<u8>| u32::try_from(image.len()).map_err(|_| LARGE);
+        image.resize(image.len().next_multiple_of(align), 0);
+        let start = place(image)?;
+        image.extend_from_slice(data);
+        image.resize(image.len().next_multiple_of(align.max(round)), 0);
+        Ok(start..place(image)?)
+    }
+
+    /// Adds a section's header.
+    fn add(&mut self, image: &mut [u8], name: &str, data: &[u8], stored: Range<u32>) -> Result<(), UkiError> {
         const HEADER: usize = size_of::<ImageSectionHeader>();
-        const LARGE: UkiError = UkiError("cannot carry that much");
         let at = self.section_table + usize::from(self.sections) * HEADER;
         if at + HEADER > self.end_of_headers as usize {
             return Err(UkiError("has no room for another section header"));
         }
-        let align = self.file_alignment as usize;
-        image.resize(image.len().next_multiple_of(align), 0);
-        let offset = u32::try_from(image.len()).map_err(|_| LARGE)?;
-        image.extend_from_slice(data);
-        image.resize(image.len().next_multiple_of(align), 0);
-        let stored = u32::try_from(image.len()).map_err(|_| LARGE)? - offset;
+        let length = stored.end - stored.start;
 
         let mut field = [0; 8];
         field[..name.len()].copy_from_slice(name.as_bytes());
@@ -126,8 +141,8 @@ impl Layout {
             name: field,
             virtual_size: word(data.len() as u32),
             virtual_address: word(self.next_address),
-            size_of_raw_data: word(stored),
-            pointer_to_raw_data: word(offset),
+            size_of_raw_data: word(length),
+            pointer_to_raw_data: word(stored.start),
             pointer_to_relocations: word(0),
             pointer_to_linenumbers: word(0),
             number_of_relocations: U16::new(LE, 0),
@@ -136,7 +151,7 @@ impl Layout {
         };
         image[at..at + HEADER].copy_from_slice(bytes_of(&header));
         self.sections += 1;
-        self.added = self.added.checked_add(stored).ok_or(LARGE)?;
+        self.added = self.added.checked_add(length).ok_or(LARGE)?;
         let end = self.next_address.checked_add(data.len() as u32);
         self.next_address =
             end.and_then(|end| end.checked_next_multiple_of(self.address_alignment)).ok_or(LARGE)?;
@@ -217,6 +232,18 @@ mod tests {
         assert_eq!(pe.section_by_name(".cmdline").unwrap().data().unwrap(), b"quiet");
         assert_eq!(pe.section_by_name(".linux").unwrap().data().unwrap(), [2; 700]);
         assert_eq!(pe.nt_headers().optional_header.size_of_image.get(LE), 0x9000);
+    }
+
+    #[test]
+    fn the_kernel_stays_in_its_place_when_the_initrd_grows() {
+        let stub = stub(5);
+        let range = |initrd: &[u8]| {
+            let image = build(&Parts { initrd, ..parts(&stub) }).unwrap();
+            let pe = PeFile64::parse(&*image).unwrap();
+            let kernel = pe.section_by_name(".linux").unwrap().file_range().unwrap();
+            (kernel, image.len())
+        };
+        assert_eq!(range(&[1; 5000]), range(&[1; 60_000]));
     }
 
     #[test]
