@@ -48,6 +48,7 @@ const PATHS: [&str; 41] = [
     "/usr/sbin/kennel-audit",
     "/usr/sbin/kennel-control",
     "/usr/sbin/kennel-dhcp",
+    "/usr/sbin/kennel-imds",
     "/usr/sbin/kennel-init",
     "/usr/sbin/kennel-init2",
     "/usr/sbin/kennel-proxy",
