@@ -13,7 +13,8 @@ use crate::say;
 use crate::user_data::{Operators, UserDataError, parse_key};
 
 /// What can be done about a key pair of another kind.
-const KEY_HINT: &str = "hint: launch with a key pair of the type ed25519, or name an ssh-ed25519 key in the user-data";
+const KEY_HINT: &str =
+    "hint: launch with a key pair of the type ed25519, or name an ssh-ed25519 key in the user-data";
 
 /// Keeps [`Auth`] up to date.
 pub(crate) struct Doorkeeper {

@@ -183,7 +183,10 @@ mod tests {
     fn an_answer_is_whole_when_its_length_is_there_or_the_connection_ends() {
         let text = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-A: b\r\n\r\nabcd";
         let answer = parse(text.as_bytes(), false).unwrap().unwrap();
-        assert_eq!((answer.status, answer.body.as_slice(), answer.field("x-a")), (200, &b"abcd"[..], Some("b")));
+        assert_eq!(
+            (answer.status, answer.body.as_slice(), answer.field("x-a")),
+            (200, &b"abcd"[..], Some("b"))
+        );
         for cut in 0..text.len() {
             assert_eq!(parse(&text.as_bytes()[..cut], false).unwrap(), None, "{cut}");
             assert!(parse(&text.as_bytes()[..cut], true).is_err(), "{cut}");

@@ -80,7 +80,8 @@ pub fn maintenance(session: &mut Session) -> Result<Vec<Notice>, QuestionError> 
     if !notices.iter().all(fits) {
         return Err(QuestionError::Nonsense(path.to_owned()));
     }
-    let notice = |e: Event| Notice::Maintenance { code: e.code, description: e.description, from: e.not_before };
+    let notice =
+        |e: Event| Notice::Maintenance { code: e.code, description: e.description, from: e.not_before };
     Ok(notices.into_iter().map(notice).collect())
 }
 
@@ -89,7 +90,8 @@ fn get(session: &mut Session, path: &str) -> Result<Option<Vec<u8>>, QuestionErr
 }
 
 fn json<T: for<'a> Deserialize<'a>>(session: &mut Session, path: &str) -> Result<Option<T>, QuestionError> {
-    let parse = |bytes: Vec<u8>| serde_json::from_slice(&bytes).map_err(|_| QuestionError::Nonsense(path.to_owned()));
+    let parse =
+        |bytes: Vec<u8>| serde_json::from_slice(&bytes).map_err(|_| QuestionError::Nonsense(path.to_owned()));
     get(session, path)?.map(parse).transpose()
 }
 
@@ -125,7 +127,8 @@ fn tags(session: &mut Session) -> Result<Vec<(String, String)>, QuestionError> {
     let mut bytes = 0;
     for name in names.lines().filter(|name| !name.is_empty()) {
         // A name becomes part of a path: EC2 allows no other characters where tags are told here.
-        let is_name = name.chars().all(|c| c.is_alphanumeric() || "+-=.,_:@".contains(c)) && ![".", ".."].contains(&name);
+        let is_name =
+            name.chars().all(|c| c.is_alphanumeric() || "+-=.,_:@".contains(c)) && ![".", ".."].contains(&name);
         if !is_name || tags.len() >= MAX_TAGS {
             return Err(nonsense());
         }

@@ -124,10 +124,12 @@ impl Session {
 /// The token, with the life that the service gave it, which may be less than was asked for.
 fn read_token(answer: &Answer, asked: Instant) -> Option<Token> {
     let text = std::str::from_utf8(&answer.body).ok()?;
-    let is_token = |text: &str| !text.is_empty() && text.len() <= MAX_TOKEN && text.bytes().all(|b| b.is_ascii_graphic());
+    let is_token =
+        |text: &str| !text.is_empty() && text.len() <= MAX_TOKEN && text.bytes().all(|b| b.is_ascii_graphic());
     let life = match answer.field(&LIFE_FIELD.to_ascii_lowercase()) {
         Some(life) => Duration::from_secs(life.parse::<u64>().ok()?.min(LIFE_S)),
         None => Duration::from_secs(LIFE_S),
     };
-    is_token(text).then(|| Token { text: text.to_owned(), ends: asked + life.saturating_sub(MARGIN).max(life / 2) })
+    is_token(text)
+        .then(|| Token { text: text.to_owned(), ends: asked + life.saturating_sub(MARGIN).max(life / 2) })
 }

@@ -79,7 +79,9 @@ impl Notice {
     pub fn sentence(&self) -> String {
         match self {
             Self::Interruption { action, at } => {
-                format!("EC2 takes this spot instance away: {action} at {at}; programs are not moved by themselves")
+                format!(
+                    "EC2 takes this spot instance away: {action} at {at}; programs are not moved by themselves"
+                )
             }
             Self::Maintenance { code, description, from } => {
                 format!("EC2 has scheduled {code}, not before {from}: {description}")
@@ -125,7 +127,9 @@ impl Instance {
                 Err("its public key is no line of text")
             }
             () if self.tags.len() > MAX_TAGS => Err("it has too many tags"),
-            () if self.tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MAX_TAG_BYTES => {
+            () if self.tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+                > MAX_TAG_BYTES =>
+            {
                 Err("its tags are too long")
             }
             () if !tags.all(|text| is_line(text, MAX_FACT)) => Err("a tag is no line of text"),
@@ -160,10 +164,7 @@ mod tests {
                 tags: vec![("k".repeat(half), "v".repeat(half)); MAX_TAGS],
             }),
             trouble: Some(text()),
-            notices: vec![
-                Notice::Maintenance { code: text(), description: text(), from: text() };
-                MAX_NOTICES
-            ],
+            notices: vec![Notice::Maintenance { code: text(), description: text(), from: text() }; MAX_NOTICES],
         }
     }
 
