@@ -22,6 +22,13 @@ pub enum QuestionError {
     Nonsense(String),
 }
 
+impl QuestionError {
+    /// Whether somebody has answered: then it is no use to wait for the network.
+    pub const fn is_an_answer(&self) -> bool {
+        !matches!(self, Self::Ask(AskError::Http(_)))
+    }
+}
+
 /// Everything that stays as it is while the machine runs.
 ///
 /// # Errors

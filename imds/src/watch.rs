@@ -93,7 +93,7 @@ impl Watch {
                 let pause = self.pace.failed();
                 let text: String = error.to_string().chars().filter(|c| !c.is_control()).collect();
                 let text = text.get(..MAX_TEXT).unwrap_or(&text).to_owned();
-                if self.pace.is_trouble() && self.trouble.as_ref() != Some(&text) {
+                if (self.pace.is_trouble() || error.is_an_answer()) && self.trouble.as_ref() != Some(&text) {
                     say(&format!("the metadata service is of no use: {text}; it is asked again and again"));
                     self.trouble = Some(text);
                 }

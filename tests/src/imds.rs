@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The service, on a port of this computer's loopback. It ends with the process.
 #[derive(Debug, Clone)]
-pub struct Emulator {
+pub(crate) struct Emulator {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
@@ -42,7 +42,7 @@ impl Emulator {
     ///
     /// # Errors
     /// No port.
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let emulator = Self { address: listener.local_addr()?, state: Arc::default() };
         for (path, text) in [
@@ -66,42 +66,42 @@ impl Emulator {
     }
 
     /// Where it is.
-    pub const fn address(&self) -> SocketAddr {
+    pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// From now on this is at `/latest/PATH`.
-    pub fn set(&self, path: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn set(&self, path: &str, bytes: impl AsRef<[u8]>) {
         self.state().things.insert(path.to_owned(), bytes.as_ref().to_owned());
     }
 
     /// From now on nothing is there.
-    pub fn unset(&self, path: &str) {
+    pub(crate) fn unset(&self, path: &str) {
         self.state().things.remove(path);
     }
 
     /// Every token ends at once.
-    pub fn forget_tokens(&self) {
+    pub(crate) fn forget_tokens(&self) {
         self.state().tokens.clear();
     }
 
     /// Refuses everything, as where the instance's option says so; or no more.
-    pub fn switch_off(&self, off: bool) {
+    pub(crate) fn switch_off(&self, off: bool) {
         self.state().switched_off = off;
     }
 
     /// What was done that nobody may do.
-    pub fn faults(&self) -> Vec<String> {
+    pub(crate) fn faults(&self) -> Vec<String> {
         self.state().faults.clone()
     }
 
     /// How often `/latest/PATH` was asked for.
-    pub fn times(&self, path: &str) -> usize {
+    pub(crate) fn times(&self, path: &str) -> usize {
         self.state().asked.iter().filter(|asked| *asked == path).count()
     }
 
     /// How many tokens it has given out.
-    pub fn tokens_given(&self) -> usize {
+    pub(crate) fn tokens_given(&self) -> usize {
         self.state().tokens_given
     }
 
