@@ -171,7 +171,13 @@ pub(super) static GROUPS: &[Group] = &[
             Rule {
                 words: "for the",
                 errno: Errno::PERM,
-                given: None,
+                given: Some((0, Named { name: "AF_INET", value: libc::AF_INET as u64 })),
+                test: Test::AnyOf(1, 0xf, values![SOCK_DGRAM SOCK_RAW]),
+            },
+            Rule {
+                words: "for the",
+                errno: Errno::PERM,
+                given: Some((0, Named { name: "AF_INET6", value: libc::AF_INET6 as u64 })),
                 test: Test::AnyOf(1, 0xf, values![SOCK_DGRAM SOCK_RAW]),
             },
         ]),
