@@ -15,9 +15,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// For a whole request.
 const WHOLE: Duration = Duration::from_secs(5);
 /// Longest head of an answer.
-const MAX_HEAD: usize = 8 << 10;
+pub const MAX_HEAD: usize = 8 << 10;
 /// Longest body: user-data has at most 16 KiB.
-const MAX_BODY: usize = 20 << 10;
+pub const MAX_BODY: usize = 20 << 10;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
