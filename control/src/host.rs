@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kennel_model::api::{Cloud, CloudInstance, Host};
+use kennel_model::api::{Cloud, CloudInstance, CloudTag, Host};
 use kennel_model::cloud::{Notice, Report};
 use kennel_model::msg::ControlRequest;
 
@@ -58,13 +58,14 @@ impl Control {
 
 /// What the cloud says, without what is nobody's business: user-data may hold secrets.
 fn shown(report: &Report) -> Cloud {
+    let tag = |(name, value): &(String, String)| CloudTag { name: name.clone(), value: value.clone() };
     let instance = report.instance.as_ref().map(|instance| CloudInstance {
         id: instance.id.clone(),
         kind: instance.kind.clone(),
         region: instance.region.clone(),
         zone: instance.zone.clone(),
         host_name: instance.host_name.clone(),
-        tags: instance.tags.iter().cloned().collect(),
+        tags: instance.tags.iter().map(tag).collect(),
     });
     Cloud {
         instance,

@@ -283,7 +283,16 @@ pub struct CloudInstance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_name: Option<String>,
     /// Its tags, where the instance may tell them.
-    pub tags: std::collections::BTreeMap<String, String>,
+    pub tags: Vec<CloudTag>,
+}
+
+/// A tag of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloudTag {
+    /// Such as `Name`.
+    pub name: String,
+    /// Any text.
+    pub value: String,
 }
 
 /// A denied act, as often as it was tried.

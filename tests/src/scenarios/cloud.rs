@@ -96,7 +96,7 @@ fn known(vm: &mut Vm) -> Result<(), String> {
     let instance = &cloud["instance"];
     same("the instance", instance["id"].as_str(), Some("i-0123456789abcdef0"))?;
     same("its zone", instance["zone"].as_str(), Some("eu-west-1a"))?;
-    same("its tags", instance["tags"].to_string(), r#"{"Name":"edge1"}"#.to_owned())?;
+    same("its tags", instance["tags"].to_string(), r#"[{"name":"Name","value":"edge1"}]"#.to_owned())?;
     same("trouble", cloud.get("trouble"), None)?;
     contains("the status", &vm.ok(&["host", "status"])?, "i-0123456789abcdef0, t3.small in eu-west-1a")?;
     contains("the console", &vm.console(), "imds: instance i-0123456789abcdef0, t3.small in eu-west-1a: ")
