@@ -81,13 +81,17 @@ fn when(vm: &Vm, what: &str, so: impl Fn(&Value) -> bool) -> Result<Value, Strin
 }
 
 fn operators(vm: &mut Vm) -> Result<(), String> {
+    // With each key anew: whoever has signed in once stays so, whatever key is named.
+    let session = vm.scratch().join("state/kennel/sessions/local.json");
     let asks = |number| -> Result<i32, String> {
+        std::fs::remove_file(&session).map_err(|e| format!("there was no session to end: {e}"))?;
         let path = key(vm.scratch(), number)?.0.display().to_string();
         Ok(vm.run(&["--identity", &path, "host", "status"])?.code)
     };
     same("the exit code for the user-data's operator", asks(1)?, 0)?;
     same("the exit code for the key pair's owner", asks(2)?, 0)?;
     holds("nobody else signs in", asks(3)? != 0)?;
+    vm.ok(&["host", "status"])?;
     contains("the console", &vm.console(), "control: operator keys that may sign in: 2")
 }
 
