@@ -23,16 +23,16 @@ pub const MAX_BODY: usize = 20 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The connection's.
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect to the metadata service: {0}")]
     Connect(#[source] io::Error),
     /// It broke, or took too long.
-    #[error("the answer did not come: {0}")]
+    #[error("the metadata service did not answer: {0}")]
     Io(#[from] io::Error),
     /// It took too long as a whole.
-    #[error("the answer did not come in {} s", WHOLE.as_secs())]
+    #[error("the metadata service did not answer in {} s", WHOLE.as_secs())]
     Late,
     /// Not HTTP as we understand it.
-    #[error("the answer makes no sense: {0}")]
+    #[error("the metadata service's answer makes no sense: {0}")]
     Nonsense(&'static str),
 }
 

@@ -15,10 +15,10 @@ pub enum QuestionError {
     #[error(transparent)]
     Ask(#[from] AskError),
     /// Something that every instance has is not there.
-    #[error("{0} is not there")]
+    #[error("the metadata service has no {0}")]
     Absent(&'static str),
     /// Not what it should be.
-    #[error("{0} makes no sense")]
+    #[error("the metadata service's {0} makes no sense")]
     Nonsense(String),
 }
 
@@ -124,26 +124,32 @@ fn user_data(session: &mut Session) -> Result<Vec<u8>, QuestionError> {
     Ok(bytes)
 }
 
-/// The tags: none where the instance may not tell them.
+/// The tags: none where the instance may not tell them. They are for people to read, so one that cannot be told is left
+/// out, and nothing else is.
 fn tags(session: &mut Session) -> Result<Vec<(String, String)>, QuestionError> {
     let path = "tags/instance";
-    let nonsense = || QuestionError::Nonsense(path.to_owned());
-    let Some(names) = get(session, path)? else { return Ok(Vec::new()) };
-    let names = String::from_utf8(names).map_err(|_| nonsense())?;
+    let names = get(session, path)?.unwrap_or_default();
+    let names = String::from_utf8_lossy(&names).into_owned();
     let mut tags = Vec::new();
-    let mut bytes = 0;
-    for name in names.lines().filter(|name| !name.is_empty()) {
-        // A name becomes part of a path: EC2 allows no other characters where tags are told here.
-        let is_name =
-            name.chars().all(|c| c.is_alphanumeric() || "+-=.,_:@".contains(c)) && ![".", ".."].contains(&name);
-        if !is_name || tags.len() >= MAX_TAGS {
-            return Err(nonsense());
-        }
-        let value = line(session, &format!("{path}/{}", encoded(name)), MAX_FACT)?.unwrap_or_default();
-        bytes += name.len() + value.len();
+    let mut room = MAX_TAG_BYTES;
+    for name in names.lines().filter(|name| is_name(name)).take(MAX_TAGS) {
+        let value = match line(session, &format!("{path}/{}", encoded(name)), MAX_FACT) {
+            Ok(value) => value.unwrap_or_default(),
+            Err(QuestionError::Nonsense(_)) => continue,
+            Err(other) => return Err(other),
+        };
+        let Some(left) = room.checked_sub(name.len() + value.len()) else { continue };
+        room = left;
         tags.push((name.to_owned(), value));
     }
-    if bytes > MAX_TAG_BYTES { Err(nonsense()) } else { Ok(tags) }
+    Ok(tags)
+}
+
+/// Whether a tag of this name can be asked for: the name becomes part of a path, and EC2 allows no other characters where
+/// tags are told here.
+fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_alphanumeric() || "+-=.,_:@".contains(c);
+    !name.is_empty() && name.len() <= MAX_FACT && name.chars().all(fits) && ![".", ".."].contains(&name)
 }
 
 /// As part of a path: letters of other scripts by their bytes.

@@ -33,10 +33,10 @@ pub enum AskError {
     )]
     SwitchedOff,
     /// A token that is none.
-    #[error("the token makes no sense")]
+    #[error("the metadata service's token makes no sense")]
     BadToken,
     /// Anything else than yes and no.
-    #[error("{path} was answered with {status}")]
+    #[error("the metadata service answers {path} with {status}")]
     Status {
         /// What was asked.
         path: String,

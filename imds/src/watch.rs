@@ -92,9 +92,9 @@ impl Watch {
             Err(error) => {
                 let pause = self.pace.failed();
                 let text: String = error.to_string().chars().filter(|c| !c.is_control()).collect();
-                let text = text.get(..MAX_TEXT).unwrap_or(&text).to_owned();
+                let text = text[..text.floor_char_boundary(MAX_TEXT)].to_owned();
                 if (self.pace.is_trouble() || error.is_an_answer()) && self.trouble.as_ref() != Some(&text) {
-                    say(&format!("the metadata service is of no use: {text}; it is asked again and again"));
+                    say(&format!("{text}; it is asked again and again"));
                     self.trouble = Some(text);
                 }
                 pause

@@ -66,7 +66,7 @@ fn what_is_not_there_is_nothing() {
     assert!(instance.user_data.is_empty() && instance.tags.is_empty());
     emulator.unset("meta-data/instance-id");
     let error = questions::instance(&mut session(&emulator)).unwrap_err();
-    assert_eq!(error.to_string(), "instance-id is not there");
+    assert_eq!(error.to_string(), "the metadata service has no instance-id");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn where_nobody_is_the_next_address_is_asked() {
     let mut session = Session::new(vec![nowhere(), emulator.address()]);
     assert!(session.get("/latest/meta-data/instance-id").unwrap().is_some());
     let error = Session::new(vec![nowhere(), nowhere()]).get("/latest/user-data").unwrap_err();
-    assert!(error.to_string().starts_with("cannot connect: "), "{error}");
+    assert!(error.to_string().starts_with("cannot connect to the metadata service: "), "{error}");
 }
 
 #[test]
@@ -112,11 +112,22 @@ fn what_cannot_be_right_is_refused() {
         ("meta-data/instance-id", b"\xff"),
         ("meta-data/instance-type", b""),
         ("meta-data/public-keys/0/openssh-key", b"ssh-ed25519 A\nssh-ed25519 B"),
-        ("meta-data/tags/instance", b"a/../../user-data"),
-        ("meta-data/tags/instance", b"a b"),
     ] {
         assert!(instance(path, bytes).is_err(), "{path}: {:?}", bytes.get(..20));
     }
+}
+
+#[test]
+fn a_tag_that_cannot_be_told_is_left_out_and_nothing_else() {
+    let emulator = Emulator::start().unwrap();
+    emulator.set("meta-data/tags/instance", "a/../../user-data\nb c\n..\nlong\nforged\nName\nGr\u{f6}\u{df}e");
+    emulator.set("meta-data/tags/instance/long", "x".repeat(2000));
+    emulator.set("meta-data/tags/instance/forged", "x\ninit: y");
+    emulator.set("meta-data/tags/instance/Name", "edge1");
+    emulator.set("meta-data/tags/instance/Gr%C3%B6%C3%9Fe", "7");
+    let tags = questions::instance(&mut session(&emulator)).unwrap().tags;
+    assert_eq!(tags, [("Name".to_owned(), "edge1".to_owned()), ("Gr\u{f6}\u{df}e".to_owned(), "7".to_owned())]);
+    assert_eq!(emulator.times("user-data"), 1);
 }
 
 #[test]

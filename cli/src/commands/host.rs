@@ -67,8 +67,7 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
 /// Where in the cloud it is, and what is amiss there.
 fn cloud_words(cloud: &api::Cloud) -> impl Iterator<Item = (&'static str, String)> {
     let place = cloud.instance.as_ref().map(|i| ("cloud", format!("{}, {} in {}", i.id, i.kind, i.zone)));
-    let trouble =
-        cloud.trouble.as_ref().map(|t| ("WARNING", format!("the metadata service cannot be asked: {t}")));
+    let trouble = cloud.trouble.as_ref().map(|t| ("WARNING", t.clone()));
     let notices = cloud.notices.iter().map(|notice| ("WARNING", notice.clone()));
     place.into_iter().chain(trouble).chain(notices).collect::<Vec<_>>().into_iter()
 }
