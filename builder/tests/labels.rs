@@ -12,7 +12,7 @@ use kennel_policy::{Contexts, FileType};
 use selinux::label::Labeler;
 use selinux::label::back_end::File;
 
-const PATHS: [&str; 41] = [
+const PATHS: [&str; 42] = [
     "/",
     "/bin",
     "/data",
@@ -48,6 +48,7 @@ const PATHS: [&str; 41] = [
     "/usr/sbin/kennel-audit",
     "/usr/sbin/kennel-control",
     "/usr/sbin/kennel-dhcp",
+    "/usr/sbin/kennel-imds",
     "/usr/sbin/kennel-init",
     "/usr/sbin/kennel-init2",
     "/usr/sbin/kennel-proxy",

@@ -31,7 +31,7 @@ const NONCE_BYTES: usize = 16 + 8 + 32;
 
 /// Who may sign in, and who has.
 pub struct Auth {
-    operators: Operators,
+    operators: Mutex<Operators>,
     certificate_fingerprint: String,
     /// Proves nonces ours; keyed anew at every start.
     mac: Hmac<Sha256>,
@@ -57,7 +57,13 @@ impl Auth {
     /// When the kernel gives no random bytes.
     pub fn new(operators: Operators, certificate_fingerprint: String) -> Result<Self> {
         let mac = Hmac::new(&random::<64>()?.into());
-        Ok(Self { operators, certificate_fingerprint, mac, born: Instant::now(), tables: Mutex::default() })
+        let (born, tables) = (Instant::now(), Mutex::default());
+        Ok(Self { operators: Mutex::new(operators), certificate_fingerprint, mac, born, tables })
+    }
+
+    /// From now on these may sign in, and nobody else. Who has done so stays signed in.
+    pub fn admit(&self, operators: Operators) {
+        *self.operators() = operators;
     }
 
     /// Something to sign, for any Ed25519 key, known or not.
@@ -124,7 +130,7 @@ impl Auth {
         }
         let text = api::signed_text(&request.nonce, &self.certificate_fingerprint);
         key.verify(api::SIGNATURE_NAMESPACE, text.as_bytes(), &signature).ok()?;
-        self.operators.admits(&key).then_some(key)
+        self.operators().admits(&key).then_some(key)
     }
 
     /// Marks the nonce used, once.
@@ -157,6 +163,10 @@ impl Auth {
     /// Time by the clock that nobody sets.
     fn now(&self) -> Duration {
         self.born.elapsed()
+    }
+
+    fn operators(&self) -> std::sync::MutexGuard<'_, Operators> {
+        self.operators.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tables(&self) -> std::sync::MutexGuard<'_, Tables> {
@@ -242,7 +252,7 @@ mod tests {
         forged[20] ^= 1;
         let forged = STANDARD.encode(forged);
         assert!(refused(&auth, &signed(&mine, &forged, HOST, api::SIGNATURE_NAMESPACE)), "stretched time");
-        let other_start = Auth::new(auth.operators.clone(), HOST.into()).unwrap();
+        let other_start = Auth::new(auth.operators().clone(), HOST.into()).unwrap();
         assert!(
             refused(&other_start, &signed(&mine, &nonce, HOST, api::SIGNATURE_NAMESPACE)),
             "before a restart"

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use kennel_model::api::Host;
+use kennel_model::api::{Cloud, CloudInstance, CloudTag, Host};
+use kennel_model::cloud::{Notice, Report};
 use kennel_model::msg::ControlRequest;
 
 use crate::control::{Control, QUICK};
@@ -33,6 +34,7 @@ impl Control {
             data_total_bytes: data.f_blocks * data.f_frsize,
             data_available_bytes: data.f_bavail * data.f_frsize,
             warnings: self.warnings().await?,
+            cloud: self.init.cloud().borrow().as_ref().map(shown),
         })
     }
 
@@ -51,6 +53,24 @@ impl Control {
     pub async fn announce(&self, fingerprint: &str) -> Result<()> {
         let line = format!("control: api certificate {fingerprint}");
         Ok(self.init.act(ControlRequest::Announce(line), Duration::from_secs(10)).await?)
+    }
+}
+
+/// What the cloud says, without what is nobody's business: user-data may hold secrets.
+fn shown(report: &Report) -> Cloud {
+    let tag = |(name, value): &(String, String)| CloudTag { name: name.clone(), value: value.clone() };
+    let instance = report.instance.as_ref().map(|instance| CloudInstance {
+        id: instance.id.clone(),
+        kind: instance.kind.clone(),
+        region: instance.region.clone(),
+        zone: instance.zone.clone(),
+        host_name: instance.host_name.clone(),
+        tags: instance.tags.iter().map(tag).collect(),
+    });
+    Cloud {
+        instance,
+        trouble: report.trouble.clone(),
+        notices: report.notices.iter().map(Notice::sentence).collect(),
     }
 }
 

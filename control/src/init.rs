@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kennel_model::cloud::Report;
 use kennel_model::denial::Batch;
 use kennel_model::msg::{
     ControlReply, ControlRequest, FromControl, HostStatus, Refusal, RequestId, SlotEvent, ToControl,
@@ -13,7 +14,7 @@ use kennel_model::msg::{
 use kennel_model::{SlotId, SlotState};
 use kennel_sys::{Channel, ChannelError, async_channel};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::say;
 
@@ -59,6 +60,7 @@ const BATCHES: usize = 32;
 pub struct Init {
     calls: mpsc::Sender<Call>,
     slots: Arc<Mutex<HashMap<SlotId, SlotEvent>>>,
+    cloud: watch::Receiver<Option<Report>>,
 }
 
 /// The task that owns the channel; drive it with [`Link::run`].
@@ -66,6 +68,7 @@ pub struct Link {
     channel: AsyncFd<Channel>,
     calls: mpsc::Receiver<Call>,
     slots: Arc<Mutex<HashMap<SlotId, SlotEvent>>>,
+    cloud: watch::Sender<Option<Report>>,
     denials: mpsc::Sender<Batch>,
     waiting: HashMap<RequestId, oneshot::Sender<Answer>>,
     last_id: RequestId,
@@ -93,15 +96,17 @@ impl Init {
         let (denials, batches) = mpsc::channel(BATCHES);
         let (calls, queue) = mpsc::channel(QUEUE);
         let slots = Arc::new(Mutex::default());
+        let (cloud, heard) = watch::channel(None);
         let link = Link {
             channel: async_channel::register(channel)?,
             calls: queue,
             slots: Arc::clone(&slots),
+            cloud,
             denials,
             waiting: HashMap::new(),
             last_id: 0,
         };
-        Ok((Self { calls, slots }, link, batches))
+        Ok((Self { calls, slots, cloud: heard }, link, batches))
     }
 
     /// Asks for an act that is answered by `Done`, within the time that such an act may take.
@@ -154,6 +159,11 @@ impl Init {
     pub fn running(&self) -> Vec<SlotId> {
         let alive = |e: &&SlotEvent| matches!(e.state, SlotState::Running | SlotState::Stopping);
         self.slots().values().filter(alive).map(|e| e.slot).collect()
+    }
+
+    /// What the cloud says of the host, now and later; nothing where there is none. Known after the first answer of init's.
+    pub fn cloud(&self) -> watch::Receiver<Option<Report>> {
+        self.cloud.clone()
     }
 
     /// The slot was wiped: what is known of its last tenant is not the next one's.
@@ -241,6 +251,9 @@ impl Link {
             }
             ToControl::Slot(event) => {
                 self.slots.lock().unwrap_or_else(PoisonError::into_inner).insert(event.slot, event);
+            }
+            ToControl::Cloud(report) => {
+                self.cloud.send_replace(Some(*report));
             }
             // When the disk is that slow, counts are the least of it.
             ToControl::Denials(batch) => {

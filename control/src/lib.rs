@@ -5,7 +5,7 @@
 //! | file | duty |
 //! |---|---|
 //! | `http` | connections, requests, answers |
-//! | `auth`, `user_data`, `certificate` | who may ask, and of whom |
+//! | `auth`, `operators`, `user_data`, `certificate` | who may ask, and of whom |
 //! | `tenants`, `deploy`, `upload`, `program`, `prove`, `host` | what can be asked for |
 //! | `startup` | what a kill or a power cut has interrupted |
 //! | `registry` | what is on disk |
@@ -24,6 +24,7 @@ mod host;
 pub mod http;
 pub mod init;
 pub mod logs;
+mod operators;
 mod program;
 mod prove;
 pub mod registry;
@@ -47,6 +48,7 @@ use config::Config;
 use control::Control;
 use http::Server;
 use init::Init;
+use operators::Doorkeeper;
 use registry::Registry;
 use user_data::Operators;
 
@@ -102,7 +104,10 @@ pub async fn run(
         if let Err(cause) = control.announce(&fingerprint).await {
             say!("the certificate {fingerprint} was not announced: {cause}");
         }
-        let auth = Auth::new(operators(&handed.user_data), fingerprint)?;
+        let auth = Arc::new(Auth::new(Operators::default(), fingerprint)?);
+        let mut door = Doorkeeper::new(Arc::clone(&auth), handed.user_data, control.init.cloud());
+        door.look();
+        tokio::spawn(door.keep());
         let server = Server { auth, control, tls: certificate.server_config()? };
         handed.listener.set_nonblocking(true)?;
         http::serve(Arc::new(server), tokio::net::TcpListener::from_std(handed.listener)?, stop).await;
@@ -111,19 +116,5 @@ pub async fn run(
     tokio::select! {
         gone = link.run() => Err(gone.into()),
         served = serving => served,
-    }
-}
-
-/// Those whom the user-data names; nobody when it is not in order, and then the console says so.
-fn operators(user_data: &File) -> Operators {
-    match Operators::read(user_data) {
-        Ok(operators) => {
-            say!("operator keys that may sign in: {}", operators.len());
-            operators
-        }
-        Err(cause) => {
-            say!("nobody can sign in: {cause}");
-            Operators::default()
-        }
     }
 }

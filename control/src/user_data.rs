@@ -1,4 +1,4 @@
-//! The host's user-data: which operators may sign in. Strict: what is not understood is said on the console and
+//! User-data: which operators may sign in. Where it comes from is `operators`' business. Strict: what is not understood is said on the console and
 //! nothing of it is used, so that a typing error never admits anyone.
 
 use std::fs::File;
@@ -83,7 +83,13 @@ impl Operators {
             return Err(UserDataError::TooLong);
         }
         bytes.truncate(filled);
-        Self::parse(&String::from_utf8(bytes).map_err(|_| UserDataError::NotText)?)
+        Self::from_bytes(&bytes)
+    }
+
+    /// # Errors
+    /// [`UserDataError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, UserDataError> {
+        Self::parse(std::str::from_utf8(bytes).map_err(|_| UserDataError::NotText)?)
     }
 
     /// # Errors
@@ -103,6 +109,15 @@ impl Operators {
         Ok(Self { keys: lines.iter().enumerate().map(key).collect::<Result<_, _>>()? })
     }
 
+    /// These and those.
+    pub fn join(&mut self, others: impl IntoIterator<Item = PublicKey>) {
+        for key in others {
+            if !self.admits(&key) {
+                self.keys.push(key);
+            }
+        }
+    }
+
     /// Whether this key may sign in. Names and comments do not count.
     pub fn admits(&self, key: &PublicKey) -> bool {
         self.keys.iter().any(|k| k.key_data() == key.key_data())
@@ -116,6 +131,15 @@ impl Operators {
     /// Whether nobody can sign in.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+}
+
+impl IntoIterator for Operators {
+    type Item = PublicKey;
+    type IntoIter = std::vec::IntoIter<PublicKey>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.keys.into_iter()
     }
 }
 

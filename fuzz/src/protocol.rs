@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::path::{Component, Path};
 
 use kennel_init::slot::launch::{self, Act};
+use kennel_model::cloud::{Instance, Notice, Report};
 use kennel_model::denial::Batch;
 use kennel_model::launch::{MAX_ARGV_BYTES, MAX_ENV_BYTES};
 use kennel_model::layout::RUNTIME_MOUNTS;
@@ -32,6 +33,12 @@ pub fn run(data: &[u8]) {
     }
     if let Some(batch) = trip::<Batch>(data) {
         let passed_on = ToControl::Denials(batch.bounded());
+        assert!(msg::encode(&passed_on).is_ok(), "control would be blamed for it");
+    }
+    if let Some(report) = trip::<Report>(data)
+        && report.validate().is_ok()
+    {
+        let passed_on = ToControl::Cloud(Box::new(report));
         assert!(msg::encode(&passed_on).is_ok(), "control would be blamed for it");
     }
     trip::<ToControl>(data);
@@ -100,6 +107,14 @@ fn stays_below(path: &str, folder: &str) {
     assert!(!climbs && Path::new(path).starts_with(folder) && path != folder, "{path}");
 }
 
+fn report() -> Report {
+    let tags = vec![("Name".to_owned(), "edge1".to_owned())];
+    let instance =
+        Instance { id: "i-0".to_owned(), user_data: b"[operator]".to_vec(), tags, ..Instance::default() };
+    let notices = vec![Notice::Interruption { action: "stop".to_owned(), at: "soon".to_owned() }];
+    Report { instance: Some(instance), trouble: Some("late".to_owned()), notices }
+}
+
 /// One of each message.
 pub fn seeds() -> Vec<Vec<u8>> {
     let requests = sample_requests().into_iter().enumerate();
@@ -114,6 +129,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let others = [
         msg::encode(&lease),
         msg::encode(&Batch::default()),
+        msg::encode(&report()),
         msg::encode(&ToProxy::Drain),
         msg::encode(&ToProxy::Routes),
     ];

@@ -75,4 +75,4 @@ macro_rules! tests {
     };
 }
 
-tests!(protocol, slots, unpack, routes, spec, dhcp, audit);
+tests!(protocol, slots, unpack, routes, spec, dhcp, audit, imds);

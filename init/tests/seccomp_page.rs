@@ -71,6 +71,7 @@ const fn whose(kind: Kind) -> &'static str {
         Kind::Control => "`kennel-control`",
         Kind::Audit => "`kennel-audit`",
         Kind::Dhcp => "`kennel-dhcp`",
+        Kind::Imds => "`kennel-imds`",
     }
 }
 

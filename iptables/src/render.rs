@@ -79,6 +79,7 @@ struct Facts {
     api: u16,
     proxy: u32,
     dhcp: u32,
+    imds: u32,
     /// All tenants' users, and where they are told apart.
     tenants: Tenants,
     /// All slots' ports.
@@ -131,6 +132,7 @@ impl Facts {
             api: layout::API_PORT,
             proxy: layout::PROXY_UID,
             dhcp: layout::DHCP_UID,
+            imds: layout::IMDS_UID,
             tenants: Tenants {
                 first: first.map_or(0, |slot| slot.uid()),
                 last: last.map_or(0, |slot| slot.uid()),

@@ -250,6 +250,49 @@ pub struct Host {
     /// Acts of the host's own programs that were denied, each kind once. There should be none.
     #[serde(default)]
     pub warnings: Vec<Denial>,
+    /// What the cloud says of the host; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<Cloud>,
+}
+
+/// The host as the cloud knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cloud {
+    /// The machine; absent until the metadata service has told everything of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<CloudInstance>,
+    /// Why the metadata service cannot be asked at present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// What the cloud is going to do to the machine, a sentence each.
+    pub notices: Vec<String>,
+}
+
+/// A machine of the cloud's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloudInstance {
+    /// Such as `i-0123456789abcdef0`.
+    pub id: String,
+    /// Such as `t3.small`.
+    pub kind: String,
+    /// Such as `eu-west-1`.
+    pub region: String,
+    /// Such as `eu-west-1a`.
+    pub zone: String,
+    /// Its name in the private network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_name: Option<String>,
+    /// Its tags, where the instance may tell them.
+    pub tags: Vec<CloudTag>,
+}
+
+/// A tag of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloudTag {
+    /// Such as `Name`.
+    pub name: String,
+    /// Any text.
+    pub value: String,
 }
 
 /// A denied act, as often as it was tried.

@@ -57,6 +57,8 @@ pub const CONTROL_UID: u32 = 902;
 pub const DHCP_UID: u32 = 903;
 /// UID and GID of `kennel-audit`.
 pub const AUDIT_UID: u32 = 904;
+/// UID and GID of `kennel-imds`.
+pub const IMDS_UID: u32 = 905;
 
 /// TCP port of the proxy, all addresses.
 pub const HTTP_PORT: u16 = 80;

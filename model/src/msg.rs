@@ -81,6 +81,8 @@ pub enum ToControl {
     Slot(SlotEvent),
     /// Acts that were denied, as `kennel-audit` saw them.
     Denials(crate::denial::Batch),
+    /// What the cloud says of the host; sent to every control that starts, and when it changed. Never without a cloud.
+    Cloud(Box<crate::cloud::Report>),
 }
 
 /// A request's outcome.
@@ -332,6 +334,7 @@ mod tests {
             let _ = decode::<ToControl>(&bytes);
             let _ = decode::<FromProxy>(&bytes);
             let _ = decode::<Lease>(&bytes);
+            let _ = decode::<crate::cloud::Report>(&bytes);
         }
     }
 }

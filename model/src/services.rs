@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::layout;
+use crate::{cloud, layout};
 
 /// One program that init starts and supervises.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Service {
     pub weight: u16,
     /// When it is started again.
     pub restart: Restart,
+    /// Left out but on machines of this maker, as the firmware says: what the cloud's own services are asked by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_on: Option<String>,
 }
 
 const fn usual_weight() -> u16 {
@@ -76,6 +79,7 @@ pub fn standard() -> Vec<Service> {
         capabilities: Vec::new(),
         weight: usual_weight(),
         restart: Restart::Always,
+        only_on: None,
     };
     vec![
         Service {
@@ -84,6 +88,10 @@ pub fn standard() -> Vec<Service> {
             ..service("dhcp", layout::DHCP_UID, vec![Handed::Channel])
         },
         service("audit", layout::AUDIT_UID, vec![Handed::Channel, Handed::KernelLog]),
+        Service {
+            only_on: Some(cloud::EC2_VENDOR.to_owned()),
+            ..service("imds", layout::IMDS_UID, vec![Handed::Channel])
+        },
         Service {
             // Every request waits for it; what control does, cutting long logs among it, can wait.
             weight: 1000,

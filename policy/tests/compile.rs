@@ -40,7 +40,7 @@ fn an_image_may_add_a_way_into_every_domain_for_its_probe() {
 }
 
 /// Rules that nobody may add, and what each would have allowed.
-const FORBIDDEN: [(&str, &str); 48] = [
+const FORBIDDEN: [(&str, &str); 53] = [
     ("read another slot's data", "(allow tenant0001_t tenant0002_data_t (file (read)))"),
     ("read every slot's data", "(allow tenant_domain slot_data (file (read)))"),
     ("signal another slot", "(allow tenant0002_t tenant0000_t (process (sigkill)))"),
@@ -81,6 +81,11 @@ const FORBIDDEN: [(&str, &str); 48] = [
     ("reach the Internet from the proxy", "(allow proxy_t node_t (node (sendto)))"),
     ("reach the metadata service", "(allow tenant0001_t metadata_node_t (node (sendto)))"),
     ("send to the metadata service by its label", "(allow tenant0001_t metadata_packet_t (packet (send)))"),
+    ("reach the metadata service from the DHCP client", "(allow dhcp_t metadata_node_t (node (sendto)))"),
+    ("send to it from control", "(allow control_t metadata_packet_t (packet (send)))"),
+    ("reach the Internet from where it is asked", "(allow imds_t node_t (node (sendto)))"),
+    ("send to the web from there", "(allow imds_t public_packet_t (packet (send)))"),
+    ("connect to slots from there", "(allow imds_t loopback_node_t (node (sendto)))"),
     ("send to private addresses", "(allow tenant_domain private_packet_t (packet (send)))"),
     ("send to another slot's port", "(allow tenant0001_t tenant0002_port_t (packet (send)))"),
     ("send without a label", "(allow tenant_domain unlabeled_t (packet (send)))"),

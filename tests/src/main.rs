@@ -4,6 +4,7 @@
 
 mod checks;
 mod http;
+mod imds;
 mod scenarios;
 mod vm;
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{self, Answer};
+use crate::imds::Emulator;
 
 /// For one command: emulation is slow, and CI's machine has two processors.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
@@ -43,6 +44,14 @@ pub struct Output {
     pub err: String,
 }
 
+/// An instance's surroundings.
+struct Cloud {
+    emulator: Emulator,
+    address: String,
+    /// The key to sign in with.
+    identity: PathBuf,
+}
+
 /// A host. Dropping it ends its QEMU, by PID.
 pub struct Vm {
     places: Places,
@@ -50,6 +59,7 @@ pub struct Vm {
     image: PathBuf,
     web_port: u16,
     isolated: bool,
+    cloud: Option<Cloud>,
     pid: Option<Pid>,
     /// The consoles of earlier boots; each boot begins a new file.
     earlier: String,
@@ -68,6 +78,7 @@ impl Vm {
             image: image.to_owned(),
             web_port: 0,
             isolated: false,
+            cloud: None,
             pid: None,
             earlier: String::new(),
         })
@@ -76,6 +87,19 @@ impl Vm {
     /// From its next boot on it reaches nothing outside of itself.
     pub const fn isolate(&mut self) {
         self.isolated = true;
+    }
+
+    /// From its next boot on it is an EC2 instance with this metadata service, and its operator has this key. Nothing
+    /// leaves it then.
+    pub fn launch_on(&mut self, emulator: Emulator, identity: PathBuf) {
+        let address = emulator.address().to_string();
+        self.cloud = Some(Cloud { emulator, address, identity });
+        self.isolate();
+    }
+
+    /// Its metadata service.
+    pub fn emulator(&self) -> Option<&Emulator> {
+        self.cloud.as_ref().map(|cloud| &cloud.emulator)
     }
 
     /// Boots it and waits until it is ready.
@@ -109,10 +133,11 @@ impl Vm {
         Ok(child)
     }
 
-    fn boot_arguments<'a>(&self, image: &'a str) -> Vec<&'a str> {
+    fn boot_arguments<'a>(&'a self, image: &'a str) -> Vec<&'a str> {
         let mut args =
             vec!["run", "--detach", "--image", image, "--port", "0", "--api-port", "0", "--timeout", "400"];
         args.extend(self.isolated.then_some("--isolated"));
+        args.extend(self.cloud.iter().flat_map(|cloud| ["--imds", &cloud.address, "--disks", "nvme"]));
         args
     }
 
@@ -150,6 +175,9 @@ impl Vm {
             command.env(name, self.home.path().join(folder));
         }
         command.env_remove("SSH_AUTH_SOCK").env_remove("KENNEL_HOST").env_remove("KENNEL_IDENTITY");
+        if let Some(cloud) = &self.cloud {
+            command.env("KENNEL_IDENTITY", &cloud.identity);
+        }
         command
     }
 

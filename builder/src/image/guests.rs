@@ -14,8 +14,16 @@ use super::flavour::Flavour;
 /// PID 1, which is in the initramfs too.
 pub(super) const INIT: &str = "kennel-init";
 /// All of them.
-pub(super) const NAMES: [&str; 7] =
-    [INIT, "kennel-proxy", "kennel-control", "kennel-unpack", "kennel-dhcp", "kennel-audit", "kennel-villain"];
+pub(super) const NAMES: [&str; 8] = [
+    INIT,
+    "kennel-proxy",
+    "kennel-control",
+    "kennel-unpack",
+    "kennel-dhcp",
+    "kennel-audit",
+    "kennel-imds",
+    "kennel-villain",
+];
 
 /// One program.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
-//! Arguments of the commands for a host on this computer: `run` and `stop`.
+//! Arguments of the commands for a host on this computer: `run` and `stop`; and of `relay`, which QEMU runs for them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use kennel_model::HostName;
@@ -46,6 +47,13 @@ pub struct Run {
     /// Let the machine reach nothing outside of itself; its pages and its API are reached as ever
     #[arg(long)]
     pub isolated: bool,
+    /// Pretend to be an EC2 instance whose metadata service is at this address of this computer's loopback: user-data
+    /// and keys come from there
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = on_loopback)]
+    pub imds: Option<SocketAddr>,
+    /// How the machine's disks are attached; EC2's are NVMe
+    #[arg(long, value_enum, default_value_t = DiskBus::Virtio)]
+    pub disks: DiskBus,
     /// Start with an empty data disk: every tenant of this host is lost
     #[arg(long)]
     pub fresh: bool,
@@ -60,6 +68,21 @@ pub struct Run {
 impl Run {
     /// Size of a new data disk when none is asked for.
     pub const DATA_SIZE: ByteSize = ByteSize(4 << 30);
+}
+
+/// An address of this computer that only this computer reaches.
+fn on_loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "not an address and a port, such as 127.0.0.1:8169")?;
+    if address.ip().is_loopback() { Ok(address) } else { Err("not on this computer's loopback".to_owned()) }
+}
+
+/// How the machine's disks are attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DiskBus {
+    /// The quickest in emulation.
+    Virtio,
+    /// As on EC2.
+    Nvme,
 }
 
 /// How the machine's processor is provided.
@@ -86,4 +109,14 @@ pub struct Stop {
     /// Seconds that a clean shutdown may take
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u64,
+}
+
+/// `kennel relay`: one connection, from standard input and output to an address and back. QEMU starts it for each
+/// connection to the metadata service; people have no use for it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  kennel relay 127.0.0.1:8169")]
+pub struct Relay {
+    /// Where to connect
+    #[arg(value_name = "ADDRESS:PORT", value_parser = on_loopback)]
+    pub to: SocketAddr,
 }

@@ -19,7 +19,7 @@ pub use denials::{Denials, Prove};
 pub use egress::{Egress, EgressAct};
 pub use host::{HostAdd, HostCommand};
 pub use image::{Build, Lock};
-pub use local::{AccelChoice, Run, Stop};
+pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
 pub use size::ByteSize;
 pub use tenant::{Deploy, Logs, TenantAdd, TenantCommand};
 
@@ -86,6 +86,9 @@ pub enum Command {
     Run(Run),
     /// Shut down what `kennel run` started
     Stop(Stop),
+    /// Join standard input and output with an address: what `kennel run --imds` has QEMU start
+    #[command(hide = true)]
+    Relay(Relay),
     /// Add, list, show, start, stop and remove tenants
     #[command(subcommand, after_help = "Example:\n  kennel tenant ls")]
     Tenant(TenantCommand),

@@ -42,6 +42,7 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
         ("memory", of(host.memory_available_bytes, host.memory_total_bytes)),
         ("data", of(host.data_available_bytes, host.data_total_bytes)),
     ]);
+    rows.extend(host.cloud.iter().flat_map(cloud_words));
     let runtimes = host.runtimes.iter().map(|r| {
         let start = if r.default_command.is_empty() {
             String::new()
@@ -61,6 +62,14 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
     rows.extend(labelled("services", services));
     rows.extend(labelled("WARNING", host.warnings.iter().map(|denial| line(denial).trim_end().to_owned())));
     fields(&rows)
+}
+
+/// Where in the cloud it is, and what is amiss there.
+fn cloud_words(cloud: &api::Cloud) -> impl Iterator<Item = (&'static str, String)> {
+    let place = cloud.instance.as_ref().map(|i| ("cloud", format!("{}, {} in {}", i.id, i.kind, i.zone)));
+    let trouble = cloud.trouble.as_ref().map(|t| ("WARNING", t.clone()));
+    let notices = cloud.notices.iter().map(|notice| ("WARNING", notice.clone()));
+    place.into_iter().chain(trouble).chain(notices).collect::<Vec<_>>().into_iter()
 }
 
 /// The name once, then its values under each other.

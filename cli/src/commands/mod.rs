@@ -9,6 +9,7 @@ mod host;
 mod image;
 mod logs;
 mod prove;
+mod relay;
 mod run;
 mod shell;
 mod stop;
@@ -51,6 +52,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Ami { arguments } => apart::run(&context.global, "kennel-ami", "make ami", &arguments),
         Command::Completions { shell } => shell::completions(&context, shell),
         Command::Man { folder } => shell::man(&context, &folder),
+        Command::Relay(args) => relay::relay(&args),
         Command::Stop(args) => stop::stop(&context, &args),
         Command::Run(args) => block_on(run::run(&context, &args)),
         Command::Tenant(command) => block_on(tenant::tenant(&context, command)),

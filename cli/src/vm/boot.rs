@@ -2,7 +2,7 @@
 //! the host to be ready is `watch`'s work.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::accel::{self, Verdict};
 use super::instance::{Instance, Process};
-use super::machine::Machine;
+use super::machine::{Imds, Machine};
 use super::{VmError, firmware};
 use crate::args::{ByteSize, Run};
 use crate::exit::FileError;
@@ -60,7 +60,9 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         vars: instance.vars(),
         image,
         data: instance.data(),
+        disks: run.disks,
         user_data: instance.user_data(),
+        imds: run.imds.map(imds).transpose()?,
         console: instance.console(),
         qmp: instance.qmp(),
         pid: instance.pid_file(),
@@ -72,6 +74,13 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
     launch(&machine)?;
     let process = instance.running()?.ok_or_else(|| VmError::QemuFailed("it ended right away".into()))?;
     Ok(Started { process, verdict, web_port, api_port })
+}
+
+/// The metadata service, and this very program to reach it by.
+fn imds(address: SocketAddr) -> Result<Imds, VmError> {
+    let here = Path::new("/proc/self/exe");
+    let kennel = here.read_link().map_err(FileError::at("read", here))?;
+    Ok(Imds { address, kennel })
 }
 
 fn launch(machine: &Machine) -> Result<(), VmError> {

@@ -1,13 +1,19 @@
 //! The machine as QEMU's arguments. Nothing is started here.
 
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use kennel_model::cloud::EC2_VENDOR;
 use kennel_model::layout;
 
 use super::accel::Accel;
 use super::firmware::Firmware;
-use crate::args::ByteSize;
+use crate::args::{ByteSize, DiskBus};
+
+/// QEMU gives out only what is in the guest's own network, so the metadata service's address must be; the others are not
+/// link-local, or they would be the cloud's to the guest.
+const CLOUD_NETWORK: &str = "net=169.252.0.0/14,host=169.252.0.2,dns=169.252.0.3,dhcpstart=169.252.0.15";
 
 /// Everything about the machine.
 #[derive(Debug, Clone)]
@@ -28,8 +34,12 @@ pub struct Machine {
     pub image: PathBuf,
     /// The data disk.
     pub data: PathBuf,
+    /// How its disks are attached.
+    pub disks: DiskBus,
     /// The host's user-data.
     pub user_data: PathBuf,
+    /// It is an EC2 instance, with this metadata service; its user-data is there.
+    pub imds: Option<Imds>,
     /// Gets what the guest writes to its console.
     pub console: PathBuf,
     /// Control socket.
@@ -44,6 +54,15 @@ pub struct Machine {
     pub api_port: u16,
     /// No packet of the guest's goes further than QEMU.
     pub isolated: bool,
+}
+
+/// A metadata service on this computer's loopback.
+#[derive(Debug, Clone)]
+pub struct Imds {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The program that joins QEMU with it: `kennel` itself.
+    pub kennel: PathBuf,
 }
 
 impl Machine {
@@ -61,17 +80,23 @@ impl Machine {
         option("-drive", pflash(0, &self.firmware.code, true));
         option("-drive", pflash(1, &self.vars, false));
         option("-drive", drive("image", &self.image, ",readonly=on"));
-        option("-device", "virtio-blk-pci,drive=image,bootindex=0".into());
+        option("-device", self.disk("image", ",bootindex=0").into());
         option("-drive", drive("data", &self.data, ",cache=writeback,discard=unmap"));
-        option("-device", "virtio-blk-pci,drive=data".into());
-        option("-netdev", self.network().into());
+        option("-device", self.disk("data", "").into());
+        option("-netdev", self.network());
         // Without its boot ROM the firmware does not try to boot from the network.
         option("-device", "virtio-net-pci,netdev=net,romfile=".into());
         option("-device", "virtio-rng-pci".into());
         option("-chardev", with_path("file,id=console,append=on,path=", &self.console, ""));
         option("-serial", "chardev:console".into());
         option("-qmp", with_path("unix:", &self.qmp, ",server=on,wait=off"));
-        option("-fw_cfg", with_path(&format!("name={},file=", layout::FW_CFG_USER_DATA), &self.user_data, ""));
+        match self.imds {
+            None => option(
+                "-fw_cfg",
+                with_path(&format!("name={},file=", layout::FW_CFG_USER_DATA), &self.user_data, ""),
+            ),
+            Some(_) => option("-smbios", format!("type=1,manufacturer={EC2_VENDOR}").into()),
+        }
         option("-display", "none".into());
         option("-pidfile", self.pid.clone().into());
         option("-D", self.log.clone().into());
@@ -79,12 +104,26 @@ impl Machine {
         args
     }
 
-    fn network(&self) -> String {
+    fn disk(&self, id: &str, more: &str) -> String {
+        match self.disks {
+            DiskBus::Virtio => format!("virtio-blk-pci,drive={id}{more}"),
+            DiskBus::Nvme => format!("nvme,serial=kennel-{id},drive={id}{more}"),
+        }
+    }
+
+    fn network(&self) -> OsString {
         let forward = |here: u16, there: u16| format!("hostfwd=tcp:127.0.0.1:{here}-:{there}");
         let web = forward(self.web_port, layout::HTTP_PORT);
         let api = forward(self.api_port, layout::API_PORT);
         let restrict = if self.isolated { ",restrict=on" } else { "" };
-        format!("user,id=net{restrict},{web},{api}")
+        let plain = format!("user,id=net{restrict},{web},{api}");
+        match &self.imds {
+            None => plain.into(),
+            Some(imds) => {
+                let before = format!("{plain},{CLOUD_NETWORK},guestfwd=tcp:169.254.169.254:80-cmd:'");
+                with_path(&before, &imds.kennel, &format!("' relay {}", imds.address))
+            }
+        }
     }
 }
 
@@ -126,7 +165,9 @@ mod tests {
             vars: "/s/vars".into(),
             image: "/o,ut/kennel.raw".into(),
             data: "/s/data.raw".into(),
+            disks: DiskBus::Virtio,
             user_data: "/s/user-data".into(),
+            imds: None,
             console: "/s/console.log".into(),
             qmp: "/s/qmp".into(),
             pid: "/s/pid".into(),
@@ -164,6 +205,18 @@ mod tests {
         let args = Machine { isolated: true, ..machine() }.arguments();
         let net = values(&args, "-netdev")[0];
         assert!(net.starts_with("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:8080-:80,"), "{net}");
+    }
+
+    #[test]
+    fn an_instance_has_its_metadata_service_in_its_own_network_and_no_other_user_data() {
+        let imds = Imds { address: ([127, 0, 0, 1], 8169).into(), kennel: "/o,ut/ken nel".into() };
+        let args = Machine { imds: Some(imds), isolated: true, disks: DiskBus::Nvme, ..machine() }.arguments();
+        let net = values(&args, "-netdev")[0];
+        let service = "guestfwd=tcp:169.254.169.254:80-cmd:'/o,,ut/ken nel' relay 127.0.0.1:8169";
+        assert!(net.starts_with("user,id=net,restrict=on,") && net.ends_with(service), "{net}");
+        assert_eq!(values(&args, "-smbios"), ["type=1,manufacturer=Amazon EC2"]);
+        assert!(values(&args, "-fw_cfg").is_empty());
+        assert!(values(&args, "-device").contains(&"nvme,serial=kennel-image,drive=image,bootindex=0"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Everything that an answer needs.
 pub struct Server {
     /// Who may ask.
-    pub auth: Auth,
+    pub auth: Arc<Auth>,
     /// What is asked for.
     pub control: Arc<Control>,
     /// The certificate to show.

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
 use kennel_model::layout::FW_CFG_USER_DATA;
+use kennel_model::services::Service;
 use kennel_sys::netif::Interfaces;
 use kennel_sys::{memfd, power};
 
@@ -14,6 +15,8 @@ use crate::say;
 use crate::step::{Failed, Step};
 
 const NIC_LIMIT: Duration = Duration::from_secs(10);
+/// Who made the machine, as its firmware says.
+const MAKER: &str = "/sys/class/dmi/id/sys_vendor";
 
 /// Finds the NIC and brings it up; the DHCP client does the rest. Answers its name.
 ///
@@ -35,6 +38,18 @@ fn first_nic() -> Option<String> {
     let names = fs::read_dir("/sys/class/net").ok()?.flatten().filter_map(|e| e.file_name().into_string().ok());
     // Type 1 is Ethernet (ARPHRD_ETHER).
     names.filter(|name| number(name, "type") == Some(1)).min_by_key(|name| number(name, "ifindex"))
+}
+
+/// Leaves out the services that are for other makers' machines.
+pub(super) fn leave_out_elsewhere(table: &mut Vec<Service>) {
+    let maker = fs::read_to_string(MAKER).unwrap_or_default();
+    table.retain(|service| {
+        let wanted = service.only_on.as_deref();
+        if wanted == Some(maker.trim()) {
+            say!("this is a machine of {}: {} is started", maker.trim(), service.name);
+        }
+        wanted.is_none_or(|wanted| wanted == maker.trim())
+    });
 }
 
 /// The host's user-data, as bytes that nobody has looked at, sealed. Empty when there is none.

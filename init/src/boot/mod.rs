@@ -54,6 +54,8 @@ fn prepare() -> Result<Setting, Failed> {
         table.retain(|service| !service.handed.contains(&services::Handed::KernelLog));
     }
 
+    machine::leave_out_elsewhere(&mut table);
+
     let count = modules::load(layout::MODULES_LIST)?;
     say!("{count} modules loaded");
     kernel::connections();

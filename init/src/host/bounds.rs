@@ -15,14 +15,15 @@ pub(super) struct Bounds {
     pub(super) calls: Kind,
 }
 
-/// Those of this service, if they are known. Nobody but the proxy makes TCP connections; its ports are many, and the packet
-/// filter and SELinux know them. Ports to listen on are handed over open.
+/// Those of this service, if they are known. Nobody but the proxy and `kennel-imds` makes TCP connections; the proxy's
+/// ports are many, and the packet filter and SELinux know them. Ports to listen on are handed over open.
 pub(super) fn of(service: &Service) -> Option<Bounds> {
     let (calls, places, connect) = match service.name.as_str() {
         "proxy" => (Kind::Proxy, PROXY, None),
         "control" => (Kind::Control, CONTROL, Some(vec![])),
         "audit" => (Kind::Audit, AUDIT, Some(vec![])),
         "dhcp" => (Kind::Dhcp, DHCP, Some(vec![])),
+        "imds" => (Kind::Imds, IMDS, Some(vec![METADATA_PORT])),
         _ => return None,
     };
     Some(Bounds { fence: Fence { places, bind: vec![], connect }, calls })
@@ -34,6 +35,9 @@ type Places = &'static [(&'static str, Reach)];
 const PROXY: Places = &[("/usr/sbin/kennel-proxy", Reach::Program)];
 const AUDIT: Places = &[("/usr/sbin/kennel-audit", Reach::Program)];
 const DHCP: Places = &[("/usr/sbin/kennel-dhcp", Reach::Program)];
+const IMDS: Places = &[("/usr/sbin/kennel-imds", Reach::Program)];
+/// Where the cloud's metadata service listens, whatever its address.
+const METADATA_PORT: u16 = 80;
 /// Control keeps its own folder, reads and cuts tenants' logs, and looks at what the host is.
 const CONTROL: Places = &[
     ("/usr/sbin/kennel-control", Reach::Program),

@@ -4,9 +4,10 @@
 //! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
 //! and `proxy` say what may be asked by whom, `slots` carries out what the table in `slot/state.rs` decides, `jobs` runs
 //! `kennel-unpack`, `egress` loads slots' lists into the packet filter, `denials` passes on what `kennel-audit` saw,
-//! `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
+//! `cloud` what `kennel-imds` heard, `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
 
 mod bounds;
+mod cloud;
 mod control;
 mod denials;
 mod egress;
@@ -96,6 +97,8 @@ pub struct Host {
     children: HashMap<Pid, Child>,
     /// The route table as control last published it.
     routes: Option<Rc<OwnedFd>>,
+    /// What the cloud says of this machine, last; nothing where there is none.
+    cloud: Option<kennel_model::cloud::Report>,
     /// Denied acts that control does not take yet.
     denials: Option<denial::Batch>,
     filter: egress::Filter,
@@ -114,6 +117,7 @@ impl Host {
         for (n, button) in (0..).zip(&setting.buttons) {
             poller.add(button, Source::Button(n))?;
         }
+        let services: Vec<Service> = setting.services.into_iter().map(Service::new).collect();
         Ok(Self {
             facts: setting.facts,
             surroundings: setting.surroundings,
@@ -125,7 +129,8 @@ impl Host {
             signals,
             poller,
             timers: Timers::default(),
-            services: setting.services.into_iter().map(Service::new).collect(),
+            cloud: cloud::first(&services),
+            services,
             slots: BTreeMap::new(),
             children: HashMap::new(),
             routes: None,

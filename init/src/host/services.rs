@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use caps::{Capability, CapsHashSet};
+use kennel_model::cloud::Report as Cloud;
 use kennel_model::denial::Batch;
 use kennel_model::labels;
 use kennel_model::msg::{FromControl, FromProxy, Lease, ServiceStatus, ToProxy};
@@ -102,8 +103,10 @@ impl Host {
         listening.and_then(|()| self.poller.add(&started.report, Source::ServiceReport(n)))?;
         let service = &mut self.services[index];
         (service.pid, service.report, service.link) = (Some(started.pid), Some(started.report), Some(link));
-        if service.entry.name == "proxy" && self.routes.is_some() {
-            self.send_routes();
+        match service.entry.name.as_str() {
+            "proxy" => self.send_routes(),
+            "control" => self.pass_on_cloud(),
+            _ => {}
         }
         self.pass_on_denials();
         Ok(())
@@ -152,6 +155,7 @@ impl Host {
                 "proxy" => self.receive(index, |host, m: FromProxy, _| host.on_proxy(m)),
                 "audit" => self.receive(index, |host, m: Batch, _| host.on_denials(m)),
                 "dhcp" => self.receive(index, |host, m: Lease, _| host.on_lease(m)),
+                "imds" => self.receive(index, |host, m: Cloud, _| host.on_cloud(m)),
                 _ => Err(Some("this service has nothing to say".to_owned())),
             };
             match more {

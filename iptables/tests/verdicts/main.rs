@@ -183,12 +183,15 @@ fn every_slot_reaches_its_own_ports_only() {
 fn services_and_strangers_reach_what_is_theirs() {
     let host = Host::of(1000);
     let (proxy, control, dhcp) = (layout::PROXY_UID, layout::CONTROL_UID, layout::DHCP_UID);
+    let imds = layout::IMDS_UID;
     let dhcp_packet = |port, uid| Packet { source_port: 68, ..out("udp", "10.0.2.2", port, uid) };
     let accepted = [
         out("tcp", "127.0.0.1", 20_000, proxy),
         out("tcp", "127.0.0.1", 27_999, proxy),
         out("tcp", "::1", 20_008, proxy),
         dhcp_packet(67, dhcp),
+        out("tcp", "169.254.169.254", 80, imds),
+        out("tcp", "fd00:ec2::254", 80, imds),
         Packet { uid: None, ..out("icmp", "8.8.8.8", 0, 0) },
         Packet { uid: None, ..out("ipv6-icmp", "ff02::1", 0, 0) },
         Packet { uid: None, reset: true, ..out("tcp", "8.8.8.8", 1, 0) },
@@ -203,6 +206,16 @@ fn services_and_strangers_reach_what_is_theirs() {
         out("tcp", "10.0.2.15", 20_000, proxy),
         out("tcp", "93.184.215.14", 443, proxy),
         out("tcp", "169.254.169.254", 80, proxy),
+        out("tcp", "169.254.169.254", 80, dhcp),
+        out("tcp", "169.254.169.254", 80, 0),
+        out("tcp", "169.254.169.254", 443, imds),
+        out("udp", "169.254.169.254", 80, imds),
+        out("tcp", "169.254.169.123", 80, imds),
+        out("tcp", "169.254.170.2", 80, imds),
+        out("tcp", "fd00:ec2::253", 80, imds),
+        out("tcp", "93.184.215.14", 80, imds),
+        out("tcp", "127.0.0.1", 20_000, imds),
+        out("udp", "10.0.2.3", 53, imds),
         out("tcp", "127.0.0.1", 20_000, control),
         out("tcp", "93.184.215.14", 443, control),
         dhcp_packet(67, control),

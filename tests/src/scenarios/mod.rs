@@ -9,6 +9,7 @@ use crate::vm::{Places, Vm};
 
 mod archives;
 mod boot;
+mod cloud;
 mod cuts;
 mod denials;
 mod egress;
@@ -87,6 +88,7 @@ pub fn all() -> Vec<Group> {
         probes::group(),
         proof::group(),
         services::group(),
+        cloud::group(),
         cuts::group(),
         boot::group(),
         boot::foreign_group(),

@@ -28,13 +28,14 @@ pub struct Filters {
     control: Filter,
     audit: Filter,
     dhcp: Filter,
+    imds: Filter,
 }
 
 impl Filters {
     /// # Errors
     /// None that a test would not have seen.
     pub fn compile() -> Result<Self, BackendError> {
-        let [jit, plain, unpack, proxy, control, audit, dhcp] = Kind::ALL.map(Filter::compile);
+        let [jit, plain, unpack, proxy, control, audit, dhcp, imds] = Kind::ALL.map(Filter::compile);
         Ok(Self {
             jit: jit?,
             plain: plain?,
@@ -43,6 +44,7 @@ impl Filters {
             control: control?,
             audit: audit?,
             dhcp: dhcp?,
+            imds: imds?,
         })
     }
 
@@ -56,6 +58,7 @@ impl Filters {
             Kind::Control => &self.control,
             Kind::Audit => &self.audit,
             Kind::Dhcp => &self.dhcp,
+            Kind::Imds => &self.imds,
         }
     }
 }

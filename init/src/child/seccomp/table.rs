@@ -26,12 +26,14 @@ pub enum Kind {
     Audit,
     /// `kennel-dhcp`.
     Dhcp,
+    /// `kennel-imds`.
+    Imds,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Jit, Self::Plain, Self::Unpack, Self::Proxy, Self::Control, Self::Audit, Self::Dhcp];
+    pub const ALL: [Self; 8] =
+        [Self::Jit, Self::Plain, Self::Unpack, Self::Proxy, Self::Control, Self::Audit, Self::Dhcp, Self::Imds];
 
     /// As documents write it.
     pub const fn name(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Kind {
             Self::Control => "control",
             Self::Audit => "audit",
             Self::Dhcp => "dhcp",
+            Self::Imds => "imds",
         }
     }
 }

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 
 use super::{Answer, Call, Group, Kind, Named, Rule, Test, calls, values};
 
-const ALL: &[Kind] = &[Kind::Proxy, Kind::Control, Kind::Audit, Kind::Dhcp];
+const ALL: &[Kind] = &[Kind::Proxy, Kind::Control, Kind::Audit, Kind::Dhcp, Kind::Imds];
 const SERVERS: &[Kind] = &[Kind::Proxy, Kind::Control];
 
 const fn allowed(
@@ -156,6 +156,38 @@ pub(super) static GROUPS: &[Group] = &[
         "Its two ports, as the packet filter and SELinux allow.",
         &[Kind::Dhcp],
         calls![SYS_bind SYS_sendto SYS_recvfrom SYS_getsockname SYS_setsockopt],
+    ),
+    Group::new(
+        "kennel-imds: connections to the metadata service",
+        "TCP, from an address of the kernel's choice.",
+        &[Kind::Imds],
+        Answer::Checked(&[
+            Rule {
+                words: "unless the family is one of",
+                errno: Errno::AFNOSUPPORT,
+                given: None,
+                test: Test::NoneOf(0, values![AF_INET AF_INET6]),
+            },
+            Rule {
+                words: "for the",
+                errno: Errno::PERM,
+                given: Some((0, Named { name: "AF_INET", value: libc::AF_INET as u64 })),
+                test: Test::AnyOf(1, 0xf, values![SOCK_DGRAM SOCK_RAW]),
+            },
+            Rule {
+                words: "for the",
+                errno: Errno::PERM,
+                given: Some((0, Named { name: "AF_INET6", value: libc::AF_INET6 as u64 })),
+                test: Test::AnyOf(1, 0xf, values![SOCK_DGRAM SOCK_RAW]),
+            },
+        ]),
+        calls![SYS_socket],
+    ),
+    allowed(
+        "kennel-imds: using them",
+        "The packet filter and SELinux know the service's addresses and nobody else's.",
+        &[Kind::Imds],
+        calls![SYS_connect SYS_sendto SYS_recvfrom SYS_getsockopt SYS_setsockopt],
     ),
 ];
 

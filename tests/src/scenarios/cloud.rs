@@ -1,0 +1,163 @@
+//! A host on EC2, as far as QEMU can show it: firmware that names EC2, NVMe disks, and a metadata service at its
+//! link-local address, which is the emulator on this computer. Only the host's operators, its services and the emulator
+//! are there; nothing of AWS is contacted.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use ssh_key::private::{Ed25519Keypair, KeypairData};
+use ssh_key::{LineEnding, PrivateKey};
+
+use super::{Group, Scenario, people_image};
+use crate::checks::{contains, holds, same};
+use crate::imds::Emulator;
+use crate::vm::{Vm, until};
+
+/// The service is asked anew every 15 seconds at the latest, and the emulated machine is slow.
+const SOON: Duration = Duration::from_secs(90);
+const SPOT: &str = "meta-data/spot/instance-action";
+const MAINTENANCE: &str = "meta-data/events/maintenance/scheduled";
+
+pub(super) fn group() -> Group {
+    Group {
+        title: "a host on EC2, before an emulated metadata service",
+        image: people_image,
+        prepare: launch,
+        scenarios: vec![
+            Scenario::new(
+                "cloud: the user-data's operators and the key pair's sign in, nobody else",
+                operators,
+            ),
+            Scenario::new("cloud: the host knows what it is", known),
+            Scenario::new("cloud: a tenant does not reach the metadata service", tenants_do_not),
+            Scenario::new("cloud: what EC2 announces is a warning", notices),
+            Scenario::new("cloud: tokens end and the service fails, and the host goes on", fails_and_heals),
+            Scenario::new("cloud: the data volume is an NVMe disk, and kept", nvme),
+            Scenario::new("cloud: nothing was ever asked without a token", no_faults),
+        ],
+    }
+}
+
+/// A key of nobody's, made from a number; its file, and its public half.
+fn key(folder: &Path, number: u8) -> Result<(PathBuf, String), String> {
+    let pair = KeypairData::Ed25519(Ed25519Keypair::from_seed(&[number; 32]));
+    let key = PrivateKey::new(pair, format!("operator-{number}")).map_err(|e| e.to_string())?;
+    let path = folder.join(format!("key-{number}"));
+    let text = key.to_openssh(LineEnding::LF).map_err(|e| e.to_string())?;
+    std::fs::write(&path, text.as_bytes()).map_err(|e| e.to_string())?;
+    Ok((path, key.public_key().to_openssh().map_err(|e| e.to_string())?))
+}
+
+/// The metadata service refuses at first, so that the host is there before anybody can sign in.
+fn launch(vm: &mut Vm) -> Result<(), String> {
+    let emulator = Emulator::start().map_err(|e| format!("no emulator: {e}"))?;
+    let (first, first_public) = key(vm.scratch(), 1)?;
+    let (_, second_public) = key(vm.scratch(), 2)?;
+    emulator.set("user-data", format!("[operator]\nssh_keys = [\"{first_public}\"]\n"));
+    emulator.set("meta-data/public-keys/0/openssh-key", format!("{second_public}\n"));
+    emulator.set("meta-data/tags/instance", "Name");
+    emulator.set("meta-data/tags/instance/Name", "edge1");
+    emulator.switch_off(true);
+    vm.launch_on(emulator.clone(), first);
+    vm.boot()?;
+    until("the console to say why nobody can sign in", SOON, || {
+        let said =
+            "control: nobody can sign in: the metadata service is refused to this instance (403); hint: ";
+        Ok(vm.console().contains(said).then_some(()))
+    })?;
+    holds("nobody can sign in", vm.run(&["host", "status"])?.code != 0)?;
+    emulator.switch_off(false);
+    until("an operator to sign in", SOON, || Ok((vm.run(&["host", "status"])?.code == 0).then_some(())))
+}
+
+fn emulator(vm: &Vm) -> Result<Emulator, String> {
+    vm.emulator().cloned().ok_or("this host is on no cloud".to_owned())
+}
+
+/// The host's status, as soon as this is so of what it says of the cloud.
+fn when(vm: &Vm, what: &str, so: impl Fn(&Value) -> bool) -> Result<Value, String> {
+    until(what, SOON, || Ok(Some(vm.json(&["host", "status"])?["cloud"].clone()).filter(&so)))
+}
+
+fn operators(vm: &mut Vm) -> Result<(), String> {
+    // With each key anew: whoever has signed in once stays so, whatever key is named.
+    let session = vm.scratch().join("state/kennel/sessions/local.json");
+    let asks = |number| -> Result<i32, String> {
+        std::fs::remove_file(&session).map_err(|e| format!("there was no session to end: {e}"))?;
+        let path = key(vm.scratch(), number)?.0.display().to_string();
+        Ok(vm.run(&["--identity", &path, "host", "status"])?.code)
+    };
+    same("the exit code for the user-data's operator", asks(1)?, 0)?;
+    same("the exit code for the key pair's owner", asks(2)?, 0)?;
+    holds("nobody else signs in", asks(3)? != 0)?;
+    vm.ok(&["host", "status"])?;
+    contains("the console", &vm.console(), "control: operator keys that may sign in: 2")
+}
+
+fn known(vm: &mut Vm) -> Result<(), String> {
+    let cloud = vm.json(&["host", "status"])?["cloud"].clone();
+    let instance = &cloud["instance"];
+    same("the instance", instance["id"].as_str(), Some("i-0123456789abcdef0"))?;
+    same("its zone", instance["zone"].as_str(), Some("eu-west-1a"))?;
+    same("its tags", instance["tags"].to_string(), r#"[{"name":"Name","value":"edge1"}]"#.to_owned())?;
+    same("trouble", cloud.get("trouble"), None)?;
+    contains("the status", &vm.ok(&["host", "status"])?, "i-0123456789abcdef0, t3.small in eu-west-1a")?;
+    contains("the console", &vm.console(), "imds: instance i-0123456789abcdef0, t3.small in eu-west-1a: ")
+}
+
+fn tenants_do_not(vm: &mut Vm) -> Result<(), String> {
+    vm.tenant("villain", "tests/villain")?;
+    for host in ["169.254.169.254", "::ffff:169.254.169.254"] {
+        let answer = vm.page_json("villain", &format!("/probe/connect?host={host}&port=80"))?;
+        same("the attempt", answer["ok"].as_bool(), Some(false))?;
+        let errno = answer["errno"].as_str().unwrap_or_default();
+        holds(&format!("{errno} is a refusal"), ["ECONNREFUSED", "EACCES", "EPERM"].contains(&errno))?;
+    }
+    no_faults(vm)
+}
+
+fn notices(vm: &mut Vm) -> Result<(), String> {
+    let emulator = emulator(vm)?;
+    emulator.set(SPOT, r#"{"action":"terminate","time":"2027-01-21T09:00:00Z"}"#);
+    let told = |words: &'static str| move |cloud: &Value| cloud["notices"].to_string().contains(words);
+    when(vm, "the interruption to be told", told("terminate at 2027-01-21T09:00:00Z"))?;
+    contains("the status", &vm.ok(&["host", "status"])?, "WARNING")?;
+    contains("the console", &vm.console(), "imds: EC2 takes this spot instance away: terminate at ")?;
+    emulator.unset(SPOT);
+    emulator.set(
+        MAINTENANCE,
+        r#"[{"NotBefore":"21 Jan 2027 09:00:43 GMT","Code":"system-reboot","Description":"scheduled reboot",
+             "EventId":"instance-event-0d","NotAfter":"21 Jan 2027 09:17:23 GMT","State":"active"}]"#,
+    );
+    when(vm, "the maintenance to be told", told("system-reboot, not before 21 Jan 2027"))?;
+    emulator.unset(MAINTENANCE);
+    when(vm, "the warnings to end", |cloud| cloud["notices"].as_array().is_some_and(Vec::is_empty)).map(drop)
+}
+
+fn fails_and_heals(vm: &mut Vm) -> Result<(), String> {
+    let emulator = emulator(vm)?;
+    let before = emulator.tokens_given();
+    emulator.forget_tokens();
+    until("another token to be asked for", SOON, || Ok((emulator.tokens_given() > before).then_some(())))?;
+    emulator.switch_off(true);
+    when(vm, "the trouble to be told", |cloud| cloud["trouble"].is_string())?;
+    emulator.switch_off(false);
+    let cloud = when(vm, "the trouble to end", |cloud| cloud.get("trouble").is_none())?;
+    holds("what was known still is", cloud["instance"].is_object())
+}
+
+fn nvme(vm: &mut Vm) -> Result<(), String> {
+    contains("the console", &vm.console(), "data volume: /dev/nvme1n1 was blank and is formatted now")?;
+    vm.tenant("steady", "examples/node-hello")?;
+    vm.stop()?;
+    vm.boot()?;
+    contains("the console", &vm.console(), "data volume: /dev/nvme1n1 checked")?;
+    same("the page after a reboot", vm.page("steady", "/")?.status, 200)
+}
+
+fn no_faults(vm: &mut Vm) -> Result<(), String> {
+    let emulator = emulator(vm)?;
+    holds("it was asked at all", emulator.times("user-data") > 0)?;
+    same("what was asked and may not be", emulator.faults(), Vec::<String>::new())
+}
