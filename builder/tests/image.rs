@@ -45,6 +45,8 @@ fn build() -> (tempfile::TempDir, Built) {
         guests: &guests,
         out: &out,
         flavour: Flavour::Ordinary,
+        signer: None,
+        enrolment: None,
     };
     let built = build.run(&Steps::silent()).unwrap();
     (folder, built)

@@ -36,6 +36,9 @@ pub enum Error {
         /// The certificate's subject.
         subject: String,
     },
+    /// Machines with these keys would refuse the image.
+    #[error("db does not hold the certificate {0}: machines with these keys would not boot what it signs")]
+    NotEnrolled(String),
     /// The program that signs.
     #[error("the signing program {}: {what}", program.display())]
     Hook {
@@ -77,6 +80,7 @@ impl Error {
             Self::Unusable { .. } => {
                 Some("`kennel keys new FOLDER` makes them: db.key signs, db.pem is its certificate")
             }
+            Self::NotEnrolled(_) => Some("sign with the key of db.pem in the folder of --secure-boot"),
             Self::Mismatch { .. } => Some("a key and its certificate belong together: db.key and db.pem"),
             Self::Hook { .. } => Some(
                 "it gets 32 bytes on standard input, a SHA-256 digest, and answers with the bare RSA signature \

@@ -135,6 +135,24 @@ pub fn authenticode_digest(image: &[u8]) -> Result<[u8; 32], PeError> {
     Ok(hasher.finalize().into())
 }
 
+/// The sections by name, with as much of each as is in memory once it is loaded, without the padding in the file.
+pub(crate) fn sections(image: &[u8]) -> Result<Vec<(String, &[u8])>, PeError> {
+    // Checks all offsets.
+    Layout::of(image)?;
+    let header = word(image, PE_OFFSET)? as usize;
+    let table = header + OPTIONAL + usize::from(half(image, header + 20)?);
+    let one = |number| {
+        let entry = table + number * SECTION;
+        let name = image.get(entry..entry + 8).ok_or(PeError::Malformed)?;
+        let name = String::from_utf8_lossy(name).trim_end_matches('\0').to_owned();
+        let [used, stored, start] = [8, 16, 20].map(|at| word(image, entry + at));
+        let (used, stored, start) = (used? as usize, stored? as usize, start? as usize);
+        let data = image.get(start..start + used.min(stored)).ok_or(PeError::Malformed)?;
+        Ok((name, data))
+    };
+    (0..usize::from(half(image, header + 6)?)).map(one).collect()
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -21,6 +21,8 @@ const PKCS7: Uuid = uuid!("4aafd29d-68df-49ee-8aa9-347d375665a7");
 pub(crate) const OWNER: Uuid = uuid!("6b656e6e-656c-4b65-8e73-6563757265b0");
 /// Kept, readable by loaders and the running system, and written with a signature and a time.
 pub(crate) const ATTRIBUTES: u32 = 0x27;
+/// Of a list: its type, its length, and the lengths of a header that it does not have and of an entry.
+const LIST_HEADER: usize = 28;
 const WIN_CERTIFICATE_REVISION: u16 = 0x0200;
 const WIN_CERTIFICATE_GUID: u16 = 0x0EF1;
 
@@ -65,10 +67,15 @@ pub struct Variable {
 impl Variable {
     /// The variable that holds this certificate.
     pub fn new(role: Role, certificate: &Certificate) -> Self {
-        let entry = entry(certificate);
+        let entry = [&OWNER.to_bytes_le()[..], certificate.der()].concat();
         let size = |length: usize| (length as u32).to_le_bytes();
-        let sizes = [size(28 + entry.len()), size(0), size(entry.len())].concat();
+        let sizes = [size(LIST_HEADER + entry.len()), size(0), size(entry.len())].concat();
         Self { role, list: [&X509.to_bytes_le()[..], &sizes, &entry].concat() }
+    }
+
+    /// `EFI_SIGNATURE_DATA`, the list's only entry: an owner and the certificate.
+    pub(crate) fn entry(&self) -> &[u8] {
+        self.list.get(LIST_HEADER..).unwrap_or_default()
     }
 
     /// Its name.
@@ -102,11 +109,6 @@ impl Variable {
     }
 }
 
-/// `EFI_SIGNATURE_DATA`: an owner and a certificate.
-pub(crate) fn entry(certificate: &Certificate) -> Vec<u8> {
-    [&OWNER.to_bytes_le()[..], certificate.der()].concat()
-}
-
 /// A name as the firmware writes it, without the zero at its end.
 pub(crate) fn utf16(name: &str) -> Vec<u8> {
     name.encode_utf16().flat_map(u16::to_le_bytes).collect()
@@ -133,6 +135,17 @@ impl Enrolment {
         ];
         Self { variables, time }
     }
+
+    /// Checks that such machines boot what this certificate's key has signed.
+    ///
+    /// # Errors
+    /// [`Error::NotEnrolled`].
+    pub fn check_boots(&self, certificate: &Certificate) -> Result<(), Error> {
+        match self.variables[2].entry().ends_with(certificate.der()) {
+            true => Ok(()),
+            false => Err(Error::NotEnrolled(certificate.subject())),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +159,14 @@ mod tests {
         // 2026-11-21 16:05:09
         let bytes = Time::from_unix(1_795_277_109).encode();
         assert_eq!(bytes, [0xea, 7, 11, 21, 16, 5, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn only_what_db_signs_boots() {
+        let enrolment = Enrolment::new([0, 1, 2].map(|n| &KEYS[n].certificate));
+        enrolment.check_boots(&KEYS[2].certificate).unwrap();
+        let error = enrolment.check_boots(&KEYS[1].certificate).unwrap_err().to_string();
+        assert!(error.contains("db does not hold the certificate CN=Kennel KEK"), "{error}");
     }
 
     #[test]
