@@ -14,6 +14,7 @@ mod denials;
 mod egress;
 mod probes;
 mod proof;
+mod secure;
 mod services;
 mod tenants;
 
@@ -90,5 +91,6 @@ pub fn all() -> Vec<Group> {
         cuts::group(),
         boot::group(),
         boot::foreign_group(),
+        secure::group(),
     ]
 }
