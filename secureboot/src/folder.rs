@@ -145,6 +145,8 @@ mod tests {
             assert_eq!(mode(&folder.key(role)), 0o600);
             KeySigner::load(&folder.key(role), &folder.certificate(role)).unwrap().sign(&[1; 32]).unwrap();
         }
+        let mixed = KeySigner::load(&folder.key(Role::Platform), &folder.certificate(Role::Database));
+        assert!(mixed.is_err_and(|error| error.to_string().contains("PK.key signs does not verify")));
         assert_eq!(fs::read_dir(&path).unwrap().count(), 10);
         let told = uefi_data(&folder.enrolment().unwrap()).unwrap();
         assert_eq!(fs::read_to_string(folder.uefi_data()).unwrap(), told);

@@ -61,11 +61,15 @@ impl KeySigner {
     /// Reads key and certificate.
     ///
     /// # Errors
-    /// One of the files is not what it should be.
+    /// One of the files is not what it should be, or they do not belong together.
     pub fn load(key: &Path, certificate: &Path) -> Result<Self, Error> {
         let private = load_private(key)?;
         let certificate = Certificate::load(certificate)?;
-        Ok(Self { certificate, key: private, name: key.display().to_string() })
+        let name = key.display().to_string();
+        if certificate.key().as_ref() != private.as_ref() {
+            return Err(Error::Mismatch { signer: name, subject: certificate.subject() });
+        }
+        Ok(Self { certificate, key: private, name })
     }
 }
 

@@ -63,4 +63,11 @@ pub enum KeysCommand {
         #[arg(default_value = "keys")]
         folder: PathBuf,
     },
+    /// Print what EC2's RegisterImage takes as UefiData, from the three certificates in the folder
+    #[command(after_help = "Example:\n  kennel keys uefi-data keys > keys/uefi-data.b64")]
+    UefiData {
+        /// The folder with PK.pem, KEK.pem and db.pem
+        #[arg(default_value = "keys")]
+        folder: PathBuf,
+    },
 }

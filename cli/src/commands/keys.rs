@@ -1,6 +1,6 @@
 //! `kennel keys`: the keys of Secure Boot, and what each of them is for. Making them is `kennel_secureboot`'s work.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kennel_secureboot::{KeyFolder, Role};
 use serde::Serialize;
@@ -27,6 +27,12 @@ struct Made {
     uefi_data: PathBuf,
 }
 
+/// What `kennel keys uefi-data --json` prints.
+#[derive(Serialize)]
+struct UefiData {
+    uefi_data: String,
+}
+
 #[derive(Serialize)]
 struct Key {
     name: &'static str,
@@ -36,7 +42,19 @@ struct Key {
 }
 
 pub(super) fn keys(context: &Context, command: &KeysCommand) -> Result<(), Failure> {
-    let KeysCommand::New { folder } = command;
+    match command {
+        KeysCommand::New { folder } => new(context, folder),
+        KeysCommand::UefiData { folder } => uefi_data(context, folder),
+    }
+}
+
+/// The certificates may be others than those that `new` has made: of keys in a token, for one.
+fn uefi_data(context: &Context, folder: &Path) -> Result<(), Failure> {
+    let uefi_data = kennel_secureboot::uefi_data(&KeyFolder::at(folder).enrolment()?)?;
+    Ok(context.ui.result(&UefiData { uefi_data }, |told| told.uefi_data.clone())?)
+}
+
+fn new(context: &Context, folder: &Path) -> Result<(), Failure> {
     context.ui.note("making three RSA keys");
     let made = KeyFolder::create(folder)?;
     let key = |role: Role| Key {
@@ -46,7 +64,7 @@ pub(super) fn keys(context: &Context, command: &KeysCommand) -> Result<(), Failu
         variable: made.variable(role),
     };
     let keys = Role::ALL.map(key).into();
-    let made = Made { folder: folder.clone(), keys, uefi_data: made.uefi_data() };
+    let made = Made { folder: folder.to_owned(), keys, uefi_data: made.uefi_data() };
     Ok(context.ui.result(&made, words)?)
 }
 
