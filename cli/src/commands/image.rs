@@ -75,7 +75,7 @@ pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> 
     let spec = Spec::load(&args.spec).map_err(PackagesError::from)?;
     let lock = Lock::load_for(&spec, &args.spec).map_err(PackagesError::from)?;
     let guests = guest_folder(args)?;
-    let (signer, enrolment) = signing(args)?;
+    let Signing { signer, enrolment } = signing(args)?;
     let steps = context.ui.steps();
     let fetcher = fetcher(&spec, args.offline)?;
     fetch_locked(&lock, &fetcher, &steps).map_err(PackagesError::from)?;
@@ -95,8 +95,14 @@ pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> 
     Ok(context.ui.result(&built, words)?)
 }
 
-/// Who signs the boot program, and for which hosts. Keys are looked at before anything is built.
-fn signing(args: &BuildArgs) -> Result<(Option<Box<dyn Signer>>, Option<Enrolment>), Failure> {
+/// Who signs the boot program, and for which hosts.
+struct Signing {
+    signer: Option<Box<dyn Signer>>,
+    enrolment: Option<Enrolment>,
+}
+
+/// What the arguments say of it. Keys are looked at before anything is built.
+fn signing(args: &BuildArgs) -> Result<Signing, Failure> {
     let folder = args.secure_boot.as_ref().map(KeyFolder::at);
     let key = args.key.clone().or_else(|| folder.as_ref().map(|folder| folder.key(Role::Database)));
     let certificate = args.certificate.clone();
@@ -119,7 +125,7 @@ fn signing(args: &BuildArgs) -> Result<(Option<Box<dyn Signer>>, Option<Enrolmen
     if let (Some(signer), Some(enrolment)) = (&signer, &enrolment) {
         enrolment.check_boots(signer.certificate())?;
     }
-    Ok((signer, enrolment))
+    Ok(Signing { signer, enrolment })
 }
 
 /// The folder of the host's programs: the one named, or where this program is, as `make build` leaves them together.
