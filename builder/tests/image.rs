@@ -51,6 +51,8 @@ fn build(guests: &Path) -> (tempfile::TempDir, Built) {
         guests,
         out: &out,
         flavour: Flavour::Ordinary,
+        signer: None,
+        enrolment: None,
     };
     let built = build.run(&Steps::silent()).unwrap();
     (folder, built)

@@ -60,6 +60,8 @@ pub struct Vm {
     web_port: u16,
     isolated: bool,
     cloud: Option<Cloud>,
+    /// The folder of keys with which Secure Boot is on.
+    keys: Option<String>,
     pid: Option<Pid>,
     /// The consoles of earlier boots; each boot begins a new file.
     earlier: String,
@@ -79,6 +81,7 @@ impl Vm {
             web_port: 0,
             isolated: false,
             cloud: None,
+            keys: None,
             pid: None,
             earlier: String::new(),
         })
@@ -100,6 +103,12 @@ impl Vm {
     /// Its metadata service.
     pub fn emulator(&self) -> Option<&Emulator> {
         self.cloud.as_ref().map(|cloud| &cloud.emulator)
+    }
+
+    /// From its next boot on it has another image, and Secure Boot with the keys of this folder.
+    pub fn secure(&mut self, image: &Path, keys: &Path) {
+        self.image = image.to_owned();
+        self.keys = Some(keys.display().to_string());
     }
 
     /// Boots it and waits until it is ready.
@@ -138,6 +147,7 @@ impl Vm {
             vec!["run", "--detach", "--image", image, "--port", "0", "--api-port", "0", "--timeout", "400"];
         args.extend(self.isolated.then_some("--isolated"));
         args.extend(self.cloud.iter().flat_map(|cloud| ["--imds", &cloud.address, "--disks", "nvme"]));
+        args.extend(self.keys.iter().flat_map(|keys| ["--secure-boot", keys]));
         args
     }
 
@@ -187,16 +197,21 @@ impl Vm {
     /// It could not be started, or went on past the deadline.
     pub fn run(&self, args: &[&str]) -> Result<Output, String> {
         let deadline = if args.first() == Some(&"run") { Duration::from_secs(420) } else { COMMAND_DEADLINE };
+        self.run_within(deadline, self.command(args))
+            .map_err(|error| format!("`kennel {}`: {error}", args.join(" ")))
+    }
+
+    /// Runs a command, `kennel` most likely, to its end.
+    ///
+    /// # Errors
+    /// It could not be started, or went on past the deadline.
+    pub fn run_within(&self, deadline: Duration, mut command: Command) -> Result<Output, String> {
         let folder = tempfile::tempdir_in(self.home.path()).map_err(|e| e.to_string())?;
         let (out, err) = (folder.path().join("out"), folder.path().join("err"));
         let file = |path: &Path| fs::File::create(path).map_err(|e| e.to_string());
-        let mut child = self
-            .command(args)
-            .stdout(file(&out)?)
-            .stderr(file(&err)?)
-            .spawn()
-            .map_err(|e| format!("cannot start {}: {e}", self.places.kennel.display()))?;
-        let status = wait(&mut child, deadline).ok_or(format!("`kennel {}` did not end", args.join(" ")))?;
+        let spawned = command.stdout(file(&out)?).stderr(file(&err)?).spawn();
+        let mut child = spawned.map_err(|e| format!("{:?} cannot be started: {e}", command.get_program()))?;
+        let status = wait(&mut child, deadline).ok_or("it did not end")?;
         let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
         Ok(Output { code: status, out: text(&out), err: text(&err) })
     }

@@ -1,6 +1,8 @@
 //! What the firmware starts: kernel, command line and initramfs in one program. The root hash on the command line ties
 //! the root file system to it.
 
+use kennel_secureboot::Signer;
+
 use super::content::Content;
 use super::disk::EFI_SIZE;
 use super::flavour::Flavour;
@@ -99,11 +101,15 @@ impl Boot {
         line
     }
 
-    /// The program.
+    /// The program, signed if there is somebody who signs.
     ///
     /// # Errors
-    /// When the stub cannot carry the parts, or they are too large.
-    pub(super) fn program(&self, command_line: &str) -> Result<Vec<u8>, BuildError> {
+    /// When the stub cannot carry the parts, they are too large, or there is no signature.
+    pub(super) fn program(
+        &self,
+        command_line: &str,
+        signer: Option<&dyn Signer>,
+    ) -> Result<Vec<u8>, BuildError> {
         let image = uki::build(&Parts {
             stub: &self.stub,
             os_release: &self.os_release,
@@ -112,6 +118,10 @@ impl Boot {
             initrd: &self.initramfs,
             kernel: &self.kernel,
         })?;
+        let image = match signer {
+            Some(signer) => kennel_secureboot::sign(image, signer)?,
+            None => image,
+        };
         match image.len() as u64 {
             size if size > LIMIT => Err(BuildError::TooLarge { part: "the boot program", size, limit: LIMIT }),
             _ => Ok(image),

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use kennel_policy::Rendered;
+use kennel_secureboot::{Enrolment, Signer};
 use serde::Serialize;
 
 use super::boot::Boot;
@@ -42,6 +43,10 @@ pub struct Build<'a> {
     pub out: &'a Path,
     /// Which image.
     pub flavour: Flavour,
+    /// Who signs the boot program, where somebody does.
+    pub signer: Option<&'a dyn Signer>,
+    /// The keys of the hosts that will boot it, where they are known: the manifest then says what their TPMs measure.
+    pub enrolment: Option<&'a Enrolment>,
 }
 
 /// What came out.
@@ -63,6 +68,8 @@ pub struct Built {
     pub written_bytes: u64,
     /// Bytes of the boot program.
     pub boot_bytes: u64,
+    /// Whom the certificate names by whose key the boot program is signed.
+    pub signed_by: Option<String>,
 }
 
 /// All that the root and the boot program are made of.
@@ -238,10 +245,10 @@ impl Material<'_> {
     }
 
     fn assemble(&self, boot: &Boot, root: &Root, kernel: &[Share], steps: &Steps) -> Result<Built, BuildError> {
-        let Build { spec, lock, out, flavour, .. } = *self.build;
+        let Build { spec, lock, out, flavour, signer, enrolment, .. } = *self.build;
         let step = steps.start("disk");
         let command_line = boot.command_line(&root.verity);
-        let program = boot.program(&command_line)?;
+        let program = boot.program(&command_line, signer)?;
         let mut output = Output::to(out)?;
         let (suffix, unproved) = (flavour.suffix(), if spec.extra.unproved { "-unproved" } else { "" });
         let name = format!("{}-{}{suffix}{unproved}-x86_64.raw", spec.image.name, spec.image.version);
@@ -257,7 +264,7 @@ impl Material<'_> {
             lock,
             disk: documents::Disk { file: &name, measure },
             boot,
-            program: (program.len() as u64, &command_line),
+            program: documents::Program::of(&program, &command_line, signer, enrolment)?,
             root: root.facts(),
             kernel,
             runtimes: &self.runtimes,
@@ -272,7 +279,8 @@ impl Material<'_> {
         let (version, boot_bytes) = (spec.image.version.clone(), program.len() as u64);
         let Measure { sha256, written: written_bytes } = measure;
         let proof = flavour.is_proof();
-        Ok(Built { image, manifest, version, proof, sha256, root_hash, written_bytes, boot_bytes })
+        let signed_by = signer.map(|signer| signer.certificate().subject());
+        Ok(Built { image, manifest, version, proof, sha256, root_hash, written_bytes, boot_bytes, signed_by })
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use kennel_policy::Rendered;
+use kennel_secureboot::{Certificate, Enrolment, Signer};
 
 use super::BuildError;
 use super::boot::Boot;
@@ -35,8 +36,8 @@ pub(super) struct Facts<'a> {
     pub disk: Disk<'a>,
     /// The parts of the boot program.
     pub boot: &'a Boot,
-    /// The boot program's size and command line.
-    pub program: (u64, &'a str),
+    /// The boot program.
+    pub program: Program<'a>,
     /// The root file system.
     pub root: Root<'a>,
     /// Packages that gave the kernel and its modules.
@@ -49,6 +50,48 @@ pub(super) struct Facts<'a> {
     pub rendered: &'a Rendered,
     /// The compiled policy.
     pub policy: &'a [u8],
+}
+
+/// The boot program.
+#[derive(Clone, Copy)]
+pub(super) struct Program<'a> {
+    /// Its size, signature included.
+    pub bytes: u64,
+    /// The kernel's command line in it.
+    pub command_line: &'a str,
+    /// What a signature is made of.
+    pub authenticode: Sha256,
+    /// What TPMs will have measured: registers 4, 7 (where the hosts' keys are known) and 11.
+    pub pcrs: (Sha256, Option<Sha256>, Sha256),
+    /// Whose key has signed it.
+    pub certificate: Option<&'a Certificate>,
+}
+
+impl<'a> Program<'a> {
+    /// About this program.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(super) fn of(
+        program: &[u8],
+        command_line: &'a str,
+        signer: Option<&'a dyn Signer>,
+        enrolment: Option<&Enrolment>,
+    ) -> Result<Self, BuildError> {
+        let authenticode =
+            kennel_secureboot::authenticode_digest(program).map_err(kennel_secureboot::Error::from)?;
+        let boot = kennel_secureboot::boot_program_pcr(program)?;
+        let keys = enrolment.map(kennel_secureboot::secure_boot_pcr);
+        let parts = kennel_secureboot::parts_pcr(program)?;
+        let pcr = Sha256::from_bytes;
+        Ok(Self {
+            bytes: program.len() as u64,
+            command_line,
+            authenticode: Sha256::from_bytes(authenticode),
+            pcrs: (pcr(boot), keys.map(pcr), pcr(parts)),
+            certificate: signer.map(|signer| signer.certificate()),
+        })
+    }
 }
 
 /// The disk image.

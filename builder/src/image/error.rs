@@ -102,6 +102,9 @@ pub enum BuildError {
     /// The boot program.
     #[error(transparent)]
     Uki(#[from] UkiError),
+    /// The boot program's signature.
+    #[error(transparent)]
+    Sign(#[from] kennel_secureboot::Error),
     /// The EFI partition.
     #[error(transparent)]
     Fat(#[from] FatError),
@@ -134,6 +137,7 @@ impl BuildError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Store(error) => error.hint(),
+            Self::Sign(error) => error.hint(),
             Self::Io { cause, .. } => match cause.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("make room (a build needs about 1 GiB in the cache, 200 MiB in out/ and in TMPDIR)")

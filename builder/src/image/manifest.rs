@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::BuildError;
-use super::documents::Facts;
+use super::documents::{self, Facts};
 use super::guests::Guest;
 use super::runtime::Runtime;
 use super::sources::Share;
@@ -64,7 +64,33 @@ struct Boot<'a> {
     kernel_version: &'a str,
     kernel_bytes: u64,
     initramfs_bytes: u64,
+    /// What Secure Boot compares of the boot program.
+    authenticode_sha256: Sha256,
+    /// What a TPM will have measured, in its bank of SHA-256.
+    expected_pcrs: Pcrs,
+    /// Left out where nobody has signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by: Option<SignedBy>,
     packages: &'a [Share],
+}
+
+#[derive(Serialize)]
+struct Pcrs {
+    /// The boot program.
+    #[serde(rename = "4")]
+    boot: Sha256,
+    /// Secure Boot's keys; left out where they are not known.
+    #[serde(rename = "7", skip_serializing_if = "Option::is_none")]
+    keys: Option<Sha256>,
+    /// The parts of the boot program.
+    #[serde(rename = "11")]
+    parts: Sha256,
+}
+
+#[derive(Serialize)]
+struct SignedBy {
+    subject: String,
+    certificate_sha256: Sha256,
 }
 
 #[derive(Serialize)]
@@ -137,9 +163,21 @@ impl<'a> Manifest<'a> {
 impl<'a> Boot<'a> {
     fn of(facts: &Facts<'a>) -> Self {
         let (kernel_bytes, initramfs_bytes) = facts.boot.sizes();
-        let (bytes, command_line) = facts.program;
-        let kernel_version = facts.boot.kernel_version();
-        Self { bytes, command_line, kernel_version, kernel_bytes, initramfs_bytes, packages: facts.kernel }
+        let documents::Program { bytes, command_line, authenticode, pcrs, certificate } = facts.program;
+        Self {
+            bytes,
+            command_line,
+            kernel_version: facts.boot.kernel_version(),
+            kernel_bytes,
+            initramfs_bytes,
+            authenticode_sha256: authenticode,
+            expected_pcrs: Pcrs { boot: pcrs.0, keys: pcrs.1, parts: pcrs.2 },
+            signed_by: certificate.map(|certificate| SignedBy {
+                subject: certificate.subject(),
+                certificate_sha256: Sha256::from_bytes(certificate.fingerprint()),
+            }),
+            packages: facts.kernel,
+        }
     }
 }
 

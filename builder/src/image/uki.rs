@@ -1,5 +1,5 @@
 //! A unified kernel image: kernel, initrd and command line as sections of systemd's stub, one file that the firmware
-//! starts. After the unified kernel image specification and what systemd's `ukify` does; signing is for later.
+//! starts. After the unified kernel image specification and what systemd's `ukify` does; signing is `boot`'s.
 
 use std::ops::Range;
 

@@ -14,6 +14,7 @@ Example:
   kennel run                                    # in the foreground, Ctrl-C shuts it down
   kennel run --detach
   kennel run --detach --name second --port 8081 --api-port 8444
+  kennel run --secure-boot keys                 # the firmware boots only what the key db has signed
 
 The data disk of each name is kept from one run to the next.")]
 pub struct Run {
@@ -57,6 +58,9 @@ pub struct Run {
     /// Start with an empty data disk: every tenant of this host is lost
     #[arg(long)]
     pub fresh: bool,
+    /// Boot with Secure Boot on and the keys of this folder, which `kennel keys new` made; needs no private key
+    #[arg(long, value_name = "FOLDER")]
+    pub secure_boot: Option<PathBuf>,
     /// How the processor is provided; `auto` takes KVM when a trial boot shows that it works
     #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
     pub accel: AccelChoice,

@@ -18,7 +18,7 @@ use kennel_model::HostName;
 pub use denials::{Denials, Prove};
 pub use egress::{Egress, EgressAct};
 pub use host::{HostAdd, HostCommand};
-pub use image::{Build, Lock};
+pub use image::{Build, KeysCommand, Lock};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
 pub use size::ByteSize;
 pub use tenant::{Deploy, Logs, TenantAdd, TenantCommand};
@@ -82,6 +82,9 @@ pub enum Command {
     Lock(Lock),
     /// Build the disk image from kennel.toml and kennel.lock
     Build(Build),
+    /// Make keys for Secure Boot
+    #[command(subcommand, after_help = "Example:\n  kennel keys new keys")]
+    Keys(KeysCommand),
     /// Boot the image on this computer, in QEMU
     Run(Run),
     /// Shut down what `kennel run` started

@@ -7,6 +7,7 @@ use kennel_builder::lock::{Change, LockError};
 use kennel_builder::packages::{FetchError, Fetcher, Mirrors, PackagesError, fetch_locked, lock_command};
 use kennel_builder::steps::bytes;
 use kennel_builder::{Lock, Spec, Store};
+use kennel_secureboot::{Enrolment, HookSigner, KeyFolder, KeySigner, Role, Signer};
 use serde::Serialize;
 
 use super::Context;
@@ -74,6 +75,7 @@ pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> 
     let spec = Spec::load(&args.spec).map_err(PackagesError::from)?;
     let lock = Lock::load_for(&spec, &args.spec).map_err(PackagesError::from)?;
     let guests = guest_folder(args)?;
+    let Signing { signer, enrolment } = signing(args)?;
     let steps = context.ui.steps();
     let fetcher = fetcher(&spec, args.offline)?;
     fetch_locked(&lock, &fetcher, &steps).map_err(PackagesError::from)?;
@@ -86,9 +88,44 @@ pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> 
         guests: &guests,
         out: &args.out,
         flavour: if args.proof { Flavour::Proof } else { Flavour::Ordinary },
+        signer: signer.as_deref(),
+        enrolment: enrolment.as_ref(),
     };
     let built = build.run(&steps)?;
     Ok(context.ui.result(&built, words)?)
+}
+
+/// Who signs the boot program, and for which hosts.
+struct Signing {
+    signer: Option<Box<dyn Signer>>,
+    enrolment: Option<Enrolment>,
+}
+
+/// What the arguments say of it. Keys are looked at before anything is built.
+fn signing(args: &BuildArgs) -> Result<Signing, Failure> {
+    let folder = args.secure_boot.as_ref().map(KeyFolder::at);
+    let key = args.key.clone().or_else(|| folder.as_ref().map(|folder| folder.key(Role::Database)));
+    let certificate = args.certificate.clone();
+    let certificate = certificate.or_else(|| folder.as_ref().map(|folder| folder.certificate(Role::Database)));
+    let signer: Option<Box<dyn Signer>> = match (&args.sign_with, &key, &certificate) {
+        (Some(program), _, Some(certificate)) => Some(Box::new(HookSigner::load(program, certificate)?)),
+        (None, Some(key), Some(certificate)) => Some(Box::new(KeySigner::load(key, certificate)?)),
+        (None, None, None) => None,
+        (_, _, None) => {
+            return Err(Failure::usage("whose signature will it be?", "name the key's --certificate FILE"));
+        }
+        (None, None, Some(_)) => {
+            return Err(Failure::usage(
+                "a certificate signs nothing",
+                "name its --key FILE or --sign-with PROGRAM",
+            ));
+        }
+    };
+    let enrolment = folder.map(|folder| folder.enrolment()).transpose()?;
+    if let (Some(signer), Some(enrolment)) = (&signer, &enrolment) {
+        enrolment.check_boots(signer.certificate())?;
+    }
+    Ok(Signing { signer, enrolment })
 }
 
 /// The folder of the host's programs: the one named, or where this program is, as `make build` leaves them together.
@@ -106,8 +143,9 @@ const PROOF_WARNING: &str =
 
 fn words(built: &Built) -> String {
     let warning = if built.proof { PROOF_WARNING } else { "" };
+    let signed = built.signed_by.as_ref().map(|who| format!("signed by {who}\n")).unwrap_or_default();
     format!(
-        "{}: {} written, boot program {}\nsha256 {}\nroot hash {}\n{warning}next: kennel run\n",
+        "{}: {} written, boot program {}\nsha256 {}\nroot hash {}\n{signed}{warning}next: kennel run\n",
         built.image.display(),
         bytes(built.written_bytes),
         bytes(built.boot_bytes),

@@ -7,6 +7,7 @@ mod deploy;
 mod egress;
 mod host;
 mod image;
+mod keys;
 mod logs;
 mod prove;
 mod relay;
@@ -49,6 +50,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
     match cli.command {
         Command::Lock(args) => image::lock(&context, &args),
         Command::Build(args) => image::build(&context, &args),
+        Command::Keys(command) => keys::keys(&context, &command),
         Command::Ami { arguments } => apart::run(&context.global, "kennel-ami", "make ami", &arguments),
         Command::Completions { shell } => shell::completions(&context, shell),
         Command::Man { folder } => shell::man(&context, &folder),

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::accel::{self, Verdict};
+use kennel_secureboot::KeyFolder;
+
 use super::instance::{Instance, Process};
 use super::machine::{Imds, Machine};
 use super::{VmError, firmware};
@@ -43,13 +45,17 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         return Err(VmError::RunsAlready { name: instance.name().clone(), pid: process.pid() });
     }
     let image = find_image(run)?;
-    let firmware = firmware::find()?;
+    let firmware = firmware::find(run.secure_boot.is_some())?;
     if instance.qmp().as_os_str().as_bytes().len() >= MAX_SOCKET_PATH {
         return Err(VmError::LongPath(instance.qmp()));
     }
     let web_port = free_port(run.port, "--port")?;
     let api_port = free_port(run.api_port, "--api-port")?;
     lay_out(instance, run, &firmware.vars, keys)?;
+    let vars = match &run.secure_boot {
+        Some(folder) => secure_vars(instance, &KeyFolder::at(folder), &firmware.vars)?,
+        None => instance.vars(),
+    };
     let verdict = accel::choose(run.accel, super::QEMU, trial)?;
     let machine = Machine {
         name: instance.process_name(),
@@ -57,7 +63,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         memory: run.memory,
         cpus: run.cpus,
         firmware,
-        vars: instance.vars(),
+        vars,
         image,
         data: instance.data(),
         disks: run.disks,
@@ -70,6 +76,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         web_port,
         api_port,
         isolated: run.isolated,
+        secure: run.secure_boot.is_some(),
     };
     launch(&machine)?;
     let process = instance.running()?.ok_or_else(|| VmError::QemuFailed("it ended right away".into()))?;
@@ -160,6 +167,15 @@ fn lay_out(instance: &Instance, run: &Run, vars: &Path, keys: &[String]) -> Resu
     // Empty from the start, so that it can be read before QEMU writes to it.
     write_private(&instance.console(), b"")?;
     Ok(())
+}
+
+/// The firmware's variables with these keys, made anew at every start: the folder is what counts.
+fn secure_vars(instance: &Instance, keys: &KeyFolder, template: &Path) -> Result<PathBuf, VmError> {
+    let enrolment = keys.enrolment()?;
+    let template = std::fs::read(template).map_err(FileError::at("read", template))?;
+    let path = instance.secure_vars();
+    write_private(&path, &kennel_secureboot::enroll(&template, &enrolment)?)?;
+    Ok(path)
 }
 
 fn data_disk(instance: &Instance, size: Option<ByteSize>) -> Result<(), VmError> {

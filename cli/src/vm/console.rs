@@ -23,6 +23,8 @@ pub enum Sign {
     Failed(String),
     /// The kernel gave up.
     Panic(String),
+    /// The firmware, with Secure Boot on, does not start the boot program.
+    Refused,
 }
 
 /// What the line says, if it is one of those waited for. The kernel may have written before it on the same line.
@@ -33,6 +35,9 @@ pub fn sign(line: &str) -> Option<Sign> {
     }
     if let Some(rest) = after("Kernel panic - not syncing: ") {
         return Some(Sign::Panic(rest.trim().to_owned()));
+    }
+    if line.contains("BdsDxe: failed to load ") && line.trim_end().ends_with(": Access Denied") {
+        return Some(Sign::Refused);
     }
     let init = after("init: ")?;
     // Either may have the time in front: `init: [  1.234] FAILED what: why`.
@@ -121,6 +126,11 @@ mod tests {
             (
                 "[    3.0] Kernel panic - not syncing: dm-verity device corrupted".into(),
                 Some(Sign::Panic("dm-verity device corrupted".into())),
+            ),
+            (
+                "BdsDxe: failed to load Boot0001 \"UEFI Misc Device\" from PciRoot(0x0)/Pci(0x1,0x0): Access Denied"
+                    .into(),
+                Some(Sign::Refused),
             ),
             ("tenant says: FAILED and ready in 3 s".into(), None),
         ] {

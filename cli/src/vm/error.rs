@@ -101,6 +101,9 @@ pub enum VmError {
     /// The person pressed Ctrl-C.
     #[error("cancelled: host {0} was stopped")]
     Cancelled(HostName),
+    /// The keys for Secure Boot.
+    #[error(transparent)]
+    Keys(#[from] kennel_secureboot::Error),
     /// A file that cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -132,6 +135,7 @@ impl Explain for VmError {
                 "local" => "`kennel stop --force` pulls the plug".into(),
                 name => format!("`kennel stop --name {name} --force` pulls the plug"),
             }),
+            Self::Keys(error) => error.hint().map(str::to_owned),
             Self::QemuFailed(_) | Self::Kill { .. } | Self::Cancelled(_) | Self::File(_) => None,
         }
     }
@@ -152,6 +156,7 @@ impl Explain for VmError {
             Self::NoPowerButton { .. } => "no-power-button",
             Self::Kill { .. } => "kill",
             Self::Cancelled(_) => "cancelled",
+            Self::Keys(_) => "keys",
             Self::File(_) => "file",
         }
         .to_owned()

@@ -52,6 +52,11 @@ impl Instance {
         self.folder.join("vars.fd")
     }
 
+    /// The firmware's variables with a person's keys for Secure Boot in them.
+    pub fn secure_vars(&self) -> PathBuf {
+        self.folder.join("vars-secure.fd")
+    }
+
     /// The host's user-data.
     pub fn user_data(&self) -> PathBuf {
         self.folder.join("user-data")

@@ -54,6 +54,8 @@ pub struct Machine {
     pub api_port: u16,
     /// No packet of the guest's goes further than QEMU.
     pub isolated: bool,
+    /// The firmware keeps its variables from the guest, as Secure Boot needs it.
+    pub secure: bool,
 }
 
 /// A metadata service on this computer's loopback.
@@ -72,7 +74,13 @@ impl Machine {
         let mut args: Vec<OsString> = Vec::new();
         let mut option = |name: &str, value: OsString| args.extend([name.into(), value]);
         option("-name", self.name.clone().into());
-        option("-machine", "q35".into());
+        if self.secure {
+            // Only code in system management mode can write to the variables.
+            option("-machine", "q35,smm=on".into());
+            option("-global", "driver=cfi.pflash01,property=secure,value=on".into());
+        } else {
+            option("-machine", "q35".into());
+        }
         option("-accel", self.accel.argument().into());
         option("-cpu", self.accel.cpu().into());
         option("-m", format!("{}K", self.memory.0.div_ceil(1024)).into());
@@ -175,6 +183,7 @@ mod tests {
             web_port: 8080,
             api_port: 8443,
             isolated: false,
+            secure: false,
         }
     }
 
@@ -217,6 +226,14 @@ mod tests {
         assert_eq!(values(&args, "-smbios"), ["type=1,manufacturer=Amazon EC2"]);
         assert!(values(&args, "-fw_cfg").is_empty());
         assert!(values(&args, "-device").contains(&"nvme,serial=kennel-image,drive=image,bootindex=0"));
+    }
+
+    #[test]
+    fn with_secure_boot_the_guest_cannot_write_the_firmwares_variables() {
+        let args = Machine { secure: true, ..machine() }.arguments();
+        assert_eq!(values(&args, "-machine"), ["q35,smm=on"]);
+        assert_eq!(values(&args, "-global"), ["driver=cfi.pflash01,property=secure,value=on"]);
+        assert!(values(&machine().arguments(), "-global").is_empty());
     }
 
     #[test]

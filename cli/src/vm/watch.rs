@@ -8,6 +8,9 @@ use crate::pin::Fingerprint;
 /// After a failure is reported on the console, the host may still come up without what failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(20);
 
+const REFUSED: &str =
+    "the firmware refuses the boot program: no key that the machine has in db has signed it as it is";
+
 /// How far the boot is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -46,6 +49,7 @@ impl Watch {
             }
             // The kernel does nothing more: there is nothing to wait for.
             Some(Sign::Panic(what)) => self.failure = Some((format!("kernel panic: {what}"), Instant::now())),
+            Some(Sign::Refused) => self.failure = Some((REFUSED.to_owned(), Instant::now())),
             None => {}
         }
     }
@@ -106,6 +110,8 @@ mod tests {
     fn a_panic_ends_the_wait_and_a_failure_does_not_yet() {
         let panic = watch(&["Kernel panic - not syncing: dm-verity device corrupted"]).progress(true);
         assert_eq!(panic, Progress::Failed("kernel panic: dm-verity device corrupted".into()));
+        let refused = watch(&["BdsDxe: failed to load Boot0001 \"disk\" from Pci(0x1,0x0): Access Denied"]);
+        assert_eq!(refused.progress(true), Progress::Failed(REFUSED.into()));
         let failed = watch(&["init: [ 1.0] FAILED zram: no module"]);
         assert_eq!(failed.progress(true), Progress::Booting);
         assert_eq!(failed.failure(), Some("zram: no module"));

@@ -6,6 +6,8 @@ mod client;
 mod command;
 mod egress;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod support;

@@ -15,6 +15,7 @@ mod denials;
 mod egress;
 mod probes;
 mod proof;
+mod secure;
 mod services;
 mod tenants;
 
@@ -92,5 +93,6 @@ pub fn all() -> Vec<Group> {
         cuts::group(),
         boot::group(),
         boot::foreign_group(),
+        secure::group(),
     ]
 }
