@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::accel::{self, Verdict};
+use kennel_model::layout;
 use kennel_secureboot::KeyFolder;
 
+use super::accel::{self, Verdict};
 use super::instance::{Instance, Process};
 use super::machine::{Imds, Machine};
-use super::{VmError, firmware};
+use super::{VmError, firmware, qmp};
 use crate::args::{ByteSize, Run};
 use crate::exit::FileError;
 use crate::paths::write_private;
@@ -49,8 +50,8 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
     if instance.qmp().as_os_str().as_bytes().len() >= MAX_SOCKET_PATH {
         return Err(VmError::LongPath(instance.qmp()));
     }
-    let web_port = free_port(run.port, "--port")?;
-    let api_port = free_port(run.api_port, "--api-port")?;
+    free_port(run.port, "--port")?;
+    free_port(run.api_port, "--api-port")?;
     lay_out(instance, run, &firmware.vars, keys)?;
     let vars = match &run.secure_boot {
         Some(folder) => secure_vars(instance, &KeyFolder::at(folder), &firmware.vars)?,
@@ -73,13 +74,22 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         qmp: instance.qmp(),
         pid: instance.pid_file(),
         log: instance.qemu_log(),
-        web_port,
-        api_port,
+        web_port: run.port,
+        api_port: run.api_port,
         isolated: run.isolated,
         secure: run.secure_boot.is_some(),
     };
     launch(&machine)?;
     let process = instance.running()?.ok_or_else(|| VmError::QemuFailed("it ended right away".into()))?;
+    let forwards =
+        qmp::forwards(&machine.qmp).map_err(|e| VmError::QemuFailed(format!("its ports are unknown: {e}")))?;
+    let port = |guest| {
+        let found = forwards.iter().find(|forward| forward.guest == guest);
+        found
+            .map(|forward| forward.here)
+            .ok_or_else(|| VmError::QemuFailed(format!("port {guest} is not forwarded")))
+    };
+    let (web_port, api_port) = (port(layout::HTTP_PORT)?, port(layout::API_PORT)?);
     Ok(Started { process, verdict, web_port, api_port })
 }
 
@@ -91,28 +101,28 @@ fn imds(address: SocketAddr) -> Result<Imds, VmError> {
 }
 
 fn launch(machine: &Machine) -> Result<(), VmError> {
-    let said = tempfile::tempfile().map_err(FileError::at("make", &std::env::temp_dir()))?;
-    let stderr = said.try_clone().map_err(FileError::at("open", &std::env::temp_dir()))?;
+    // QEMU's error output goes to its log, as QEMU itself lets it go there as soon as it has read `-D`.
+    let log = File::create(&machine.log).map_err(FileError::at("create", &machine.log))?;
     let mut qemu = Command::new(super::QEMU)
         .args(machine.arguments())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(stderr)
+        .stderr(log)
         .spawn()
         .map_err(VmError::NoQemu)?;
     match accel::wait(&mut qemu, START).map_err(VmError::NoQemu)? {
         Some(status) if status.success() => Ok(()),
-        Some(status) => Err(VmError::QemuFailed(last_words(said).unwrap_or_else(|| status.to_string()))),
+        Some(status) => {
+            Err(VmError::QemuFailed(last_words(&machine.log).unwrap_or_else(|| status.to_string())))
+        }
         None => Err(VmError::QemuFailed("it hung".into())),
     }
 }
 
 /// What QEMU said last before it gave up: warnings come before the error.
-fn last_words(mut said: File) -> Option<String> {
-    use std::io::{Read, Seek, SeekFrom};
-    let mut text = String::new();
-    said.seek(SeekFrom::Start(0)).ok()?;
-    said.read_to_string(&mut text).ok()?;
+fn last_words(log: &Path) -> Option<String> {
+    let said = std::fs::read(log).ok()?;
+    let text = String::from_utf8_lossy(&said);
     let line = text.lines().rfind(|line| !line.trim().is_empty())?;
     Some(line.trim_start_matches("qemu-system-x86_64: ").to_owned())
 }
@@ -139,11 +149,11 @@ fn newest_image(folder: &Path) -> Option<PathBuf> {
         .map(|(_, path)| path)
 }
 
-/// Finds out early whether a port can be had, as QEMU's own words do not name the option. 0 takes a free one.
-fn free_port(port: u16, option: &'static str) -> Result<u16, VmError> {
-    let fail = |cause| VmError::Port { option, port, cause };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(fail)?;
-    Ok(listener.local_addr().map_err(fail)?.port())
+/// Finds out early whether a port can be had, as QEMU's own words do not name the option. 0 leaves the choice to QEMU:
+/// a free port that we found could be somebody else's by the time QEMU listens.
+fn free_port(port: u16, option: &'static str) -> Result<(), VmError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    listener.map(drop).map_err(|cause| VmError::Port { option, port, cause })
 }
 
 /// Puts everything into the host's folder that the machine needs; what is kept from the last run stays.
@@ -259,7 +269,7 @@ mod tests {
         let error = free_port(port, "--port").unwrap_err();
         assert!(error.to_string().contains(&port.to_string()), "{error}");
         assert!(crate::exit::Explain::hint(&error).unwrap().contains("--port PORT"));
-        assert_ne!(free_port(0, "--port").unwrap(), 0);
+        free_port(0, "--port").unwrap();
     }
 
     #[test]
@@ -278,12 +288,10 @@ mod tests {
 
     #[test]
     fn qemus_last_words_are_its_error() {
-        let mut said = tempfile::tempfile().unwrap();
-        std::io::Write::write_all(
-            &mut said,
-            b"qemu: warning: x\nqemu-system-x86_64: -netdev: Could not set up\n\n",
-        )
-        .unwrap();
-        assert_eq!(last_words(said).unwrap(), "-netdev: Could not set up");
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let said = b"qemu: warning: \xff\nqemu-system-x86_64: -netdev: Could not set up\n\n";
+        std::fs::write(&log, said).unwrap();
+        assert_eq!(last_words(&log).unwrap(), "-netdev: Could not set up");
     }
 }

@@ -48,9 +48,9 @@ pub struct Machine {
     pub pid: PathBuf,
     /// Gets QEMU's own messages once it is in the background.
     pub log: PathBuf,
-    /// Port on 127.0.0.1 that leads to the proxy.
+    /// Port on 127.0.0.1 that leads to the proxy; 0 lets QEMU take a free one.
     pub web_port: u16,
-    /// Port on 127.0.0.1 that leads to the API.
+    /// Port on 127.0.0.1 that leads to the API; 0 as above.
     pub api_port: u16,
     /// No packet of the guest's goes further than QEMU.
     pub isolated: bool,
