@@ -6,8 +6,17 @@ use ssh_key::PublicKey;
 pub(crate) const KIND: &str = "ssh-ed25519";
 /// What can be done about any other.
 pub(crate) const HINT: &str = "take the line of a .pub file; ssh-keygen -t ed25519 makes one";
-/// How the names of the other kinds begin: they may be shown, since they are no secrets.
-const OTHER_KINDS: [&str; 5] = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-", "rsa-"];
+/// The other kinds that OpenSSH makes; and with [`CERTIFICATE`] behind them. Their names may be shown, any other word not.
+const OTHER_KINDS: [&str; 7] = [
+    "ssh-rsa",
+    "ssh-dss",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+const CERTIFICATE: &str = "-cert-v01@openssh.com";
 
 /// Takes one line.
 ///
@@ -20,7 +29,7 @@ pub fn parse_key(line: &str) -> Result<PublicKey, String> {
         // The parser also sees to it that the key inside is of the kind that the line says.
         return PublicKey::from_openssh(line).map_err(|_| format!("not a whole {KIND} public key"));
     }
-    if kind.len() <= 40 && is_kind(kind) {
+    if is_other_kind(kind) {
         return Err(format!("{kind:?} keys are not accepted, only {KIND} ones"));
     }
     if line.contains(KIND) {
@@ -29,7 +38,9 @@ pub fn parse_key(line: &str) -> Result<PublicKey, String> {
     Err(format!("not a public key: those begin with {KIND}"))
 }
 
-fn is_kind(word: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-@.".contains(c);
-    OTHER_KINDS.iter().any(|start| word.starts_with(start)) && word.chars().all(plain)
+fn is_other_kind(word: &str) -> bool {
+    match word.strip_suffix(CERTIFICATE) {
+        Some(kind) => kind == KIND || is_other_kind(kind),
+        None => OTHER_KINDS.contains(&word),
+    }
 }

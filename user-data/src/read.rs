@@ -34,7 +34,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<UserData, Faults> {
 
 fn text(bytes: &[u8]) -> Result<&str, Fault> {
     if bytes.len() > MAX_BYTES {
-        let what = format!("it has {} bytes, and {MAX_BYTES} is the most", bytes.len());
+        let what = format!("it is longer than {MAX_BYTES} bytes");
         return Err(Fault::of_all(what, "leave out what is not needed on the host; comments count as well"));
     }
     if let Some(fault) = strangers::in_bytes(bytes) {

@@ -13,9 +13,10 @@ fn said(text: impl AsRef<[u8]>) -> String {
 
 #[test]
 fn a_whole_document_is_read() {
-    let data =
-        UserData::from_bytes(format!("[host]\nname = \"edge1\"\n[operator]\nssh_keys = [\"{KEY}\"]").as_bytes())
-            .unwrap();
+    let data = UserData::from_bytes(
+        format!("[host]\nname = \"edge1\"\n[operator]\nssh_keys = [\"{KEY}\"]").as_bytes(),
+    )
+    .unwrap();
     assert_eq!(data.host_name.unwrap().as_str(), "edge1");
     assert_eq!(data.ssh_keys[0].comment(), "ada");
 }
@@ -50,7 +51,8 @@ fn names_that_are_not_known_get_what_was_meant() {
 
 #[test]
 fn every_fault_is_told_at_once_in_the_order_of_the_lines() {
-    let text = format!("[operator]\nssh_keys = [\"{KEY}\",\n \"ssh-rsa AAAAB3 eve\", 7]\n[host]\nname = \"Edge 1\"");
+    let text =
+        format!("[operator]\nssh_keys = [\"{KEY}\",\n \"ssh-rsa AAAAB3 eve\", 7]\n[host]\nname = \"Edge 1\"");
     let faults = UserData::from_bytes(text.as_bytes()).unwrap_err();
     let said: Vec<_> = faults.all().iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 3, "{said:?}");
@@ -71,6 +73,11 @@ fn kinds_of_values_and_of_keys_are_told() {
     let disguised = ECDSA.replace("ecdsa-sha2-nistp256", "ssh-ed25519");
     assert!(key(&disguised).contains("not a whole ssh-ed25519 public key"));
     assert!(key(&KEY[..60]).contains("not a whole ssh-ed25519 public key"));
+    let certificate = key("ssh-ed25519-cert-v01@openssh.com AAAA");
+    assert!(
+        certificate.contains("\"ssh-ed25519-cert-v01@openssh.com\" keys are not accepted"),
+        "{certificate}"
+    );
     assert!(key(&format!("no-pty {KEY}")).contains("options before a key are not accepted"));
     assert!(key("").contains("not a public key: those begin with ssh-ed25519"));
 }
@@ -81,10 +88,15 @@ fn what_is_meant_for_others_is_known() {
     assert!(said("#cloud-config\npackages: []").contains("it is for cloud-init"));
     assert!(said(r#"{"operator": {}}"#).contains("it is JSON"));
     assert!(said([0x1f, 0x8b, 8, 0]).contains("it is compressed (gzip)"));
-    assert!(said("W29wZXJhdG9yXQpzc2hfa2V5\ncyA9IFtdCg==\n").contains("it was encoded in base64 once too often"));
+    assert!(
+        said("W29wZXJhdG9yXQpzc2hfa2V5\ncyA9IFtdCg==\n").contains("it was encoded in base64 once too often")
+    );
     assert!(said(b"[host]\nname = \"\xff\"").contains("user-data, line 2: it is not text"));
     let private = said("[operator]\nssh_keys = [\"\"\"\n-----BEGIN OPENSSH PRIVATE KEY-----\nabc\"\"\"]");
-    assert!(private.contains("line 3: it holds a private key; hint: give the line of the .pub file"), "{private}");
+    assert!(
+        private.contains("line 3: it holds a private key; hint: give the line of the .pub file"),
+        "{private}"
+    );
 }
 
 #[test]
@@ -93,13 +105,13 @@ fn grammar_has_a_place_and_a_size_a_bound() {
     assert!(said("[host]\nname = edge1").starts_with("user-data, line 2: it is not TOML: "));
     let full = format!("#{}", "x".repeat(MAX_BYTES - 1));
     assert_eq!(UserData::from_bytes(full.as_bytes()), Ok(UserData::default()));
-    assert!(said(format!("{full}x")).starts_with("user-data: it has 16385 bytes, and 16384 is the most; hint: "));
+    assert!(said(format!("{full}x")).starts_with("user-data: it is longer than 16384 bytes; hint: "));
 }
 
 #[test]
 fn secrets_in_the_wrong_place_are_not_repeated() {
     for text in [
-        "[operator]\nssh_keys = [\"hunter2\", \"ssh-hunter2 hunter2\", \"ssh-ed25519 hunter2\"]".replace("ssh-hunter2", "x"),
+        "[operator]\nssh_keys = [\"hunter2\", \"ssh-hunter2 hunter2\", \"ssh-ed25519 hunter2\"]".to_owned(),
         "[operator]\nssh_keys = \"hunter2\"".to_owned(),
         "[operator]\npassword = \"hunter2\"".to_owned(),
         "operator = \"hunter2\"".to_owned(),

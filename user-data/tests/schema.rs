@@ -39,7 +39,22 @@ fn names_are_judged_as_they_are_read() {
     let name = of(&schema, "host", "name");
     let (most, more) = (format!("{}.{}", "a".repeat(60), "b".repeat(3)), format!("{}.bbbb", "a".repeat(60)));
     let long = "a".repeat(64);
-    let all = ["edge1", "a", "9", "edge-1.example.org", "", "-a", "a-", "a..b", ".a", "a.", "Edge", "a b", "é", "a_b"];
+    let all = [
+        "edge1",
+        "a",
+        "9",
+        "edge-1.example.org",
+        "",
+        "-a",
+        "a-",
+        "a..b",
+        ".a",
+        "a.",
+        "Edge",
+        "a b",
+        "é",
+        "a_b",
+    ];
     let mut good = 0;
     for text in all.into_iter().chain([most.as_str(), more.as_str(), long.as_str()]) {
         assert_eq!(takes(name, text), is_read(&format!("[host]\nname = \"{text}\"")), "{text:?}");
@@ -55,11 +70,17 @@ fn keys_that_are_read_are_taken_and_those_of_other_kinds_are_not() {
     let line = keys["examples"][0][0].as_str().unwrap();
     let bare = line.trim_end_matches(" ada");
     for text in [line, bare] {
-        assert!(takes(&keys["items"], text) && is_read(&format!("[operator]\nssh_keys = [\"{text}\"]")), "{text}");
+        assert!(
+            takes(&keys["items"], text) && is_read(&format!("[operator]\nssh_keys = [\"{text}\"]")),
+            "{text}"
+        );
     }
     let cut = &line[..60];
     for text in ["", "ssh-rsa AAAAB3Nz ada", cut, "restrict ssh-ed25519 AAAA"] {
-        assert!(!takes(&keys["items"], text) && !is_read(&format!("[operator]\nssh_keys = [\"{text}\"]")), "{text}");
+        assert!(
+            !takes(&keys["items"], text) && !is_read(&format!("[operator]\nssh_keys = [\"{text}\"]")),
+            "{text}"
+        );
     }
 }
 

@@ -1,11 +1,11 @@
-//! What depends on the machine: its NIC, its power button, and the user-data that it was started with.
+//! What depends on the machine: its first name, its NIC, its power button, and the user-data that it was started with.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
-use kennel_model::layout::FW_CFG_USER_DATA;
+use kennel_model::layout::{DEFAULT_NAME, FW_CFG_USER_DATA};
 use kennel_model::services::Service;
 use kennel_sys::netif::Interfaces;
 use kennel_sys::{memfd, power};
@@ -38,6 +38,14 @@ fn first_nic() -> Option<String> {
     let names = fs::read_dir("/sys/class/net").ok()?.flatten().filter_map(|e| e.file_name().into_string().ok());
     // Type 1 is Ethernet (ARPHRD_ETHER).
     names.filter(|name| number(name, "type") == Some(1)).min_by_key(|name| number(name, "ifindex"))
+}
+
+/// Gives the host the name that it has until control knows a better one.
+///
+/// # Errors
+/// The system's.
+pub(super) fn name() -> Result<(), Failed> {
+    rustix::system::sethostname(DEFAULT_NAME.as_bytes()).step(|| "name the host".to_owned())
 }
 
 /// Leaves out the services that are for other makers' machines.
