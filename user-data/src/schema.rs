@@ -8,7 +8,7 @@ use crate::shape::{Kind, SECTIONS, Section};
 /// One label of DNS, as `kennel_model` has it.
 const LABEL: &str = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
 /// A line of OpenSSH: of the 51 bytes of such a key the first 19 are always the same.
-const KEY: &str = r"^\s*ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}(\s.*)?$";
+const KEY: &str = r"^\s*ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}(\s.*)?\s*$";
 
 /// The schema, as `docs/user-data.schema.json` has it.
 pub fn schema() -> Value {

@@ -1,5 +1,7 @@
 //! What people get wrong in user-data, and what they are told.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
 use kennel_user_data::{MAX_BYTES, UserData};
 use proptest::prelude::*;
 

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
+use kennel_model::cloud::EC2_VENDOR;
 use kennel_model::layout::{DEFAULT_NAME, FW_CFG_USER_DATA};
 use kennel_model::services::Service;
 use kennel_sys::netif::Interfaces;
@@ -50,14 +51,24 @@ pub(super) fn name() -> Result<(), Failed> {
 
 /// Leaves out the services that are for other makers' machines.
 pub(super) fn leave_out_elsewhere(table: &mut Vec<Service>) {
-    let maker = fs::read_to_string(MAKER).unwrap_or_default();
+    let maker = maker();
     table.retain(|service| {
         let wanted = service.only_on.as_deref();
-        if wanted == Some(maker.trim()) {
-            say!("this is a machine of {}: {} is started", maker.trim(), service.name);
+        if wanted == Some(&maker) {
+            say!("this is a machine of {maker}: {} is started", service.name);
         }
-        wanted.is_none_or(|wanted| wanted == maker.trim())
+        wanted.is_none_or(|wanted| wanted == maker)
     });
+}
+
+/// Whether volumes are attached to this machine while it runs: on EC2 a volume that is there already can only be attached
+/// to an instance that has been started.
+pub(super) fn gets_volumes_later() -> bool {
+    maker() == EC2_VENDOR
+}
+
+fn maker() -> String {
+    fs::read_to_string(MAKER).unwrap_or_default().trim().to_owned()
 }
 
 /// The host's user-data, as bytes that nobody has looked at, sealed. Empty when there is none.

@@ -5,6 +5,7 @@
 pub mod disks;
 pub(crate) mod firewall;
 mod format;
+mod grow;
 pub(crate) mod kernel;
 mod listeners;
 mod machine;
