@@ -7,6 +7,7 @@
 //! | `shape` | which keys there are: the one table |
 //! | `read`, `strangers` | from bytes to [`UserData`], or every [`Fault`] |
 //! | `key` | lines of OpenSSH |
+//! | `write` | a document for a host |
 //! | `schema` | the table as JSON Schema |
 //!
 //! No fault repeats a value, since people put secrets where they do not belong; only names of keys and of kinds are shown.
@@ -17,6 +18,7 @@ mod read;
 mod schema;
 mod shape;
 mod strangers;
+mod write;
 
 use kennel_model::NodeName;
 use ssh_key::PublicKey;
@@ -24,6 +26,7 @@ use ssh_key::PublicKey;
 pub use fault::{Fault, Faults};
 pub use key::parse_key;
 pub use schema::schema;
+pub use write::write;
 
 /// EC2 takes no longer user-data, counted before it is encoded in base64; so no host does.
 pub const MAX_BYTES: usize = kennel_model::cloud::MAX_USER_DATA;

@@ -12,6 +12,7 @@ use kennel_sys::netif::Interfaces;
 use kennel_sys::{memfd, power};
 
 use super::poll;
+use crate::host::ending;
 use crate::say;
 use crate::step::{Failed, Step};
 
@@ -67,6 +68,19 @@ pub(super) fn gets_volumes_later() -> bool {
     maker() == EC2_VENDOR
 }
 
+/// Waits like [`poll`], and powers off when a power button is pressed meanwhile: somebody stops a machine that has nothing
+/// to lose yet.
+pub(super) fn poll_or_end<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let mut buttons = buttons();
+    poll(limit, || {
+        if buttons.iter_mut().any(ending::is_pressed) {
+            say!("the power button was pressed");
+            ending::finish(power::End::PowerOff);
+        }
+        ask()
+    })
+}
+
 fn maker() -> String {
     fs::read_to_string(MAKER).unwrap_or_default().trim().to_owned()
 }
@@ -89,6 +103,15 @@ pub(super) fn power_buttons() -> Vec<File> {
     if let Err(e) = power::ask_on_ctrl_alt_del() {
         say!("FAILED to take over Ctrl-Alt-Del: {e}");
     }
+    let buttons = buttons();
+    if buttons.is_empty() {
+        say!("no power button found");
+    }
+    buttons
+}
+
+/// Those that there are.
+fn buttons() -> Vec<File> {
     let entries = fs::read_dir("/dev/input").into_iter().flatten().flatten();
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK);
@@ -97,9 +120,5 @@ pub(super) fn power_buttons() -> Vec<File> {
         is_event.then(|| options.open(entry.path()).ok()).flatten()
     };
     let is_power_button = |file: &File| power::input_name(file).is_ok_and(|name| name == "Power Button");
-    let buttons: Vec<_> = entries.filter_map(open).filter(is_power_button).collect();
-    if buttons.is_empty() {
-        say!("no power button found");
-    }
-    buttons
+    entries.filter_map(open).filter(is_power_button).collect()
 }

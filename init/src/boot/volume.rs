@@ -84,7 +84,7 @@ fn look() -> Result<Vec<(String, Content)>, Failed> {
     let disks = poll(DISK_LIMIT, there).or_else(|| {
         machine::gets_volumes_later().then(|| {
             say!("no disk for data is attached: waiting {} s for one", ATTACH_LIMIT.as_secs());
-            poll(ATTACH_LIMIT, there)
+            machine::poll_or_end(ATTACH_LIMIT, there)
         })?
     });
     disks
