@@ -15,6 +15,7 @@ mod run;
 mod shell;
 mod stop;
 mod tenant;
+mod user_data;
 
 use std::io;
 
@@ -52,6 +53,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Build(args) => image::build(&context, &args),
         Command::Keys(command) => keys::keys(&context, &command),
         Command::Ami { arguments } => apart::run(&context.global, "kennel-ami", "make ami", &arguments),
+        Command::UserData(command) => user_data::user_data(&context, &command),
         Command::Completions { shell } => shell::completions(&context, shell),
         Command::Man { folder } => shell::man(&context, &folder),
         Command::Relay(args) => relay::relay(&args),
