@@ -1,6 +1,6 @@
 //! Public keys as in `authorized_keys`, without options: Ed25519 only.
 
-use ssh_key::PublicKey;
+use ssh_key::{PrivateKey, PublicKey};
 
 /// The only kind of key that signs in.
 pub(crate) const KIND: &str = "ssh-ed25519";
@@ -46,8 +46,8 @@ pub fn public_keys(text: &str) -> Result<Vec<String>, String> {
     if text.trim_start().starts_with("-----BEGIN") {
         // The public half of a locked key is not locked.
         let key =
-            ssh_key::PrivateKey::from_openssh(text).map_err(|e| format!("not an OpenSSH private key ({e})"))?;
-        let line = key.public_key().to_openssh().map_err(|e| e.to_string())?;
+            PrivateKey::from_openssh(text).map_err(|_| "not a private key in OpenSSH's format".to_owned())?;
+        let line = key.public_key().to_openssh().map_err(|_| "its public half cannot be told".to_owned())?;
         return parse_key(&line).map(|_| vec![line]);
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -79,7 +79,7 @@ mod tests {
         let found = public_keys(private).unwrap();
         assert!(found[0].starts_with("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+"), "{found:?}");
         assert_eq!(public_keys(&format!("# mine\n\n{KEY}\n")).unwrap(), [KEY]);
-        assert!(public_keys("ecdsa-sha2-nistp256 AAAA eve").unwrap_err().contains("only ssh-ed25519"));
+        assert!(public_keys("ssh-rsa AAAAB3Nz me").unwrap_err().contains("only ssh-ed25519"));
         assert!(public_keys("-----BEGIN RSA PRIVATE KEY-----").is_err());
     }
 }
