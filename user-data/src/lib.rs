@@ -24,7 +24,7 @@ use kennel_model::NodeName;
 use ssh_key::PublicKey;
 
 pub use fault::{Fault, Faults};
-pub use key::parse_key;
+pub use key::{parse_key, public_keys};
 pub use schema::schema;
 pub use write::write;
 

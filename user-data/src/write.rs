@@ -5,9 +5,10 @@ use kennel_model::NodeName;
 /// User-data for a host of this name, if it has one, which admits these keys, lines of OpenSSH each. Whether they are such
 /// is found by reading it.
 pub fn write(host_name: Option<&NodeName>, ssh_keys: &[String]) -> String {
+    let host = host_name.map(|name| format!("[host]\nname = \"{name}\"\n"));
     let quoted: Vec<String> = ssh_keys.iter().map(|key| toml::Value::from(key.as_str()).to_string()).collect();
-    let host = host_name.map(|name| format!("[host]\nname = \"{name}\"\n\n")).unwrap_or_default();
-    format!("{host}[operator]\nssh_keys = [{}]\n", quoted.join(", "))
+    let operator = (!quoted.is_empty()).then(|| format!("[operator]\nssh_keys = [{}]\n", quoted.join(", ")));
+    host.into_iter().chain(operator).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -24,6 +25,11 @@ mod tests {
         let data = UserData::from_bytes(write(Some(&name), &[line]).as_bytes()).unwrap();
         assert_eq!(data.host_name, Some(name));
         assert_eq!(data.ssh_keys[0].key_data(), parse_key(KEY).unwrap().key_data());
-        assert_eq!(write(None, &[]), "[operator]\nssh_keys = []\n");
+        assert_eq!(write(None, &[]), "");
+        let name = NodeName::new("edge1").unwrap();
+        assert_eq!(
+            write(Some(&name), &["k".to_owned()]),
+            "[host]\nname = \"edge1\"\n\n[operator]\nssh_keys = [\"k\"]\n"
+        );
     }
 }

@@ -103,11 +103,15 @@ impl Host {
 
 /// Unmounts the data volume and ends the machine.
 pub(crate) fn finish(how: End) {
-    if let Err(busy) = unmount(DATA_DIR, UnmountFlags::empty()) {
-        // Read-only it is as clean, if less tidy. Without a data volume there is nothing mounted.
-        let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
-        if mount_remount(DATA_DIR, flags, c"").is_err() && busy != rustix::io::Errno::INVAL {
-            say!("FAILED to unmount {DATA_DIR}: {busy}");
+    match unmount(DATA_DIR, UnmountFlags::empty()) {
+        // Without a data volume there is nothing mounted.
+        Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+        Err(busy) => {
+            // Read-only it is as clean, if less tidy.
+            let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+            if mount_remount(DATA_DIR, flags, c"").is_err() {
+                say!("FAILED to unmount {DATA_DIR}: {busy}");
+            }
         }
     }
     rustix::fs::sync();
