@@ -10,6 +10,7 @@ pub mod commands;
 pub mod exit;
 pub mod iam;
 pub mod image;
+pub mod launch;
 pub mod manage;
 pub mod names;
 pub mod publish;
