@@ -1,5 +1,5 @@
 //! The program as a person runs it, against the strict fake: every scenario starts `kennel-ami` with a home of its own and
-//! an endpoint on loopback, and then looks at what is in the account. What the fake itself takes and refuses, `strict.rs`
+//! an endpoint on loopback, and then looks at what is in the account. What the fake itself takes and refuses, `strict`
 //! shows.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure in a helper is a failed test")]
 
