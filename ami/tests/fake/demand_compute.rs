@@ -28,6 +28,12 @@ fn resource(account: &mut Account, region: &str, id: &str) -> Option<(String, Ta
     Some((arn(region, kind, id), tags.unwrap_or_default()))
 }
 
+/// What an action demands on one thing that is there.
+pub(crate) fn on(account: &mut Account, region: &str, action: &str, id: &str) -> Demand {
+    let (resource, bears) = resource(account, region, id).expect("an id of compute");
+    demand(action.to_owned(), resource, &Tags::new(), &bears)
+}
+
 /// Making something with tags is tagging it, which IAM is told with the name of the action that makes it.
 fn tagging(action: &str, new: String, tags: &Tags) -> Option<Demand> {
     let mut all = demand("ec2:CreateTags".to_owned(), new, tags, &Tags::new());
@@ -89,6 +95,10 @@ fn around(request: &Request, account: &mut Account) -> Vec<Demand> {
     let mut all = vec![demand(own(), format!("arn:aws:ec2:{region}::image/{id}"), &Tags::new(), &bears)];
     if let Some(key) = form.get("KeyName") {
         all.push(demand(own(), arn(region, "key-pair", key), &Tags::new(), &Tags::new()));
+    }
+    if form.get("InstanceMarketOptions.MarketType") == Some("spot") {
+        let request = arn(region, "spot-instances-request", "*");
+        all.push(demand(own(), request, &given(form, "spot-instances-request"), &Tags::new()));
     }
     if let Some(profile) = form.get("IamInstanceProfile.Name") {
         let role = format!("arn:aws:iam::{OWNER}:role/{profile}");

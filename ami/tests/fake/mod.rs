@@ -161,6 +161,12 @@ impl Fake {
         locked(&self.shared.iam).enforce(policies);
     }
 
+    /// Whether an action on one thing is refused.
+    pub(crate) fn refuses(&self, region: &str, action: &str, id: &str) -> bool {
+        let demand = demand_compute::on(&mut self.account(), region, action, id);
+        locked(&self.shared.iam).judge(request::Service::Ec2, &[demand]).is_err()
+    }
+
     /// Refuses them no longer.
     pub(crate) fn undeny(&self, action: &str) {
         locked(&self.shared.iam).undeny(action);

@@ -1,6 +1,6 @@
 //! RunInstances: what must fit together before there is an instance, and the disks that it comes with.
 
-use super::account::{Account, Image, Mapping, State, Tags};
+use super::account::{Account, Image, Mapping, Region, State, Tags};
 use super::answer::{Answer, Refusal, Reply};
 use super::compute::{Boot, Compute, Instance, Metadata, Phase, Volume};
 use super::form::Form;
@@ -57,17 +57,8 @@ pub(crate) fn run(request: &Request, account: &mut Account) -> Answer {
     form.only(&PARAMETERS)?;
     let region = request.region.as_str();
     let token = form.get("ClientToken").map(str::to_owned);
-    if token.as_ref().is_some_and(|it| it.len() > 64 || !it.is_ascii()) {
-        return Err(wrong("a client token has at most 64 ASCII characters"));
-    }
     let same = form.text_without(&["ClientToken", "Version"]);
-    if let Some((before, id)) = token.as_ref().and_then(|it| account.region(region).tokens.get(it)) {
-        let other =
-            "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).";
-        if *before != same {
-            return Err(Refusal::new(400, "IdempotentParameterMismatch", other));
-        }
-        let id = id.clone();
+    if let Some(id) = before(token.as_deref(), &same, account.region(region))? {
         return Ok(reservation(&account.region(region).compute, &id));
     }
     let image = image(request, account)?;
@@ -89,6 +80,21 @@ pub(crate) fn run(request: &Request, account: &mut Account) -> Answer {
         account.region(region).compute.volumes.insert(volume, made);
     }
     Ok(reservation(&account.region(region).compute, &id))
+}
+
+/// The instance that a request with the same token has made, also if it has ended since.
+fn before(token: Option<&str>, same: &str, region: &Region) -> Result<Option<String>, Refusal> {
+    let Some(token) = token else { return Ok(None) };
+    if token.len() > 64 || !token.is_ascii() {
+        return Err(wrong("a client token has at most 64 ASCII characters"));
+    }
+    let other =
+        "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).";
+    match region.tokens.get(token) {
+        Some((before, id)) if before == same => Ok(Some(id.clone())),
+        Some(_) => Err(Refusal::new(400, "IdempotentParameterMismatch", other)),
+        None => Ok(None),
+    }
 }
 
 fn reservation(compute: &Compute, id: &str) -> Reply {
@@ -279,6 +285,22 @@ fn changed(change: &Form, of_image: Option<Mapping>, device: &str) -> Result<Map
     Ok(disk)
 }
 
+/// The metadata service: without a wish, as the image wants it, and two hops.
+fn metadata(form: &Form, image: &Image, tags: &Tags) -> Result<Metadata, Refusal> {
+    let option =
+        |name: &str, default: &str| form.get(&format!("MetadataOptions.{name}")).unwrap_or(default).to_owned();
+    let tokens = option("HttpTokens", if image.imds == "v2.0" { "required" } else { "optional" });
+    let hops = form.number("MetadataOptions.HttpPutResponseHopLimit")?.unwrap_or(2);
+    if !["required", "optional"].contains(&tokens.as_str()) || !(1..=64).contains(&hops) {
+        return Err(wrong("MetadataOptions"));
+    }
+    let shown = option("InstanceMetadataTags", "disabled");
+    if shown == "enabled" && tags.keys().any(|key| key.contains('/') || key.contains(' ')) {
+        return Err(wrong("with tags in the instance metadata no key may have a space or a slash"));
+    }
+    Ok(Metadata { tokens, hops, endpoint: option("HttpEndpoint", "enabled"), tags: shown })
+}
+
 fn instance(
     form: &Form,
     image: &Image,
@@ -286,22 +308,8 @@ fn instance(
     tags: Tags,
     account: &mut Account,
 ) -> Result<Instance, Refusal> {
-    let option = |name: &str, default: &str| form.get(name).unwrap_or(default).to_owned();
-    let tokens =
-        option("MetadataOptions.HttpTokens", if image.imds == "v2.0" { "required" } else { "optional" });
-    let hops = form.number("MetadataOptions.HttpPutResponseHopLimit")?.unwrap_or(2);
-    if !["required", "optional"].contains(&tokens.as_str()) || !(1..=64).contains(&hops) {
-        return Err(wrong("MetadataOptions"));
-    }
-    let metadata = Metadata {
-        tokens,
-        hops,
-        endpoint: option("MetadataOptions.HttpEndpoint", "enabled"),
-        tags: option("MetadataOptions.InstanceMetadataTags", "disabled"),
-    };
-    if metadata.tags == "enabled" && tags.keys().any(|key| key.contains('/') || key.contains(' ')) {
-        return Err(wrong("with tags in the instance metadata no key may have a space or a slash"));
-    }
+    let option = |name: &str| form.get(name).map(str::to_owned);
+    let metadata = metadata(form, image, &tags)?;
     let doom = account.next_instance_fails.take();
     let doom = doom.map(|code| (code.clone(), format!("{code}: the instance could not be started")));
     Ok(Instance {
@@ -316,16 +324,16 @@ fn instance(
         subnet: place.subnet,
         zone: place.zone,
         groups: place.groups,
-        key: form.get("KeyName").map(str::to_owned),
-        profile: form.get("IamInstanceProfile.Name").or(form.get("IamInstanceProfile.Arn")).map(str::to_owned),
-        user_data: form.get("UserData").unwrap_or_default().to_owned(),
+        key: option("KeyName"),
+        profile: option("IamInstanceProfile.Name"),
+        user_data: option("UserData").unwrap_or_default(),
         metadata,
         spot: form.get("InstanceMarketOptions.MarketType").is_some(),
         public: place.public,
         address: None,
         private: "172.31.0.10".to_owned(),
         root_device: image.root_device.clone(),
-        token: form.get("ClientToken").map(str::to_owned),
+        token: option("ClientToken"),
         protected: form.flag("DisableApiTermination")?.unwrap_or(false),
         launched: clock::now(),
         boot: Boot::default(),
