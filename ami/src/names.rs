@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kennel_model::HostName;
+
 use crate::image::{Digest, Facts};
 
 /// Tags.
@@ -19,6 +21,11 @@ pub const PUBLISHING: &str = "publishing";
 pub const PUBLISHED: &str = "published";
 /// The KMS key, where one was asked for.
 pub const KEY: &str = "kennel:kms-key";
+
+/// On all that belongs to a host: its name. What has it is ours.
+pub const HOST: &str = "kennel:host";
+/// On an instance that is to take another's place: that other's id.
+pub const REPLACES: &str = "kennel:replaces";
 
 /// What identifies a published image: its content, and the key that was asked for. An AMI that is encrypted with a key is
 /// not one that can be given to everyone, so the two are not the same.
@@ -80,6 +87,16 @@ pub fn description(facts: &Facts) -> String {
     let root = facts.root_hash.as_ref().map(|hash| format!(", root hash {hash}")).unwrap_or_default();
     // AWS takes 255 characters.
     format!("{} {}{root}", facts.name, facts.version).chars().take(255).collect()
+}
+
+/// The tags of what belongs to a host.
+pub fn host_tags(host: &HostName) -> Tags {
+    Tags::from([("Name".to_owned(), host.to_string()), (HOST.to_owned(), host.to_string())])
+}
+
+/// Name of a host's security group, of which a network has only one.
+pub fn group(host: &HostName) -> String {
+    format!("kennel-{host}")
 }
 
 /// A word that AWS has not heard before: a call that is repeated with it makes nothing twice.

@@ -32,7 +32,8 @@ mod routes;
 mod startup;
 mod tenants;
 mod upload;
-pub mod user_data;
+
+pub use kennel_user_data as user_data;
 
 use std::fs::File;
 use std::net::TcpListener;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{connect, grants};
 use crate::args::{Copy, Parent, Publish};
 use crate::aws::{Ami, Aws};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::image::{Image, ImageError};
 use crate::manage;
 use crate::publish::dry::Extras;
@@ -31,20 +31,7 @@ struct Line {
     upload: Option<Stats>,
 }
 
-/// Ends like the commands of a shell that are interrupted do, but says that nothing is lost.
 pub(super) async fn publish(ui: Ui, args: &Publish) -> Result<(), Failure> {
-    tokio::select! {
-        result = work(ui, args) => result,
-        _ = tokio::signal::ctrl_c() => Err(Failure {
-            code: "interrupted",
-            message: "interrupted".to_owned(),
-            hint: Some("the same command goes on where this one stopped".to_owned()),
-            exit: Exit::Failed,
-        }),
-    }
-}
-
-async fn work(ui: Ui, args: &Publish) -> Result<(), Failure> {
     let deadline = Instant::now() + args.deadline;
     let image = Arc::new(open(&args.image).await?);
     ui.note(&format!("{} {}, digest {}", image.facts.name, image.facts.version, image.digest));

@@ -52,3 +52,152 @@
 //! 6. `TerminateInstances` of the old, until `terminated`.
 //!
 //! `host replace --back` does 3 to 6 with the two exchanged: the old one gets the volume and the address back, the new one is terminated.
+
+mod dry;
+mod error;
+mod journal;
+mod launcher;
+mod moving;
+mod network;
+mod replace;
+mod story;
+mod terminate;
+mod wait;
+pub mod whoami;
+mod wish;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use kennel_known::hosts::{ApiUrl, HostBook, KnownHost};
+use kennel_known::paths::Paths;
+use kennel_known::pin::Fingerprint;
+use kennel_model::{HostName, layout};
+use serde::Serialize;
+
+pub use error::LaunchError;
+pub use journal::Journals;
+pub use replace::Direction;
+pub use story::lines;
+pub use terminate::{Remains, Removal};
+pub use wish::{Choice, Wish};
+
+use crate::aws::{Aws, Instance};
+use crate::names;
+use crate::ui::Ui;
+
+/// One host, in one region.
+#[derive(Debug)]
+pub struct Site<'a> {
+    /// Where.
+    pub aws: &'a Aws,
+    /// Its name.
+    pub host: &'a HostName,
+    /// What is remembered of work on it.
+    pub journals: Journals,
+    /// The book of hosts.
+    pub book: PathBuf,
+    /// How this run speaks.
+    pub ui: Ui,
+}
+
+/// A host that is up.
+#[derive(Debug, Serialize)]
+pub struct Up {
+    /// Its name.
+    pub host: HostName,
+    /// Its address.
+    pub address: IpAddr,
+    /// Address of its API.
+    pub url: String,
+    /// The certificate that its API shows.
+    pub fingerprint: Fingerprint,
+    /// It was up before.
+    pub existing: bool,
+    /// Its instance.
+    #[serde(flatten)]
+    pub instance: Instance,
+}
+
+impl<'a> Site<'a> {
+    /// Of this person.
+    ///
+    /// # Errors
+    /// When there is no home folder.
+    pub fn new(aws: &'a Aws, host: &'a HostName, ui: Ui) -> Result<Self, LaunchError> {
+        let paths = Paths::from_env().map_err(|error| LaunchError::Book(error.to_string()))?;
+        Ok(Self { aws, host, journals: Journals::of(host, aws.region())?, book: paths.hosts_file(), ui })
+    }
+
+    /// The one instance that is the host.
+    ///
+    /// # Errors
+    /// [`LaunchError::Missing`]; [`LaunchError::Conflict`], when there are several.
+    pub async fn the_instance(&self) -> Result<Instance, LaunchError> {
+        let missing =
+            || LaunchError::Missing { host: self.host.to_string(), region: self.aws.region().to_owned() };
+        self.instance().await?.ok_or_else(missing)
+    }
+
+    /// The same, if there is one. Of an old instance and the one that takes its place, the one with the data volume is it.
+    async fn instance(&self) -> Result<Option<Instance>, LaunchError> {
+        let mut all = self.aws.instances(Some(self.host)).await?;
+        if all.len() > 1 {
+            all.retain(|instance| instance.volume.is_some() && instance.state != "shutting-down");
+            if all.len() != 1 {
+                return Err(self.several());
+            }
+        }
+        Ok(all.pop())
+    }
+
+    fn several(&self) -> LaunchError {
+        let (host, region) = (self.host, self.aws.region());
+        LaunchError::Conflict {
+            what: format!("{host} has several instances in {region}: it is being replaced"),
+            hint: format!(
+                "`kennel host replace {host} --region {region}` on the computer where that was begun goes on, with --back it goes back"
+            ),
+        }
+    }
+
+    /// How the host is known here.
+    fn known(&self) -> Result<Option<KnownHost>, LaunchError> {
+        Ok(HostBook::load(&self.book)?.hosts.remove(self.host))
+    }
+
+    /// Makes sure that the host answers with its certificate, and writes down where it is.
+    async fn arrive(&self, id: &str, expected: Option<Fingerprint>) -> Result<Up, LaunchError> {
+        let instance = self.running(id).await?;
+        let address = instance.address.ok_or_else(|| LaunchError::Conflict {
+            what: format!("{id} has no public address"),
+            hint: "its subnet has no way to the internet, or somebody took its address: give it one, then run the \
+                   same command again"
+                .to_owned(),
+        })?;
+        let fingerprint = match expected {
+            Some(fingerprint) => fingerprint,
+            None => self.certificate(id).await?,
+        };
+        let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
+        let url = ApiUrl { host, port: layout::API_PORT };
+        self.answers(&url, fingerprint).await?;
+        let up = Up {
+            host: self.host.clone(),
+            address,
+            url: url.to_string(),
+            fingerprint,
+            existing: false,
+            instance,
+        };
+        let mut book = HostBook::load(&self.book)?;
+        book.put(self.host.clone(), KnownHost { url, fingerprint, web_port: layout::HTTP_PORT });
+        book.save(&self.book)?;
+        Ok(up)
+    }
+}
+
+/// The instance whose place an instance is to take.
+fn replaces(instance: &Instance) -> Option<&str> {
+    instance.tags.get(names::REPLACES).map(String::as_str)
+}

@@ -2,7 +2,6 @@
 //! as JSON. What is said is the commands' business.
 
 mod progress;
-mod safe;
 mod steps;
 mod table;
 
@@ -15,7 +14,7 @@ use crate::args::Global;
 use crate::exit::{Explain, Failure, FileError};
 
 pub use progress::{Bar, Spinner};
-pub use safe::SafeLines;
+pub use kennel_known::SafeLines;
 pub use table::{ago, fields, table};
 
 /// How this run of the command speaks.

@@ -173,7 +173,7 @@ fn lay_out(instance: &Instance, run: &Run, vars: &Path, keys: &[String]) -> Resu
         write_private(&instance.vars(), &bytes)?;
     }
     data_disk(instance, run.data_size)?;
-    write_private(&instance.user_data(), user_data(keys).as_bytes())?;
+    write_private(&instance.user_data(), kennel_user_data::write(keys).as_bytes())?;
     // Empty from the start, so that it can be read before QEMU writes to it.
     write_private(&instance.console(), b"")?;
     Ok(())
@@ -205,12 +205,6 @@ fn data_disk(instance: &Instance, size: Option<ByteSize>) -> Result<(), VmError>
             Ok(make().map_err(FileError::at("make", &path))?)
         }
     }
-}
-
-/// The host's user-data: who may sign in.
-fn user_data(keys: &[String]) -> String {
-    let quoted: Vec<String> = keys.iter().map(|key| toml::Value::from(key.as_str()).to_string()).collect();
-    format!("[operator]\nssh_keys = [{}]\n", quoted.join(", "))
 }
 
 #[cfg(test)]
@@ -252,14 +246,6 @@ mod tests {
         lay_out(&instance, &run(&["--data-size", "1G", "--fresh"]), &vars, &[]).unwrap();
         assert_eq!(instance.data().metadata().unwrap().len(), 1 << 30);
         assert_eq!(std::fs::read(instance.vars()).unwrap(), b"template");
-    }
-
-    #[test]
-    fn user_data_is_toml_whatever_the_keys_comment_holds() {
-        let keys = ["ssh-ed25519 AAAA me \"quoted\" \\ #".to_owned(), "ssh-ed25519 BBBB".to_owned()];
-        let table: toml::Table = user_data(&keys).parse().unwrap();
-        let read: Vec<String> = table["operator"]["ssh_keys"].clone().try_into().unwrap();
-        assert_eq!(read, keys);
     }
 
     #[test]

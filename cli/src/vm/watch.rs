@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::console::{self, Sign};
+use kennel_known::{Sign, sign};
 use crate::pin::Fingerprint;
 
 /// After a failure is reported on the console, the host may still come up without what failed.
@@ -41,7 +41,7 @@ impl Watch {
 
     /// Takes a line of the console.
     pub fn line(&mut self, line: &str) {
-        match console::sign(line) {
+        match sign(line) {
             Some(Sign::Certificate(fingerprint)) => self.certificate = Some(fingerprint),
             Some(Sign::Ready(seconds)) => self.seconds = Some(seconds),
             Some(Sign::Failed(what)) => {

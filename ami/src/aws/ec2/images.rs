@@ -18,7 +18,7 @@ use crate::time;
 /// The root volume, as instances name it.
 const ROOT_DEVICE: &str = "/dev/xvda";
 /// The volume for tenants' data.
-const DATA_DEVICE: &str = "/dev/sdf";
+pub(super) const DATA_DEVICE: &str = "/dev/sdf";
 
 /// What an AMI is to be.
 #[derive(Debug, Clone, Copy)]

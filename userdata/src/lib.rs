@@ -1,5 +1,5 @@
-//! User-data: which operators may sign in. Where it comes from is `operators`' business. Strict: what is not understood is said on the console and
-//! nothing of it is used, so that a typing error never admits anyone.
+//! User-data: which operators may sign in. Control reads it on the host, whoever starts a host writes and checks it. Strict:
+//! nothing is used of what is not understood, so that a typing error never admits anyone.
 
 use std::fs::File;
 use std::io;
@@ -62,6 +62,27 @@ struct UserData {
 #[serde(deny_unknown_fields)]
 struct Operator {
     ssh_keys: Vec<String>,
+}
+
+/// User-data that admits these keys, each a line as in `authorized_keys`.
+pub fn write(keys: &[String]) -> String {
+    let quoted: Vec<String> = keys.iter().map(|key| toml::Value::from(key.as_str()).to_string()).collect();
+    format!("[operator]\nssh_keys = [{}]\n", quoted.join(", "))
+}
+
+/// The public keys in a file that an operator names: lines as in `authorized_keys`, or a private key in OpenSSH's format.
+///
+/// # Errors
+/// What is wrong, as a clause.
+pub fn public_keys(text: &str) -> Result<Vec<String>, String> {
+    if text.trim_start().starts_with("-----BEGIN") {
+        // The public half of a locked key is not locked.
+        let key = ssh_key::PrivateKey::from_openssh(text).map_err(|e| format!("not an OpenSSH private key ({e})"))?;
+        let line = key.public_key().to_openssh().map_err(|e| e.to_string())?;
+        return parse_key(&line).map(|_| vec![line]);
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| parse_key(line).map(|_| line.to_owned())).collect()
 }
 
 impl Operators {
@@ -181,6 +202,28 @@ mod tests {
         assert!(operators.admits(&parse_key(&KEY.replace(" ada", " someone-else")).unwrap()));
         let other = KEY.replace("IEPGo0", "IEPGo1");
         assert!(!operators.admits(&parse_key(&other).unwrap()));
+    }
+
+    #[test]
+    fn what_is_written_is_read_whatever_the_keys_comment_holds() {
+        let operators = Operators::parse(&write(&[format!("{KEY} \"quoted\" \\ #")])).unwrap();
+        assert!(operators.admits(&parse_key(KEY).unwrap()));
+    }
+
+    #[test]
+    fn an_operators_file_may_be_public_or_private() {
+        let private = "-----BEGIN OPENSSH PRIVATE KEY-----\n\
+            b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n\
+            QyNTUxOQAAACCzPq7zfqLffKoBDe/eo04kH2XxtSmk9D7RQyf1xUqrYgAAAJgAIAxdACAM\n\
+            XQAAAAtzc2gtZWQyNTUxOQAAACCzPq7zfqLffKoBDe/eo04kH2XxtSmk9D7RQyf1xUqrYg\n\
+            AAAEC2BsIi0QwW2uFscKTUUXNHLsYX4FxlaSDSblbAj7WR7bM+rvN+ot98qgEN796jTiQf\n\
+            ZfG1KaT0PtFDJ/XFSqtiAAAAEHVzZXJAZXhhbXBsZS5jb20BAgMEBQ==\n\
+            -----END OPENSSH PRIVATE KEY-----\n";
+        let found = public_keys(private).unwrap();
+        assert!(found[0].starts_with("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+"), "{found:?}");
+        assert_eq!(public_keys(&format!("# mine\n\n{KEY}\n")).unwrap(), [KEY]);
+        assert!(public_keys(ECDSA).unwrap_err().contains("only ssh-ed25519"));
+        assert!(public_keys("-----BEGIN RSA PRIVATE KEY-----").is_err());
     }
 
     #[test]
