@@ -77,7 +77,8 @@ pub fn write(keys: &[String]) -> String {
 pub fn public_keys(text: &str) -> Result<Vec<String>, String> {
     if text.trim_start().starts_with("-----BEGIN") {
         // The public half of a locked key is not locked.
-        let key = ssh_key::PrivateKey::from_openssh(text).map_err(|e| format!("not an OpenSSH private key ({e})"))?;
+        let key =
+            ssh_key::PrivateKey::from_openssh(text).map_err(|e| format!("not an OpenSSH private key ({e})"))?;
         let line = key.public_key().to_openssh().map_err(|e| e.to_string())?;
         return parse_key(&line).map(|_| vec![line]);
     }

@@ -1,12 +1,14 @@
 //! What may be typed about hosts on EC2: `launch`, `hosts`, `host …`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Subcommand;
 use kennel_model::HostName;
 
 use super::Where;
 use crate::launch::{Choice, whoami};
+use crate::time;
 
 /// `kennel launch`
 #[derive(Debug, clap::Args)]
@@ -56,6 +58,9 @@ pub struct Launch {
     /// From where the API may be reached [default: this computer's address, asked of checkip.amazonaws.com]
     #[arg(long, value_name = "CIDR", value_parser = whoami::network)]
     pub api_from: Option<String>,
+    /// Give up after this time; the same command goes on where it stopped
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time::parse)]
+    pub deadline: Duration,
     /// Only print every call that would be made and what it costs
     #[arg(long)]
     pub dry_run: bool,
@@ -105,6 +110,9 @@ pub struct Replace {
     /// Go back to the old instance
     #[arg(long, conflicts_with_all = ["ami", "dry_run"])]
     pub back: bool,
+    /// Give up after this time; the same command goes on where it stopped
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time::parse)]
+    pub deadline: Duration,
     /// Only print every call that would be made
     #[arg(long)]
     pub dry_run: bool,

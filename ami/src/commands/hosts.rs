@@ -16,12 +16,12 @@ use crate::exit::{Exit, Failure};
 use crate::launch::{self, Direction, LaunchError, Remains, Removal, Site, Up, Wish};
 use crate::ui::Ui;
 
-/// A launch or a replacement takes at most this long: the waits in it have deadlines of their own.
-const WHOLE: Duration = Duration::from_secs(60 * 60);
+/// Removing takes at most this long.
+const REMOVING: Duration = Duration::from_secs(30 * 60);
 
 pub(super) async fn launch(ui: Ui, args: &Launch) -> Result<(), Failure> {
     let wish = wish(args)?;
-    let aws = connect(&args.place).await.until(Instant::now() + WHOLE);
+    let aws = connect(&args.place).await.until(Instant::now() + args.deadline);
     let site = Site::new(&aws, &args.name, ui)?;
     if args.dry_run {
         let plan = site.dry_launch(&wish).await?;
@@ -163,7 +163,7 @@ async fn reboot(ui: Ui, named: &Named) -> Result<(), Failure> {
 }
 
 async fn replace(ui: Ui, args: &Replace) -> Result<(), Failure> {
-    let aws = connect(&args.target.place).await.until(Instant::now() + WHOLE);
+    let aws = connect(&args.target.place).await.until(Instant::now() + args.deadline);
     let site = Site::new(&aws, &args.target.name, ui)?;
     if args.dry_run {
         let bill = site.dry_replace(&args.ami).await?;
@@ -177,7 +177,7 @@ async fn replace(ui: Ui, args: &Replace) -> Result<(), Failure> {
 
 async fn terminate(ui: Ui, args: &Terminate) -> Result<(), Failure> {
     let (name, region) = (&args.target.name, &args.target.place.region);
-    let aws = connect(&args.target.place).await.until(Instant::now() + WHOLE);
+    let aws = connect(&args.target.place).await.until(Instant::now() + REMOVING);
     let site = Site::new(&aws, name, ui)?;
     let remains = site.remains().await?;
     let removal = Removal { data: args.with_data, address: args.with_address };

@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::args::Global;
 use crate::exit::{Explain, Failure, FileError};
 
-pub use progress::{Bar, Spinner};
 pub use kennel_known::SafeLines;
+pub use progress::{Bar, Spinner};
 pub use table::{ago, fields, table};
 
 /// How this run of the command speaks.

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use kennel_known::{Sign, sign};
 use crate::pin::Fingerprint;
+use kennel_known::{Sign, sign};
 
 /// After a failure is reported on the console, the host may still come up without what failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(20);
