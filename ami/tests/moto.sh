@@ -1,6 +1,7 @@
 #!/bin/bash
-# The outside judge: publish, ls, verify, share, copy and rm against moto, which nobody of this project wrote. It shows that
-# requests parse and the flow completes; what moto lets through (checksums, counts, tokens, boot mode) the strict fake
+# The outside judge: publish, ls, verify, share, copy and rm, and launch, hosts, console, reboot and terminate against moto,
+# which nobody of this project wrote. It shows that requests parse and the flow completes, of launch as far as moto's hosts
+# go, which tell no certificate on their console (so that nothing is ever sent to their addresses); what moto lets through (checksums, counts, tokens, boot mode) the strict fake
 # judges, and three things that moto gets wrong moto_put_right.py mends. moto lives in a virtual environment in the cache folder, at the versions below; `--setup` only makes that.
 # usage: ami/tests/moto.sh [--setup] [IMAGE.raw]
 set -euo pipefail
@@ -54,6 +55,21 @@ step show "$ami" >/dev/null
 step verify "$ami" --image "$image"
 step share "$ami" --with 123456789012
 step copy "$ami" --to us-east-1
+
+# A host: everything but its certificate, which moto's console never tells.
+ssh-keygen -q -t ed25519 -N '' -C moto -f "$work/operator"
+launch=(launch --name edge1 --type t3.small --ssh-key "$work/operator.pub" --api-from 127.0.0.1/32 --elastic-ip --ami "$ami")
+for time in first second; do
+    echo "-- kennel-ami ${launch[*]} --deadline 6s ($time)" >&2
+    if "$program" "${launch[@]}" --deadline 6s 2>"$work/launch"; then echo "error: launched without a certificate" >&2; exit 1; fi
+    grep -q console "$work/launch" || { cat "$work/launch" >&2; tail -n 20 "$work/moto" >&2; exit 1; }
+done
+same "$(step hosts | grep -c 'edge1.*running')" 1
+step host console edge1 | grep -q Linux
+step host reboot edge1
+step host terminate edge1 --yes --with-data --with-address
+if step hosts | grep -q edge1; then echo "error: the host is still there" >&2; exit 1; fi
+
 step rm "$ami"
 step gc
 if step ls | grep -q "$ami"; then echo "error: $ami is still there" >&2; exit 1; fi

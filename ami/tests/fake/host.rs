@@ -3,7 +3,7 @@
 
 use super::account::{Account, Host};
 use super::answer::{Answer, Refusal, Reply};
-use super::compute::Phase;
+use super::compute::{Instance, Phase};
 use super::instances::named;
 use super::request::Request;
 use super::types::kind_of;
@@ -103,10 +103,11 @@ impl Account {
     fn shown_at(&mut self, ip: &str, peer: Ipv4Addr) -> Option<usize> {
         let host = self.host;
         let (region, id) = self.region_of(ip)?;
+        let up = |it: &&Instance| it.phase == Phase::Running && it.boot.looks == 0;
+        let was_up = self.region(&region).compute.instances.get(&id).filter(up).is_some();
         self.boot_on(&region, &id);
         let compute = &self.region(&region).compute;
-        let instance =
-            compute.instances.get(&id).filter(|it| it.phase == Phase::Running && it.boot.looks == 0)?;
+        let instance = compute.instances.get(&id).filter(|_| was_up)?;
         if !compute.admits(instance, i64::from(API_PORT), peer) || host == Host::Deaf {
             return None;
         }

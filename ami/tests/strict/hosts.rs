@@ -11,7 +11,7 @@ use aws_sdk_ec2::types::{
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-const REGION: &str = "eu-west-1";
+pub(crate) const REGION: &str = "eu-west-1";
 
 impl Clients {
     /// An image with a disk for data.
@@ -34,7 +34,7 @@ impl Clients {
     }
 
     /// One that runs, and its disk for data, on which there is something now.
-    async fn host(&self) -> (String, String) {
+    pub(crate) async fn host(&self) -> (String, String) {
         let id = self.started(self.run(&self.image().await, "host")).await;
         let mut account = self.fake.account();
         account.settled(REGION);
@@ -42,7 +42,7 @@ impl Clients {
         (id, disk)
     }
 
-    async fn state(&self, id: &str) -> String {
+    pub(crate) async fn state(&self, id: &str) -> String {
         let described = self.ec2.describe_instances().instance_ids(id).send().await.unwrap();
         let instance = &described.reservations()[0].instances()[0];
         instance.state().unwrap().name().unwrap().as_str().to_owned()

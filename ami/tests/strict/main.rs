@@ -2,6 +2,7 @@
 //! lets through. Nothing of Kennel's own takes part.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure in a helper is a failed test")]
 
+mod door;
 #[path = "../fake/mod.rs"]
 mod fake;
 mod hosts;
