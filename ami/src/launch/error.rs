@@ -76,6 +76,14 @@ pub enum LaunchError {
         /// What to do.
         hint: String,
     },
+    /// Another error, in the midst of something of which the person has to know more.
+    #[error("{cause}")]
+    Amidst {
+        /// What went wrong.
+        cause: Box<LaunchError>,
+        /// What is left behind, or what can be done besides.
+        more: String,
+    },
     /// Somebody else answers.
     #[error("whoever answers at {url} shows the certificate {shown}, but {expected} is expected")]
     Stranger {
@@ -86,6 +94,13 @@ pub enum LaunchError {
         /// What the console said, or what is known here.
         expected: Fingerprint,
     },
+}
+
+impl LaunchError {
+    /// The same, with more for the person to know.
+    pub(super) fn amidst(self, more: String) -> Self {
+        Self::Amidst { cause: Box::new(self), more }
+    }
 }
 
 impl From<HostsError> for LaunchError {
@@ -107,6 +122,9 @@ impl Explain for LaunchError {
             Self::Missing { region, .. } => {
                 Some(format!("`kennel hosts --region {region}` lists what is there"))
             }
+            Self::Amidst { cause, more } => {
+                Some(cause.hint().map_or_else(|| more.clone(), |hint| format!("{hint}; {more}")))
+            }
             Self::Gone { .. } => Some("the same command begins anew".to_owned()),
             Self::Stranger { .. } => {
                 Some("do not speak to it; `kennel host console` shows what the host itself says".to_owned())
@@ -125,6 +143,7 @@ impl Explain for LaunchError {
             Self::Gone { .. } => "instance-gone",
             Self::Late { .. } => "deadline",
             Self::Boot { .. } => "boot",
+            Self::Amidst { cause, .. } => cause.code(),
             Self::Stranger { .. } => "wrong-certificate",
         }
     }
@@ -132,6 +151,7 @@ impl Explain for LaunchError {
     fn exit(&self) -> Exit {
         match self {
             Self::Aws(error) => error.exit(),
+            Self::Amidst { cause, .. } => cause.exit(),
             Self::Unusable { .. } => Exit::Usage,
             Self::Conflict { .. } | Self::Missing { .. } | Self::Stranger { .. } => Exit::Refused,
             _ => Exit::Failed,

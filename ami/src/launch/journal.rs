@@ -29,9 +29,7 @@ pub struct Replace {
     /// The instance that is replaced.
     pub old: String,
     /// The one that takes its place.
-    pub new: NewInstance,
-    /// Its id, once it is known.
-    pub instance: Option<String>,
+    pub new: New,
     /// The data volume.
     pub volume: String,
     /// The Elastic IP's id, if there is one.
@@ -40,6 +38,15 @@ pub struct Replace {
     pub fingerprint: Option<Fingerprint>,
     /// It is being undone.
     pub back: bool,
+}
+
+/// An instance that is not there yet, or that is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum New {
+    /// In these words, again and again, it is asked for.
+    Asked(Box<NewInstance>),
+    /// This is it.
+    Made(String),
 }
 
 /// The journals of one host.

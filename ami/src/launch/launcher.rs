@@ -106,7 +106,13 @@ impl Site<'_> {
                     if fault.kind == Kind::Refused {
                         self.journals.keep_launch(None)?;
                     }
-                    return Err(fault.into());
+                    return Err(LaunchError::from(fault).amidst(format!(
+                        "the security group {} stays, which costs nothing: the next launch uses it, `kennel host \
+                         terminate {} --region {}` removes it",
+                        names::group(self.host),
+                        self.host,
+                        self.aws.region()
+                    )));
                 }
             },
         };

@@ -156,7 +156,7 @@ impl<'a> Site<'a> {
         LaunchError::Conflict {
             what: format!("{host} has several instances in {region}: it is being replaced"),
             hint: format!(
-                "`kennel host replace {host} --region {region}` on the computer where that was begun goes on, with --back it goes back"
+                "`kennel host replace {host} --region {region}` goes on with it, with --back it goes back"
             ),
         }
     }

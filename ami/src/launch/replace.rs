@@ -13,7 +13,7 @@
 
 use serde::Serialize;
 
-use super::journal::Replace;
+use super::journal::{New, Replace};
 use super::wish::Choice;
 use super::{LaunchError, Site, Up, replaces};
 use crate::aws::{Ami, Instance, Kind, NewInstance};
@@ -46,14 +46,14 @@ impl Site<'_> {
                 self.forward(journal).await
             }
             (Some(journal), Direction::Back) => self.back(journal).await,
-            (None, Direction::Back) => Err(LaunchError::Conflict {
-                what: format!("no replacement of {} is under way", self.host),
-                hint: format!(
-                    "to go back to an earlier version, replace with its AMI: `{} --ami ami-…`",
-                    self.again()
-                ),
-            }),
+            (None, Direction::Back) => {
+                let found = self.found_half_way().await?;
+                self.back(found.ok_or_else(|| self.nothing_to_go_back_from())?).await
+            }
             (None, Direction::Forward) => {
+                if let Some(journal) = self.found_half_way().await? {
+                    return self.forward(journal).await;
+                }
                 let (old, ami) = self.what_for_what(choice).await?;
                 if old.ami == ami.id {
                     self.ui.note(&format!("{} has {} already", self.host, ami.id));
@@ -68,14 +68,27 @@ impl Site<'_> {
         }
     }
 
+    /// A replacement that was begun on another computer: the new instance tells by its tag which one it replaces, and the
+    /// data volume is at one of the two or, by its tag, free.
+    async fn found_half_way(&self) -> Result<Option<Replace>, LaunchError> {
+        let all = self.aws.instances(Some(self.host)).await?;
+        let old_of = |new: &Instance| all.iter().find(|old| replaces(new) == Some(&old.id));
+        let Some((new, old)) = all.iter().find_map(|new| Some((new, old_of(new)?))) else { return Ok(None) };
+        let free = self.aws.free_volumes(self.host).await?.into_iter().next().map(|volume| volume.id);
+        let volume = old.volume.clone().or_else(|| new.volume.clone()).or(free);
+        self.ui.note(&format!("going on with the replacement of {} by {}, begun elsewhere", old.id, new.id));
+        Ok(Some(Replace {
+            old: old.id.clone(),
+            new: New::Made(new.id.clone()),
+            volume: volume.ok_or_else(|| self.no_volume(old))?,
+            address: self.aws.addresses(self.host).await?.into_iter().next().map(|address| address.id),
+            fingerprint: self.known()?.map(|known| known.fingerprint),
+            back: false,
+        }))
+    }
+
     /// The instance that is replaced, and the AMI of the one that takes its place.
     pub(super) async fn what_for_what(&self, choice: &Choice) -> Result<(Instance, Ami), LaunchError> {
-        let all = self.aws.instances(Some(self.host)).await?;
-        let there = |id: &str| all.iter().any(|instance| instance.id == id);
-        // Begun on another computer: its journal has what is needed to go on.
-        if all.iter().filter_map(replaces).any(there) {
-            return Err(self.several());
-        }
         let old = self.the_instance().await?;
         if old.spot {
             return Err(LaunchError::Conflict {
@@ -103,7 +116,7 @@ impl Site<'_> {
         let address = self.aws.addresses(self.host).await?.into_iter().next();
         Ok(Replace {
             old: old.id.clone(),
-            new: NewInstance {
+            new: New::Asked(Box::new(NewInstance {
                 token: names::token(),
                 ami: ami.id,
                 root_device: ami.root_device,
@@ -116,8 +129,7 @@ impl Site<'_> {
                 data_gib: None,
                 spot: false,
                 replaces: Some(old.id.clone()),
-            },
-            instance: None,
+            })),
             volume,
             address: address.map(|address| address.id),
             fingerprint: self.known()?.map(|known| known.fingerprint),
@@ -128,20 +140,23 @@ impl Site<'_> {
     async fn forward(&self, mut journal: Replace) -> Result<Up, LaunchError> {
         let new = self.new_instance(&mut journal).await?;
         self.ui.note(&format!("{new} takes the place of {}", journal.old));
-        let up =
-            self.hand_over(&journal, &new, Some(&journal.old)).await.map_err(|error| self.or_back(error))?;
+        let up = self.hand_over(&journal, &new, Some(&journal.old)).await.map_err(|error| {
+            // Until the old one is gone, whatever goes wrong can be gone back from.
+            error.amidst(format!("`{} --back` goes back to {}", self.again(), journal.old))
+        })?;
         self.terminated(&journal.old).await?;
         self.journals.keep_replace(None)?;
         Ok(up)
     }
 
     async fn new_instance(&self, journal: &mut Replace) -> Result<String, LaunchError> {
-        if let Some(id) = &journal.instance {
-            return Ok(id.clone());
-        }
-        match self.aws.run_instance(self.host, &journal.new).await {
+        let asked = match &journal.new {
+            New::Made(id) => return Ok(id.clone()),
+            New::Asked(asked) => asked,
+        };
+        match self.aws.run_instance(self.host, asked).await {
             Ok(id) => {
-                journal.instance = Some(id.clone());
+                journal.new = New::Made(id.clone());
                 self.journals.keep_replace(Some(journal))?;
                 Ok(id)
             }
@@ -155,6 +170,16 @@ impl Site<'_> {
         }
     }
 
+    /// The new instance, if there is one: it may have been made without our being told.
+    async fn made(&self, new: &New) -> Result<Option<String>, LaunchError> {
+        let asked = match new {
+            New::Made(id) => return Ok(Some(id.clone())),
+            New::Asked(asked) => asked,
+        };
+        let all = self.aws.instances(Some(self.host)).await?;
+        Ok(all.into_iter().find(|instance| instance.token == asked.token).map(|instance| instance.id))
+    }
+
     async fn back(&self, mut journal: Replace) -> Result<Up, LaunchError> {
         let old = self.aws.instance(&journal.old).await?;
         if old.is_none_or(|old| ["terminated", "shutting-down"].contains(&old.state.as_str())) {
@@ -166,10 +191,7 @@ impl Site<'_> {
         journal.back = true;
         self.journals.keep_replace(Some(&journal))?;
         self.ui.note(&format!("going back to {}", journal.old));
-        // It may have been made without our being told.
-        let mut all = self.aws.instances(Some(self.host)).await?.into_iter();
-        let made = all.find(|instance| instance.token == journal.new.token).map(|instance| instance.id);
-        let new = journal.instance.clone().or(made);
+        let new = self.made(&journal.new).await?;
         let up = self.hand_over(&journal, &journal.old, new.as_deref()).await?;
         if let Some(new) = &new {
             self.terminated(new).await?;
@@ -192,23 +214,23 @@ impl Site<'_> {
         self.arrive(to, journal.fingerprint).await
     }
 
-    /// What goes wrong between the two can be gone back from.
-    fn or_back(&self, error: LaunchError) -> LaunchError {
-        let back = format!("`{} --back` goes back to the old instance", self.again());
-        match error {
-            LaunchError::Late { what, within, hint } => {
-                LaunchError::Late { what, within, hint: format!("{hint}; {back}") }
-            }
-            LaunchError::Boot { host, cause, hint } => {
-                LaunchError::Boot { host, cause, hint: format!("{hint}; {back}") }
-            }
-            LaunchError::Conflict { what, hint } => {
-                LaunchError::Conflict { what, hint: format!("{hint}; {back}") }
-            }
-            LaunchError::Gone { instance, state, reason } => {
-                LaunchError::Conflict { what: format!("{instance} is {state}: {reason}"), hint: back }
-            }
-            other => other,
+    fn no_volume(&self, old: &Instance) -> LaunchError {
+        LaunchError::Conflict {
+            what: format!("{} has no data volume", old.id),
+            hint: format!(
+                "look for it: `aws ec2 describe-volumes --filters Name=tag:kennel:host,Values={}`",
+                self.host
+            ),
+        }
+    }
+
+    fn nothing_to_go_back_from(&self) -> LaunchError {
+        LaunchError::Conflict {
+            what: format!("no replacement of {} is under way", self.host),
+            hint: format!(
+                "to go back to an earlier version, replace with its AMI: `{} --ami ami-…`",
+                self.again()
+            ),
         }
     }
 

@@ -19,6 +19,8 @@ const API: Duration = Duration::from_secs(5 * 60);
 const ANSWER: Duration = Duration::from_secs(10);
 /// Of an answer, its first line is enough.
 const HEAD: u64 = 4096;
+/// How the lines of the host's own programs begin.
+const OWN: [&str; 3] = ["init: ", "control: ", "imds: "];
 
 /// A console, made harmless to a terminal.
 pub fn lines(console: &[u8]) -> Vec<String> {
@@ -34,8 +36,13 @@ fn news<'a>(now: &'a [String], last: Option<&String>) -> &'a [String] {
     seen.map_or(now, |at| &now[at + 1..])
 }
 
+/// Whether a line is one of the host's own: the kernel's are a thousand.
+fn tells(line: &str) -> bool {
+    OWN.iter().any(|own| line.starts_with(own)) || sign(line).is_some()
+}
+
 impl Site<'_> {
-    /// Until a host's console tells its certificate; shows what else it tells.
+    /// Until a host's console tells its certificate; shows what the host's programs tell besides.
     pub(super) async fn certificate(&self, instance: &str) -> Result<Fingerprint, LaunchError> {
         let step = self.ui.step(&format!("{instance}: waiting for its console"));
         let mut looks = Looks::until(self.by(CONSOLE));
@@ -43,7 +50,7 @@ impl Site<'_> {
         loop {
             // Only whole lines: the end of a console may be half of one.
             let now = SafeLines::new(false).push(&self.aws.console(instance).await?);
-            for line in news(&now, last.as_ref()) {
+            for line in news(&now, last.as_ref()).iter().filter(|line| tells(line)) {
                 self.ui.note(&format!("  | {line}"));
             }
             let signs = || now.iter().rev().filter_map(|line| sign(line));

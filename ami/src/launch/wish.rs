@@ -95,7 +95,7 @@ impl Site<'_> {
         if let Some(key) = &wish.key {
             let kind = self.aws.key_type(key).await?;
             if kind != KEY_TYPE {
-                return Err(LaunchError::Unusable {
+                return Err(LaunchError::Conflict {
                     what: format!("the key pair {key} is of the type {kind}, and hosts take only {KEY_TYPE}"),
                     hint: "name a key of yours with --ssh-key FILE, or another key pair".to_owned(),
                 });
@@ -122,12 +122,12 @@ impl Site<'_> {
             Choice::Id(id) => id.clone(),
         };
         let hint = format!("`kennel ami ls --region {region}` lists those that were published from here");
-        let unusable = |what: String| LaunchError::Unusable { what, hint };
+        let conflict = |what: String| LaunchError::Conflict { what, hint };
         match self.aws.image(&id).await? {
-            None => Err(unusable(format!("there is no {id} in {region}"))),
-            Some(ami) if ami.state != "available" => Err(unusable(format!("{id} is {}", ami.state))),
+            None => Err(conflict(format!("there is no {id} in {region}"))),
+            Some(ami) if ami.state != "available" => Err(conflict(format!("{id} is {}", ami.state))),
             Some(ami) if !ami.boot_mode.starts_with("uefi") => {
-                Err(unusable(format!("{id} does not boot by UEFI: it is not one of Kennel's")))
+                Err(conflict(format!("{id} does not boot by UEFI: it is not one of Kennel's")))
             }
             Some(ami) => Ok(ami),
         }
@@ -136,7 +136,7 @@ impl Site<'_> {
     async fn newest(&self) -> Result<Ami, LaunchError> {
         let images = self.aws.images(None).await?;
         let usable = images.into_iter().filter(|ami| ami.state == "available" && ami.deprecated.is_none());
-        usable.max_by(|one, other| one.created.cmp(&other.created)).ok_or_else(|| LaunchError::Unusable {
+        usable.max_by(|one, other| one.created.cmp(&other.created)).ok_or_else(|| LaunchError::Conflict {
             what: format!("nothing is published in {}", self.aws.region()),
             hint: "`kennel ami publish` publishes an image; --ami names one of somebody else".to_owned(),
         })
@@ -170,7 +170,7 @@ impl Site<'_> {
         let found = self.aws.subnets(id, zone).await?;
         found.into_iter().next().ok_or_else(|| {
             let place = zone.map(|zone| format!(" in {zone}, where the data volume is")).unwrap_or_default();
-            LaunchError::Unusable {
+            LaunchError::Conflict {
                 what: match id {
                     Some(id) => format!("{id} is not{place}"),
                     None => format!("there is no default subnet in {}{place}", self.aws.region()),

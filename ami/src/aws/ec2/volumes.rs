@@ -57,11 +57,13 @@ impl Aws {
     /// # Errors
     /// [`Fault`].
     pub async fn attach_volume(&self, volume: &str, instance: &str) -> Result<(), Fault> {
-        self.call(Call::AttachVolume, || {
-            self.ec2.attach_volume().volume_id(volume).instance_id(instance).device(DATA_DEVICE).send()
-        })
-        .await
-        .map(drop)
+        let request =
+            || self.ec2.attach_volume().volume_id(volume).instance_id(instance).device(DATA_DEVICE).send();
+        match self.call(Call::AttachVolume, request).await {
+            // An earlier attempt of which the answer was lost; whose it is now is looked at next.
+            Err(fault) if fault.is("VolumeInUse") && fault.before > 0 => Ok(()),
+            answer => answer.map(drop),
+        }
     }
 
     /// Takes a volume from an instance that is stopped.
@@ -69,11 +71,12 @@ impl Aws {
     /// # Errors
     /// [`Fault`].
     pub async fn detach_volume(&self, volume: &str, instance: &str) -> Result<(), Fault> {
-        self.call(Call::DetachVolume, || {
-            self.ec2.detach_volume().volume_id(volume).instance_id(instance).send()
-        })
-        .await
-        .map(drop)
+        let request = || self.ec2.detach_volume().volume_id(volume).instance_id(instance).send();
+        match self.call(Call::DetachVolume, request).await {
+            // An earlier attempt of which the answer was lost; whether it is free is looked at next.
+            Err(fault) if fault.is("IncorrectState") && fault.before > 0 => Ok(()),
+            answer => answer.map(drop),
+        }
     }
 
     /// Removes a volume with what is on it; one that is gone already is as good.
