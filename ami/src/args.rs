@@ -139,6 +139,9 @@ pub struct Publish {
     /// Encrypt the snapshot with this KMS key (its ARN)
     #[arg(long, value_name = "KEY")]
     pub encrypt: Option<String>,
+    /// Secure Boot keys that instances start with (`uefi-data.b64` of `kennel keys new`); the image must be signed
+    #[arg(long, value_name = "FILE")]
+    pub uefi_data: Option<PathBuf>,
     /// Write the AMI's id to this SSM parameter, in each region
     #[arg(long, value_name = "PATH", value_parser = parameter_path)]
     pub ssm: Option<String>,

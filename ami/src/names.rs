@@ -22,6 +22,8 @@ pub const PUBLISHED: &str = "published";
 /// The KMS key, where one was asked for.
 pub const KEY: &str = "kennel:kms-key";
 
+/// SHA-256 of the Secure Boot keys that instances start with.
+pub const SECURE_BOOT: &str = "kennel:secure-boot";
 /// On all that belongs to a host: its name. What has it is ours.
 pub const HOST: &str = "kennel:host";
 /// On an instance that is to take another's place: that other's id.
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     fn facts() -> Facts {
-        Facts { name: "kennel".into(), version: "1.2".into(), root_hash: Some("ab".repeat(32)) }
+        Facts { name: "kennel".into(), version: "1.2".into(), root_hash: Some("ab".repeat(32)), signed: None }
     }
 
     #[test]
