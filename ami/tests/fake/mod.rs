@@ -36,6 +36,7 @@ mod snapshot;
 mod ssm;
 mod sts;
 mod types;
+pub(crate) mod uefi;
 mod volumes;
 mod xml;
 

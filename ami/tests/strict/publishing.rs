@@ -2,6 +2,7 @@
 
 use crate::fake::BLOCK;
 use crate::fake::account::State;
+use crate::fake::uefi::store;
 use crate::{Clients, clients, code};
 use aws_sdk_ebs::primitives::ByteStream;
 use aws_sdk_ebs::types::{ChecksumAggregationMethod, ChecksumAlgorithm};
@@ -171,11 +172,22 @@ async fn an_image_is_registered_only_of_what_can_boot() {
     assert_eq!(code(aws.register("snap-00000000000000000").send().await), "InvalidSnapshot.NotFound");
     let tpm = aws.register(&id).tpm_support(TpmSupportValues::V20);
     assert_eq!(code(tpm.send().await), "InvalidParameterCombination", "a TPM without UEFI");
+    let store = store(b"variables");
+    let tipped = format!("{}AA{}", &store[..24], &store[26..]);
+    for (data, what) in
+        [("AMZNUEFI", "a short one"), ("not base64", "no base64"), (&tipped, "a wrong checksum")]
+    {
+        let uefi = aws.register(&id).boot_mode(BootModeValues::Uefi).uefi_data(data);
+        assert_eq!(code(uefi.send().await), "InvalidParameterValue", "{what}");
+    }
+    let legacy = aws.register(&id).uefi_data(&store);
+    assert_eq!(code(legacy.send().await), "InvalidParameterCombination", "variables without UEFI");
     let ebs = EbsBlockDevice::builder().snapshot_id(&id).encrypted(true).build();
     let root = BlockDeviceMapping::builder().device_name("/dev/xvdb").ebs(ebs).build();
     assert_eq!(code(aws.register(&id).block_device_mappings(root).send().await), "InvalidBlockDeviceMapping");
     assert_eq!(code(aws.register(&id).name("a").send().await), "InvalidAMIName.Malformed");
-    let whole = aws.register(&id).boot_mode(BootModeValues::Uefi).tpm_support(TpmSupportValues::V20);
+    let whole =
+        aws.register(&id).boot_mode(BootModeValues::Uefi).tpm_support(TpmSupportValues::V20).uefi_data(&store);
     let image = whole.send().await.unwrap().image_id().unwrap().to_owned();
     assert_eq!(code(aws.register(&id).send().await), "InvalidAMIName.Duplicate");
     let described = aws.ec2.describe_images().image_ids(&image).send().await.unwrap();
