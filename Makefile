@@ -70,10 +70,11 @@ proof: image ## The part of `make vm` that tries every forbidden act behind both
 	@scripts/image.sh '$(RELEASE)' kennel.toml out/proof --proof
 	'$(RELEASE)/kennel-tests' proof:
 
-amitest: ## Format, clippy and tests of `kennel-ami`, with an AWS of our own on this machine
+amitest: ## Format, clippy and tests of `kennel-ami`, with an AWS of our own on this machine and before moto
 	cargo fmt --manifest-path ami/Cargo.toml --check
 	cargo clippy --locked --manifest-path ami/Cargo.toml --all-targets -- -D warnings
 	cargo test --locked --manifest-path ami/Cargo.toml
+	ami/tests/moto.sh
 
 bench: image ## Make the figures of docs/benchmarks.md
 	@scripts/deps.sh bench

@@ -5,7 +5,8 @@
 # program, Node.js, starts for this request. Before that, one boot of each is not counted: it warms the page cache, and
 # ours formats its data disk and gets its tenant. Prints rows for docs/benchmarks.md, then the stages of our last boot
 # as its console tells them. Beside the time stands how long QEMU computed in it, which does not depend on what else the
-# machine does; without the waiting, though. Needs curl, OVMF, qemu-system-x86_64 and a built `kennel`.
+# machine does; without the waiting, though; and how much was read from the image's disk until then, as QEMU counts it: on
+# EC2 a block's first read is slow. Needs curl, jq, OVMF, qemu-system-x86_64 and a built `kennel`.
 # usage: benches/boot.sh KENNEL.raw DEBIAN.raw [rounds]     (KENNEL_ACCEL=kvm where that works)
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,/^# usage/s/^# //p' "$0" >&2; exit 64; }
@@ -20,8 +21,9 @@ esac
 firmware=/usr/share/OVMF
 [ -e "$firmware/OVMF_CODE_4M.fd" ] && size=_4M || size=
 
-# Nobody listens there yet.
-port=$(for p in $(seq 18490 18590); do (: > "/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; break; }; done)
+# Nobody listens there yet: for the page, and for QEMU's QMP.
+free() { for p in $(seq "$1" "$(($1 + 100))"); do (: > "/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; break; }; done; }
+port=$(free 18490) qmp_port=$(free 18600)
 
 work=$(mktemp -d)
 . benches/host.sh
@@ -47,6 +49,17 @@ answered() { # name of the image, Host
     took=$(($(now_ms) - began))
     # Fields 14 and 15: what QEMU computed so far, in hundredths of a second, in user and in kernel mode.
     computed=$(awk '{ sub(/.*\) /, ""); print 10 * ($12 + $13) }' "/proc/$qemu/stat")
+    read_bytes=$(image_reads)
+}
+
+# Bytes that the machine has read from the image's disk.
+image_reads() {
+    local greeting ready answer
+    exec {qmp}<> "/dev/tcp/127.0.0.1/$qmp_port"
+    printf '{"execute":"qmp_capabilities"}\n{"execute":"query-blockstats"}\n' >&$qmp
+    read -r -t 10 -u "$qmp" greeting && read -r -t 10 -u "$qmp" ready && read -r -t 10 -u "$qmp" answer
+    exec {qmp}>&-
+    jq '.return[] | select(.device == "image") | .stats.rd_bytes' <<< "$answer"
 }
 
 boot() { # name, image: boots it and notes the milliseconds
@@ -61,20 +74,20 @@ boot() { # name, image: boots it and notes the milliseconds
         -drive "if=pflash,unit=1,format=raw,file=$work/$name.vars" \
         -drive "if=none,id=image,format=raw,file=$image,snapshot=on" -device virtio-blk-pci,drive=image,bootindex=0 \
         -netdev "user,id=net,hostfwd=tcp:127.0.0.1:$port-:80" -device virtio-net-pci,netdev=net,romfile= \
-        -device virtio-rng-pci -serial "file:$work/$name.console" "${more[@]}" 2> "$work/$name.qemu" &
+        -device virtio-rng-pci -qmp "tcp:127.0.0.1:$qmp_port,server=on,wait=off" -serial "file:$work/$name.console" "${more[@]}" 2> "$work/$name.qemu" &
     qemu=$!
     answered "$name" nobody.localhost
-    note "$name" "first answer" "$took" "$computed"
+    note "$name" "first answer" "$took" "$computed" "$read_bytes"
     if [ "$name" = kennel ]; then
         answered "$name" hello.localhost --fail
-        note "$name" "tenant's page" "$took" "$computed"
+        note "$name" "tenant's page" "$took" "$computed" "$read_bytes"
     fi
     stop
 }
 
-note() { # image, what, milliseconds, milliseconds computed
-    [ -z "$counted" ] || { echo "$3" >> "$work/$1, $2"; echo "$4" >> "$work/$1, $2, computed"; }
-    echo "${counted:-not counted: }$1, $2: $3 ms, of which QEMU computed for $4 ms" >&2
+note() { # image, what, milliseconds, milliseconds computed, bytes read
+    [ -z "$counted" ] || { echo "$3" >> "$work/$1, $2"; echo "$4" >> "$work/$1, $2, computed"; echo "$5" >> "$work/$1, $2, read"; }
+    echo "${counted:-not counted: }$1, $2: $3 ms, of which QEMU computed for $4 ms; $5 bytes read" >&2
 }
 
 # Our host gets its tenant, and is shut down in order.
@@ -92,14 +105,14 @@ for _ in $(seq "$rounds"); do
 done
 
 median() { sort -n "$work/$1" | awk '{ t[NR] = $1 } END { print t[int((NR + 1) / 2)] }'; }
-echo "| $rounds boots, $accel, 2 processors, 1 GiB | fastest, s | median, s | slowest, s | computed, median, s | of Debian's | computed |"
-echo "|---|---|---|---|---|---|---|"
+echo "| $rounds boots, $accel, 2 processors, 1 GiB | fastest, s | median, s | slowest, s | computed, median, s | of Debian's | computed | read, median, MiB |"
+echo "|---|---|---|---|---|---|---|---|"
 for name in "kennel, first answer" "kennel, tenant's page" "debian, first answer"; do
-    sort -n "$work/$name" | awk -v name="$name" -v median="$(median "$name")" -v computed="$(median "$name, computed")" \
+    sort -n "$work/$name" | awk -v name="$name" -v median="$(median "$name")" -v computed="$(median "$name, computed")" -v read="$(median "$name, read")" \
         -v d="$(median "debian, first answer")" -v dc="$(median "debian, first answer, computed")" '
         { t[NR] = $1 }
-        END { printf "| %s | %.1f | %.1f | %.1f | %.1f | %.2f | %.2f |\n", name, t[1] / 1e3, median / 1e3, t[NR] / 1e3,
-              computed / 1e3, median / d, computed / dc }'
+        END { printf "| %s | %.1f | %.1f | %.1f | %.1f | %.2f | %.2f | %.1f |\n", name, t[1] / 1e3, median / 1e3, t[NR] / 1e3,
+              computed / 1e3, median / d, computed / dc, read / 1048576 }'
 done
 echo
 grep -a -o 'init: \[.*' "$work/kennel.console" || true

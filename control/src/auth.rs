@@ -9,13 +9,14 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use kennel_model::api;
+use kennel_user_data::parse_key;
 use rustix::rand::GetRandomFlags;
 use sha2::{Digest, Sha256};
 use ssh_key::{HashAlg, PublicKey, SshSig};
 use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Result};
-use crate::user_data::{Operators, parse_key};
+use crate::operators::Operators;
 
 /// How long a challenge may be answered.
 const NONCE_LIFE: Duration = Duration::from_secs(60);
@@ -200,8 +201,7 @@ mod tests {
 
     fn auth() -> Auth {
         let line = key(1).public_key().to_openssh().unwrap();
-        Auth::new(Operators::parse(&format!("[operator]\nssh_keys = [\"{line}\"]")).unwrap(), HOST.into())
-            .unwrap()
+        Auth::new(Operators::of([parse_key(&line).unwrap()]), HOST.into()).unwrap()
     }
 
     fn ask(auth: &Auth, key: &PrivateKey) -> String {

@@ -21,6 +21,7 @@ impl Control {
         let data =
             rustix::fs::statvfs(&self.config.control_dir).map_err(|e| Error::Io("data volume", e.into()))?;
         Ok(Host {
+            name: status.name,
             version: self.facts.version.clone(),
             proof: self.facts.proof,
             slots: self.facts.slots,

@@ -5,7 +5,7 @@
 //! | file | duty |
 //! |---|---|
 //! | `http` | connections, requests, answers |
-//! | `auth`, `operators`, `user_data`, `certificate` | who may ask, and of whom |
+//! | `auth`, `operators`, `door`, `certificate` | who may ask, and of whom |
 //! | `tenants`, `deploy`, `upload`, `program`, `prove`, `host` | what can be asked for |
 //! | `startup` | what a kill or a power cut has interrupted |
 //! | `registry` | what is on disk |
@@ -18,13 +18,14 @@ pub mod console;
 pub mod control;
 mod denials;
 mod deploy;
+mod door;
 mod egress;
 pub mod error;
 mod host;
 pub mod http;
 pub mod init;
 pub mod logs;
-mod operators;
+pub mod operators;
 mod program;
 mod prove;
 pub mod registry;
@@ -32,8 +33,6 @@ mod routes;
 mod startup;
 mod tenants;
 mod upload;
-
-pub use kennel_user_data as user_data;
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -47,11 +46,11 @@ use auth::Auth;
 use certificate::Certificate;
 use config::Config;
 use control::Control;
+use door::Doorkeeper;
 use http::Server;
 use init::Init;
-use operators::Doorkeeper;
+use operators::Operators;
 use registry::Registry;
-use user_data::Operators;
 
 /// What control is born with.
 pub struct Handed {
@@ -106,8 +105,8 @@ pub async fn run(
             say!("the certificate {fingerprint} was not announced: {cause}");
         }
         let auth = Arc::new(Auth::new(Operators::default(), fingerprint)?);
-        let mut door = Doorkeeper::new(Arc::clone(&auth), handed.user_data, control.init.cloud());
-        door.look();
+        let mut door = Doorkeeper::new(Arc::clone(&auth), handed.user_data, control.init.clone());
+        door.look().await;
         tokio::spawn(door.keep());
         let server = Server { auth, control, tls: certificate.server_config()? };
         handed.listener.set_nonblocking(true)?;

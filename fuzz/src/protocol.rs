@@ -140,7 +140,8 @@ fn sample_requests() -> Vec<ControlRequest> {
     use ControlRequest as R;
     let (Ok(slot), Some(spec)) = (SlotId::new(12), sample_launch()) else { return vec![] };
     let release = ReleaseId(3);
-    vec![
+    let name = "edge1.example".parse().ok().map(R::Name);
+    let requests = [
         R::Prepare(slot),
         R::Configure(slot, spec),
         R::Start(slot),
@@ -152,7 +153,8 @@ fn sample_requests() -> Vec<ControlRequest> {
         R::Status,
         R::Announce("certificate SHA256:x".into()),
         R::PowerOff,
-    ]
+    ];
+    requests.into_iter().chain(name).collect()
 }
 
 fn sample_launch() -> Option<LaunchSpec> {

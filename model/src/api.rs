@@ -222,6 +222,9 @@ pub struct EgressReport {
 /// The host as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
+    /// What the kernel calls the host; empty from hosts that are older than that.
+    #[serde(default)]
+    pub name: String,
     /// Version of the image.
     pub version: String,
     /// A proof image: some of its slots are deliberately open. Never for tenants.

@@ -112,6 +112,14 @@ name_type!(
     |s| s.len() <= 253 && s.split('.').all(is_label)
 );
 
+name_type!(
+    /// A host's own name, which its kernel keeps in at most 64 bytes (`nodename` of uname): DNS labels joined by dots.
+    NodeName,
+    "host name",
+    "use labels of a-z, 0-9 and '-' joined by dots, 64 characters at most",
+    |s| s.len() <= 64 && s.split('.').all(is_label)
+);
+
 /// The number of a release within its tenant, counted from 1 and never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ReleaseId(pub u32);
@@ -146,6 +154,17 @@ mod tests {
         }
         for bad in ["", ".", "a..b", "a.", ".a", "a:80", "A.example", "a b", "a_b.example"] {
             assert!(HostName::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn node_names() {
+        let longest = format!("{}.bbb", "a".repeat(60));
+        for good in ["kennel", "ip-10-0-0-7.eu-west-1.compute.internal", &longest] {
+            assert!(NodeName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "(none)", "a.", "Edge", "a\nb", &format!("{longest}b")] {
+            assert!(NodeName::new(bad).is_err(), "{bad}");
         }
     }
 

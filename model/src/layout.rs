@@ -30,6 +30,8 @@ pub const MODULES_LIST: &str = "/usr/lib/kennel/modules.list";
 pub const RESOLV_CONF: &str = "/run/resolv.conf";
 /// Label of the ext4 file system on the data volume.
 pub const DATA_LABEL: &str = "kennel-data";
+/// What the kernel calls a host that nobody has named.
+pub const DEFAULT_NAME: &str = "kennel";
 /// GPT name of the partition with the EROFS root; the dm-verity tree follows it in the same partition.
 pub const ROOT_PARTITION: &str = "kennel-root-a";
 /// The fw_cfg item (QEMU) whose bytes are the host's user-data.

@@ -16,6 +16,6 @@ pub mod routes;
 pub mod services;
 pub mod slot;
 
-pub use ids::{HostName, InvalidId, ReleaseId, RuntimeName, TenantName};
+pub use ids::{HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName};
 pub use launch::{LaunchSpec, Limits};
 pub use slot::{SlotId, SlotState};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::net::Ipv4Addr;
 
 use crate::egress::Egress;
-use crate::{LaunchSpec, Limits, ReleaseId, SlotId, SlotState};
+use crate::{LaunchSpec, Limits, NodeName, ReleaseId, SlotId, SlotState};
 
 /// No message is longer; a longer packet is refused by the receiver.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 10;
@@ -65,6 +65,8 @@ pub enum ControlRequest {
     /// The slot's rules with their counters, as `iptables -v -S` and `ip6tables -v -S` print them. The reply carries the
     /// read ends of two pipes, the one for IPv4 first.
     CountEgress(SlotId),
+    /// What the kernel calls the host from now on.
+    Name(NodeName),
 }
 
 /// What init sends to control.
@@ -128,6 +130,8 @@ pub struct HostStatus {
     pub services: Vec<ServiceStatus>,
     /// Milliseconds since the kernel started.
     pub uptime_ms: u64,
+    /// What the kernel calls the host.
+    pub name: String,
 }
 
 /// One supervised child of init.

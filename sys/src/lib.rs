@@ -6,6 +6,7 @@ pub mod async_channel;
 pub mod channel;
 pub mod clone;
 pub mod dm;
+pub mod ext4;
 pub mod inherited;
 pub mod memfd;
 pub mod mount;

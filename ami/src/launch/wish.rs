@@ -4,13 +4,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kennel_model::{HostName, NodeName};
+use kennel_user_data::UserData;
 use serde::{Deserialize, Serialize};
 
 use super::{LaunchError, Site};
 use crate::aws::{Ami, Subnet, Volume};
 
-/// AWS takes no longer user-data.
-const MAX_USER_DATA: usize = 16 << 10;
 /// The only type of key pair that signs in.
 const KEY_TYPE: &str = "ed25519";
 
@@ -87,7 +87,7 @@ impl fmt::Display for Choice {
 impl Site<'_> {
     /// Looks up what a wish comes to.
     pub(super) async fn place(&self, wish: &Wish) -> Result<Place, LaunchError> {
-        let user_data = user_data(wish)?;
+        let user_data = user_data(self.host, wish)?;
         let ami = self.ami(&wish.ami).await?;
         let volume = self.free_volume().await?;
         let zone = volume.as_ref().map(|volume| volume.zone.as_str());
@@ -182,25 +182,19 @@ impl Site<'_> {
 }
 
 /// The user-data, as the host will read it: the same code has checked it.
-fn user_data(wish: &Wish) -> Result<String, LaunchError> {
-    if wish.ssh_keys.is_empty() {
-        return match &wish.key {
-            Some(_) => Ok(String::new()),
-            None => Err(LaunchError::Unusable {
-                what: "nobody could sign in: there is no key".to_owned(),
-                hint: "name an ssh-ed25519 key with --ssh-key FILE; `ssh-keygen -t ed25519` makes one"
-                    .to_owned(),
-            }),
-        };
+fn user_data(host: &HostName, wish: &Wish) -> Result<String, LaunchError> {
+    if wish.ssh_keys.is_empty() && wish.key.is_none() {
+        return Err(LaunchError::Unusable {
+            what: "nobody could sign in: there is no key".to_owned(),
+            hint: "name an ssh-ed25519 key with --ssh-key FILE; `ssh-keygen -t ed25519` makes one".to_owned(),
+        });
     }
-    let text = kennel_user_data::write(&wish.ssh_keys);
-    let unusable = |what: String| LaunchError::Unusable {
-        what,
+    // What may be typed as a host's name is short enough to be its own.
+    let name = NodeName::new(host.as_str()).ok();
+    let text = kennel_user_data::write(name.as_ref(), &wish.ssh_keys);
+    UserData::from_bytes(text.as_bytes()).map_err(|faults| LaunchError::Unusable {
+        what: faults.to_string(),
         hint: "name fewer keys, or other ones, with --ssh-key".to_owned(),
-    };
-    kennel_user_data::Operators::parse(&text).map_err(|error| unusable(error.to_string()))?;
-    if text.len() > MAX_USER_DATA {
-        return Err(unusable(format!("user-data has {} bytes, and AWS takes {MAX_USER_DATA}", text.len())));
-    }
+    })?;
     Ok(text)
 }

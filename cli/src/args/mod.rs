@@ -8,6 +8,7 @@ mod image;
 mod local;
 mod size;
 mod tenant;
+mod user_data;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub use image::{Build, KeysCommand, Lock};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
 pub use size::ByteSize;
 pub use tenant::{Deploy, Logs, TenantAdd, TenantCommand};
+pub use user_data::UserDataCommand;
 
 const AFTER_HELP: &str = "\
 A first tour:
@@ -108,6 +110,9 @@ pub enum Command {
     /// See how a host is doing, and which hosts are known here
     #[command(subcommand, after_help = "Example:\n  kennel host status")]
     Host(HostCommand),
+    /// Check the document that hosts are started with, before one is
+    #[command(subcommand, after_help = "Example:\n  kennel user-data check user-data.toml")]
+    UserData(UserDataCommand),
     /// Publish the image to EC2 and look after what was published (`kennel-ami`, built by `make ami`)
     #[command(
         disable_help_flag = true,

@@ -46,7 +46,15 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
         ));
     }
     rows.extend([
-        ("host", format!("{name}, version {}, up for {} s", host.version, host.uptime_ms / 1000)),
+        (
+            "host",
+            format!(
+                "{name}{}, version {}, up for {} s",
+                own_name(name, host),
+                host.version,
+                host.uptime_ms / 1000
+            ),
+        ),
         ("slots", format!("{} of {} in use, {} running", host.slots_used, host.slots, host.running)),
         ("memory", of(host.memory_available_bytes, host.memory_total_bytes)),
         ("data", of(host.data_available_bytes, host.data_total_bytes)),
@@ -71,6 +79,12 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
     rows.extend(labelled("services", services));
     rows.extend(labelled("WARNING", host.warnings.iter().map(|denial| line(denial).trim_end().to_owned())));
     fields(&rows)
+}
+
+/// What the host itself is called, where that says more than its name here.
+fn own_name(name: &HostName, host: &api::Host) -> String {
+    let own = host.name.as_str();
+    if own.is_empty() || own == name.as_str() { String::new() } else { format!(" ({own})") }
 }
 
 /// Where in the cloud it is, and what is amiss there.

@@ -15,6 +15,7 @@ mod run;
 mod shell;
 mod stop;
 mod tenant;
+mod user_data;
 
 use std::io;
 
@@ -54,6 +55,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Ami(PassedOn { arguments }) => apart::ami(&context.global, &[], &arguments),
         Command::Launch(PassedOn { arguments }) => apart::ami(&context.global, &["launch"], &arguments),
         Command::Hosts(PassedOn { arguments }) => apart::ami(&context.global, &["hosts"], &arguments),
+        Command::UserData(command) => user_data::user_data(&context, &command),
         Command::Completions { shell } => shell::completions(&context, shell),
         Command::Man { folder } => shell::man(&context, &folder),
         Command::Relay(args) => relay::relay(&args),

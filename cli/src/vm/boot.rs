@@ -2,6 +2,7 @@
 //! the host to be ready is `watch`'s work.
 
 use std::fs::File;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use kennel_secureboot::KeyFolder;
 use super::accel::{self, Verdict};
 use super::instance::{Instance, Process};
 use super::machine::{Imds, Machine};
-use super::{VmError, firmware, qmp};
+use super::{VmError, firmware, qmp, stop};
 use crate::args::{ByteSize, Run};
 use crate::exit::FileError;
 use crate::paths::write_private;
@@ -81,15 +82,14 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
     };
     launch(&machine)?;
     let process = instance.running()?.ok_or_else(|| VmError::QemuFailed("it ended right away".into()))?;
-    let forwards =
-        qmp::forwards(&machine.qmp).map_err(|e| VmError::QemuFailed(format!("its ports are unknown: {e}")))?;
-    let port = |guest| {
-        let found = forwards.iter().find(|forward| forward.guest == guest);
-        found
-            .map(|forward| forward.here)
-            .ok_or_else(|| VmError::QemuFailed(format!("port {guest} is not forwarded")))
+    let (web_port, api_port) = match ports(&machine) {
+        Ok(ports) => ports,
+        Err(e) => {
+            // Nobody could reach it, or stop it in order.
+            stop::kill(instance, &process)?;
+            return Err(VmError::QemuFailed(format!("its ports are unknown: {e}")));
+        }
     };
-    let (web_port, api_port) = (port(layout::HTTP_PORT)?, port(layout::API_PORT)?);
     Ok(Started { process, verdict, web_port, api_port })
 }
 
@@ -117,6 +117,21 @@ fn launch(machine: &Machine) -> Result<(), VmError> {
         }
         None => Err(VmError::QemuFailed("it hung".into())),
     }
+}
+
+/// The ports of this computer that lead to the machine's proxy and its API.
+fn ports(machine: &Machine) -> io::Result<(u16, u16)> {
+    if machine.web_port != 0 && machine.api_port != 0 {
+        return Ok((machine.web_port, machine.api_port));
+    }
+    let forwards = qmp::forwards(&machine.qmp)?;
+    let port = |guest| {
+        let found = forwards.iter().find(|forward| forward.guest == guest);
+        found
+            .map(|forward| forward.here)
+            .ok_or_else(|| io::Error::other(format!("port {guest} is not forwarded")))
+    };
+    Ok((port(layout::HTTP_PORT)?, port(layout::API_PORT)?))
 }
 
 /// What QEMU said last before it gave up: warnings come before the error.
@@ -173,7 +188,7 @@ fn lay_out(instance: &Instance, run: &Run, vars: &Path, keys: &[String]) -> Resu
         write_private(&instance.vars(), &bytes)?;
     }
     data_disk(instance, run.data_size)?;
-    write_private(&instance.user_data(), kennel_user_data::write(keys).as_bytes())?;
+    write_private(&instance.user_data(), kennel_user_data::write(None, keys).as_bytes())?;
     // Empty from the start, so that it can be read before QEMU writes to it.
     write_private(&instance.console(), b"")?;
     Ok(())

@@ -11,3 +11,5 @@ mod keys;
 mod run;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod user_data;

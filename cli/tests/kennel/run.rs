@@ -43,9 +43,12 @@ LINES
 
 const STAYS: &str = "for i in {1..600}; do sleep 0.1; done";
 
-fn run_args(home: &Home) -> (String, [&'static str; 8]) {
+/// The stand-in cannot say which ports it took, so it is given some that nobody listens on.
+fn run_args(home: &Home) -> (String, [String; 8]) {
     let path = format!("{}:{}", home.path("bin").display(), std::env::var("PATH").unwrap());
-    (path, ["run", "--accel", "tcg", "--port", "0", "--api-port", "0", "--json"])
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [web, api] = listeners.map(|listener| listener.local_addr().unwrap().port().to_string());
+    (path, ["run", "--accel", "tcg", "--port", &web, "--api-port", &api, "--json"].map(str::to_owned))
 }
 
 fn ready() -> String {

@@ -35,7 +35,7 @@ impl Home {
     }
 
     /// The command with nothing of the real environment but the search path.
-    pub(crate) fn kennel(&self, args: &[&str]) -> Command {
+    pub(crate) fn kennel(&self, args: &[impl AsRef<std::ffi::OsStr>]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kennel"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.0.path());
         command.current_dir(self.0.path()).args(args);

@@ -69,3 +69,22 @@ async fn the_host_says_where_it_is_and_what_becomes_of_it() {
     let answer = client.get("/v1/host").await;
     assert!(!String::from_utf8_lossy(&answer.body).contains("secret"), "user-data is nobody's business");
 }
+
+#[tokio::test]
+async fn the_user_data_names_the_host() {
+    let host = Host::start();
+    let client = host.operator().await;
+    let named = async || client.get("/v1/host").await.expect::<api::Host>(StatusCode::OK).name;
+    assert_eq!(named().await, "", "nobody has named it");
+    let first = Instance { host_name: Some("ip-10-0-0-7.example".into()), ..instance("", &key(2)) };
+    tell(&host, Report { instance: Some(first), ..Report::default() });
+    let end = Instant::now() + Duration::from_secs(60);
+    while named().await != "ip-10-0-0-7.example" {
+        assert!(Instant::now() < end, "never named");
+    }
+    let second = Instance { user_data: "[host]\nname = \"edge1\"".into(), ..instance("", &key(2)) };
+    tell(&host, Report { instance: Some(second), ..Report::default() });
+    while named().await != "edge1" {
+        assert!(Instant::now() < end, "never named anew");
+    }
+}

@@ -27,6 +27,8 @@ const SIGNATURES: [(u64, &[u8]); 9] = [
     (0x1_0040, b"_BHRfS_M"),               // btrfs
     (0x1_055c, &[0x19, 0x01, 0x54, 0x19]), // UFS2
 ];
+/// What the disks inside EC2's machines call themselves; EBS volumes are "Amazon Elastic Block Store".
+const INSTANCE_STORE: &str = "Amazon EC2 NVMe Instance Storage";
 /// Kinds of block device that are no disk.
 const NO_DISKS: [&str; 7] = ["loop", "ram", "zram", "dm-", "sr", "fd", "md"];
 
@@ -54,6 +56,24 @@ pub(super) fn other_disks() -> Vec<String> {
 pub(super) fn size(disk: &str) -> u64 {
     let sectors = fs::read_to_string(sysfs(disk).join("size")).ok();
     sectors.and_then(|s| s.trim().parse::<u64>().ok()).unwrap_or(0) * 512
+}
+
+/// The serial number of an NVMe disk: on EC2 the volume's id without its hyphen.
+pub(super) fn serial(disk: &str) -> Option<String> {
+    let serial = of_controller(disk, "serial")?;
+    // It is printed: another controller's may be any bytes.
+    serial.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)).then_some(serial)
+}
+
+/// Whether what is on a disk is gone when the machine is stopped.
+pub(super) fn is_lost_at_a_stop(disk: &str) -> bool {
+    of_controller(disk, "model").is_some_and(|model| model == INSTANCE_STORE)
+}
+
+/// What an NVMe disk's controller says of itself.
+fn of_controller(disk: &str, fact: &str) -> Option<String> {
+    let text = fs::read_to_string(sysfs(disk).join("device").join(fact)).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// Whether the kernel found partitions on a disk.
@@ -90,6 +110,14 @@ pub(super) enum Content {
     Unfinished,
     /// Something else; in words.
     Foreign(String),
+}
+
+/// The size of the file system on a disk, by its superblock.
+///
+/// # Errors
+/// The reader's.
+pub(super) fn volume_size(disk: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
+    Ok(Ext::on(disk)?.map(|volume| volume.size))
 }
 
 /// Finds out what a disk of this size holds.

@@ -18,7 +18,8 @@ pub(super) const RESERVED: u64 = 1 << 20;
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;
 const MARK: &[u8] = b"kennel: formatting began here and has not ended\n";
-const BLOCK: u64 = 4096;
+/// What the file system counts in.
+pub(super) const BLOCK: u64 = 4096;
 /// Formatting is lazy: the kernel initializes the rest when it is mounted.
 const LIMIT: Duration = Duration::from_secs(300);
 

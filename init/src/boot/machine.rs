@@ -1,16 +1,18 @@
-//! What depends on the machine: its NIC, its power button, and the user-data that it was started with.
+//! What depends on the machine: its first name, its NIC, its power button, and the user-data that it was started with.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
-use kennel_model::layout::FW_CFG_USER_DATA;
+use kennel_model::cloud::EC2_VENDOR;
+use kennel_model::layout::{DEFAULT_NAME, FW_CFG_USER_DATA};
 use kennel_model::services::Service;
 use kennel_sys::netif::Interfaces;
 use kennel_sys::{memfd, power};
 
 use super::poll;
+use crate::host::ending;
 use crate::say;
 use crate::step::{Failed, Step};
 
@@ -40,16 +42,47 @@ fn first_nic() -> Option<String> {
     names.filter(|name| number(name, "type") == Some(1)).min_by_key(|name| number(name, "ifindex"))
 }
 
+/// Gives the host the name that it has until control knows a better one.
+///
+/// # Errors
+/// The system's.
+pub(super) fn name() -> Result<(), Failed> {
+    rustix::system::sethostname(DEFAULT_NAME.as_bytes()).step(|| "name the host".to_owned())
+}
+
 /// Leaves out the services that are for other makers' machines.
 pub(super) fn leave_out_elsewhere(table: &mut Vec<Service>) {
-    let maker = fs::read_to_string(MAKER).unwrap_or_default();
+    let maker = maker();
     table.retain(|service| {
         let wanted = service.only_on.as_deref();
-        if wanted == Some(maker.trim()) {
-            say!("this is a machine of {}: {} is started", maker.trim(), service.name);
+        if wanted == Some(&maker) {
+            say!("this is a machine of {maker}: {} is started", service.name);
         }
-        wanted.is_none_or(|wanted| wanted == maker.trim())
+        wanted.is_none_or(|wanted| wanted == maker)
     });
+}
+
+/// Whether volumes are attached to this machine while it runs: on EC2 a volume that is there already can only be attached
+/// to an instance that has been started.
+pub(super) fn gets_volumes_later() -> bool {
+    maker() == EC2_VENDOR
+}
+
+/// Waits like [`poll`], and powers off when a power button is pressed meanwhile: somebody stops a machine that has nothing
+/// to lose yet.
+pub(super) fn poll_or_end<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let mut buttons = buttons();
+    poll(limit, || {
+        if buttons.iter_mut().any(ending::is_pressed) {
+            say!("the power button was pressed");
+            ending::finish(power::End::PowerOff);
+        }
+        ask()
+    })
+}
+
+fn maker() -> String {
+    fs::read_to_string(MAKER).unwrap_or_default().trim().to_owned()
 }
 
 /// The host's user-data, as bytes that nobody has looked at, sealed. Empty when there is none.
@@ -70,6 +103,15 @@ pub(super) fn power_buttons() -> Vec<File> {
     if let Err(e) = power::ask_on_ctrl_alt_del() {
         say!("FAILED to take over Ctrl-Alt-Del: {e}");
     }
+    let buttons = buttons();
+    if buttons.is_empty() {
+        say!("no power button found");
+    }
+    buttons
+}
+
+/// Those that there are.
+fn buttons() -> Vec<File> {
     let entries = fs::read_dir("/dev/input").into_iter().flatten().flatten();
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK);
@@ -78,9 +120,5 @@ pub(super) fn power_buttons() -> Vec<File> {
         is_event.then(|| options.open(entry.path()).ok()).flatten()
     };
     let is_power_button = |file: &File| power::input_name(file).is_ok_and(|name| name == "Power Button");
-    let buttons: Vec<_> = entries.filter_map(open).filter(is_power_button).collect();
-    if buttons.is_empty() {
-        say!("no power button found");
-    }
-    buttons
+    entries.filter_map(open).filter(is_power_button).collect()
 }

@@ -5,6 +5,7 @@
 pub mod disks;
 pub(crate) mod firewall;
 mod format;
+mod grow;
 pub(crate) mod kernel;
 mod listeners;
 mod machine;
@@ -47,6 +48,7 @@ fn prepare() -> Result<Setting, Failed> {
     mounts::pseudo()?;
     let facts: ImageFacts = sealed(layout::FACTS_FILE)?;
     check_kind(&facts)?;
+    tolerate(machine::name());
     let mut table: Vec<services::Service> = sealed(layout::SERVICES_FILE)?;
 
     if kernel_log.is_none() {

@@ -1,4 +1,4 @@
-//! The data volume: found, made if a disk is truly blank, checked, mounted, and given its top folders. A disk that holds
+//! The data volume: found, made if a disk is truly blank, checked, mounted, grown, and given its top folders. A disk that holds
 //! anything else is never written to.
 
 use std::fs::{self, File};
@@ -10,9 +10,10 @@ use kennel_model::layout::{CONTROL_DIR, CONTROL_UID, DATA_DIR, DATA_LABEL, SLOTS
 
 use super::disks::{self, Content};
 use super::format::format;
-use super::poll;
+use super::grow::grow;
 use super::tolerate;
 use super::tool::Tool;
+use super::{machine, poll};
 use crate::fs::{PLAIN, folder, label, mount, own};
 use crate::say;
 use crate::slot::cgroup;
@@ -20,6 +21,8 @@ use crate::step::{Failed, Step};
 
 /// Volumes are attached before the machine starts, but may take their time to appear.
 const DISK_LIMIT: Duration = Duration::from_secs(10);
+/// On EC2 a volume that outlived its last instance is attached once the next one runs, by a person or a program.
+const ATTACH_LIMIT: Duration = Duration::from_secs(300);
 /// A check reads all metadata; a large volume after a crash takes minutes.
 const CHECK_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -30,6 +33,11 @@ const CHECK_LIMIT: Duration = Duration::from_secs(1800);
 pub(super) fn mount_data() -> Result<String, Failed> {
     let (device, content) = choose(look()?)?;
     let path = format!("/dev/{device}");
+    if let Some(serial) = disks::serial(&device) {
+        say!("{path} has the serial number {serial}");
+    }
+    // Once it has its label it is not read here any more.
+    let size = (content == Content::Ours).then(|| volume_size(&path)).transpose()?;
     label(&path, &labels::object(labels::DATA_DISK))?;
     let what = match content {
         Content::Blank => {
@@ -49,19 +57,49 @@ pub(super) fn mount_data() -> Result<String, Failed> {
     };
     // Without the option, quotas of projects are counted but not enforced.
     mount(&path, DATA_DIR, "ext4", PLAIN, "prjquota")?;
+    let grown = size.map(|size| follow(&device, size)).unwrap_or_default();
     folders()?;
     let device = fs::metadata(DATA_DIR).step(|| format!("look at {DATA_DIR}"))?.dev();
     tolerate(cgroup::weigh_disk(device));
-    Ok(what)
+    Ok(what + &grown)
+}
+
+fn volume_size(path: &str) -> Result<u64, Failed> {
+    let read = || disks::volume_size(&mut File::open(path)?);
+    read().step(|| format!("read {path}")).map(Option::unwrap_or_default)
+}
+
+/// Makes the volume as large as its disk; answers what is to be said of that. A volume that does not grow is used as it is.
+fn follow(device: &str, size: u64) -> String {
+    match tolerate(grow(size, disks::size(device))) {
+        Some(grown) if grown != size => format!(", and grown from {} to {} MiB", size >> 20, grown >> 20),
+        _ => String::new(),
+    }
 }
 
 /// Every disk that might be it, with what it holds.
 fn look() -> Result<Vec<(String, Content)>, Failed> {
-    let disks = poll(DISK_LIMIT, || Some(disks::other_disks()).filter(|d| !d.is_empty()));
-    disks.unwrap_or_default().into_iter().map(|disk| Ok((disk.clone(), look_at(&disk)?))).collect()
+    let kept = |disk: &String| !disks::is_lost_at_a_stop(disk);
+    let there = || Some(disks::other_disks()).filter(|found| found.iter().any(kept));
+    let disks = poll(DISK_LIMIT, there).or_else(|| {
+        machine::gets_volumes_later().then(|| {
+            say!("no disk for data is attached: waiting {} s for one", ATTACH_LIMIT.as_secs());
+            machine::poll_or_end(ATTACH_LIMIT, there)
+        })?
+    });
+    disks
+        .unwrap_or_else(disks::other_disks)
+        .into_iter()
+        .map(|disk| Ok((disk.clone(), look_at(&disk)?)))
+        .collect()
 }
 
 fn look_at(disk: &str) -> Result<Content, Failed> {
+    if disks::is_lost_at_a_stop(disk) {
+        return Ok(Content::Foreign(
+            "it is instance storage, which is lost when the machine is stopped".into(),
+        ));
+    }
     if disks::has_partitions(disk) {
         return Ok(Content::Foreign("it has partitions".to_owned()));
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use kennel_model::msg::{
     ControlReply, ControlRequest, FromControl, HostStatus, Refusal, RequestId, SlotEvent, ToControl,
 };
-use kennel_model::{LaunchSpec, SlotId, SlotState};
+use kennel_model::{LaunchSpec, NodeName, SlotId, SlotState};
 use kennel_sys::memfd::is_sealed;
 use kennel_sys::power::End;
 
@@ -15,6 +15,7 @@ use super::Host;
 use super::link::Outgoing;
 use super::slots::Starter;
 use crate::console::{self, uptime};
+use crate::say;
 use crate::slot::folders;
 use crate::slot::launch::Act;
 use crate::slot::quota;
@@ -62,6 +63,7 @@ impl Host {
             ControlRequest::PublishRoutes => Some(self.publish(fds)),
             ControlRequest::Status => Some(Ok(ControlReply::Status(self.status()))),
             ControlRequest::Announce(text) => Some(announce(&text)),
+            ControlRequest::Name(name) => Some(rename(&name)),
             ControlRequest::PowerOff => Some(self.end_by_request(End::PowerOff)),
             ControlRequest::Reboot => Some(self.end_by_request(End::Reboot)),
             ControlRequest::SetEgress(slot, list) => self.set_egress(slot, list, id),
@@ -107,6 +109,7 @@ impl Host {
             slots: slots.map(|(id, s)| (*id, s.state.public())).collect(),
             services: self.services.iter().map(super::services::Service::status).collect(),
             uptime_ms: u64::try_from(uptime().as_millis()).unwrap_or(u64::MAX),
+            name: own_name(),
         }
     }
 
@@ -144,6 +147,7 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         ControlRequest::PublishRoutes
         | ControlRequest::Status
         | ControlRequest::Announce(_)
+        | ControlRequest::Name(_)
         | ControlRequest::PowerOff
         | ControlRequest::Reboot => None,
     }
@@ -156,6 +160,22 @@ fn announce(text: &str) -> Result<ControlReply, Refusal> {
     // Whatever it says, it says in its own name.
     console::raw(&format!("control: {}", text.strip_prefix("control: ").unwrap_or(text)));
     Ok(ControlReply::Done)
+}
+
+/// Programs of tenants have names of their own, in UTS namespaces of their own.
+fn rename(name: &NodeName) -> Result<ControlReply, Refusal> {
+    let before = own_name();
+    if before != name.as_str() {
+        let set = rustix::system::sethostname(name.as_str().as_bytes());
+        set.map_err(|cause| Refusal::Failed(format!("cannot name the host {name}: {cause}")))?;
+        say!("this host is called {name} now, and was {before}");
+    }
+    Ok(ControlReply::Done)
+}
+
+/// What the kernel calls the host.
+fn own_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn invalid<T>(why: String) -> Result<T, Refusal> {

@@ -102,7 +102,7 @@ impl Host {
 }
 
 /// Unmounts the data volume and ends the machine.
-fn finish(how: End) {
+pub(crate) fn finish(how: End) {
     if let Err(busy) = unmount(DATA_DIR, UnmountFlags::empty()) {
         // Read-only it is as clean, if less tidy. Without a data volume there is nothing mounted.
         let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
@@ -117,7 +117,7 @@ fn finish(how: End) {
 
 /// Takes all events from a button; the answer is whether one was a press (`struct input_event`: 16 bytes of time, type,
 /// code, value).
-fn is_pressed(button: &mut std::fs::File) -> bool {
+pub(crate) fn is_pressed(button: &mut std::fs::File) -> bool {
     const EV_KEY: u16 = 1;
     const KEY_POWER: u16 = 116;
     let mut pressed = false;

@@ -11,7 +11,7 @@ mod cloud;
 mod control;
 mod denials;
 mod egress;
-mod ending;
+pub(crate) mod ending;
 mod jobs;
 pub mod link;
 pub mod network;

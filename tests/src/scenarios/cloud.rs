@@ -34,6 +34,7 @@ pub(super) fn group() -> Group {
             Scenario::new("cloud: what EC2 announces is a warning", notices),
             Scenario::new("cloud: tokens end and the service fails, and the host goes on", fails_and_heals),
             Scenario::new("cloud: the data volume is an NVMe disk, and kept", nvme),
+            Scenario::new("cloud: the data volume grows when its disk was made larger", grows),
             Scenario::new("cloud: nothing was ever asked without a token", no_faults),
         ],
     }
@@ -54,7 +55,8 @@ fn launch(vm: &mut Vm) -> Result<(), String> {
     let emulator = Emulator::start().map_err(|e| format!("no emulator: {e}"))?;
     let (first, first_public) = key(vm.scratch(), 1)?;
     let (_, second_public) = key(vm.scratch(), 2)?;
-    emulator.set("user-data", format!("[operator]\nssh_keys = [\"{first_public}\"]\n"));
+    emulator
+        .set("user-data", format!("[host]\nname = \"edge1\"\n[operator]\nssh_keys = [\"{first_public}\"]\n"));
     emulator.set("meta-data/public-keys/0/openssh-key", format!("{second_public}\n"));
     emulator.set("meta-data/tags/instance", "Name");
     emulator.set("meta-data/tags/instance/Name", "edge1");
@@ -96,12 +98,16 @@ fn operators(vm: &mut Vm) -> Result<(), String> {
 }
 
 fn known(vm: &mut Vm) -> Result<(), String> {
-    let cloud = vm.json(&["host", "status"])?["cloud"].clone();
+    let status = vm.json(&["host", "status"])?;
+    let cloud = &status["cloud"];
     let instance = &cloud["instance"];
     same("the instance", instance["id"].as_str(), Some("i-0123456789abcdef0"))?;
     same("its zone", instance["zone"].as_str(), Some("eu-west-1a"))?;
     same("its tags", instance["tags"].to_string(), r#"[{"name":"Name","value":"edge1"}]"#.to_owned())?;
     same("trouble", cloud.get("trouble"), None)?;
+    same("its name", status["name"].as_str(), Some("edge1"))?;
+    contains("the console", &vm.console(), "this host is called edge1 now, and was kennel")?;
+    contains("the status", &vm.ok(&["host", "status"])?, "local (edge1), version ")?;
     contains("the status", &vm.ok(&["host", "status"])?, "i-0123456789abcdef0, t3.small in eu-west-1a")?;
     contains("the console", &vm.console(), "imds: instance i-0123456789abcdef0, t3.small in eu-west-1a: ")
 }
@@ -154,6 +160,43 @@ fn nvme(vm: &mut Vm) -> Result<(), String> {
     vm.boot()?;
     contains("the console", &vm.console(), "data volume: /dev/nvme1n1 checked")?;
     same("the page after a reboot", vm.page("steady", "/")?.status, 200)
+}
+
+fn grows(vm: &mut Vm) -> Result<(), String> {
+    let more = 2 << 30;
+    let size = |vm: &Vm| -> Result<u64, String> {
+        let status = vm.json(&["host", "status"])?;
+        status["data_total_bytes"].as_u64().ok_or(format!("the status has no size: {status}"))
+    };
+    let before = size(vm)?;
+    vm.stop()?;
+    let disk = vm.state("data.raw");
+    let enlarge = || {
+        let file = std::fs::File::options().write(true).open(&disk)?;
+        file.set_len(file.metadata()?.len() + more)
+    };
+    enlarge().map_err(|e| format!("{} cannot be made larger: {e}", disk.display()))?;
+    vm.boot()?;
+    contains(
+        "the console",
+        &vm.console(),
+        "data volume: /dev/nvme1n1 checked, and grown from 4095 to 6143 MiB",
+    )?;
+    let after = size(vm)?;
+    // What the file system needs for itself is no space for tenants.
+    holds(&format!("{after} is 2 GiB more than {before}"), after > before + more / 10 * 9)?;
+    same("a page that was there before", vm.page("steady", "/")?.status, 200)?;
+    vm.tenant("later", "examples/node-hello")?;
+    same("a page that was not", vm.page("later", "/")?.status, 200)?;
+    vm.stop()?;
+    vm.boot()?;
+    let console = vm.console();
+    let last = console.rsplit("data volume: ").next().unwrap_or_default();
+    holds(
+        "it does not grow again",
+        last.starts_with("/dev/nvme1n1 checked\n") || last.starts_with("/dev/nvme1n1 checked\r"),
+    )?;
+    same("its size", size(vm)?, after)
 }
 
 fn no_faults(vm: &mut Vm) -> Result<(), String> {

@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) routes: Option<RouteTable>,
     /// Lines for the console.
     pub(crate) announced: Vec<String>,
+    /// What the host is called.
+    pub(crate) name: String,
     /// Every request in the order of its arrival.
     pub(crate) requests: Vec<ControlRequest>,
     /// To the control that runs now.
@@ -177,6 +179,7 @@ impl Shared {
             }
             ControlRequest::PublishRoutes => world.publish(fds)?,
             ControlRequest::Announce(line) => world.announced.push(line),
+            ControlRequest::Name(name) => world.name = name.to_string(),
             ControlRequest::Status => return Ok((ControlReply::Status(world.status()), vec![])),
             ControlRequest::SetEgress(slot, list) => world.slot(slot)?.egress = Some(list),
             ControlRequest::CountEgress(_) => {
@@ -271,6 +274,7 @@ impl World {
             slots: running.map(|(id, _)| (*id, SlotState::Running)).collect(),
             services: vec![ServiceStatus { name: "control".into(), pid: Some(7), restarts: 0 }],
             uptime_ms: 1234,
+            name: self.name.clone(),
         }
     }
 }
