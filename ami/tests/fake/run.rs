@@ -238,36 +238,23 @@ fn disks(form: &Form, image: &Image) -> Result<Vec<Mapping>, Refusal> {
     Ok(all.into_values().collect())
 }
 
+/// A disk of the image, or a new one, as the request wants it.
 fn changed(change: &Form, of_image: Option<Mapping>, device: &str) -> Result<Mapping, Refusal> {
-    let broken = |message: String| Refusal::new(400, "InvalidBlockDeviceMapping", message);
-    let known = of_image.is_some();
     let mut disk = of_image.unwrap_or_else(|| Mapping {
         device: device.to_owned(),
         kind: "gp2".to_owned(),
         delete_on_termination: true,
         ..Mapping::default()
     });
-    if let Some(snapshot) = change.get("Ebs.SnapshotId") {
-        if known && disk.snapshot.as_deref() != Some(snapshot) {
-            return Err(broken(format!("snapshotId can not be modified on {device}")));
-        }
-        disk.snapshot = Some(snapshot.to_owned());
-    }
-    if let Some(gib) = change.number("Ebs.VolumeSize")? {
-        if gib == 0 || gib > 65_536 || (disk.snapshot.is_some() && gib < disk.gib) {
-            let message =
-                format!("Volume of size {gib}GB is smaller than snapshot, expect size >= {}GB", disk.gib);
-            return Err(broken(message));
-        }
-        disk.gib = gib;
-    }
+    sized(change, &mut disk)?;
     if let Some(kind) = change.get("Ebs.VolumeType") {
         disk.kind = kind.to_owned();
     }
     match change.flag("Ebs.Encrypted")? {
         // What is encrypted stays so.
         Some(false) if disk.encrypted && disk.snapshot.is_some() => {
-            return Err(broken(format!("encrypted flag cannot be turned off for {device}")));
+            let message = format!("encrypted flag cannot be turned off for {device}");
+            return Err(Refusal::new(400, "InvalidBlockDeviceMapping", message));
         }
         Some(encrypted) => disk.encrypted = encrypted,
         None => {}
@@ -275,14 +262,26 @@ fn changed(change: &Form, of_image: Option<Mapping>, device: &str) -> Result<Map
     if let Some(goes) = change.flag("Ebs.DeleteOnTermination")? {
         disk.delete_on_termination = goes;
     }
-    if disk.gib == 0 {
-        return Err(Refusal::new(
-            400,
-            "MissingParameter",
-            format!("{device} has neither a size nor a snapshot"),
-        ));
-    }
     Ok(disk)
+}
+
+/// What a disk is made of and how big it is: of the image's snapshot and no smaller, or blank.
+fn sized(change: &Form, disk: &mut Mapping) -> Result<(), Refusal> {
+    let broken = |message: String| Refusal::new(400, "InvalidBlockDeviceMapping", message);
+    if change.get("Ebs.SnapshotId").is_some_and(|it| disk.snapshot.as_deref() != Some(it)) {
+        return Err(broken(format!("snapshotId can not be modified on {}", disk.device)));
+    }
+    if let Some(gib) = change.number("Ebs.VolumeSize")? {
+        if gib == 0 || gib > 65_536 || (disk.snapshot.is_some() && gib < disk.gib) {
+            let least = disk.gib;
+            return Err(broken(format!(
+                "Volume of size {gib}GB is smaller than snapshot, expect size >= {least}GB"
+            )));
+        }
+        disk.gib = gib;
+    }
+    let nothing = format!("{} has neither a size nor a snapshot", disk.device);
+    if disk.gib == 0 { Err(Refusal::new(400, "MissingParameter", nothing)) } else { Ok(()) }
 }
 
 /// The metadata service: without a wish, as the image wants it, and two hops.

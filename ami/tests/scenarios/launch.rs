@@ -5,6 +5,7 @@ use crate::fake::compute::{Metadata, Permission};
 use crate::hosting::{NAME, NOTHING, Things, data, desk, host, hosted, launch, launching, stands, things};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kennel_user_data::UserData;
 use std::collections::BTreeSet;
 
 #[test]
@@ -29,8 +30,10 @@ fn from_an_image_to_a_host_that_answers() {
     let metadata =
         Metadata { tokens: "required".into(), hops: 1, endpoint: "enabled".into(), tags: "enabled".into() };
     assert_eq!(instance.metadata, metadata, "IMDSv2 and one hop only");
-    let user_data = String::from_utf8(STANDARD.decode(&instance.user_data).unwrap()).unwrap();
-    assert!(user_data.contains("ssh-ed25519"), "{user_data}");
+    // As the host itself reads it.
+    let user_data = UserData::from_bytes(&STANDARD.decode(&instance.user_data).unwrap()).unwrap();
+    assert_eq!(user_data.host_name.map(|name| name.to_string()).as_deref(), Some(NAME));
+    assert_eq!(user_data.ssh_keys.len(), 1);
     assert!(instance.profile.is_none() && instance.key.is_none());
     assert_eq!(instance.tags["kennel:host"], NAME);
     assert!(volume.encrypted && volume.kind == "gp3" && volume.tags["kennel:host"] == NAME);

@@ -10,10 +10,14 @@ use crate::resume::killed_at;
 
 const ELASTIC: [&str; 1] = ["--elastic-ip"];
 
-/// Kills a launch at a request, from which the same command goes on.
+/// Kills a launch at a request, from which the same command goes on, also where what was made is not seen yet.
 fn goes_on((action, when, fault): (&str, When, Fault)) {
     let desk = desk();
-    desk.fake.account().settle = 1;
+    {
+        let mut account = desk.fake.account();
+        account.settle = 1;
+        account.lag = 2;
+    }
     desk.fake.fault(action, when, fault);
     killed_at(&desk, &launching(&ELASTIC));
     launch(&desk, &ELASTIC).well();

@@ -16,6 +16,7 @@ mod late;
 mod launch;
 mod launch_broken;
 mod manage;
+mod odd;
 mod picture;
 mod policies;
 mod publish;

@@ -71,18 +71,20 @@ fn of_the_same_image_there_is_nothing_to_replace_or_it_is_replaced() {
     assert!(new != old || outcome.err.contains("ami-"), "{outcome:?}");
 }
 
-/// Each step that changes something, before and after it is done; the second stop is the old one's or the only one.
+/// Each step that changes something, killed when it is done but not answered: the new one is stopped first, then the old
+/// one. Killed before each of them, and at each look, is in `odd`.
 fn steps() -> Vec<(&'static str, When, Fault)> {
     let changes = [
         ("RunInstances", When::Nth(1)),
         ("StopInstances", When::Nth(1)),
+        ("StopInstances", When::Nth(2)),
         ("DetachVolume", When::Nth(1)),
         ("AttachVolume", When::Nth(1)),
+        ("StartInstances", When::Nth(1)),
         ("AssociateAddress", When::Nth(1)),
         ("TerminateInstances", When::Nth(1)),
     ];
-    let both = |(action, when)| [Fault::Stall, Fault::StallAfter].map(|fault| (action, when, fault));
-    changes.into_iter().flat_map(both).collect()
+    changes.map(|(action, when)| (action, when, Fault::StallAfter)).to_vec()
 }
 
 #[test]
@@ -105,7 +107,7 @@ fn killed_at_each_step_it_goes_back() {
         desk.fake.fault(action, when, fault);
         killed_at(&desk, &REPLACE);
         let back = desk.run(&BACK);
-        if (action, fault) == ("TerminateInstances", Fault::StallAfter) {
+        if action == "TerminateInstances" {
             // The old one is gone, which is said; what is left is to go on.
             let error = back.failed(2);
             assert!(error.contains(&old), "{error}");
@@ -113,11 +115,7 @@ fn killed_at_each_step_it_goes_back() {
             replaced(&desk, &old, &disk, &next);
             return;
         }
-        if (action, fault) == ("RunInstances", Fault::Stall) && back.code != Some(0) {
-            assert!(back.err.contains(NAME), "nothing was begun, and that is said: {back:?}");
-        } else {
-            back.well();
-        }
+        back.well();
         as_before(&desk, &old, &disk);
     });
 }
