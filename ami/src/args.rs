@@ -1,5 +1,7 @@
 //! The command line as one definition. What the commands do is elsewhere; this file only says what a person may type.
 
+pub mod hosts;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ Example:
   kennel ami publish out/kennel-0.1.0-x86_64.raw --region eu-west-1 --dry-run
   kennel ami publish out/kennel-0.1.0-x86_64.raw --region eu-west-1
   kennel ami ls --region eu-west-1
+  kennel launch --name edge1 --region eu-west-1
 
 Credentials, profiles and endpoints come from the environment and ~/.aws, as for the aws command.
 
@@ -22,7 +25,7 @@ Exit codes:
   2   refused: AWS denied a call, the image must not be published, or the AMI is not one of ours
   64  bad usage";
 
-/// Publishes images to EC2 and looks after what was published.
+/// Publishes images to EC2, looks after what was published, and launches hosts from it.
 #[derive(Debug, Parser)]
 #[command(name = "kennel-ami", version, after_help = AFTER_HELP, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -80,6 +83,14 @@ pub enum Command {
     /// Remove snapshots of ours that belong to no AMI: what interrupted runs left behind
     #[command(after_help = "Example:\n  kennel-ami gc --region eu-west-1 --older-than 2h --dry-run")]
     Gc(Gc),
+    /// Launch a host from an AMI; prints its address
+    Launch(hosts::Launch),
+    /// List the hosts that were launched in a region
+    #[command(after_help = "Example:\n  kennel-ami hosts --region eu-west-1")]
+    Hosts(Where),
+    /// See what a host prints, reboot it, replace it, remove it
+    #[command(subcommand, after_help = "Example:\n  kennel-ami host console edge1 --region eu-west-1")]
+    Host(hosts::Host),
     /// Print the IAM policy that allows exactly the calls made by parts of this program
     #[command(after_help = "Example:\n  kennel-ami policy publish share > publish-policy.json")]
     Policy {
@@ -128,6 +139,9 @@ pub struct Publish {
     /// Encrypt the snapshot with this KMS key (its ARN)
     #[arg(long, value_name = "KEY")]
     pub encrypt: Option<String>,
+    /// Secure Boot keys that instances start with (`uefi-data.b64` of `kennel keys new`); the image must be signed
+    #[arg(long, value_name = "FILE")]
+    pub uefi_data: Option<PathBuf>,
     /// Write the AMI's id to this SSM parameter, in each region
     #[arg(long, value_name = "PATH", value_parser = parameter_path)]
     pub ssm: Option<String>,

@@ -114,6 +114,17 @@ fn refusal(code: &str) -> Option<&'static str> {
         | "ServiceQuotaExceededException" => {
             Some("wait until other snapshots are complete, or ask AWS for a higher quota")
         }
+        "InsufficientInstanceCapacity" | "Unsupported" => {
+            Some("take another --type, or a --subnet in another availability zone")
+        }
+        "InstanceLimitExceeded" | "MaxSpotInstanceCountExceeded" | "VcpuLimitExceeded" => {
+            Some("terminate instances that nobody needs, or ask AWS for a higher quota")
+        }
+        "AddressLimitExceeded" => Some("release Elastic IPs that nobody needs, or ask AWS for a higher quota"),
+        "InvalidKeyPair.NotFound" => Some("`aws ec2 describe-key-pairs` lists the key pairs of this region"),
+        "InvalidSubnetID.NotFound" => Some("`aws ec2 describe-subnets` lists the subnets of this region"),
+        "ParameterNotFound" => Some("publish with --ssm, or name an AMI"),
+        "DependencyViolation" => Some("something else uses it still; the same command tries again"),
         "ParameterLimitExceeded" => Some("remove parameters that nobody reads"),
         _ => None,
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::aws::table::{CALLS, ENCRYPTION, On, Right};
+use crate::aws::table::{CALLS, ENCRYPTION, On, PROFILE, Right};
 use crate::names;
 
 /// Parts of the program, as policies know them. `publish --share` needs the policies `publish` and `share`, and so on.
@@ -29,6 +29,18 @@ pub enum Role {
     Retire,
     /// `rm`, `gc`
     Remove,
+    /// `launch`, without the two below
+    Launch,
+    /// `launch --ami /kennel/…`, `host replace --ami /kennel/…`
+    LaunchSsm,
+    /// `launch --instance-profile`, and `host replace` of such a host; write the roles' ARNs over the one in the policy
+    Profile,
+    /// `hosts`, `host console`, `host reboot`
+    Hosts,
+    /// `host replace`
+    Replace,
+    /// `host terminate`
+    Terminate,
 }
 
 /// The policy for these parts together.
@@ -45,31 +57,12 @@ pub fn policy(roles: &[Role]) -> Value {
 fn rights(roles: &[Role]) -> impl Iterator<Item = &'static Right> {
     let wanted = |of: &[Role]| of.iter().any(|role| roles.contains(role));
     let rows = CALLS.iter().filter(move |row| wanted(row.roles)).flat_map(|row| row.rights);
-    let keys = if roles.contains(&ENCRYPTION.0) { ENCRYPTION.1 } else { &[] };
-    rows.chain(keys)
+    let others = [ENCRYPTION, PROFILE].into_iter().filter(|(role, _)| roles.contains(role));
+    rows.chain(others.flat_map(|(_, rights)| rights))
 }
 
 fn statement(on: On, actions: &BTreeSet<&str>) -> Value {
-    const SNAPSHOTS: &str = "arn:aws:ec2:*::snapshot/*";
-    const IMAGES: &str = "arn:aws:ec2:*::image/*";
-    const KEYS: &str = "arn:aws:kms:REGION:ACCOUNT:key/KEY";
-    let ours = json!({ "Null": { format!("aws:ResourceTag/{}", names::DIGEST): "false" } });
-    let new = json!({ "Null": { format!("aws:RequestTag/{}", names::DIGEST): "false" } });
-    let (resources, condition) = match on {
-        On::Everything => (json!("*"), None),
-        On::OurSnapshots => (json!(SNAPSHOTS), Some(ours)),
-        On::NewSnapshots => (json!(SNAPSHOTS), Some(new)),
-        On::OurImages => (json!(IMAGES), Some(ours)),
-        On::NewImages => (json!(IMAGES), Some(new)),
-        On::ImagesAndSnapshots => (json!([IMAGES, SNAPSHOTS]), None),
-        On::OurTags => (
-            json!([IMAGES, SNAPSHOTS]),
-            Some(json!({ "ForAllValues:StringLike": { "aws:TagKeys": ["Name", "kennel:*"] } })),
-        ),
-        On::Parameters => (json!("arn:aws:ssm:*:*:parameter/kennel/*"), None),
-        On::Keys => (json!(KEYS), None),
-        On::KeysByService => (json!(KEYS), Some(json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } }))),
-    };
+    let (resources, condition) = place(on);
     let mut statement = json!({
         "Sid": format!("{on:?}"), "Effect": "Allow", "Action": actions, "Resource": resources,
     });
@@ -77,6 +70,69 @@ fn statement(on: On, actions: &BTreeSet<&str>) -> Value {
         statement["Condition"] = condition;
     }
     statement
+}
+
+/// Resources, and the condition on them.
+fn place(on: On) -> (Value, Option<Value>) {
+    const IMAGES: &str = "arn:aws:ec2:*::image/*";
+    const SNAPSHOTS: &str = "arn:aws:ec2:*::snapshot/*";
+    const KEYS: &str = "arn:aws:kms:REGION:ACCOUNT:key/KEY";
+    // What belongs to an account, other than AMIs and snapshots.
+    let of = |kind: &str| format!("arn:aws:ec2:*:*:{kind}/*");
+    let all = |kinds: &[&str]| json!(kinds.iter().map(|kind| of(kind)).collect::<Vec<_>>());
+    match on {
+        On::Everything => (json!("*"), None),
+        On::OurSnapshots => (json!(SNAPSHOTS), bears(names::DIGEST)),
+        On::NewSnapshots => (json!(SNAPSHOTS), gets(names::DIGEST)),
+        On::OurImages => (json!(IMAGES), bears(names::DIGEST)),
+        On::NewImages => (json!(IMAGES), gets(names::DIGEST)),
+        On::ImagesAndSnapshots => (json!([IMAGES, SNAPSHOTS]), None),
+        On::OurTags => (json!([IMAGES, SNAPSHOTS]), Some(our_tags())),
+        On::NewHosts => (all(&["instance", "volume", "network-interface"]), gets(names::HOST)),
+        On::Ingredients => {
+            let own = ["subnet", "security-group", "key-pair", "spot-instances-request"].map(of);
+            let own = own.iter().map(String::as_str).chain([IMAGES, SNAPSHOTS]).collect::<Vec<_>>();
+            (json!(own), None)
+        }
+        On::OurHosts => (json!(of("instance")), bears(names::HOST)),
+        On::OurHostsAndVolumes => (all(&["instance", "volume"]), bears(names::HOST)),
+        On::OurVolumes => (json!(of("volume")), bears(names::HOST)),
+        On::NewGroups => (json!(of("security-group")), gets(names::HOST)),
+        On::Networks => (json!(of("vpc")), None),
+        On::OurGroups => (json!(of("security-group")), bears(names::HOST)),
+        On::NewAddresses => (json!(of("elastic-ip")), gets(names::HOST)),
+        On::OurAddresses => (json!(of("elastic-ip")), bears(names::HOST)),
+        On::OurAddressesAndHosts => (all(&["elastic-ip", "instance", "network-interface"]), bears(names::HOST)),
+        On::HostTags => {
+            let kinds = ["elastic-ip", "instance", "network-interface", "security-group", "volume"];
+            let mut condition = our_tags();
+            // Only in the call that makes it: what is there already cannot be made ours.
+            let makers = ["AllocateAddress", "CreateSecurityGroup", "RunInstances"];
+            condition["StringEquals"] = json!({ "ec2:CreateAction": makers });
+            (all(&kinds), Some(condition))
+        }
+        On::ProfileRoles => {
+            let ec2 = json!({ "StringEquals": { "iam:PassedToService": "ec2.amazonaws.com" } });
+            (json!("arn:aws:iam::ACCOUNT:role/ROLE"), Some(ec2))
+        }
+        On::Parameters => (json!("arn:aws:ssm:*:*:parameter/kennel/*"), None),
+        On::Keys => (json!(KEYS), None),
+        On::KeysByService => (json!(KEYS), Some(json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } }))),
+    }
+}
+
+/// It has this tag.
+fn bears(tag: &str) -> Option<Value> {
+    Some(json!({ "Null": { format!("aws:ResourceTag/{tag}"): "false" } }))
+}
+
+/// It gets this tag in the call that makes it.
+fn gets(tag: &str) -> Option<Value> {
+    Some(json!({ "Null": { format!("aws:RequestTag/{tag}"): "false" } }))
+}
+
+fn our_tags() -> Value {
+    json!({ "ForAllValues:StringLike": { "aws:TagKeys": ["Name", "kennel:*"] } })
 }
 
 #[cfg(test)]
@@ -109,9 +165,10 @@ mod tests {
     #[test]
     fn nothing_but_removing_removes() {
         for role in Role::value_variants() {
-            let removes =
-                actions(&[*role]).iter().any(|action| action.contains("Delete") || action.contains("Dereg"));
-            assert_eq!(removes, *role == Role::Remove, "{role:?}");
+            let word =
+                |action: &String| ["Delete", "Dereg", "Release"].iter().any(|word| action.contains(word));
+            let removes = actions(&[*role]).iter().any(word);
+            assert_eq!(removes, [Role::Remove, Role::Terminate].contains(role), "{role:?}");
         }
     }
 

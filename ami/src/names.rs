@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kennel_model::HostName;
+
 use crate::image::{Digest, Facts};
 
 /// Tags.
@@ -19,6 +21,13 @@ pub const PUBLISHING: &str = "publishing";
 pub const PUBLISHED: &str = "published";
 /// The KMS key, where one was asked for.
 pub const KEY: &str = "kennel:kms-key";
+
+/// SHA-256 of the Secure Boot keys that instances start with.
+pub const SECURE_BOOT: &str = "kennel:secure-boot";
+/// On all that belongs to a host: its name. What has it is ours.
+pub const HOST: &str = "kennel:host";
+/// On an instance that is to take another's place: that other's id.
+pub const REPLACES: &str = "kennel:replaces";
 
 /// What identifies a published image: its content, and the key that was asked for. An AMI that is encrypted with a key is
 /// not one that can be given to everyone, so the two are not the same.
@@ -82,6 +91,16 @@ pub fn description(facts: &Facts) -> String {
     format!("{} {}{root}", facts.name, facts.version).chars().take(255).collect()
 }
 
+/// The tags of what belongs to a host.
+pub fn host_tags(host: &HostName) -> Tags {
+    Tags::from([("Name".to_owned(), host.to_string()), (HOST.to_owned(), host.to_string())])
+}
+
+/// Name of a host's security group, of which a network has only one.
+pub fn group(host: &HostName) -> String {
+    format!("kennel-{host}")
+}
+
 /// A word that AWS has not heard before: a call that is repeated with it makes nothing twice.
 pub fn token() -> String {
     format!("kennel-{:032x}", fastrand::u128(..))
@@ -92,7 +111,7 @@ mod tests {
     use super::*;
 
     fn facts() -> Facts {
-        Facts { name: "kennel".into(), version: "1.2".into(), root_hash: Some("ab".repeat(32)) }
+        Facts { name: "kennel".into(), version: "1.2".into(), root_hash: Some("ab".repeat(32)), signed: None }
     }
 
     #[test]

@@ -11,6 +11,10 @@ use crate::exit::Failure;
 
 /// A plain line at most this often where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
+/// A spinner turns so often.
+const TICK: Duration = Duration::from_millis(200);
+/// To the start of the line, which is then emptied.
+const WIPE: &str = "\r\x1b[2K";
 const MIB: f64 = 1_048_576.0;
 
 /// How this run speaks.
@@ -35,8 +39,9 @@ impl Ui {
     /// A line about what is going on.
     pub fn note(&self, text: &str) {
         if !self.json && !self.quiet {
-            // Nobody is left to be told when that cannot be printed.
-            let _ = writeln!(io::stderr(), "{text}");
+            // Over a spinner that may be turning; and nobody is left to be told when that cannot be printed.
+            let wipe = if self.live { WIPE } else { "" };
+            let _ = writeln!(io::stderr(), "{wipe}{text}");
         }
     }
 
@@ -72,6 +77,34 @@ impl Ui {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
+    /// Something that takes a while: a spinner on a terminal, a line elsewhere.
+    pub fn step(&self, what: &str) -> Waiting {
+        let spinner = if self.live {
+            let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            spinner.set_message(what.to_owned());
+            spinner.enable_steady_tick(TICK);
+            spinner
+        } else {
+            self.note(what);
+            ProgressBar::hidden()
+        };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+            spinner.set_style(style);
+        }
+        Waiting { ui: *self, spinner, since: Instant::now() }
+    }
+
+    /// Asks for a word to be typed; none, if nobody is there to type it.
+    pub fn asked_for(&self, question: &str) -> Option<String> {
+        if self.json || !io::stdin().is_terminal() {
+            return None;
+        }
+        let _ = write!(io::stderr(), "{question} ");
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).ok()?;
+        Some(answer.trim().to_owned())
+    }
+
     /// A bar for so many bytes, of which some are there already.
     pub fn bar(&self, label: &str, done: u64, total: u64) -> Bar {
         let bar = if self.live {
@@ -88,6 +121,28 @@ impl Ui {
         bar.reset_eta();
         let now = Instant::now();
         Bar { ui: *self, bar, label: label.to_owned(), first: done, done, total, since: now, said: now }
+    }
+}
+
+/// Something that takes a while. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Waiting {
+    ui: Ui,
+    spinner: ProgressBar,
+    since: Instant,
+}
+
+impl Waiting {
+    /// It came to a good end, after so long.
+    pub fn done(self, what: &str) {
+        self.spinner.finish_and_clear();
+        self.ui.note(&format!("{what} ({} s)", self.since.elapsed().as_secs()));
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.spinner.finish_and_clear();
     }
 }
 

@@ -3,6 +3,10 @@
 
 use serde::Serialize;
 
+use kennel_known::hosts::HostsError;
+
+pub use kennel_known::FileError;
+
 /// Exit codes, as `kennel --help` tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -69,27 +73,40 @@ impl Failure {
     }
 }
 
-/// A file that could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {act} {}: {cause}", path.display())]
-pub struct FileError {
-    /// What was tried: "read", "write", "make the folder", …
-    pub act: &'static str,
-    /// Which file.
-    pub path: std::path::PathBuf,
-    /// What the system said.
-    pub cause: std::io::Error,
-}
-
-impl FileError {
-    /// For `map_err`: names the act and the file.
-    pub fn at(act: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |cause| Self { act, path: path.to_owned(), cause }
-    }
-}
-
 impl Explain for FileError {
     fn code(&self) -> String {
         "file".to_owned()
+    }
+}
+
+impl Explain for kennel_known::paths::NoHome {
+    fn hint(&self) -> Option<String> {
+        Some("set HOME to an absolute path".to_owned())
+    }
+}
+
+impl Explain for HostsError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::None => {
+                Some("`kennel run --detach` starts one here, `kennel host add` makes another known".into())
+            }
+            Self::Several(_) => Some("choose one with --host NAME or KENNEL_HOST".into()),
+            Self::Unknown { known, .. } if known.is_empty() => Self::None.hint(),
+            Self::Unknown { known, .. } => Some(format!("known are: {known}")),
+            Self::Invalid { .. } => Some("repair the file, or remove it and add the hosts again".into()),
+            Self::File(_) => None,
+        }
+    }
+
+    fn code(&self) -> String {
+        match self {
+            Self::None | Self::Unknown { .. } | Self::Several(_) => "no-such-host".into(),
+            Self::File(_) | Self::Invalid { .. } => "hosts-file".into(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Failed
     }
 }

@@ -6,9 +6,8 @@ pub mod client;
 pub mod commands;
 pub mod deploy;
 pub mod exit;
-pub mod hosts;
 pub mod keys;
-pub mod paths;
-pub mod pin;
 pub mod ui;
 pub mod vm;
+
+pub use kennel_known::{hosts, paths, pin};

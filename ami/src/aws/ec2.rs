@@ -1,10 +1,17 @@
-//! EC2: AMIs and snapshots as this program sees them, which is much less than the SDK does.
+//! EC2: AMIs, snapshots, instances and what lies around them as this program sees them, which is much less than the SDK does.
 
 mod images;
+mod instances;
+mod machines;
+mod network;
 mod parse;
 mod snapshots;
+mod volumes;
 
 pub use images::{Grant, NewImage};
+pub use instances::NewInstance;
+pub use machines::{Attachment, Instance, Volume};
+pub use network::{Address, Group, Subnet};
 pub use parse::{Ami, Snapshot, SnapshotState};
 
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};

@@ -73,6 +73,15 @@ const STRANGERS: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
+/// AWS's words, with a status of 500, for "there is none left of these": the next moment is no better.
+const SOLD_OUT: &[&str] = &[
+    "InsufficientAddressCapacity",
+    "InsufficientCapacity",
+    "InsufficientHostCapacity",
+    "InsufficientInstanceCapacity",
+    "InsufficientVolumeCapacity",
+];
+
 impl Fault {
     /// Whether the call may be made again.
     pub const fn passes(&self) -> bool {
@@ -130,6 +139,8 @@ fn answered(call: Call, status: u16, code: Option<&str>, message: Option<&str>) 
         Kind::Unseen
     } else if named(STRANGERS) {
         Kind::Credentials
+    } else if named(SOLD_OUT) {
+        Kind::Refused
     } else if status >= 500 || named(&["RequestTimeout", "RequestTimeoutException"]) {
         Kind::Server
     } else {
@@ -178,6 +189,7 @@ mod tests {
         assert_eq!(kind(400, Some("ThrottlingException")), Kind::Throttled);
         assert_eq!(kind(429, None), Kind::Throttled);
         assert_eq!(kind(500, None), Kind::Server);
+        assert_eq!(kind(500, Some("InsufficientInstanceCapacity")), Kind::Refused);
         assert_eq!(kind(400, Some("ValidationException")), Kind::Refused);
         assert_eq!(kind(403, Some("ExpiredTokenException")), Kind::Credentials);
         assert_eq!(kind(402, Some("ServiceQuotaExceededException")), Kind::Refused);

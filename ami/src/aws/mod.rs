@@ -25,7 +25,10 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
 pub use ebs::{BlockToken, IDLE_MINUTES, NewSnapshot};
-pub use ec2::{Ami, Grant, NewImage, Snapshot, SnapshotState};
+pub use ec2::{
+    Address, Ami, Attachment, Grant, Group, Instance, NewImage, NewInstance, Snapshot, SnapshotState, Subnet,
+    Volume,
+};
 pub use fault::{Fault, Kind};
 use table::Call;
 
@@ -144,7 +147,8 @@ fn out_of_time(call: Call) -> Fault {
     Fault::own(call, Kind::OutOfTime, "the deadline for the whole command has passed")
 }
 
-fn http_client() -> SharedHttpClient {
+/// HTTPS with the authorities that this computer trusts.
+pub(crate) fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 

@@ -15,6 +15,16 @@ impl Aws {
         answer.account.ok_or_else(|| Fault::incomplete(Call::GetCallerIdentity, "account"))
     }
 
+    /// Reads a parameter.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn parameter(&self, path: &str) -> Result<String, Fault> {
+        let answer = self.call(Call::GetParameter, || self.ssm.get_parameter().name(path).send()).await?;
+        let value = answer.parameter.and_then(|parameter| parameter.value);
+        value.ok_or_else(|| Fault::incomplete(Call::GetParameter, "value"))
+    }
+
     /// Writes an AMI's id to a parameter; AWS checks that there is such an AMI.
     ///
     /// # Errors

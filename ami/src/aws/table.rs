@@ -43,6 +43,52 @@ pub enum Call {
     DeleteSnapshot,
     /// Writes an SSM parameter.
     PutParameter,
+    /// Reads an SSM parameter.
+    GetParameter,
+    /// Which instances are there?
+    DescribeInstances,
+    /// What user-data was an instance launched with?
+    DescribeInstanceAttribute,
+    /// Which volumes are there?
+    DescribeVolumes,
+    /// Which subnets are there?
+    DescribeSubnets,
+    /// Of which kind is a key pair?
+    DescribeKeyPairs,
+    /// Which security groups are there?
+    DescribeSecurityGroups,
+    /// Which Elastic IPs are there?
+    DescribeAddresses,
+    /// Makes a security group.
+    CreateSecurityGroup,
+    /// Opens ports.
+    AuthorizeSecurityGroupIngress,
+    /// Makes an instance with its volumes.
+    RunInstances,
+    /// Starts an instance that was stopped.
+    StartInstances,
+    /// Shuts an instance down; its volumes stay.
+    StopInstances,
+    /// Starts an instance again.
+    RebootInstances,
+    /// Removes an instance.
+    TerminateInstances,
+    /// What did an instance print?
+    GetConsoleOutput,
+    /// Gives a volume to an instance.
+    AttachVolume,
+    /// Takes a volume from an instance.
+    DetachVolume,
+    /// Removes a volume.
+    DeleteVolume,
+    /// Gets an Elastic IP.
+    AllocateAddress,
+    /// Gives an Elastic IP to an instance.
+    AssociateAddress,
+    /// Gives an Elastic IP back.
+    ReleaseAddress,
+    /// Removes a security group.
+    DeleteSecurityGroup,
 }
 
 /// What an action is allowed on.
@@ -62,6 +108,33 @@ pub enum On {
     ImagesAndSnapshots,
     /// Tags of ours, on AMIs and snapshots.
     OurTags,
+    /// Instances, volumes and network interfaces that are being made with our host tag.
+    NewHosts,
+    /// What an instance is made of that is there already: AMI, snapshots, subnet, security group, key pair, and the request
+    /// for a spot instance.
+    Ingredients,
+    /// Instances that have our host tag.
+    OurHosts,
+    /// Instances and volumes that have our host tag.
+    OurHostsAndVolumes,
+    /// Volumes that have our host tag.
+    OurVolumes,
+    /// Security groups that are being made with our host tag.
+    NewGroups,
+    /// Any network: IAM asks for it when a security group is made.
+    Networks,
+    /// Security groups that have our host tag.
+    OurGroups,
+    /// Elastic IPs that are being made with our host tag.
+    NewAddresses,
+    /// Elastic IPs that have our host tag.
+    OurAddresses,
+    /// Elastic IPs, instances and network interfaces that have our host tag.
+    OurAddressesAndHosts,
+    /// Tags of ours, in the call that makes a host, its security group or its address.
+    HostTags,
+    /// The instance profiles' roles named by whoever attaches the policy.
+    ProfileRoles,
     /// SSM parameters below /kennel/.
     Parameters,
     /// The KMS keys named by whoever attaches the policy.
@@ -111,7 +184,13 @@ const fn row(
 /// Tagging in the same call as making needs this too.
 const TAG: Right = right("ec2:CreateTags", On::OurTags);
 
-use Role::{Copy, Encrypt, Publish, Read, Remove, Retire, Share, Ssm, Verify};
+/// The same for what belongs to a host.
+const TAG_HOST: Right = right("ec2:CreateTags", On::HostTags);
+
+use Role::{
+    Copy, Encrypt, Hosts, Launch, LaunchSsm, Profile, Publish, Read, Remove, Replace, Retire, Share, Ssm,
+    Terminate, Verify,
+};
 
 /// The table.
 pub const CALLS: &[Row] = &[
@@ -121,7 +200,7 @@ pub const CALLS: &[Row] = &[
         Call::DescribeImages,
         "ec2:DescribeImages",
         0,
-        &[Publish, Read, Verify, Copy, Share, Retire, Remove, Ssm],
+        &[Publish, Read, Verify, Copy, Share, Retire, Remove, Ssm, Launch, Replace],
         &[right("ec2:DescribeImages", On::Everything)],
     ),
     row(
@@ -212,7 +291,163 @@ pub const CALLS: &[Row] = &[
         &[right("ec2:DeleteSnapshot", On::OurSnapshots)],
     ),
     row(Call::PutParameter, "ssm:PutParameter", 0, &[Ssm], &[right("ssm:PutParameter", On::Parameters)]),
+    row(Call::GetParameter, "ssm:GetParameter", 0, &[LaunchSsm], &[right("ssm:GetParameter", On::Parameters)]),
+    row(
+        Call::DescribeInstances,
+        "ec2:DescribeInstances",
+        0,
+        &[Launch, Hosts, Replace, Terminate],
+        &[right("ec2:DescribeInstances", On::Everything)],
+    ),
+    row(
+        Call::DescribeInstanceAttribute,
+        "ec2:DescribeInstanceAttribute",
+        0,
+        &[Replace],
+        &[right("ec2:DescribeInstanceAttribute", On::Everything)],
+    ),
+    row(
+        Call::DescribeVolumes,
+        "ec2:DescribeVolumes",
+        0,
+        &[Launch, Replace, Terminate],
+        &[right("ec2:DescribeVolumes", On::Everything)],
+    ),
+    row(
+        Call::DescribeSubnets,
+        "ec2:DescribeSubnets",
+        0,
+        &[Launch],
+        &[right("ec2:DescribeSubnets", On::Everything)],
+    ),
+    row(
+        Call::DescribeKeyPairs,
+        "ec2:DescribeKeyPairs",
+        0,
+        &[Launch],
+        &[right("ec2:DescribeKeyPairs", On::Everything)],
+    ),
+    row(
+        Call::DescribeSecurityGroups,
+        "ec2:DescribeSecurityGroups",
+        0,
+        &[Launch, Terminate],
+        &[right("ec2:DescribeSecurityGroups", On::Everything)],
+    ),
+    row(
+        Call::DescribeAddresses,
+        "ec2:DescribeAddresses",
+        0,
+        &[Launch, Replace, Terminate],
+        &[right("ec2:DescribeAddresses", On::Everything)],
+    ),
+    row(
+        Call::CreateSecurityGroup,
+        "ec2:CreateSecurityGroup",
+        0,
+        &[Launch],
+        &[
+            right("ec2:CreateSecurityGroup", On::NewGroups),
+            right("ec2:CreateSecurityGroup", On::Networks),
+            TAG_HOST,
+        ],
+    ),
+    row(
+        Call::AuthorizeSecurityGroupIngress,
+        "ec2:AuthorizeSecurityGroupIngress",
+        0,
+        &[Launch],
+        &[right("ec2:AuthorizeSecurityGroupIngress", On::OurGroups)],
+    ),
+    row(
+        Call::RunInstances,
+        "ec2:RunInstances",
+        0,
+        &[Launch, Replace],
+        &[right("ec2:RunInstances", On::NewHosts), right("ec2:RunInstances", On::Ingredients), TAG_HOST],
+    ),
+    row(
+        Call::StartInstances,
+        "ec2:StartInstances",
+        0,
+        &[Launch, Replace],
+        &[right("ec2:StartInstances", On::OurHosts)],
+    ),
+    row(
+        Call::StopInstances,
+        "ec2:StopInstances",
+        0,
+        &[Launch, Replace],
+        &[right("ec2:StopInstances", On::OurHosts)],
+    ),
+    row(
+        Call::RebootInstances,
+        "ec2:RebootInstances",
+        0,
+        &[Hosts],
+        &[right("ec2:RebootInstances", On::OurHosts)],
+    ),
+    row(
+        Call::TerminateInstances,
+        "ec2:TerminateInstances",
+        0,
+        &[Replace, Terminate],
+        &[right("ec2:TerminateInstances", On::OurHosts)],
+    ),
+    row(
+        Call::GetConsoleOutput,
+        "ec2:GetConsoleOutput",
+        0,
+        &[Launch, Hosts, Replace],
+        &[right("ec2:GetConsoleOutput", On::OurHosts)],
+    ),
+    row(
+        Call::AttachVolume,
+        "ec2:AttachVolume",
+        0,
+        &[Launch, Replace],
+        &[right("ec2:AttachVolume", On::OurHostsAndVolumes)],
+    ),
+    row(
+        Call::DetachVolume,
+        "ec2:DetachVolume",
+        0,
+        &[Replace],
+        &[right("ec2:DetachVolume", On::OurHostsAndVolumes)],
+    ),
+    row(Call::DeleteVolume, "ec2:DeleteVolume", 0, &[Terminate], &[right("ec2:DeleteVolume", On::OurVolumes)]),
+    row(
+        Call::AllocateAddress,
+        "ec2:AllocateAddress",
+        0,
+        &[Launch],
+        &[right("ec2:AllocateAddress", On::NewAddresses), TAG_HOST],
+    ),
+    row(
+        Call::AssociateAddress,
+        "ec2:AssociateAddress",
+        0,
+        &[Launch, Replace],
+        &[right("ec2:AssociateAddress", On::OurAddressesAndHosts)],
+    ),
+    row(
+        Call::ReleaseAddress,
+        "ec2:ReleaseAddress",
+        0,
+        &[Terminate],
+        &[right("ec2:ReleaseAddress", On::OurAddresses)],
+    ),
+    row(
+        Call::DeleteSecurityGroup,
+        "ec2:DeleteSecurityGroup",
+        0,
+        &[Terminate],
+        &[right("ec2:DeleteSecurityGroup", On::OurGroups)],
+    ),
 ];
+
+/// AWS starts an instance with the rights of a role only for who may give that role away: no call of ours.
+pub const PROFILE: (Role, &[Right]) = (Profile, &[right("iam:PassRole", On::ProfileRoles)]);
 
 /// What AWS does with a key of KMS in the name of the caller while an encrypted snapshot is written: no calls of ours.
 pub const ENCRYPTION: (Role, &[Right]) = (
@@ -246,7 +481,7 @@ mod tests {
             assert_eq!(format!("{:?}", row.call), row.name.split_once(':').unwrap().1);
             assert!(!row.roles.is_empty(), "{} belongs to nothing", row.name);
         }
-        assert_eq!(Call::PutParameter as usize, CALLS.len() - 1, "a call has no row");
+        assert_eq!(Call::DeleteSecurityGroup as usize, CALLS.len() - 1, "a call has no row");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The commands: they put the parts together and decide what is said. Each returns when it is done or with a failure that
 //! `main` shows.
 
+mod hosts;
 mod look;
 mod publish;
 
 use crate::args::{Cli, Command, Gc, Share, Target, Verify, Where};
 use crate::aws::{Aws, Grant};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::image::Image;
 use crate::manage::{self, ManageError};
 use crate::state::State;
@@ -19,7 +20,7 @@ use crate::{iam, time};
 /// [`Failure`], to be shown.
 pub async fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
     match cli.command {
-        Command::Publish(args) => publish::publish(ui, &args).await,
+        Command::Publish(args) => interruptible(publish::publish(ui, &args)).await,
         Command::Ls(place) => look::ls(ui, &place).await,
         Command::Show(target) => look::show(ui, &target).await,
         Command::Verify(args) => verify(ui, &args).await,
@@ -35,10 +36,26 @@ pub async fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Disable(target) => disable(ui, &target).await,
         Command::Rm(target) => rm(ui, &target).await,
         Command::Gc(args) => gc(ui, &args).await,
+        Command::Launch(args) => interruptible(hosts::launch(ui, &args)).await,
+        Command::Hosts(place) => hosts::hosts(ui, &place).await,
+        Command::Host(command) => interruptible(hosts::host(ui, &command)).await,
         Command::Policy { roles } => {
             let policy = iam::policy(&roles);
             ui.result(&policy, &serde_json::to_string_pretty(&policy).unwrap_or_default())
         }
+    }
+}
+
+/// Ends like the commands of a shell that are interrupted do, but says that nothing is lost.
+async fn interruptible(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::select! {
+        result = work => result,
+        _ = tokio::signal::ctrl_c() => Err(Failure {
+            code: "interrupted",
+            message: "interrupted".to_owned(),
+            hint: Some("the same command goes on where this one stopped".to_owned()),
+            exit: Exit::Failed,
+        }),
     }
 }
 

@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::{connect, grants};
 use crate::args::{Copy, Parent, Publish};
 use crate::aws::{Ami, Aws};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::image::{Image, ImageError};
 use crate::manage;
 use crate::publish::dry::Extras;
-use crate::publish::{Publisher, Stats};
+use crate::publish::{Publisher, Stats, UefiData, may_start};
 use crate::state::State;
 use crate::ui::Ui;
 
@@ -31,29 +31,22 @@ struct Line {
     upload: Option<Stats>,
 }
 
-/// Ends like the commands of a shell that are interrupted do, but says that nothing is lost.
 pub(super) async fn publish(ui: Ui, args: &Publish) -> Result<(), Failure> {
-    tokio::select! {
-        result = work(ui, args) => result,
-        _ = tokio::signal::ctrl_c() => Err(Failure {
-            code: "interrupted",
-            message: "interrupted".to_owned(),
-            hint: Some("the same command goes on where this one stopped".to_owned()),
-            exit: Exit::Failed,
-        }),
-    }
-}
-
-async fn work(ui: Ui, args: &Publish) -> Result<(), Failure> {
     let deadline = Instant::now() + args.deadline;
     let image = Arc::new(open(&args.image).await?);
     ui.note(&format!("{} {}, digest {}", image.facts.name, image.facts.version, image.digest));
+    let keys = args.uefi_data.as_deref().map(UefiData::read).transpose()?;
+    may_start(&image.facts, keys.as_ref())?;
+    if keys.is_none() && image.facts.signed == Some(true) {
+        ui.note("it is signed, but without --uefi-data instances start whatever is on their disk");
+    }
     let state = State::from_env()?;
     let aws = connect(&args.place).await.until(deadline);
     let publisher = Publisher {
         aws: &aws,
         image: &image,
         key: args.encrypt.as_deref(),
+        keys: keys.as_ref(),
         incremental: args.parent == Parent::Auto,
         data_gib: args.data_size,
         state: &state,

@@ -18,12 +18,19 @@ pub(super) struct Manifest {
     proved: bool,
     pub(super) image: ImageFile,
     root: Root,
+    boot: Option<Boot>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ImageFile {
     file: String,
     pub(super) sha256: Digest,
+}
+
+#[derive(Debug, Deserialize)]
+struct Boot {
+    /// Left out where nobody has signed it.
+    signed_by: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,7 +63,12 @@ impl Manifest {
     }
 
     pub(super) fn facts(self) -> Facts {
-        Facts { name: self.name, version: self.version, root_hash: Some(self.root.verity_root_hash) }
+        Facts {
+            name: self.name,
+            version: self.version,
+            root_hash: Some(self.root.verity_root_hash),
+            signed: self.boot.map(|boot| boot.signed_by.is_some()),
+        }
     }
 
     /// What the name of an image without a manifest tells: `kennel-1.2-x86_64.raw`.
@@ -68,6 +80,6 @@ impl Manifest {
         };
         let (name, version) =
             stem.split_once('-').filter(|(_, version)| good(version)).unwrap_or(("kennel", "unknown"));
-        Facts { name: name.to_owned(), version: version.to_owned(), root_hash: None }
+        Facts { name: name.to_owned(), version: version.to_owned(), root_hash: None, signed: None }
     }
 }

@@ -27,6 +27,8 @@ pub struct Facts {
     pub version: String,
     /// Root hash of its root partition, where its manifest is there.
     pub root_hash: Option<String>,
+    /// Whether its boot program is signed for Secure Boot, where its manifest is there.
+    pub signed: Option<bool>,
 }
 
 /// An image that may be published.

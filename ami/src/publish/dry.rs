@@ -6,6 +6,7 @@ use super::plan;
 use super::{PublishError, Publisher};
 use crate::aws::SnapshotState;
 use crate::aws::table::Call;
+use crate::bill::Bill;
 use crate::image::BLOCK;
 
 /// Billionths of a dollar for a GiB that is stored as a snapshot for a month (us-east-1).
@@ -22,26 +23,12 @@ pub struct Extras {
     pub parameter: bool,
 }
 
-/// Calls of one kind.
-#[derive(Debug, Serialize)]
-pub struct Step {
-    /// Which.
-    pub call: &'static str,
-    /// How many, at least: waiting asks as often as it takes.
-    pub times: u64,
-    /// What for.
-    pub why: String,
-    /// Their price in dollars.
-    pub dollars: f64,
-}
-
 /// The whole plan.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Plan {
-    /// The calls, in their order.
-    pub calls: Vec<Step>,
-    /// Price of the calls in dollars.
-    pub dollars: f64,
+    /// The calls.
+    #[serde(flatten)]
+    pub bill: Bill,
     /// What will be stored, in bytes, in each region.
     pub stored_bytes: u64,
     /// Price of storing it for a month in dollars, at most, in all regions together.
@@ -103,18 +90,9 @@ impl Publisher<'_> {
     }
 }
 
-impl Default for Plan {
-    fn default() -> Self {
-        Self { calls: Vec::new(), dollars: 0.0, stored_bytes: 0, dollars_per_month: 0.0 }
-    }
-}
-
 impl Plan {
     fn add(&mut self, call: Call, times: u64, why: &str) {
-        let row = call.row();
-        let dollars = (row.nanodollars * times) as f64 / 1e9;
-        self.dollars += dollars;
-        self.calls.push(Step { call: row.name, times, why: why.to_owned(), dollars });
+        self.bill.add(call, times, why);
     }
 
     fn add_extras(&mut self, extras: Extras, what: &str) {
@@ -135,13 +113,10 @@ impl Plan {
 
     /// As a table for people.
     pub fn lines(&self) -> String {
-        let mut text = String::new();
-        for step in &self.calls {
-            text += &format!("{:>7} x {:<26} ${:<9.6} {}\n", step.times, step.call, step.dollars, step.why);
-        }
+        let mut text = self.bill.lines();
         text += &format!(
             "calls: ${:.6}; {:.1} MiB stored: at most ${:.4} a month (prices of us-east-1; transfer between regions not counted)",
-            self.dollars,
+            self.bill.dollars,
             self.stored_bytes as f64 / 1_048_576.0,
             self.dollars_per_month
         );
@@ -154,19 +129,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prices_add_up() {
-        let mut plan = Plan::default();
-        plan.add(Call::PutSnapshotBlock, 1000, "send");
-        plan.add(Call::GetSnapshotBlock, 1000, "read");
-        assert!((plan.dollars - 0.009).abs() < 1e-9, "{}", plan.dollars);
-        assert!(plan.lines().contains("1000 x ebs:PutSnapshotBlock"), "{}", plan.lines());
-    }
-
-    #[test]
     fn extras_are_counted_in_each_region() {
         let mut plan = Plan::default();
         plan.add_extras(Extras { copies: 2, share: true, parameter: true }, "it");
-        let times = |name| plan.calls.iter().find(|step| step.call == name).map(|step| step.times);
+        let times = |name| plan.bill.calls.iter().find(|step| step.call == name).map(|step| step.times);
         assert_eq!(times("ec2:CopyImage"), Some(2));
         assert_eq!(times("ec2:ModifyImageAttribute"), Some(3));
         assert_eq!(times("ssm:PutParameter"), Some(3));

@@ -1,5 +1,7 @@
 //! Why an image was not published.
 
+use std::path::PathBuf;
+
 use crate::aws::Fault;
 use crate::exit::{Exit, Explain};
 use crate::image::ImageError;
@@ -36,6 +38,20 @@ pub enum PublishError {
     /// There is an AMI of this name that is not of this image.
     #[error("there is an AMI named {0} already, and it is not this image")]
     NameTaken(String),
+    /// The Secure Boot keys cannot be used.
+    #[error("{}: {why}", path.display())]
+    UefiData {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Instances with Secure Boot keys would not start the image.
+    #[error("the image is not signed, and instances with Secure Boot keys would not start it")]
+    Unsigned,
+    /// The image is published with other Secure Boot keys, or with none, or ours has none.
+    #[error("{0} is this image, but it was registered with other Secure Boot keys")]
+    OtherKeys(String),
     /// The image is published but may not be launched.
     #[error("{0} is this image, but it was disabled")]
     Disabled(String),
@@ -53,6 +69,11 @@ impl Explain for PublishError {
             Self::ImageFailed { ami, .. } => Some(format!("`kennel ami rm {ami}`, then publish again")),
             Self::NotReady(_) => Some("the same command goes on where this one stopped".to_owned()),
             Self::NameTaken(_) => Some("remove or rename that AMI in the console".to_owned()),
+            Self::UefiData { .. } => Some("`kennel keys uefi-data KEYS` prints it".to_owned()),
+            Self::Unsigned => Some("build it with `kennel build --secure-boot KEYS`".to_owned()),
+            Self::OtherKeys(ami) => Some(format!(
+                "repeat --uefi-data as it was the first time, or `kennel ami rm {ami}` and publish again"
+            )),
             Self::Disabled(ami) => {
                 Some(format!("`kennel ami rm {ami}` and publish again, or enable it in the console"))
             }
@@ -66,7 +87,8 @@ impl Explain for PublishError {
             Self::State(error) => error.code(),
             Self::NotReady(_) => "deadline",
             Self::SnapshotFailed(_) | Self::ImageFailed { .. } => "aws",
-            Self::NameTaken(_) | Self::Disabled(_) => "conflict",
+            Self::UefiData { .. } | Self::Unsigned => "secure-boot",
+            Self::NameTaken(_) | Self::OtherKeys(_) | Self::Disabled(_) => "conflict",
         }
     }
 
@@ -74,7 +96,7 @@ impl Explain for PublishError {
         match self {
             Self::Aws(error) => error.exit(),
             Self::Image(error) => error.exit(),
-            Self::NameTaken(_) | Self::Disabled(_) => Exit::Refused,
+            Self::NameTaken(_) | Self::OtherKeys(_) | Self::Unsigned | Self::Disabled(_) => Exit::Refused,
             _ => Exit::Failed,
         }
     }

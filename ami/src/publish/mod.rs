@@ -5,6 +5,7 @@ pub mod dry;
 mod error;
 mod limit;
 mod plan;
+mod secure_boot;
 mod snapshot;
 mod upload;
 mod wait;
@@ -12,6 +13,7 @@ mod wait;
 use std::sync::Arc;
 
 pub use error::PublishError;
+pub use secure_boot::{UefiData, may_start};
 pub use snapshot::Sealed;
 pub use upload::Stats;
 pub use wait::image as wait_for_image;
@@ -34,6 +36,8 @@ pub struct Publisher<'a> {
     pub image: &'a Arc<Image>,
     /// The KMS key to encrypt the snapshot with.
     pub key: Option<&'a str>,
+    /// The Secure Boot keys that instances start with.
+    pub keys: Option<&'a UefiData>,
     /// Whether to build on a published version.
     pub incremental: bool,
     /// Size of the data volume.
@@ -87,6 +91,7 @@ impl Publisher<'_> {
         else {
             return Ok(None);
         };
+        self.has_our_keys(&ami)?;
         match ami.state.as_str() {
             "available" => Ok(Some(ami)),
             "disabled" => Err(PublishError::Disabled(ami.id)),
@@ -94,9 +99,20 @@ impl Publisher<'_> {
         }
     }
 
+    /// An AMI keeps the keys that it was registered with.
+    fn has_our_keys(&self, ami: &Ami) -> Result<(), PublishError> {
+        let ours = self.keys.map(|keys| keys.digest.to_string());
+        if ami.tags.get(names::SECURE_BOOT) == ours.as_ref() {
+            return Ok(());
+        }
+        Err(PublishError::OtherKeys(ami.id.clone()))
+    }
+
     async fn register(&self, snapshot: &str) -> Result<Ami, PublishError> {
         let identity = self.identity();
         let name = identity.name(&self.image.facts.version);
+        let mut tags = identity.tags(&self.image.facts);
+        tags.extend(self.keys.map(|keys| (names::SECURE_BOOT.to_owned(), keys.digest.to_string())));
         self.ui.note(&format!("registering {name}"));
         let registered = self
             .aws
@@ -106,7 +122,8 @@ impl Publisher<'_> {
                 snapshot,
                 root_gib: self.image.gib(),
                 data_gib: self.data_gib,
-                tags: &identity.tags(&self.image.facts),
+                uefi_data: self.keys.map(|keys| keys.text.as_str()),
+                tags: &tags,
             })
             .await;
         match registered {
@@ -120,7 +137,10 @@ impl Publisher<'_> {
     async fn registered_before(&self, name: String) -> Result<Ami, PublishError> {
         let identity = self.identity();
         match wait::named(self.aws, &name).await? {
-            Some(ami) if identity.is(&ami.tags) => wait::image(self.aws, &ami.id).await,
+            Some(ami) if identity.is(&ami.tags) => {
+                self.has_our_keys(&ami)?;
+                wait::image(self.aws, &ami.id).await
+            }
             _ => Err(PublishError::NameTaken(name)),
         }
     }

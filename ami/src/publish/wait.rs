@@ -3,35 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::PublishError;
+use crate::aws::pace::Looks;
 use crate::aws::{Ami, Aws, SnapshotState};
 
-/// The first look again comes after this time, further ones later and later.
-const FIRST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(5);
 /// What AWS has made is seen by then.
 const SEEN: Duration = Duration::from_secs(60);
-
-/// Pauses between looks, until a deadline.
-struct Looks {
-    pause: Duration,
-    deadline: Instant,
-}
-
-impl Looks {
-    fn until(deadline: Instant) -> Self {
-        Self { pause: FIRST, deadline }
-    }
-
-    /// Waits before the next look; says no when there is no time for one.
-    async fn again(&mut self) -> bool {
-        if Instant::now() + self.pause >= self.deadline {
-            return false;
-        }
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST);
-        true
-    }
-}
 
 /// Until a snapshot can be used.
 ///

@@ -1,29 +1,23 @@
-//! What is remembered here between runs, below `${XDG_STATE_HOME:-~/.local/state}/kennel/publish`: a journal for each upload
-//! that is not finished, and the block digests of what was published.
+//! What is remembered here between runs, below `${XDG_STATE_HOME:-~/.local/state}/kennel`. Of uploads, in `publish`: a journal for
+//! each that is not finished, and the block digests of what was published. What `launch` remembers is its own business.
 
+mod folder;
 mod journal;
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+pub use folder::{Claim, Folder};
 pub use journal::{Journal, Origin};
 
 use crate::exit::{Exit, Explain};
 use crate::image::{BlockMap, Digest};
 use crate::names::Identity;
 
-/// The folder.
+/// What is remembered of uploads.
 #[derive(Debug, Clone)]
-pub struct State {
-    folder: PathBuf,
-}
-
-/// An upload of this image to this region is this process's alone, as long as it has this.
-#[derive(Debug)]
-pub struct Claim {
-    _lock: File,
-}
+pub struct State(Folder);
 
 /// Why it cannot be remembered.
 #[derive(Debug, thiserror::Error)]
@@ -42,21 +36,21 @@ pub enum StateError {
         cause: io::Error,
     },
     /// Another process has it.
-    #[error("another kennel-ami on this computer is publishing this image to this region")]
-    Busy,
+    #[error("another kennel-ami on this computer is {0}")]
+    Busy(String),
 }
 
 impl Explain for StateError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoHome => Some("set XDG_STATE_HOME to a folder that is kept".to_owned()),
-            Self::Busy => Some("wait for it; this command then prints the same AMI".to_owned()),
+            Self::Busy(_) => Some("wait for it; this command then finds what it did".to_owned()),
             Self::Io { .. } => None,
         }
     }
 
     fn code(&self) -> &'static str {
-        if matches!(self, Self::Busy) { "busy" } else { "file" }
+        if matches!(self, Self::Busy(_)) { "busy" } else { "file" }
     }
 
     fn exit(&self) -> Exit {
@@ -65,21 +59,17 @@ impl Explain for StateError {
 }
 
 impl State {
-    /// The folder that the environment names; it is made when something is written.
+    /// The folder that the environment names.
     ///
     /// # Errors
     /// [`StateError::NoHome`].
     pub fn from_env() -> Result<Self, StateError> {
-        let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let base = given("XDG_STATE_HOME")
-            .or_else(|| given("HOME").map(|home| home.join(".local/state")))
-            .ok_or(StateError::NoHome)?;
-        Ok(Self::at(base.join("kennel/publish")))
+        Folder::from_env("publish").map(Self)
     }
 
     /// This folder.
     pub const fn at(folder: PathBuf) -> Self {
-        Self { folder }
+        Self(Folder::at(folder))
     }
 
     /// Keeps other processes from publishing the same to the same region.
@@ -87,14 +77,7 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub fn claim(&self, identity: &Identity<'_>, region: &str) -> Result<Claim, StateError> {
-        let path = self.path(identity, region, "lock");
-        fs::create_dir_all(&self.folder).map_err(at("make the folder", &self.folder))?;
-        let lock = File::create(&path).map_err(at("write", &path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Claim { _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(StateError::Busy),
-            Err(TryLockError::Error(cause)) => Err(at("lock", &path)(cause)),
-        }
+        self.0.claim(&name(identity, region, "lock"), "publishing this image to this region")
     }
 
     /// The journal of an upload that was not finished. One that makes no sense is none: the upload begins anew.
@@ -102,8 +85,7 @@ impl State {
     /// # Errors
     /// [`StateError::Io`].
     pub fn journal(&self, identity: &Identity<'_>, region: &str) -> Result<Option<Journal>, StateError> {
-        let path = self.path(identity, region, "json");
-        let journal: Option<Journal> = read(&path)?.and_then(|text| serde_json::from_slice(&text).ok());
+        let journal: Option<Journal> = self.0.read(&name(identity, region, "json"))?;
         Ok(journal.filter(|journal| journal.is_of(identity, region)))
     }
 
@@ -112,7 +94,7 @@ impl State {
     /// # Errors
     /// [`StateError::Io`].
     pub fn keep(&self, journal: &Journal, identity: &Identity<'_>, region: &str) -> Result<(), StateError> {
-        self.write(&self.path(identity, region, "json"), &serde_json::to_vec(journal).unwrap_or_default())
+        self.0.write(&name(identity, region, "json"), journal)
     }
 
     /// Forgets a journal.
@@ -120,16 +102,12 @@ impl State {
     /// # Errors
     /// [`StateError::Io`].
     pub fn forget(&self, identity: &Identity<'_>, region: &str) -> Result<(), StateError> {
-        let path = self.path(identity, region, "json");
-        match fs::remove_file(&path) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(at("remove", &path)(cause)),
-            _ => Ok(()),
-        }
+        self.0.forget(&name(identity, region, "json"))
     }
 
     /// Snapshots that unfinished uploads from this computer will go on with.
     pub fn unfinished(&self) -> Vec<String> {
-        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let files = fs::read_dir(self.0.path()).into_iter().flatten().flatten();
         let journals = files.filter_map(|file| fs::read(file.path()).ok());
         journals.filter_map(|text| serde_json::from_slice::<Journal>(&text).ok()?.snapshot).collect()
     }
@@ -138,7 +116,7 @@ impl State {
     /// have been put by who builds each time on another computer.
     pub fn blocks(&self, digest: Digest, beside: &Path) -> Option<BlockMap> {
         let name = format!("{digest}.blocks.json");
-        let folders = [self.folder.as_path(), beside.parent()?];
+        let folders = [self.0.path(), beside.parent()?];
         folders.iter().find_map(|folder| serde_json::from_slice(&fs::read(folder.join(&name)).ok()?).ok())
     }
 
@@ -147,41 +125,16 @@ impl State {
     /// # Errors
     /// [`StateError::Io`].
     pub fn keep_blocks(&self, digest: Digest, blocks: &BlockMap) -> Result<(), StateError> {
-        let path = self.folder.join(format!("{digest}.blocks.json"));
-        if path.exists() {
+        let name = format!("{digest}.blocks.json");
+        if self.0.path().join(&name).exists() {
             return Ok(());
         }
-        self.write(&path, &serde_json::to_vec(blocks).unwrap_or_default())
-    }
-
-    fn path(&self, identity: &Identity<'_>, region: &str, kind: &str) -> PathBuf {
-        self.folder.join(format!("{}-{region}.{kind}", identity.stem()))
-    }
-
-    /// The whole file or none of it.
-    fn write(&self, path: &Path, text: &[u8]) -> Result<(), StateError> {
-        fs::create_dir_all(&self.folder).map_err(at("make the folder", &self.folder))?;
-        let draft = path.with_extension("new");
-        let write = || {
-            let mut file = File::create(&draft)?;
-            file.write_all(text)?;
-            file.sync_data()?;
-            fs::rename(&draft, path)
-        };
-        write().map_err(at("write", path))
+        self.0.write(&name, blocks)
     }
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
-    match fs::read(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(at("read", path)(cause)),
-    }
-}
-
-fn at(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
-    move |cause| StateError::Io { act, path: path.to_owned(), cause }
+fn name(identity: &Identity<'_>, region: &str, kind: &str) -> String {
+    format!("{}-{region}.{kind}", identity.stem())
 }
 
 #[cfg(test)]
@@ -206,27 +159,6 @@ mod tests {
         state.forget(&identity, "r").unwrap();
         state.forget(&identity, "r").unwrap();
         assert_eq!(state.journal(&identity, "r").unwrap(), None);
-    }
-
-    #[test]
-    fn a_torn_journal_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = State::at(folder.path().to_owned());
-        let identity = Identity { digest: Digest::of(b"image"), key: None };
-        fs::write(state.path(&identity, "r", "json"), b"{\"tok").unwrap();
-        assert_eq!(state.journal(&identity, "r").unwrap(), None);
-    }
-
-    #[test]
-    fn two_processes_do_not_publish_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = State::at(folder.path().to_owned());
-        let identity = Identity { digest: Digest::of(b"image"), key: None };
-        let claim = state.claim(&identity, "r").unwrap();
-        assert!(matches!(state.claim(&identity, "r"), Err(StateError::Busy)));
-        assert!(state.claim(&identity, "s").is_ok());
-        drop(claim);
-        assert!(state.claim(&identity, "r").is_ok());
     }
 
     #[test]

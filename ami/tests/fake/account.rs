@@ -1,6 +1,7 @@
 //! What there is in the fake account: snapshots, images and parameters of each region, and how they settle. The rules by
 //! which requests change it stand with the requests.
 
+use super::compute::Compute;
 use super::{BLOCK, OWNER};
 use hyper::body::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,6 +141,7 @@ pub(crate) struct Region {
     pub(crate) deregistered: BTreeSet<String>,
     pub(crate) parameters: BTreeMap<String, (String, u64)>,
     pub(crate) tokens: Tokens,
+    pub(crate) compute: Compute,
 }
 
 /// An account in all regions.
@@ -156,6 +158,34 @@ pub(crate) struct Account {
     pub(crate) most: usize,
     /// How the next snapshot that is completed ends, if not well.
     pub(crate) next_completion_fails: Option<String>,
+    /// How many looks it takes until a system is up that was switched on.
+    pub(crate) boot: u32,
+    /// Why the next instance never runs: a code.
+    pub(crate) next_instance_fails: Option<String>,
+    /// How many elastic addresses there may be in a region.
+    pub(crate) most_addresses: usize,
+    /// What goes wrong with hosts' consoles and APIs.
+    pub(crate) host: Host,
+    /// How many certificates hosts have made.
+    pub(crate) certificates: usize,
+    /// Addresses that came into use since they were last opened.
+    pub(crate) doors: Vec<String>,
+    /// What must never happen, and has.
+    pub(crate) violations: Vec<String>,
+}
+
+/// How hosts behave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// As they should.
+    #[default]
+    Well,
+    /// The console never tells the certificate.
+    Mute,
+    /// The API shows another certificate than the console tells.
+    Impostor,
+    /// The API does not answer.
+    Deaf,
 }
 
 impl Default for Account {
@@ -168,6 +198,13 @@ impl Default for Account {
             page: 100,
             most: usize::MAX,
             next_completion_fails: None,
+            boot: 1,
+            next_instance_fails: None,
+            most_addresses: 5,
+            host: Host::Well,
+            certificates: 0,
+            doors: Vec::new(),
+            violations: Vec::new(),
         }
     }
 }
@@ -175,7 +212,8 @@ impl Default for Account {
 impl Account {
     /// A region; there are all that somebody asks for.
     pub(crate) fn region(&mut self, name: &str) -> &mut Region {
-        self.regions.entry(name.to_owned()).or_default()
+        let new = || Region { compute: Compute::of(name), ..Region::default() };
+        self.regions.entry(name.to_owned()).or_insert_with(new)
     }
 
     /// An id as AWS makes them: seventeen hexadecimal digits.
@@ -193,6 +231,12 @@ impl Account {
                 snapshot.state = State::Failed("no blocks were written within the timeout".to_owned());
             }
         }
+    }
+
+    /// The region and the id of the instance that has a public address.
+    pub(crate) fn region_of(&self, ip: &str) -> Option<(String, String)> {
+        let mut each = self.regions.iter();
+        each.find_map(|(name, region)| Some((name.clone(), region.compute.behind(ip)?.to_owned())))
     }
 
     /// All snapshots of the account's owner, with their regions.

@@ -28,7 +28,8 @@ const WITH_KEY: [&str; 6] = [
     "ReEncryptTo",
 ];
 
-fn demand(action: String, resource: impl Into<String>, asked: &Tags, bears: &Tags) -> Demand {
+/// A demand, with the tags that are asked for and those that the resource bears.
+pub(crate) fn demand(action: String, resource: impl Into<String>, asked: &Tags, bears: &Tags) -> Demand {
     let mut context = Context::new();
     let asked_tags = asked.iter().map(|(key, value)| (format!("aws:RequestTag/{key}"), vec![value.clone()]));
     let borne_tags = bears.iter().map(|(key, value)| (format!("aws:ResourceTag/{key}"), vec![value.clone()]));
@@ -55,7 +56,9 @@ pub(crate) fn demands(request: &Request, account: &mut Account) -> Vec<Demand> {
         Service::Ec2 if action.starts_with("Describe") => {
             vec![demand(format!("ec2:{action}"), "*", &Tags::new(), &Tags::new())]
         }
-        Service::Ec2 => ec2(request, account),
+        Service::Ec2 => {
+            super::demand_compute::demands(request, account).unwrap_or_else(|| ec2(request, account))
+        }
     }
 }
 
@@ -94,7 +97,7 @@ fn resource(account: &mut Account, region: &str, id: &str) -> (String, Tags) {
 }
 
 /// The tags that a request gives to what it makes of a kind.
-fn given(form: &Form, kind: &str) -> Tags {
+pub(crate) fn given(form: &Form, kind: &str) -> Tags {
     let all = form.structures("TagSpecification").into_iter();
     all.filter(|it| it.get("ResourceType") == Some(kind)).filter_map(|it| it.tags().ok()).flatten().collect()
 }

@@ -4,8 +4,11 @@ use super::account::{Account, Tags};
 use super::answer::{Answer, Refusal, Reply};
 use super::form::Form;
 use super::iam::fits;
+use super::power::{Act, act};
 use super::request::Request;
-use super::{attribute, image, permissions, register, snapshot};
+use super::{
+    addresses, attribute, groups, host, image, instances, permissions, power, register, run, snapshot, volumes,
+};
 
 /// Answers an EC2 request.
 pub(crate) fn answer(request: &Request, account: &mut Account) -> Answer {
@@ -27,6 +30,36 @@ pub(crate) fn answer(request: &Request, account: &mut Account) -> Answer {
         "DescribeSnapshots" => snapshot::describe(request, account),
         "DeleteSnapshot" => snapshot::delete(request, account),
         "CreateTags" => tag(request, account),
+        _ => compute(request, account),
+    }
+}
+
+/// What is about hosts and what they are made of.
+fn compute(request: &Request, account: &mut Account) -> Answer {
+    match request.action.as_str() {
+        "RunInstances" => run::run(request, account),
+        "DescribeInstances" => instances::describe(request, account),
+        "DescribeInstanceAttribute" => power::attribute(request, account),
+        "StopInstances" => act(request, account, Act::Stop),
+        "StartInstances" => act(request, account, Act::Start),
+        "RebootInstances" => act(request, account, Act::Reboot),
+        "TerminateInstances" => act(request, account, Act::Terminate),
+        "GetConsoleOutput" => host::output(request, account),
+        "DescribeVolumes" => volumes::describe(request, account),
+        "AttachVolume" => volumes::attach(request, account),
+        "DetachVolume" => volumes::detach(request, account),
+        "DeleteVolume" => volumes::delete(request, account),
+        "CreateSecurityGroup" => groups::create(request, account),
+        "AuthorizeSecurityGroupIngress" => groups::authorize(request, account),
+        "DescribeSecurityGroups" => groups::describe(request, account),
+        "DeleteSecurityGroup" => groups::delete(request, account),
+        "AllocateAddress" => addresses::allocate(request, account),
+        "AssociateAddress" => addresses::associate(request, account),
+        "DisassociateAddress" => addresses::disassociate(request, account),
+        "DescribeAddresses" => addresses::describe(request, account),
+        "ReleaseAddress" => addresses::release(request, account),
+        "DescribeSubnets" => addresses::subnets(request, account),
+        "DescribeKeyPairs" => addresses::keys(request, account),
         other => Err(Refusal::new(
             400,
             "InvalidAction",

@@ -64,6 +64,12 @@ impl Form {
         self.get(name).map(|value| value.parse().map_err(|_| wrong(value))).transpose()
     }
 
+    /// All parameters but these, as a text that is the same for the same parameters.
+    pub(crate) fn text_without(&self, names: &[&str]) -> String {
+        let all = self.0.iter().filter(|(name, _)| !names.contains(&name.as_str()));
+        all.map(|(name, value)| format!("{name}={value}\n")).collect()
+    }
+
     /// `Name.1`, `Name.2`, ...
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         (1..).map_while(|number| self.get(&format!("{name}.{number}")).map(str::to_owned)).collect()

@@ -4,7 +4,7 @@ use super::answer::{Answer, Refusal, Reply};
 use super::demand::demands;
 use super::faults::Fault;
 use super::request::{Request, Service};
-use super::{Call, Shared, ebs_read, ebs_write, ec2, locked, ssm, sts};
+use super::{Call, Shared, ebs_read, ebs_write, ec2, host, locked, ssm, sts};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -46,6 +46,11 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     tokio::time::sleep(shared.latency).await;
+    // What a service elsewhere tells everyone: the address that they come from.
+    if head.uri.path() == "/checkip" {
+        let body = "127.0.0.1\n".into();
+        return Ok(response(Reply { status: 200, kind: "text/plain", headers: Vec::new(), body }));
+    }
     let request = match Request::of(head.method.as_str(), &head.uri, head.headers, body) {
         Ok(request) => request,
         Err(refusal) => {
@@ -68,6 +73,7 @@ async fn answer(
     }
     let service = request.service;
     let answer = refused(fault, service).map_or_else(|| handle(request, number, fault, &shared), Err);
+    host::open(std::mem::take(&mut locked(&shared.account).doors), &shared);
     let (mut reply, code) = match answer {
         Ok(reply) => (reply, String::new()),
         Err(refusal) => (refusal.reply(service), refusal.code),

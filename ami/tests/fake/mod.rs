@@ -1,30 +1,43 @@
-//! A strict fake of the parts of AWS that publishing needs, over real HTTP on loopback: what the documentation says a
+//! A strict fake of the parts of AWS that publishing and launching need, over real HTTP on loopback: what the documentation says a
 //! request must hold is checked here, which moto lets through. One server answers for all services and regions: the
 //! signature's scope tells which one is meant. Not judged: the signatures themselves, and quotas. Time does not pass in it: what takes a while on AWS takes so and so many looks here.
 //!
-//! `account` holds what there is, `http` receives and sends, `ebs_write`, `ebs_read`, `ec2`, `ssm` and `sts` answer,
-//! `faults` breaks things on demand and `iam` refuses.
+//! `account` and `compute` hold what there is, `http` receives and sends, `ebs_write`, `ebs_read`, `ec2`, `ssm` and `sts`
+//! answer, `faults` breaks things on demand and `iam` refuses. Hosts that run have an API (`host`), each at an address of
+//! loopback that stands for its public one. What must never happen to tenants' data is recorded, and fails the test.
 #![allow(dead_code, reason = "the tests and the benchmark's server each use a part")]
 
 pub(crate) mod account;
+mod addresses;
 mod answer;
 mod attribute;
 pub(crate) mod clock;
+pub(crate) mod compute;
 mod demand;
+mod demand_compute;
 mod ebs_read;
 mod ebs_write;
 mod ec2;
 pub(crate) mod faults;
 mod form;
+pub(crate) mod groups;
+pub(crate) mod host;
 mod http;
 pub(crate) mod iam;
 pub(crate) mod image;
+mod instances;
+mod life;
 mod permissions;
+mod power;
 mod register;
 mod request;
+mod run;
 mod snapshot;
 mod ssm;
 mod sts;
+mod types;
+pub(crate) mod uefi;
+mod volumes;
 mod xml;
 
 use account::Account;
@@ -149,6 +162,12 @@ impl Fake {
         locked(&self.shared.iam).enforce(policies);
     }
 
+    /// Whether an action on one thing is refused.
+    pub(crate) fn refuses(&self, region: &str, action: &str, id: &str) -> bool {
+        let demand = demand_compute::on(&mut self.account(), region, action, id);
+        locked(&self.shared.iam).judge(request::Service::Ec2, &[demand]).is_err()
+    }
+
     /// Refuses them no longer.
     pub(crate) fn undeny(&self, action: &str) {
         locked(&self.shared.iam).undeny(action);
@@ -200,5 +219,7 @@ impl Drop for Fake {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        let violations = std::mem::take(&mut self.account().violations);
+        assert!(violations.is_empty() || std::thread::panicking(), "{violations:?}");
     }
 }

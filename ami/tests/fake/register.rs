@@ -74,6 +74,7 @@ pub(crate) fn register(request: &Request, account: &mut Account) -> Answer {
         let message = "TpmSupport and UefiData can only be specified with boot mode uefi";
         return Err(Refusal::new(400, "InvalidParameterCombination", message));
     }
+    form.get("UefiData").map_or(Ok(()), super::uefi::check)?;
     let root_device = form.need("RootDeviceName")?;
     let mappings = mappings(form, region)?;
     let root = mappings.iter().find(|mapping| mapping.device == root_device && mapping.snapshot.is_some());

@@ -47,14 +47,35 @@ pub(crate) struct Desk {
 
 /// The key that encrypted images are encrypted with.
 pub(crate) const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555";
+/// The role of the instance profile that hosts may get.
+const ROLE: &str = "arn:aws:iam::111122223333:role/edge";
 /// The parts of the program that have policies of their own.
-const ROLES: [&str; 9] = ["publish", "copy", "share", "ssm", "encrypt", "verify", "read", "retire", "remove"];
+const ROLES: [&str; 15] = [
+    "publish",
+    "copy",
+    "share",
+    "ssm",
+    "encrypt",
+    "verify",
+    "read",
+    "retire",
+    "remove",
+    "launch",
+    "launch-ssm",
+    "profile",
+    "hosts",
+    "replace",
+    "terminate",
+];
 
 /// The policy of a part, as the program prints it, with the key in place of the one that a person has to fill in.
 pub(crate) fn policy(role: &str) -> String {
     let output = Command::new(PROGRAM).args(["policy", role]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().replace("arn:aws:kms:REGION:ACCOUNT:key/KEY", KEY)
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .replace("arn:aws:kms:REGION:ACCOUNT:key/KEY", KEY)
+        .replace("arn:aws:iam::ACCOUNT:role/ROLE", ROLE)
 }
 
 /// All of them.
@@ -93,6 +114,7 @@ impl Desk {
         command
             .env("HOME", self.home.path())
             .env("XDG_STATE_HOME", self.path("state"))
+            .env("XDG_CONFIG_HOME", self.path("config"))
             .env("TMPDIR", self.home.path());
         command.env("AWS_ENDPOINT_URL", self.fake.endpoint()).env("AWS_EC2_METADATA_DISABLED", "true");
         command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "secret");

@@ -2,6 +2,7 @@
 
 use crate::desk::Desk;
 use crate::fake::Call;
+use crate::hosting;
 use crate::picture::{Picture, Piece};
 
 #[test]
@@ -49,4 +50,42 @@ fn for_what_is_published_there_is_nothing_to_do() {
     let told = format!("{}{}", outcome.out, outcome.err);
     outcome.well();
     assert!(!told.contains("PutSnapshotBlock"), "{told}");
+}
+
+#[test]
+fn of_a_launch_every_call_is_told_and_none_is_made() {
+    let desk = hosting::desk();
+    let outcome = hosting::launch(&desk, &["--elastic-ip", "--dry-run"]);
+    let told = format!("{}{}", outcome.out, outcome.err);
+    outcome.well();
+    for call in ["CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances", "AllocateAddress"] {
+        assert!(told.contains(call), "{call} is not told: {told}");
+    }
+    assert!(told.contains('$'), "what it costs: {told}");
+    let made: Vec<Call> = desk.fake.calls().into_iter().filter(Call::mutates).collect();
+    assert!(made.is_empty(), "{made:?}");
+    assert_eq!(hosting::things(&desk), hosting::NOTHING);
+    // And exactly those are made then.
+    hosting::launch(&desk, &["--elastic-ip"]).well();
+    for call in desk.fake.calls().iter().filter(|call| call.mutates()) {
+        assert!(told.contains(&call.action), "{} was not told: {told}", call.action);
+    }
+}
+
+#[test]
+fn of_a_replacement_too() {
+    let (desk, old) = hosting::hosted(&["--elastic-ip"]);
+    hosting::next_image(&desk);
+    desk.fake.forget_calls();
+    let replace = ["host", "replace", hosting::NAME, "--region", crate::desk::REGION];
+    let outcome = desk.run(&[&replace[..], &["--dry-run"]].concat());
+    let told = format!("{}{}", outcome.out, outcome.err);
+    outcome.well();
+    let made: Vec<Call> = desk.fake.calls().into_iter().filter(Call::mutates).collect();
+    assert!(made.is_empty(), "{made:?}");
+    assert_eq!(hosting::stands(&desk, true), old);
+    desk.run(&replace).well();
+    for call in desk.fake.calls().iter().filter(|call| call.mutates()) {
+        assert!(told.contains(&call.action), "{} was not told: {told}", call.action);
+    }
 }

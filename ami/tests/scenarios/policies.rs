@@ -3,7 +3,9 @@
 //! that a policy allows nothing is left unused.
 
 use crate::desk::{Desk, KEY, REGION, policy};
+use crate::fake::compute::Phase;
 use crate::fake::iam::allowed_by;
+use crate::hosting::{NAME, NOTHING, data, desk, host, hosted, launch, next_image, stands, things};
 use crate::picture::{Picture, Piece};
 
 /// Has the fake enforce these roles' policies during the work, after which all must have been used.
@@ -107,6 +109,102 @@ fn remove() {
         desk.fake.account().snapshots().is_empty(),
         "the copy's snapshot bears the tag by which it may be removed"
     );
+}
+
+/// The host has ended, not by a command.
+fn ended(desk: &Desk) {
+    let id = host(desk).0;
+    let mut account = desk.fake.account();
+    account.region(REGION).compute.instances.get_mut(&id).unwrap().phase = Phase::ShuttingDown;
+    account.settled(REGION);
+}
+
+#[test]
+fn launch_hosts() {
+    let desk = desk();
+    exactly(&desk, &["launch"], |desk| {
+        launch(desk, &["--elastic-ip", "--key", "alice"]).well();
+        // Once more, with the disk of the first.
+        ended(desk);
+        launch(desk, &["--elastic-ip"]).well();
+        stands(desk, true);
+    });
+}
+
+#[test]
+fn launch_with_a_parameter_and_a_role() {
+    let desk = desk();
+    let image = desk.fake.account().only_image().0;
+    desk.fake.account().region(REGION).parameters.extend([("/kennel/latest".to_owned(), (image, 1))]);
+    let policies = ["launch", "launch-ssm", "profile"].map(policy);
+    desk.fake.enforce(&policies);
+    desk.fake.forget_calls();
+    launch(&desk, &["--ami", "/kennel/latest", "--instance-profile", "edge", "--spot"]).well();
+    let needed = desk.fake.needed();
+    assert!(["iam:PassRole", "ssm:GetParameter"].iter().all(|it| needed.contains(*it)), "{needed:?}");
+    for missing in [1, 2] {
+        let mut less = policies.to_vec();
+        let action = ["", "ssm:GetParameter", "iam:PassRole"][missing];
+        less.remove(missing);
+        ended(&desk);
+        desk.fake.enforce(&less);
+        let error = launch(&desk, &["--ami", "/kennel/latest", "--instance-profile", "edge"]).failed(2);
+        assert!(error.contains(action), "{error}");
+        desk.fake.enforce(&policies);
+        launch(&desk, &["--ami", "/kennel/latest", "--instance-profile", "edge"]).well();
+    }
+}
+
+#[test]
+fn look_after_hosts() {
+    let (desk, _) = hosted(&[]);
+    exactly(&desk, &["hosts"], |desk| {
+        desk.run(&["hosts", "--region", REGION]).well();
+        desk.run(&["host", "console", NAME, "--region", REGION]).well();
+        desk.run(&["host", "reboot", NAME, "--region", REGION]).well();
+    });
+}
+
+#[test]
+fn replace() {
+    let (desk, _) = hosted(&["--elastic-ip"]);
+    next_image(&desk);
+    let replace = ["host", "replace", NAME, "--region", REGION];
+    // At a desk that does not know the host's certificate.
+    std::fs::remove_dir_all(desk.path("config")).unwrap();
+    exactly(&desk, &["replace"], |desk| {
+        desk.run(&replace).well();
+        stands(desk, true);
+    });
+}
+
+#[test]
+fn terminate() {
+    let (desk, _) = hosted(&["--elastic-ip"]);
+    let disk = data(&desk).0;
+    desk.fake.account().region(REGION).compute.volumes.get_mut(&disk).unwrap().precious = false;
+    exactly(&desk, &["terminate"], |desk| {
+        let terminate = ["host", "terminate", NAME, "--region", REGION, "--yes"];
+        desk.run(&[&terminate[..], &["--with-data", "--with-address"]].concat()).well();
+    });
+    assert_eq!(things(&desk), NOTHING);
+}
+
+#[test]
+fn what_is_not_a_host_of_ours_is_out_of_reach() {
+    let (desk, id) = hosted(&[]);
+    let disk = data(&desk).0;
+    // Whoever uses the credentials otherwise than by the program reaches no further.
+    let all = [("ec2:TerminateInstances", &id), ("ec2:StopInstances", &id), ("ec2:DetachVolume", &disk)];
+    desk.fake.enforce(&["hosts", "replace", "terminate"].map(policy));
+    assert!(all.iter().all(|(action, it)| !desk.fake.refuses(REGION, action, it)));
+    {
+        let mut account = desk.fake.account();
+        let compute = &mut account.region(REGION).compute;
+        compute.instances.get_mut(&id).unwrap().tags.remove("kennel:host");
+        compute.volumes.get_mut(&disk).unwrap().tags.remove("kennel:host");
+    }
+    assert!(all.iter().all(|(action, it)| desk.fake.refuses(REGION, action, it)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::desk::{Desk, KEY, REGION};
 use crate::fake::account::{Mapping, State};
+use crate::fake::uefi::store;
 use crate::fake::{BLOCK, STRANGER};
 use crate::picture::{Picture, Piece};
 
@@ -155,4 +156,38 @@ fn an_encrypted_image_is_another_one() {
     let account = desk.fake.account();
     let keys: Vec<_> = account.snapshots().iter().filter_map(|(.., it)| it.kms_key.clone()).collect();
     assert_eq!(keys, [KEY], "of two snapshots one is encrypted");
+}
+
+#[test]
+fn an_image_for_secure_boot_has_its_variables() {
+    let (desk, picture) = (Desk::new(), Picture::of(4));
+    let image = desk.image("out", &picture);
+    let [file, other] = [("uefi-data", &b"keys"[..]), ("others", b"other keys")].map(|(name, variables)| {
+        std::fs::write(desk.path(name), store(variables)).unwrap();
+        desk.path(name).to_str().unwrap().to_owned()
+    });
+    let id = desk.published(&image, &["--uefi-data", &file]);
+    assert_eq!(desk.published(&image, &["--uefi-data", &file]), id);
+    let registered = desk.fake.account().only_image().1;
+    assert_eq!(registered.uefi_data, Some(store(b"keys")));
+    assert!(registered.tags.contains_key("kennel:secure-boot"), "{:?}", registered.tags);
+    // It cannot be changed any more; another one of the same image would be mistaken for it.
+    let error = desk.publish(&image, &["--uefi-data", &other]).failed(2);
+    assert!(error.contains(&id), "{error}");
+    let error = desk.publish(&image, &[]);
+    assert!(error.code == Some(2) || error.out.trim() == id, "{error:?}");
+    assert_eq!(desk.fake.account().only_image().0, id);
+}
+
+#[test]
+fn what_are_no_variables_is_refused_before_aws_hears_of_it() {
+    let desk = Desk::new();
+    let image = desk.image("out", &Picture::of(4));
+    for (text, word) in [("AMZNUEFI", "uefi"), ("not base64", "uefi"), ("", "uefi")] {
+        std::fs::write(desk.path("uefi"), text).unwrap();
+        let file = desk.path("uefi").to_str().unwrap().to_owned();
+        let outcome = desk.publish(&image, &["--uefi-data", &file]);
+        assert!(outcome.code.is_some_and(|code| code != 0) && outcome.err.contains(word), "{outcome:?}");
+        assert!(!desk.fake.calls().iter().any(crate::fake::Call::mutates), "{text:?}");
+    }
 }

@@ -13,7 +13,7 @@ pub(crate) fn killed(desk: &Desk, image: &Path) {
 }
 
 #[track_caller]
-fn killed_at(desk: &Desk, arguments: &[&str]) {
+pub(crate) fn killed_at(desk: &Desk, arguments: &[&str]) {
     let mut child = desk.begin(arguments);
     let stalled = desk.fake.stalled(DEADLINE);
     child.kill().unwrap();

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use kennel_model::HostName;
 
+use super::PassedOn;
 use crate::hosts::ApiUrl;
 use crate::pin::Fingerprint;
 
@@ -23,6 +24,34 @@ pub enum HostCommand {
         /// Its name in `kennel host ls`
         name: HostName,
     },
+    /// Show what a host on EC2 has printed on its console (`kennel-ami`)
+    #[command(
+        disable_help_flag = true,
+        disable_version_flag = true,
+        after_help = "Example:\n  kennel host console edge1 --region eu-west-1"
+    )]
+    Console(PassedOn),
+    /// Start a host on EC2 again (`kennel-ami`)
+    #[command(
+        disable_help_flag = true,
+        disable_version_flag = true,
+        after_help = "Example:\n  kennel host reboot edge1 --region eu-west-1"
+    )]
+    Reboot(PassedOn),
+    /// Give a host on EC2 another AMI; its tenants stay (`kennel-ami`)
+    #[command(
+        disable_help_flag = true,
+        disable_version_flag = true,
+        after_help = "Example:\n  kennel host replace edge1 --region eu-west-1 --ami ami-0123456789abcdef0"
+    )]
+    Replace(PassedOn),
+    /// Remove a host on EC2; its data volume stays (`kennel-ami`)
+    #[command(
+        disable_help_flag = true,
+        disable_version_flag = true,
+        after_help = "Example:\n  kennel host terminate edge1 --region eu-west-1"
+    )]
+    Terminate(PassedOn),
 }
 
 /// `kennel host add`

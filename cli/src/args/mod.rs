@@ -119,11 +119,21 @@ pub enum Command {
         disable_version_flag = true,
         after_help = "Example:\n  kennel ami publish out/kennel-0.1.0-x86_64.raw --region eu-west-1\n  kennel ami --help"
     )]
-    Ami {
-        /// What `kennel-ami` is told
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
-        arguments: Vec<OsString>,
-    },
+    Ami(PassedOn),
+    /// Launch a host on EC2 from a published image (`kennel-ami`)
+    #[command(
+        disable_help_flag = true,
+        disable_version_flag = true,
+        after_help = "Example:\n  kennel launch --name edge1 --region eu-west-1\n  kennel launch --help"
+    )]
+    Launch(PassedOn),
+    /// List the hosts that were launched on EC2 (`kennel-ami`)
+    #[command(
+        disable_help_flag = true,
+        disable_version_flag = true,
+        after_help = "Example:\n  kennel hosts --region eu-west-1"
+    )]
+    Hosts(PassedOn),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  kennel completions bash > ~/.local/share/bash-completion/completions/kennel"
@@ -138,6 +148,14 @@ pub enum Command {
         /// The folder; made if missing
         folder: PathBuf,
     },
+}
+
+/// What another program is told, as it was typed.
+#[derive(Debug, clap::Args)]
+pub struct PassedOn {
+    /// What `kennel-ami` is told
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub arguments: Vec<OsString>,
 }
 
 #[cfg(test)]
@@ -156,13 +174,21 @@ mod tests {
             ["kennel", "--json", "ami", "publish", "x.raw", "--region", "eu-west-1", "--quiet", "--", "-x"];
         let cli = Cli::try_parse_from(line).unwrap();
         assert!(cli.global.json && !cli.global.quiet);
-        let Command::Ami { arguments } = cli.command else { panic!("{:?}", cli.command) };
+        let Command::Ami(PassedOn { arguments }) = cli.command else { panic!("{:?}", cli.command) };
         assert_eq!(arguments, line[3..]);
-        let Command::Ami { arguments } = Cli::try_parse_from(["kennel", "ami", "--help"]).unwrap().command
+        let Command::Ami(PassedOn { arguments }) =
+            Cli::try_parse_from(["kennel", "ami", "--help"]).unwrap().command
         else {
             panic!("the help is kennel's own");
         };
         assert_eq!(arguments, ["--help"]);
+        let line = ["kennel", "host", "replace", "edge1", "--region", "eu-west-1", "--back"];
+        let Command::Host(HostCommand::Replace(PassedOn { arguments })) =
+            Cli::try_parse_from(line).unwrap().command
+        else {
+            panic!("it is kennel's own");
+        };
+        assert_eq!(arguments, line[3..]);
     }
 
     /// Every command and subcommand, with the words that lead to it.

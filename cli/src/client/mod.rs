@@ -29,8 +29,8 @@ pub use documents::Documents;
 pub use error::{BrokenCause, ClientError};
 pub use tls::fingerprint_of;
 
-/// Deadlines; a host under emulation on a busy machine needs some patience.
-pub(crate) const CONNECT: Duration = Duration::from_secs(15);
+pub(crate) use kennel_known::tls::CONNECT;
+
 /// From a request's last byte to the answer's head, but for uploads.
 const ANSWER: Duration = Duration::from_secs(60);
 /// Without a byte of an answer's body.

@@ -46,16 +46,12 @@ impl Explain for NotRun {
     }
 }
 
-/// Becomes the program.
+/// Becomes `kennel-ami`, which knows AWS.
 ///
 /// # Errors
 /// When it is not there, with the command that builds it.
-pub(super) fn run(
-    global: &Global,
-    name: &'static str,
-    build: &'static str,
-    arguments: &[OsString],
-) -> Result<(), Failure> {
+pub(super) fn ami(global: &Global, words: &[&str], arguments: &[OsString]) -> Result<(), Failure> {
+    let (name, build) = ("kennel-ami", "make ami");
     let own = std::env::current_exe().ok();
     let beside = own.as_deref().and_then(Path::parent);
     let path =
@@ -66,7 +62,7 @@ pub(super) fn run(
             command.arg(option);
         }
     }
-    Err(NotRun::Failed { path, cause: command.args(arguments).exec() }.into())
+    Err(NotRun::Failed { path, cause: command.args(words).args(arguments).exec() }.into())
 }
 
 /// Looks beside this program first: that one is of the same build.

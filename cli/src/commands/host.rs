@@ -2,9 +2,9 @@
 
 use kennel_model::{HostName, api};
 
-use super::Context;
 use super::denials::line;
-use crate::args::{ByteSize, HostAdd, HostCommand};
+use super::{Context, apart};
+use crate::args::{ByteSize, HostAdd, HostCommand, PassedOn};
 use crate::client::{Client, fingerprint_of};
 use crate::exit::Failure;
 use crate::hosts::{HostBook, KnownHost};
@@ -17,7 +17,16 @@ pub(super) async fn host(context: &Context, command: HostCommand) -> Result<(), 
         HostCommand::Ls => ls(context),
         HostCommand::Add(args) => add(context, args).await,
         HostCommand::Rm { name } => rm(context, &name),
+        HostCommand::Console(passed) => on_ec2(context, "console", &passed),
+        HostCommand::Reboot(passed) => on_ec2(context, "reboot", &passed),
+        HostCommand::Replace(passed) => on_ec2(context, "replace", &passed),
+        HostCommand::Terminate(passed) => on_ec2(context, "terminate", &passed),
     }
+}
+
+/// What is done by way of AWS, not of the host's API.
+fn on_ec2(context: &Context, act: &str, passed: &PassedOn) -> Result<(), Failure> {
+    apart::ami(&context.global, &["host", act], &passed.arguments)
 }
 
 async fn status(context: &Context) -> Result<(), Failure> {

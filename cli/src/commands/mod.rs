@@ -21,7 +21,7 @@ use std::io;
 
 use kennel_model::TenantName;
 
-use crate::args::{Cli, Command, Global};
+use crate::args::{Cli, Command, Global, PassedOn};
 use crate::client::Client;
 use crate::exit::{Explain, Failure};
 use crate::hosts::HostBook;
@@ -52,7 +52,9 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Lock(args) => image::lock(&context, &args),
         Command::Build(args) => image::build(&context, &args),
         Command::Keys(command) => keys::keys(&context, &command),
-        Command::Ami { arguments } => apart::run(&context.global, "kennel-ami", "make ami", &arguments),
+        Command::Ami(PassedOn { arguments }) => apart::ami(&context.global, &[], &arguments),
+        Command::Launch(PassedOn { arguments }) => apart::ami(&context.global, &["launch"], &arguments),
+        Command::Hosts(PassedOn { arguments }) => apart::ami(&context.global, &["hosts"], &arguments),
         Command::UserData(command) => user_data::user_data(&context, &command),
         Command::Completions { shell } => shell::completions(&context, shell),
         Command::Man { folder } => shell::man(&context, &folder),

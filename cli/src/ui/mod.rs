@@ -2,7 +2,6 @@
 //! as JSON. What is said is the commands' business.
 
 mod progress;
-mod safe;
 mod steps;
 mod table;
 
@@ -14,8 +13,8 @@ use serde::Serialize;
 use crate::args::Global;
 use crate::exit::{Explain, Failure, FileError};
 
+pub use kennel_known::SafeLines;
 pub use progress::{Bar, Spinner};
-pub use safe::SafeLines;
 pub use table::{ago, fields, table};
 
 /// How this run of the command speaks.

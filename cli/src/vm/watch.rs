@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::console::{self, Sign};
 use crate::pin::Fingerprint;
+use kennel_known::{Sign, sign};
 
 /// After a failure is reported on the console, the host may still come up without what failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(20);
@@ -41,7 +41,7 @@ impl Watch {
 
     /// Takes a line of the console.
     pub fn line(&mut self, line: &str) {
-        match console::sign(line) {
+        match sign(line) {
             Some(Sign::Certificate(fingerprint)) => self.certificate = Some(fingerprint),
             Some(Sign::Ready(seconds)) => self.seconds = Some(seconds),
             Some(Sign::Failed(what)) => {

@@ -18,7 +18,7 @@ use crate::time;
 /// The root volume, as instances name it.
 const ROOT_DEVICE: &str = "/dev/xvda";
 /// The volume for tenants' data.
-const DATA_DEVICE: &str = "/dev/sdf";
+pub(super) const DATA_DEVICE: &str = "/dev/sdf";
 
 /// What an AMI is to be.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,8 @@ pub struct NewImage<'a> {
     pub root_gib: i32,
     /// Size of its data volume in GiB.
     pub data_gib: i32,
+    /// The Secure Boot keys that instances start with.
+    pub uefi_data: Option<&'a str>,
     /// Its tags.
     pub tags: &'a Tags,
 }
@@ -126,6 +128,7 @@ impl Aws {
                     .boot_mode(BootModeValues::Uefi)
                     .tpm_support(TpmSupportValues::V20)
                     .imds_support(ImdsSupportValues::V20)
+                    .set_uefi_data(new.uefi_data.map(str::to_owned))
                     .ena_support(true)
                     .root_device_name(ROOT_DEVICE)
                     .block_device_mappings(device(ROOT_DEVICE, root_volume(new)))

@@ -33,6 +33,8 @@ pub struct Ami {
     pub tpm: String,
     /// `v2.0` for ours: the metadata service answers only to tokens.
     pub imds: String,
+    /// Its root device.
+    pub root_device: String,
     /// The snapshot of its root volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
@@ -97,6 +99,7 @@ impl Ami {
             boot_mode: text(image.boot_mode().map(|mode| mode.as_str())),
             tpm: text(image.tpm_support().map(|tpm| tpm.as_str())),
             imds: text(image.imds_support().map(|imds| imds.as_str())),
+            root_device: text(image.root_device_name()),
             snapshot: root.and_then(|ebs| ebs.snapshot_id()).map(str::to_owned),
             encrypted: root.and_then(|ebs| ebs.encrypted()).unwrap_or_default(),
             tags: tags(image.tags()),
@@ -127,7 +130,7 @@ impl Snapshot {
     }
 }
 
-fn tags(tags: &[Tag]) -> Tags {
+pub(super) fn tags(tags: &[Tag]) -> Tags {
     let pair = |tag: &Tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()));
     tags.iter().filter_map(pair).collect()
 }

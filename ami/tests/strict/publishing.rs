@@ -1,51 +1,17 @@
-//! The judge judged: with the plain SDK, the fake takes what AWS takes and refuses what AWS refuses, above all what moto
-//! lets through. Nothing of Kennel's own takes part.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure in a helper is a failed test")]
+//! Snapshots and images: blocks with their checksums, client tokens, and what an image may be made of.
 
-mod fake;
-
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
+use crate::fake::BLOCK;
+use crate::fake::account::State;
+use crate::fake::uefi::store;
+use crate::{Clients, clients, code};
 use aws_sdk_ebs::primitives::ByteStream;
 use aws_sdk_ebs::types::{ChecksumAggregationMethod, ChecksumAlgorithm};
-use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::{
     ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, TpmSupportValues,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fake::account::State;
-use fake::{BLOCK, Fake};
 use sha2::{Digest, Sha256};
-
-struct Clients {
-    fake: Fake,
-    ebs: aws_sdk_ebs::Client,
-    ec2: aws_sdk_ec2::Client,
-}
-
-async fn clients() -> Clients {
-    let fake = Fake::start();
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .endpoint_url(fake.endpoint())
-        .region(Region::new("eu-west-1"))
-        .credentials_provider(aws_sdk_ebs::config::Credentials::new(
-            "AKIDEXAMPLE",
-            "secret",
-            None,
-            None,
-            "test",
-        ))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .retry_config(RetryConfig::disabled())
-        .load()
-        .await;
-    Clients { ebs: aws_sdk_ebs::Client::new(&config), ec2: aws_sdk_ec2::Client::new(&config), fake }
-}
-
-/// The code of an error, empty if there was none.
-fn code<T, E: ProvideErrorMetadata>(result: Result<T, E>) -> String {
-    result.err().map(|error| error.code().unwrap_or("no code").to_owned()).unwrap_or_default()
-}
 
 fn sum(data: &[u8]) -> String {
     STANDARD.encode(Sha256::digest(data))
@@ -74,7 +40,7 @@ impl Clients {
     }
 
     /// A completed snapshot with one block.
-    async fn completed(&self) -> String {
+    pub(crate) async fn completed(&self) -> String {
         self.fake.account().settle = 0;
         let id = self.start("whole", 1).await;
         let data = vec![7; BLOCK];
@@ -83,7 +49,7 @@ impl Clients {
         id
     }
 
-    fn register(
+    pub(crate) fn register(
         &self,
         snapshot: &str,
     ) -> aws_sdk_ec2::operation::register_image::builders::RegisterImageFluentBuilder {
@@ -206,11 +172,22 @@ async fn an_image_is_registered_only_of_what_can_boot() {
     assert_eq!(code(aws.register("snap-00000000000000000").send().await), "InvalidSnapshot.NotFound");
     let tpm = aws.register(&id).tpm_support(TpmSupportValues::V20);
     assert_eq!(code(tpm.send().await), "InvalidParameterCombination", "a TPM without UEFI");
+    let store = store(b"variables");
+    let tipped = format!("{}AA{}", &store[..24], &store[26..]);
+    for (data, what) in
+        [("AMZNUEFI", "a short one"), ("not base64", "no base64"), (&tipped, "a wrong checksum")]
+    {
+        let uefi = aws.register(&id).boot_mode(BootModeValues::Uefi).uefi_data(data);
+        assert_eq!(code(uefi.send().await), "InvalidParameterValue", "{what}");
+    }
+    let legacy = aws.register(&id).uefi_data(&store);
+    assert_eq!(code(legacy.send().await), "InvalidParameterCombination", "variables without UEFI");
     let ebs = EbsBlockDevice::builder().snapshot_id(&id).encrypted(true).build();
     let root = BlockDeviceMapping::builder().device_name("/dev/xvdb").ebs(ebs).build();
     assert_eq!(code(aws.register(&id).block_device_mappings(root).send().await), "InvalidBlockDeviceMapping");
     assert_eq!(code(aws.register(&id).name("a").send().await), "InvalidAMIName.Malformed");
-    let whole = aws.register(&id).boot_mode(BootModeValues::Uefi).tpm_support(TpmSupportValues::V20);
+    let whole =
+        aws.register(&id).boot_mode(BootModeValues::Uefi).tpm_support(TpmSupportValues::V20).uefi_data(&store);
     let image = whole.send().await.unwrap().image_id().unwrap().to_owned();
     assert_eq!(code(aws.register(&id).send().await), "InvalidAMIName.Duplicate");
     let described = aws.ec2.describe_images().image_ids(&image).send().await.unwrap();

@@ -1,4 +1,4 @@
-//! Where the command keeps its things, by the XDG base directory rules. What is in the files is their owners' business.
+//! Where the commands keep their things, by the XDG base directory rules. What is in the files is their owners' business.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, Permissions};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kennel_model::HostName;
 
-use crate::exit::{Explain, FileError};
+use crate::FileError;
 
 /// The folders of this person.
 #[derive(Debug, Clone)]
@@ -23,12 +23,6 @@ pub struct Paths {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot tell where to keep settings: HOME is not set")]
 pub struct NoHome;
-
-impl Explain for NoHome {
-    fn hint(&self) -> Option<String> {
-        Some("set HOME to an absolute path".to_owned())
-    }
-}
 
 impl Paths {
     /// From the process's environment.

@@ -1,16 +1,16 @@
 //! The hosts known here: `hosts.toml` with each one's address, certificate fingerprint and web port. Speaking to
-//! them is `client`'s work.
+//! them is others' work.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use hyper::Uri;
+use http::Uri;
 use kennel_model::{HostName, layout};
 use serde::{Deserialize, Serialize};
 
-use crate::exit::{Exit, Explain, FileError};
+use crate::FileError;
 use crate::paths::write_private;
 use crate::pin::Fingerprint;
 
@@ -129,32 +129,6 @@ pub enum HostsError {
         /// With line and column.
         cause: String,
     },
-}
-
-impl Explain for HostsError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::None => {
-                Some("`kennel run --detach` starts one here, `kennel host add` makes another known".into())
-            }
-            Self::Several(_) => Some("choose one with --host NAME or KENNEL_HOST".into()),
-            Self::Unknown { known, .. } if known.is_empty() => Self::None.hint(),
-            Self::Unknown { known, .. } => Some(format!("known are: {known}")),
-            Self::Invalid { .. } => Some("repair the file, or remove it and add the hosts again".into()),
-            Self::File(_) => None,
-        }
-    }
-
-    fn code(&self) -> String {
-        match self {
-            Self::None | Self::Unknown { .. } | Self::Several(_) => "no-such-host".into(),
-            Self::File(_) | Self::Invalid { .. } => "hosts-file".into(),
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        Exit::Failed
-    }
 }
 
 impl HostBook {

@@ -1,5 +1,5 @@
 //! A host's identity: the SHA-256 fingerprint of its API certificate, as its console prints it. How it is held
-//! against a connection is `client::tls`'s work.
+//! against a connection is `tls`'s work.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,0 +1,241 @@
+//! Replaces a host: another AMI, the same data volume, the same address. The old instance is kept, shut down, until the new
+//! one has answered with the certificate that is on the data volume; until then the way back is open.
+//!
+//! | step | done already |
+//! |---|---|
+//! | new instance | the client token, written down before the call, gives the same one |
+//! | data volume | it is attached to the new instance, see `moving` |
+//! | Elastic IP | it says that it is the new instance's |
+//! | the API answers | is asked again |
+//! | old instance terminated | it is gone |
+//!
+//! The way back is the same with the two instances exchanged.
+
+use serde::Serialize;
+
+use super::journal::{New, Replace};
+use super::wish::Choice;
+use super::{LaunchError, Site, Up, replaces};
+use crate::aws::{Ami, Instance, Kind, NewInstance};
+use crate::names;
+
+/// Where to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// To the new instance.
+    Forward,
+    /// To the old one.
+    Back,
+}
+
+impl Site<'_> {
+    /// Replaces the host, or goes on with it, or back.
+    ///
+    /// # Errors
+    /// [`LaunchError`]. The same call again goes on from where this one stopped.
+    pub async fn replace(&self, choice: &Choice, to: Direction) -> Result<Up, LaunchError> {
+        let _claim = self.journals.claim()?;
+        match (self.journals.replace()?, to) {
+            (Some(journal), Direction::Forward) if journal.back => Err(LaunchError::Conflict {
+                what: format!("{} is on its way back to {}", self.host, journal.old),
+                hint: format!("`{} --back` finishes that", self.again()),
+            }),
+            (Some(journal), Direction::Forward) => {
+                self.ui.note(&format!("going on with the replacement of {}", journal.old));
+                self.forward(journal).await
+            }
+            (Some(journal), Direction::Back) => self.back(journal).await,
+            (None, Direction::Back) => {
+                let found = self.found_half_way().await?;
+                self.back(found.ok_or_else(|| self.nothing_to_go_back_from())?).await
+            }
+            (None, Direction::Forward) => {
+                if let Some(journal) = self.found_half_way().await? {
+                    return self.forward(journal).await;
+                }
+                let (old, ami) = self.what_for_what(choice).await?;
+                if old.ami == ami.id {
+                    self.ui.note(&format!("{} has {} already", self.host, ami.id));
+                    let known = self.known()?.map(|known| known.fingerprint);
+                    return Ok(Up { existing: true, ..self.arrive(&old.id, known).await? });
+                }
+                let journal = self.replacement(&old, ami).await?;
+                // Before the call: its token must survive what happens during it.
+                self.journals.keep_replace(Some(&journal))?;
+                self.forward(journal).await
+            }
+        }
+    }
+
+    /// A replacement that was begun on another computer: the new instance tells by its tag which one it replaces, and the
+    /// data volume is at one of the two or, by its tag, free.
+    async fn found_half_way(&self) -> Result<Option<Replace>, LaunchError> {
+        let all = self.aws.instances(Some(self.host)).await?;
+        let old_of = |new: &Instance| all.iter().find(|old| replaces(new) == Some(&old.id));
+        let Some((new, old)) = all.iter().find_map(|new| Some((new, old_of(new)?))) else { return Ok(None) };
+        let free = self.aws.free_volumes(self.host).await?.into_iter().next().map(|volume| volume.id);
+        let volume = old.volume.clone().or_else(|| new.volume.clone()).or(free);
+        self.ui.note(&format!("going on with the replacement of {} by {}, begun elsewhere", old.id, new.id));
+        Ok(Some(Replace {
+            old: old.id.clone(),
+            new: New::Made(new.id.clone()),
+            volume: volume.ok_or_else(|| self.no_volume(old))?,
+            address: self.aws.addresses(self.host).await?.into_iter().next().map(|address| address.id),
+            fingerprint: self.known()?.map(|known| known.fingerprint),
+            back: false,
+        }))
+    }
+
+    /// The instance that is replaced, and the AMI of the one that takes its place.
+    pub(super) async fn what_for_what(&self, choice: &Choice) -> Result<(Instance, Ami), LaunchError> {
+        let old = self.the_instance().await?;
+        if old.spot {
+            return Err(LaunchError::Conflict {
+                what: format!("{} is a spot instance, which cannot be shut down and kept", old.id),
+                hint: format!(
+                    "`kennel host terminate {host} --region {region}` keeps the data volume, and `kennel launch --name \
+                     {host}` uses it again; there is no way back",
+                    host = self.host,
+                    region = self.aws.region()
+                ),
+            });
+        }
+        Ok((old, self.ami(choice).await?))
+    }
+
+    /// All that is needed to go on, and back.
+    async fn replacement(&self, old: &Instance, ami: Ami) -> Result<Replace, LaunchError> {
+        let volume = old.volume.clone().ok_or_else(|| LaunchError::Conflict {
+            what: format!("{} has no data volume", old.id),
+            hint: format!(
+                "look for it: `aws ec2 describe-volumes --filters Name=tag:kennel:host,Values={}`",
+                self.host
+            ),
+        })?;
+        let address = self.aws.addresses(self.host).await?.into_iter().next();
+        Ok(Replace {
+            old: old.id.clone(),
+            new: New::Asked(Box::new(NewInstance {
+                token: names::token(),
+                ami: ami.id,
+                root_device: ami.root_device,
+                kind: old.kind.clone(),
+                subnet: old.subnet.clone(),
+                groups: old.groups.clone(),
+                key: old.key.clone(),
+                profile: old.profile.clone(),
+                user_data: self.aws.user_data_of(&old.id).await?,
+                data_gib: None,
+                spot: false,
+                replaces: Some(old.id.clone()),
+            })),
+            volume,
+            address: address.map(|address| address.id),
+            fingerprint: self.known()?.map(|known| known.fingerprint),
+            back: false,
+        })
+    }
+
+    async fn forward(&self, mut journal: Replace) -> Result<Up, LaunchError> {
+        let new = self.new_instance(&mut journal).await?;
+        self.ui.note(&format!("{new} takes the place of {}", journal.old));
+        let up = self.hand_over(&journal, &new, Some(&journal.old)).await.map_err(|error| {
+            // Until the old one is gone, whatever goes wrong can be gone back from.
+            error.amidst(format!("`{} --back` goes back to {}", self.again(), journal.old))
+        })?;
+        self.terminated(&journal.old).await?;
+        self.journals.keep_replace(None)?;
+        Ok(up)
+    }
+
+    async fn new_instance(&self, journal: &mut Replace) -> Result<String, LaunchError> {
+        let asked = match &journal.new {
+            New::Made(id) => return Ok(id.clone()),
+            New::Asked(asked) => asked,
+        };
+        match self.aws.run_instance(self.host, asked).await {
+            Ok(id) => {
+                journal.new = New::Made(id.clone());
+                self.journals.keep_replace(Some(journal))?;
+                Ok(id)
+            }
+            Err(fault) => {
+                // Nothing was made, and what AWS refuses once it refuses again.
+                if fault.kind == Kind::Refused {
+                    self.journals.keep_replace(None)?;
+                }
+                Err(fault.into())
+            }
+        }
+    }
+
+    /// The new instance, if there is one: it may have been made without our being told.
+    async fn made(&self, new: &New) -> Result<Option<String>, LaunchError> {
+        let asked = match new {
+            New::Made(id) => return Ok(Some(id.clone())),
+            New::Asked(asked) => asked,
+        };
+        let all = self.aws.instances(Some(self.host)).await?;
+        Ok(all.into_iter().find(|instance| instance.token == asked.token).map(|instance| instance.id))
+    }
+
+    async fn back(&self, mut journal: Replace) -> Result<Up, LaunchError> {
+        let old = self.aws.instance(&journal.old).await?;
+        if old.is_none_or(|old| ["terminated", "shutting-down"].contains(&old.state.as_str())) {
+            return Err(LaunchError::Conflict {
+                what: format!("{} is gone already: there is no way back", journal.old),
+                hint: format!("`{}` finishes the replacement; then replace with the earlier AMI", self.again()),
+            });
+        }
+        journal.back = true;
+        self.journals.keep_replace(Some(&journal))?;
+        self.ui.note(&format!("going back to {}", journal.old));
+        let new = self.made(&journal.new).await?;
+        let up = self.hand_over(&journal, &journal.old, new.as_deref()).await?;
+        if let Some(new) = &new {
+            self.terminated(new).await?;
+        }
+        self.journals.keep_replace(None)?;
+        Ok(up)
+    }
+
+    /// Gives volume and address from one instance to the other, which then answers.
+    async fn hand_over(&self, journal: &Replace, to: &str, from: Option<&str>) -> Result<Up, LaunchError> {
+        self.give_volume(&journal.volume, to, from).await?;
+        if let Some(id) = &journal.address {
+            let found = self.aws.addresses(self.host).await?.into_iter().find(|address| address.id == *id);
+            let address = found.ok_or_else(|| LaunchError::Conflict {
+                what: format!("the Elastic IP {id} is not there any more, or has lost the tag kennel:host"),
+                hint: "give it the tag again, then run the same command again".to_owned(),
+            })?;
+            self.give_address(&address, to).await?;
+        }
+        self.arrive(to, journal.fingerprint).await
+    }
+
+    fn no_volume(&self, old: &Instance) -> LaunchError {
+        LaunchError::Conflict {
+            what: format!("{} has no data volume", old.id),
+            hint: format!(
+                "look for it: `aws ec2 describe-volumes --filters Name=tag:kennel:host,Values={}`",
+                self.host
+            ),
+        }
+    }
+
+    fn nothing_to_go_back_from(&self) -> LaunchError {
+        LaunchError::Conflict {
+            what: format!("no replacement of {} is under way", self.host),
+            hint: format!(
+                "to go back to an earlier version, replace with its AMI: `{} --ami ami-…`",
+                self.again()
+            ),
+        }
+    }
+
+    /// The command, as it is typed.
+    fn again(&self) -> String {
+        format!("kennel host replace {} --region {}", self.host, self.aws.region())
+    }
+}

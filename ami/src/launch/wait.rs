@@ -1,0 +1,126 @@
+//! Waits for instances and volumes, each with a deadline of its own, in words that a person can follow.
+
+use std::time::{Duration, Instant as Clock};
+
+use super::{LaunchError, Site};
+use crate::aws::pace::Looks;
+use crate::aws::{Instance, Volume};
+
+/// From the order to the state. EC2 gives a shutdown some minutes, after which it pulls the plug.
+const RUNNING: Duration = Duration::from_secs(5 * 60);
+const STOPPED: Duration = Duration::from_secs(10 * 60);
+const TERMINATED: Duration = Duration::from_secs(15 * 60);
+const MOVED: Duration = Duration::from_secs(5 * 60);
+
+impl Site<'_> {
+    /// Until an instance runs; it is started if it is stopped.
+    pub(super) async fn running(&self, id: &str) -> Result<Instance, LaunchError> {
+        let step = self.ui.step(&format!("{id}: waiting until it runs"));
+        let mut looks = Looks::until(self.by(RUNNING));
+        let mut told = false;
+        loop {
+            if let Some(instance) = self.aws.instance(id).await? {
+                match instance.state.as_str() {
+                    "running" => {
+                        step.done(&format!("{id} runs"));
+                        return Ok(instance);
+                    }
+                    "stopped" if !told => {
+                        self.aws.start_instance(id).await?;
+                        told = true;
+                    }
+                    "terminated" | "shutting-down" => return Err(gone(instance)),
+                    _ => {}
+                }
+            }
+            if !looks.again().await {
+                return Err(late(format!("{id} does not run"), RUNNING));
+            }
+        }
+    }
+
+    /// Until an instance is stopped, or gone; it is told to stop if it runs. Answers whether it is still there.
+    pub(super) async fn stopped(&self, id: &str) -> Result<bool, LaunchError> {
+        let step = self.ui.step(&format!("{id}: waiting until it is shut down"));
+        let mut looks = Looks::until(self.by(STOPPED));
+        let mut told = false;
+        loop {
+            if let Some(instance) = self.aws.instance(id).await? {
+                match instance.state.as_str() {
+                    "stopped" | "terminated" => {
+                        step.done(&format!("{id} is {}", instance.state));
+                        return Ok(instance.state == "stopped");
+                    }
+                    "running" if !told => {
+                        self.aws.stop_instance(id).await?;
+                        told = true;
+                    }
+                    _ => {}
+                }
+            }
+            if !looks.again().await {
+                return Err(late(format!("{id} did not shut down"), STOPPED));
+            }
+        }
+    }
+
+    /// Until an instance is gone; it is told to go.
+    pub(super) async fn terminated(&self, id: &str) -> Result<(), LaunchError> {
+        let step = self.ui.step(&format!("{id}: waiting until it is terminated"));
+        self.aws.terminate_instance(id).await?;
+        let mut looks = Looks::until(self.by(TERMINATED));
+        loop {
+            // One that is not known any more has been gone for an hour.
+            if self.aws.instance(id).await?.is_none_or(|instance| instance.state == "terminated") {
+                step.done(&format!("{id} is terminated"));
+                return Ok(());
+            }
+            if !looks.again().await {
+                return Err(late(format!("{id} is not terminated"), TERMINATED));
+            }
+        }
+    }
+
+    /// Until a volume is as wanted.
+    pub(super) async fn volume(
+        &self,
+        id: &str,
+        what: &str,
+        good: impl Fn(&Volume) -> bool,
+    ) -> Result<Volume, LaunchError> {
+        let step = self.ui.step(&format!("{id}: waiting until it is {what}"));
+        let mut looks = Looks::until(self.by(MOVED));
+        loop {
+            let volume = self.the_volume(id).await?;
+            if good(&volume) {
+                step.done(&format!("{id} is {what}"));
+                return Ok(volume);
+            }
+            if !looks.again().await {
+                return Err(late(format!("{id} is not {what}"), MOVED));
+            }
+        }
+    }
+
+    /// A volume that must be there.
+    pub(super) async fn the_volume(&self, id: &str) -> Result<Volume, LaunchError> {
+        self.aws.volume(id).await?.ok_or_else(|| LaunchError::Conflict {
+            what: format!("the data volume {id} is not there any more"),
+            hint: "somebody has deleted it; look for a snapshot of it in the console".to_owned(),
+        })
+    }
+
+    /// After this time, but not beyond the deadline of the whole command.
+    pub(super) fn by(&self, within: Duration) -> Clock {
+        self.aws.deadline().min(Clock::now() + within)
+    }
+}
+
+fn gone(instance: Instance) -> LaunchError {
+    let reason = instance.reason.unwrap_or_else(|| "AWS says no more".to_owned());
+    LaunchError::Gone { instance: instance.id, state: instance.state, reason }
+}
+
+fn late(what: String, within: Duration) -> LaunchError {
+    LaunchError::Late { what, within, hint: "the same command goes on where this one stopped".to_owned() }
+}
