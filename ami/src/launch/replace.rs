@@ -118,9 +118,12 @@ impl Site<'_> {
 
     /// All that is needed to go on, and back.
     async fn replacement(&self, old: &Instance, ami: Ami) -> Result<Replace, LaunchError> {
-        // Free, if an earlier replacement ended in the middle.
-        let free = self.aws.free_volumes(self.host).await?.into_iter().next().map(|volume| volume.id);
-        let volume = old.volume.clone().or(free).ok_or_else(|| self.no_volume(old))?;
+        // Free, if an earlier replacement ended in the middle, which had shut the old one down.
+        let free = match old.state.as_str() {
+            "stopped" => self.aws.free_volumes(self.host).await?.into_iter().next(),
+            _ => None,
+        };
+        let volume = old.volume.clone().or(free.map(|volume| volume.id)).ok_or_else(|| self.no_volume(old))?;
         let address = self.aws.addresses(self.host).await?.into_iter().next();
         Ok(Replace {
             old: old.id.clone(),
