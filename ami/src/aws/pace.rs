@@ -25,13 +25,19 @@ pub fn pause(failures: u32) -> Duration {
 #[derive(Debug)]
 pub struct Looks {
     pause: Duration,
+    since: Instant,
     deadline: Instant,
 }
 
 impl Looks {
     /// The first pause is short.
-    pub const fn until(deadline: Instant) -> Self {
-        Self { pause: SOON, deadline }
+    pub fn until(deadline: Instant) -> Self {
+        Self { pause: SOON, since: Instant::now(), deadline }
+    }
+
+    /// For how long has been looked.
+    pub fn waited(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// Waits before the next look; says no when there is no time for one.

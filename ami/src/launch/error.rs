@@ -57,12 +57,12 @@ pub enum LaunchError {
         reason: String,
     },
     /// Something took too long.
-    #[error("{what} within {}", time::show(*within))]
+    #[error("{what}, though {} were waited", time::show(*waited))]
     Late {
         /// What did not happen.
         what: String,
-        /// How long it was waited for.
-        within: Duration,
+        /// For how long was waited.
+        waited: Duration,
         /// What to do.
         hint: String,
     },

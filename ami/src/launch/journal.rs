@@ -12,37 +12,37 @@ use crate::state::{Claim, Folder, StateError};
 
 /// A launch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Launch {
+pub(super) struct Launch {
     /// What was typed: it is gone on only with the same.
-    pub wish: Wish,
+    pub(super) wish: Wish,
     /// The instance.
-    pub new: NewInstance,
+    pub(super) new: NewInstance,
     /// Its id, once it is known.
-    pub instance: Option<String>,
+    pub(super) instance: Option<String>,
     /// The data volume of an earlier host of this name.
-    pub volume: Option<String>,
+    pub(super) volume: Option<String>,
 }
 
 /// A replacement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replace {
+pub(super) struct Replace {
     /// The instance that is replaced.
-    pub old: String,
+    pub(super) old: String,
     /// The one that takes its place.
-    pub new: New,
+    pub(super) new: New,
     /// The data volume.
-    pub volume: String,
+    pub(super) volume: String,
     /// The Elastic IP's id, if there is one.
-    pub address: Option<String>,
+    pub(super) address: Option<String>,
     /// The certificate that is on the data volume, if this computer knows the host.
-    pub fingerprint: Option<Fingerprint>,
+    pub(super) fingerprint: Option<Fingerprint>,
     /// It is being undone.
-    pub back: bool,
+    pub(super) back: bool,
 }
 
 /// An instance that is not there yet, or that is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum New {
+pub(super) enum New {
     /// In these words, again and again, it is asked for.
     Asked(Box<NewInstance>),
     /// This is it.
@@ -51,7 +51,7 @@ pub enum New {
 
 /// The journals of one host.
 #[derive(Debug)]
-pub struct Journals {
+pub(super) struct Journals {
     folder: Folder,
     stem: String,
 }
@@ -61,7 +61,7 @@ impl Journals {
     ///
     /// # Errors
     /// [`StateError::NoHome`].
-    pub fn of(host: &HostName, region: &str) -> Result<Self, StateError> {
+    pub(super) fn of(host: &HostName, region: &str) -> Result<Self, StateError> {
         Ok(Self { folder: Folder::from_env("launch")?, stem: format!("{host}-{region}") })
     }
 
@@ -69,7 +69,7 @@ impl Journals {
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn claim(&self) -> Result<Claim, StateError> {
+    pub(super) fn claim(&self) -> Result<Claim, StateError> {
         self.folder.claim(&self.name("lock"), "at work on this host")
     }
 
@@ -77,7 +77,7 @@ impl Journals {
     ///
     /// # Errors
     /// [`StateError::Io`].
-    pub fn launch(&self) -> Result<Option<Launch>, StateError> {
+    pub(super) fn launch(&self) -> Result<Option<Launch>, StateError> {
         self.folder.read(&self.name("json"))
     }
 
@@ -85,7 +85,7 @@ impl Journals {
     ///
     /// # Errors
     /// [`StateError::Io`].
-    pub fn keep_launch(&self, launch: Option<&Launch>) -> Result<(), StateError> {
+    pub(super) fn keep_launch(&self, launch: Option<&Launch>) -> Result<(), StateError> {
         self.keep(&self.name("json"), launch)
     }
 
@@ -93,7 +93,7 @@ impl Journals {
     ///
     /// # Errors
     /// [`StateError::Io`].
-    pub fn replace(&self) -> Result<Option<Replace>, StateError> {
+    pub(super) fn replace(&self) -> Result<Option<Replace>, StateError> {
         self.folder.read(&self.name("replace.json"))
     }
 
@@ -101,7 +101,7 @@ impl Journals {
     ///
     /// # Errors
     /// [`StateError::Io`].
-    pub fn keep_replace(&self, replace: Option<&Replace>) -> Result<(), StateError> {
+    pub(super) fn keep_replace(&self, replace: Option<&Replace>) -> Result<(), StateError> {
         self.keep(&self.name("replace.json"), replace)
     }
 

@@ -8,7 +8,7 @@
 //! `instance-state-name` = `pending`, `running`, `stopping`, `stopped`, `shutting-down`.
 //!
 //! `launch --name NAME`
-//! 1. `DescribeInstances` by name: is it there already? With our client token, or all that was typed, it is gone on with.
+//! 1. `DescribeInstances` by name: is it there already? Then it is made known here, unless it is not what was asked for.
 //! 2. which AMI: `DescribeImages` (owner `self`, `tag-key` = `kennel:image-digest`, the newest `available` one), or
 //!    `ssm:GetParameter` for `--ami /path`; then, as for `--ami ami-…`, `DescribeImages` by its id: state, boot mode, block devices.
 //! 3. `DescribeVolumes` by name and `status` = `available`: the data volume of an earlier host of this name is used again.
@@ -45,6 +45,7 @@
 //! `host replace`
 //! 1. `DescribeInstances` and `DescribeAddresses` by name, the AMI as in `launch`, `DescribeInstanceAttribute` (`userData`) of the old.
 //! 2. `RunInstances` as in `launch`, with the old one's type, subnet, groups, key, profile and user-data, and NoDevice for `/dev/sdf`.
+//!    One that was begun on another computer is found by the tag `kennel:replaces` and gone on with.
 //! 3. unless the new one has the data volume already (`DescribeVolumes` by id): `StopInstances` of the new, then of the old, each
 //!    until `stopped`; `DetachVolume` (VolumeId, InstanceId) until `available`; `AttachVolume` to the new until `attached`.
 //! 4. `StartInstances` of the new until `running`; `AssociateAddress` if there is an Elastic IP that it has not.
@@ -76,11 +77,12 @@ use kennel_model::{HostName, layout};
 use serde::Serialize;
 
 pub use error::LaunchError;
-pub use journal::Journals;
 pub use replace::Direction;
 pub use story::lines;
 pub use terminate::{Remains, Removal};
 pub use wish::{Choice, Wish};
+
+use journal::Journals;
 
 use crate::aws::{Aws, Instance};
 use crate::names;
@@ -90,15 +92,15 @@ use crate::ui::Ui;
 #[derive(Debug)]
 pub struct Site<'a> {
     /// Where.
-    pub aws: &'a Aws,
+    aws: &'a Aws,
     /// Its name.
-    pub host: &'a HostName,
+    host: &'a HostName,
     /// What is remembered of work on it.
-    pub journals: Journals,
+    journals: Journals,
     /// The book of hosts.
-    pub book: PathBuf,
+    book: PathBuf,
     /// How this run speaks.
-    pub ui: Ui,
+    ui: Ui,
 }
 
 /// A host that is up.
@@ -106,7 +108,8 @@ pub struct Site<'a> {
 pub struct Up {
     /// Its name.
     pub host: HostName,
-    /// Its address.
+    /// Its address; in JSON it is the instance's.
+    #[serde(skip)]
     pub address: IpAddr,
     /// Address of its API.
     pub url: String,
@@ -143,18 +146,36 @@ impl<'a> Site<'a> {
     async fn instance(&self) -> Result<Option<Instance>, LaunchError> {
         let mut all = self.aws.instances(Some(self.host)).await?;
         if all.len() > 1 {
-            all.retain(|instance| instance.volume.is_some() && instance.state != "shutting-down");
+            let half_way = all.iter().any(|new| all.iter().any(|old| replaces(new) == Some(&old.id)));
+            all.retain(|instance| instance.state != "shutting-down");
+            if !half_way && all.len() > 1 {
+                return Err(self.of_one_name(&all));
+            }
+            all.retain(|instance| instance.volume.is_some());
             if all.len() != 1 {
-                return Err(self.several());
+                return Err(self.half_way());
             }
         }
         Ok(all.pop())
     }
 
-    fn several(&self) -> LaunchError {
+    /// Launched at two desks at the same moment.
+    fn of_one_name(&self, all: &[Instance]) -> LaunchError {
+        let ids: Vec<_> = all.iter().map(|instance| instance.id.as_str()).collect();
+        LaunchError::Conflict {
+            what: format!("several instances are called {}: {}", self.host, ids.join(", ")),
+            hint: format!(
+                "remove one of them by hand: `aws ec2 terminate-instances --region {} --instance-ids …`; its data \
+                 volume stays",
+                self.aws.region()
+            ),
+        }
+    }
+
+    fn half_way(&self) -> LaunchError {
         let (host, region) = (self.host, self.aws.region());
         LaunchError::Conflict {
-            what: format!("{host} has several instances in {region}: it is being replaced"),
+            what: format!("{host} is being replaced"),
             hint: format!(
                 "`kennel host replace {host} --region {region}` goes on with it, with --back it goes back"
             ),

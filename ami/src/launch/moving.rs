@@ -2,6 +2,7 @@
 //! when it is free, and detached only from an instance that is shut down, so that it is never written by two and never torn
 //! from one that writes.
 
+use super::wait::gone;
 use super::{LaunchError, Site};
 use crate::aws::{Attachment, Instance, Volume};
 
@@ -34,7 +35,11 @@ impl Site<'_> {
             if holder.is_some() && holder != from {
                 return Err(elsewhere(&found));
             }
-            self.empty_handed(to).await?;
+            // Given to one that is shut down, it is there when the host looks for it, which is when it boots.
+            let waiting = self.stopped(to).await?;
+            if waiting.state != "stopped" {
+                return Err(gone(waiting));
+            }
             if let Some(from) = from {
                 self.stopped(from).await?;
                 self.detached(volume, from).await?;
@@ -44,18 +49,6 @@ impl Site<'_> {
         }
         self.volume(volume, &format!("attached to {to}"), |volume| at(volume, to, "attached")).await?;
         self.running(to).await
-    }
-
-    /// A disk is given to an instance that is shut down, since a host looks for its data volume only when it boots.
-    async fn empty_handed(&self, instance: &str) -> Result<(), LaunchError> {
-        if self.stopped(instance).await? {
-            return Ok(());
-        }
-        Err(LaunchError::Gone {
-            instance: instance.to_owned(),
-            state: "terminated".to_owned(),
-            reason: "it cannot get the data volume".to_owned(),
-        })
     }
 
     async fn detached(&self, volume: &str, from: &str) -> Result<(), LaunchError> {

@@ -38,7 +38,7 @@ impl Site<'_> {
             if !looks.again().await {
                 return Err(LaunchError::Late {
                     what: format!("the security group {name} was made, but is not seen"),
-                    within: SEEN,
+                    waited: looks.waited(),
                     hint: "the same command goes on where this one stopped".to_owned(),
                 });
             }
@@ -78,7 +78,7 @@ impl Site<'_> {
             if !looks.again().await {
                 return Err(LaunchError::Late {
                     what: "no Elastic IP was to be had".to_owned(),
-                    within: SEEN,
+                    waited: looks.waited(),
                     hint: "the same command goes on where this one stopped".to_owned(),
                 });
             }

@@ -11,8 +11,6 @@
 //!
 //! The way back is the same with the two instances exchanged.
 
-use serde::Serialize;
-
 use super::journal::{New, Replace};
 use super::wish::Choice;
 use super::{LaunchError, Site, Up, replaces};
@@ -20,8 +18,7 @@ use crate::aws::{Ami, Instance, Kind, NewInstance};
 use crate::names;
 
 /// Where to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// To the new instance.
     Forward,
@@ -36,7 +33,7 @@ impl Site<'_> {
     /// [`LaunchError`]. The same call again goes on from where this one stopped.
     pub async fn replace(&self, choice: &Choice, to: Direction) -> Result<Up, LaunchError> {
         let _claim = self.journals.claim()?;
-        match (self.journals.replace()?, to) {
+        match (self.under_way_to(to).await?, to) {
             (Some(journal), Direction::Forward) if journal.back => Err(LaunchError::Conflict {
                 what: format!("{} is on its way back to {}", self.host, journal.old),
                 hint: format!("`{} --back` finishes that", self.again()),
@@ -66,6 +63,21 @@ impl Site<'_> {
                 self.forward(journal).await
             }
         }
+    }
+
+    /// The replacement that was begun here and can be gone on with.
+    async fn under_way_to(&self, to: Direction) -> Result<Option<Replace>, LaunchError> {
+        let journal = self.journals.replace()?;
+        if let (Some(Replace { new: New::Made(id), back: false, .. }), Direction::Forward) = (&journal, to) {
+            let state = self.aws.instance(id).await?.map(|instance| instance.state);
+            if state.is_some_and(|state| state == "terminated" || state == "shutting-down") {
+                // Its client token would only ever give the same dead instance.
+                self.ui.note(&format!("{id}, which an earlier run made, is gone; beginning anew"));
+                self.journals.keep_replace(None)?;
+                return Ok(None);
+            }
+        }
+        Ok(journal)
     }
 
     /// A replacement that was begun on another computer: the new instance tells by its tag which one it replaces, and the
@@ -106,13 +118,12 @@ impl Site<'_> {
 
     /// All that is needed to go on, and back.
     async fn replacement(&self, old: &Instance, ami: Ami) -> Result<Replace, LaunchError> {
-        let volume = old.volume.clone().ok_or_else(|| LaunchError::Conflict {
-            what: format!("{} has no data volume", old.id),
-            hint: format!(
-                "look for it: `aws ec2 describe-volumes --filters Name=tag:kennel:host,Values={}`",
-                self.host
-            ),
-        })?;
+        // Free, if an earlier replacement ended in the middle, which had shut the old one down.
+        let free = match old.state.as_str() {
+            "stopped" => self.aws.free_volumes(self.host).await?.into_iter().next(),
+            _ => None,
+        };
+        let volume = old.volume.clone().or(free.map(|volume| volume.id)).ok_or_else(|| self.no_volume(old))?;
         let address = self.aws.addresses(self.host).await?.into_iter().next();
         Ok(Replace {
             old: old.id.clone(),

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{LaunchError, Site};
 use crate::aws::pace::Looks;
+use crate::time;
 
 /// EC2 shows a console with a delay of its own.
 const CONSOLE: Duration = Duration::from_secs(10 * 60);
@@ -73,7 +74,7 @@ impl Site<'_> {
             last = now.last().cloned().or(last);
             if !looks.again().await {
                 let cause = failed.map_or_else(
-                    || format!("its console told no certificate in {} min", CONSOLE.as_secs() / 60),
+                    || format!("its console told no certificate in {}", time::show(looks.waited())),
                     |what| format!("its console says FAILED {what}"),
                 );
                 return Err(self.boot(cause));
@@ -99,7 +100,7 @@ impl Site<'_> {
             if !looks.again().await {
                 return Err(LaunchError::Late {
                     what: format!("{} does not answer at {url} ({cause})", self.host),
-                    within: API,
+                    waited: looks.waited(),
                     hint: format!(
                         "its security group lets only one network reach the API: `kennel launch --name {}` with your \
                          present address (--api-from) adds that; `kennel host console {} --region {}` shows how it is",

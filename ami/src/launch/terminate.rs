@@ -42,7 +42,7 @@ impl Site<'_> {
     /// [`LaunchError::Missing`]; [`LaunchError::Conflict`] while it is being replaced.
     pub async fn remains(&self) -> Result<Remains, LaunchError> {
         if self.journals.replace()?.is_some() {
-            return Err(self.several());
+            return Err(self.half_way());
         }
         let instance = self.instance().await?;
         let data = instance.as_ref().and_then(|instance| instance.volume.as_deref());

@@ -34,13 +34,13 @@ impl Site<'_> {
                 }
             }
             if !looks.again().await {
-                return Err(late(format!("{id} does not run"), RUNNING));
+                return Err(late(format!("{id} does not run"), &looks));
             }
         }
     }
 
-    /// Until an instance is stopped, or gone; it is told to stop if it runs. Answers whether it is still there.
-    pub(super) async fn stopped(&self, id: &str) -> Result<bool, LaunchError> {
+    /// Until an instance is stopped, or gone; it is told to stop if it runs.
+    pub(super) async fn stopped(&self, id: &str) -> Result<Instance, LaunchError> {
         let step = self.ui.step(&format!("{id}: waiting until it is shut down"));
         let mut looks = Looks::until(self.by(STOPPED));
         let mut told = false;
@@ -49,7 +49,7 @@ impl Site<'_> {
                 match instance.state.as_str() {
                     "stopped" | "terminated" => {
                         step.done(&format!("{id} is {}", instance.state));
-                        return Ok(instance.state == "stopped");
+                        return Ok(instance);
                     }
                     "running" if !told => {
                         self.aws.stop_instance(id).await?;
@@ -59,7 +59,7 @@ impl Site<'_> {
                 }
             }
             if !looks.again().await {
-                return Err(late(format!("{id} did not shut down"), STOPPED));
+                return Err(late(format!("{id} did not shut down"), &looks));
             }
         }
     }
@@ -76,7 +76,7 @@ impl Site<'_> {
                 return Ok(());
             }
             if !looks.again().await {
-                return Err(late(format!("{id} is not terminated"), TERMINATED));
+                return Err(late(format!("{id} is not terminated"), &looks));
             }
         }
     }
@@ -97,7 +97,7 @@ impl Site<'_> {
                 return Ok(volume);
             }
             if !looks.again().await {
-                return Err(late(format!("{id} is not {what}"), MOVED));
+                return Err(late(format!("{id} is not {what}"), &looks));
             }
         }
     }
@@ -116,11 +116,16 @@ impl Site<'_> {
     }
 }
 
-fn gone(instance: Instance) -> LaunchError {
+/// It will not run any more.
+pub(super) fn gone(instance: Instance) -> LaunchError {
     let reason = instance.reason.unwrap_or_else(|| "AWS says no more".to_owned());
     LaunchError::Gone { instance: instance.id, state: instance.state, reason }
 }
 
-fn late(what: String, within: Duration) -> LaunchError {
-    LaunchError::Late { what, within, hint: "the same command goes on where this one stopped".to_owned() }
+fn late(what: String, looks: &Looks) -> LaunchError {
+    LaunchError::Late {
+        what,
+        waited: looks.waited(),
+        hint: "the same command goes on where this one stopped".to_owned(),
+    }
 }

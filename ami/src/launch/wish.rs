@@ -40,11 +40,9 @@ pub struct Wish {
 }
 
 /// Which AMI.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Choice {
     /// The newest that was published from here.
-    #[default]
     Newest,
     /// The one that an SSM parameter names.
     Parameter(String),

@@ -11,8 +11,8 @@ use crate::image::{Digest, Facts};
 
 /// How it begins.
 const MAGIC: &[u8] = b"AMZNUEFI";
-/// AWS takes no more.
-const LONGEST: usize = 64 << 10;
+/// AWS takes no more characters.
+const LONGEST: usize = 64_000;
 
 /// The keys.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl UefiData {
             return Err(fault("it does not begin as UefiData does"));
         }
         if text.len() > LONGEST {
-            return Err(fault("it is longer than 64 KiB, which AWS does not take"));
+            return Err(fault("it is longer than the 64000 characters that AWS takes"));
         }
         Ok(Self { digest: Digest::of(&bytes), text })
     }
