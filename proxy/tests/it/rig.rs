@@ -47,7 +47,10 @@ pub(crate) fn claim() -> Claim {
     // Below the ephemeral ports, so that no outgoing connection takes one of ours.
     for n in 700..1500 {
         let slot = SlotId::new(n).unwrap();
-        if let Ok(second) = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, slot.port() + 1)) {
+        let bind = |port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        let Ok(second) = bind(slot.port() + 1) else { continue };
+        // The program of the test that had the slot before listens until that test's runtime is gone.
+        if bind(slot.port()).is_ok() {
             return Claim { slot, _second_port: second };
         }
     }
