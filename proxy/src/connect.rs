@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use kennel_model::SlotId;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::fault::Fault;
 use crate::limits::Limits;
@@ -20,9 +20,6 @@ use crate::shared::Shared;
 use crate::stall::WriteBound;
 use crate::starts::Phase;
 use crate::wake;
-
-/// Receive buffer of a connection to a tenant's program; the kernel doubles it for its own needs (socket(7), `SO_RCVBUF`).
-const RECEIVE_BYTES: u32 = 128 << 10;
 
 /// Why a connection attempt failed.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +62,7 @@ pub(crate) async fn open(shared: &Arc<Shared>, target: &Arc<Target>) -> Result<U
 /// [`DialError`].
 pub(crate) async fn dial(slot: SlotId, bound: Duration) -> Result<TcpStream, DialError> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, slot.port()));
-    match tokio::time::timeout(bound, connect(address)).await {
+    match tokio::time::timeout(bound, TcpStream::connect(address)).await {
         // When the kernel picks the very port that we connect to as our own, and nobody listens there, the connection
         // is one with ourselves.
         Ok(Ok(stream)) if stream.local_addr().is_ok_and(|own| own == address) => Err(DialError::Refused),
@@ -74,14 +71,6 @@ pub(crate) async fn dial(slot: SlotId, bound: Duration) -> Result<TcpStream, Dia
         Ok(Err(e)) => Err(DialError::Other(e)),
         Err(_) => Err(DialError::TimedOut(bound)),
     }
-}
-
-/// With a receive buffer that does not grow: on loopback more of it brings nothing, and what a slow visitor does not take
-/// belongs into the memory of the program that wrote it.
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(RECEIVE_BYTES)?;
-    socket.connect(address).await
 }
 
 /// Makes a connection ready for requests. It is driven by a task of its own until either side closes it.
