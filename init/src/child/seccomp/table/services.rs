@@ -85,12 +85,7 @@ pub(super) static GROUPS: &[Group] = &[
                 given: None,
                 test: Test::NoneOf(0, values![AF_INET]),
             },
-            Rule {
-                words: "for the",
-                errno: Errno::PERM,
-                given: Some((0, Named { name: "AF_INET", value: libc::AF_INET as u64 })),
-                test: Test::AnyOf(1, 0xf, values![SOCK_DGRAM SOCK_RAW]),
-            },
+            streams_only(Named { name: "AF_INET", value: libc::AF_INET as u64 }),
         ]),
         calls![SYS_socket],
     ),
@@ -168,18 +163,8 @@ pub(super) static GROUPS: &[Group] = &[
                 given: None,
                 test: Test::NoneOf(0, values![AF_INET AF_INET6]),
             },
-            Rule {
-                words: "for the",
-                errno: Errno::PERM,
-                given: Some((0, Named { name: "AF_INET", value: libc::AF_INET as u64 })),
-                test: Test::AnyOf(1, 0xf, values![SOCK_DGRAM SOCK_RAW]),
-            },
-            Rule {
-                words: "for the",
-                errno: Errno::PERM,
-                given: Some((0, Named { name: "AF_INET6", value: libc::AF_INET6 as u64 })),
-                test: Test::AnyOf(1, 0xf, values![SOCK_DGRAM SOCK_RAW]),
-            },
+            streams_only(Named { name: "AF_INET", value: libc::AF_INET as u64 }),
+            streams_only(Named { name: "AF_INET6", value: libc::AF_INET6 as u64 }),
         ]),
         calls![SYS_socket],
     ),
@@ -190,6 +175,16 @@ pub(super) static GROUPS: &[Group] = &[
         calls![SYS_connect SYS_sendto SYS_recvfrom SYS_getsockopt SYS_setsockopt],
     ),
 ];
+
+/// No datagrams and no raw packets in this family. The type's flags are above its low four bits.
+const fn streams_only(family: Named) -> Rule {
+    Rule {
+        words: "for the",
+        errno: Errno::PERM,
+        given: Some((0, family)),
+        test: Test::AnyOf(1, 0xf, values![SOCK_DGRAM SOCK_RAW]),
+    }
+}
 
 /// What `pthread_create` asks for.
 const THREAD: Named = Named {
