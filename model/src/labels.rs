@@ -14,7 +14,7 @@ pub fn process(domain: &str) -> String {
 
 /// Nodes in `/dev` with their types. They exist before the policy is loaded, so init labels them first of all; every
 /// other node stays `device_t`, which init alone may open.
-pub const DEVICES: [(&str, &str); 8] = [
+pub const DEVICES: [(&str, &str); 9] = [
     ("console", CONSOLE),
     ("ttyS0", CONSOLE),
     ("kmsg", KERNEL_LOG),
@@ -23,6 +23,7 @@ pub const DEVICES: [(&str, &str); 8] = [
     ("full", PUBLIC_DEVICE),
     ("random", PUBLIC_DEVICE),
     ("urandom", PUBLIC_DEVICE),
+    ("tpmrm0", TPM),
 ];
 
 /// What a slot finds in its `/dev`: nodes that anyone may use.
@@ -31,6 +32,8 @@ pub const PUBLIC_DEVICE: &str = "public_device_t";
 pub const CONSOLE: &str = "console_device_t";
 /// The kernel's log: init opens it, `kennel-audit` reads it through an inherited descriptor.
 pub const KERNEL_LOG: &str = "kernel_log_device_t";
+/// The TPM: init opens it, `kennel-tpm` speaks with it through an inherited descriptor.
+pub const TPM: &str = "tpm_device_t";
 /// The data volume's block device: given before `mke2fs` or `e2fsck` is started, which may use no other.
 pub const DATA_DISK: &str = "data_disk_t";
 /// The zram device that init makes into swap space.

@@ -15,6 +15,7 @@ pub mod proof;
 pub mod routes;
 pub mod services;
 pub mod slot;
+pub mod tpm;
 
 pub use ids::{HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName};
 pub use launch::{LaunchSpec, Limits};

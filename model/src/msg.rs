@@ -67,6 +67,8 @@ pub enum ControlRequest {
     CountEgress(SlotId),
     /// What the kernel calls the host from now on.
     Name(NodeName),
+    /// Ask the TPM. One question at a time.
+    Tpm(crate::tpm::Question),
 }
 
 /// What init sends to control.
@@ -94,6 +96,8 @@ pub enum ControlReply {
     Done,
     /// The answer to `Status`.
     Status(HostStatus),
+    /// The answer to `Tpm`.
+    Tpm(crate::tpm::Answer),
 }
 
 /// Why init did not do what it was asked to.
@@ -339,6 +343,7 @@ mod tests {
             let _ = decode::<FromProxy>(&bytes);
             let _ = decode::<Lease>(&bytes);
             let _ = decode::<crate::cloud::Report>(&bytes);
+            let _ = decode::<crate::tpm::Answer>(&bytes);
         }
     }
 }

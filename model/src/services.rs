@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{cloud, layout};
+use crate::{cloud, layout, tpm};
 
 /// One program that init starts and supervises.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Service {
     pub weight: u16,
     /// When it is started again.
     pub restart: Restart,
+    /// Left out where there is no such device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_with: Option<String>,
     /// Left out but on machines of this maker, as the firmware says: what the cloud's own services are asked by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_on: Option<String>,
@@ -55,6 +58,9 @@ pub enum Handed {
     /// The kernel's log, opened by init for reading. One open file for ever, so that a service that is started again goes
     /// on where it was.
     KernelLog,
+    /// The TPM ([`crate::tpm::DEVICE`]), opened by init anew for each start: the kernel keeps the keys and sessions of one
+    /// opener from those of another, and forgets them when he is gone.
+    Tpm,
 }
 
 /// What init does when a service ends.
@@ -79,6 +85,7 @@ pub fn standard() -> Vec<Service> {
         capabilities: Vec::new(),
         weight: usual_weight(),
         restart: Restart::Always,
+        only_with: None,
         only_on: None,
     };
     vec![
@@ -91,6 +98,10 @@ pub fn standard() -> Vec<Service> {
         Service {
             only_on: Some(cloud::EC2_VENDOR.to_owned()),
             ..service("imds", layout::IMDS_UID, vec![Handed::Channel])
+        },
+        Service {
+            only_with: Some(tpm::DEVICE.to_owned()),
+            ..service("tpm", layout::TPM_UID, vec![Handed::Channel, Handed::Tpm])
         },
         Service {
             // Every request waits for it; what control does, cutting long logs among it, can wait.
