@@ -10,7 +10,7 @@ here=$PWD
 target=$(cargo metadata --no-deps --format-version 1 | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
 kennel=$target/x86_64-unknown-linux-gnu/release/kennel
 [ -x "$kennel" ] || { echo "error: $kennel is not there" >&2; echo "hint: make image" >&2; exit 1; }
-programs="init proxy control unpack dhcp audit imds villain"
+programs="init proxy control unpack dhcp audit imds tpm villain"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -4,6 +4,7 @@ use kennel_model::tpm::{Quote, REGISTERS};
 use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::{Signature, VerifyingKey};
 use p256::{EncodedPoint, FieldBytes};
+use rsa::rand_core::{OsRng, RngCore as _};
 use sha2::{Digest, Sha256};
 use tpm2_protocol::data::{
     TpmAlgId, TpmEccCurve, TpmaObject, TpmsAttest, TpmsQuoteInfo, TpmtPublic, TpmtSignature, TpmuAsymScheme,
@@ -32,6 +33,13 @@ pub struct Evidence {
     pub endorsement: EndorsementKey,
     /// The attestation key's name: the digest of all that it is.
     pub(crate) signer: Vec<u8>,
+}
+
+/// Something that was never used before, for a question.
+pub fn nonce() -> [u8; 32] {
+    let mut nonce = [0; 32];
+    OsRng.fill_bytes(&mut nonce);
+    nonce
 }
 
 /// What a quote must hold: the question's nonce, and the host that was asked by the SHA-256 of its API's certificate.

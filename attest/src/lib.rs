@@ -17,5 +17,5 @@ mod expected;
 pub use credential::Challenge;
 pub use endorsement::EndorsementKey;
 pub use error::Fault;
-pub use evidence::{Evidence, binding, check};
+pub use evidence::{Evidence, binding, check, nonce};
 pub use expected::{Expected, Finding, Verdict};

@@ -176,6 +176,7 @@ fn the_host_has_these_programs_and_no_other() {
         "/usr/sbin/kennel-control",
         "/usr/sbin/kennel-dhcp",
         "/usr/sbin/kennel-imds",
+        "/usr/sbin/kennel-tpm",
         "/usr/sbin/kennel-init",
         "/usr/sbin/kennel-proxy",
         "/usr/sbin/kennel-unpack",

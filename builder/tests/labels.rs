@@ -49,6 +49,7 @@ const PATHS: [&str; 42] = [
     "/usr/sbin/kennel-control",
     "/usr/sbin/kennel-dhcp",
     "/usr/sbin/kennel-imds",
+    "/usr/sbin/kennel-tpm",
     "/usr/sbin/kennel-init",
     "/usr/sbin/kennel-init2",
     "/usr/sbin/kennel-proxy",

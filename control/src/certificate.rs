@@ -64,6 +64,11 @@ impl Certificate {
         fingerprint(&self.der)
     }
 
+    /// The same as bytes.
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.der).into()
+    }
+
     /// The TLS side of the server: TLS 1.2 and 1.3, HTTP/1.1 by ALPN.
     ///
     /// # Errors

@@ -35,6 +35,8 @@ pub struct Control {
     pub logs: Logs,
     /// What was denied just now.
     pub(crate) denials: News,
+    /// When the TPM was asked last; held while it is asked.
+    pub(crate) tpm_asked: tokio::sync::Mutex<Option<tokio::time::Instant>>,
     /// Orders the route tables: a table is composed and published before the next is composed.
     pub(crate) publishing: tokio::sync::Mutex<()>,
     pub(crate) tables: AtomicU32,
@@ -61,6 +63,7 @@ impl Control {
             init,
             logs,
             denials: News::default(),
+            tpm_asked: tokio::sync::Mutex::default(),
             publishing: tokio::sync::Mutex::default(),
             tables: AtomicU32::new(0),
             starts,

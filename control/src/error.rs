@@ -104,6 +104,15 @@ pub enum Error {
     /// Init did not do its part.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// The machine has none.
+    #[error("this host has no TPM")]
+    NoTpm,
+    /// Another operator asks it.
+    #[error("the TPM is asked by somebody else just now")]
+    TpmBusy,
+    /// It did not do it.
+    #[error("{0}")]
+    Tpm(String),
     /// More than the table of sign-ins holds.
     #[error("too many sign-ins at once")]
     Overloaded,
@@ -142,7 +151,11 @@ impl Error {
             Self::TenantExists(_) => ("tenant-exists", S::CONFLICT),
             Self::DomainTaken { .. } => ("domain-taken", S::CONFLICT),
             Self::NoFreeSlot(_) => ("no-free-slot", S::CONFLICT),
-            Self::Busy(..) | Self::Init(InitError::Refused(Refusal::Busy(_))) => ("busy", S::CONFLICT),
+            Self::Busy(..) | Self::TpmBusy | Self::Init(InitError::Refused(Refusal::Busy(_))) => {
+                ("busy", S::CONFLICT)
+            }
+            Self::NoTpm => ("no-tpm", S::CONFLICT),
+            Self::Tpm(_) => ("tpm-failed", S::INTERNAL_SERVER_ERROR),
             Self::NotDeployed(_) => ("not-deployed", S::CONFLICT),
             Self::BeingRemoved(_) => ("being-removed", S::CONFLICT),
             Self::NoSuchRuntime(..) => ("no-such-runtime", S::UNPROCESSABLE_ENTITY),
@@ -182,9 +195,12 @@ impl Error {
             Self::TenantExists(_) => "choose another name, or remove it first".into(),
             Self::DomainTaken { .. } => "each domain belongs to one tenant only".into(),
             Self::NoFreeSlot(_) => "remove a tenant, or build an image with more slots".into(),
-            Self::Busy(..) | Self::Init(InitError::Refused(Refusal::Busy(_))) => {
+            Self::Busy(..) | Self::TpmBusy | Self::Init(InitError::Refused(Refusal::Busy(_))) => {
                 "try again when it is done".into()
             }
+            Self::NoTpm => "`kennel run --tpm` gives it one; on EC2, an AMI of `kennel ami publish` and an \
+                instance type with NitroTPM do"
+                .into(),
             Self::NotDeployed(name) => format!("`kennel deploy {name} FOLDER` brings the first"),
             Self::BeingRemoved(name) => format!("`kennel tenant rm {name}` tries to finish it"),
             Self::NoSuchRuntime(_, known) => format!("it has {}", list(known)),

@@ -11,6 +11,7 @@ use kennel_model::denial::Batch;
 use kennel_model::msg::{
     ControlReply, ControlRequest, FromControl, HostStatus, Refusal, RequestId, SlotEvent, ToControl,
 };
+use kennel_model::tpm::{self, Question};
 use kennel_model::{SlotId, SlotState};
 use kennel_sys::{Channel, ChannelError, async_channel};
 use tokio::io::unix::AsyncFd;
@@ -129,7 +130,7 @@ impl Init {
     ) -> Result<Vec<OwnedFd>, InitError> {
         match self.exchange(request, fds, deadline).await? {
             (ControlReply::Done, fds) => Ok(fds),
-            (ControlReply::Status(_), _) => Err(InitError::Nonsense),
+            (ControlReply::Status(_) | ControlReply::Tpm(_), _) => Err(InitError::Nonsense),
         }
     }
 
@@ -143,7 +144,18 @@ impl Init {
                 self.reconcile(&status);
                 Ok(status)
             }
-            (ControlReply::Done, _) => Err(InitError::Nonsense),
+            (ControlReply::Done | ControlReply::Tpm(_), _) => Err(InitError::Nonsense),
+        }
+    }
+
+    /// Asks the TPM.
+    ///
+    /// # Errors
+    /// [`InitError`].
+    pub async fn ask_tpm(&self, question: Question, deadline: Duration) -> Result<tpm::Answer, InitError> {
+        match self.exchange(ControlRequest::Tpm(question), vec![], deadline).await? {
+            (ControlReply::Tpm(answer), _) => Ok(answer),
+            (ControlReply::Done | ControlReply::Status(_), _) => Err(InitError::Nonsense),
         }
     }
 

@@ -11,6 +11,7 @@
 //! | `registry` | what is on disk |
 //! | `init`, `routes`, `logs`, `denials` | init, the proxy's table, the tenants' lines, what was denied |
 
+mod attest;
 pub mod auth;
 pub mod certificate;
 pub mod config;
@@ -101,6 +102,7 @@ pub async fn run(
         tokio::spawn(Arc::clone(&control).keep_denials(denials));
         tokio::spawn(control.logs.clone().rotate_for_ever(control.init.clone()));
         let fingerprint = certificate.fingerprint();
+        let digest = certificate.digest();
         if let Err(cause) = control.announce(&fingerprint).await {
             say!("the certificate {fingerprint} was not announced: {cause}");
         }
@@ -108,7 +110,7 @@ pub async fn run(
         let mut door = Doorkeeper::new(Arc::clone(&auth), handed.user_data, control.init.clone());
         door.look().await;
         tokio::spawn(door.keep());
-        let server = Server { auth, control, tls: certificate.server_config()? };
+        let server = Server { auth, control, certificate: digest, tls: certificate.server_config()? };
         handed.listener.set_nonblocking(true)?;
         http::serve(Arc::new(server), tokio::net::TcpListener::from_std(handed.listener)?, stop).await;
         Ok(())

@@ -79,6 +79,9 @@ pub struct KnownHost {
     pub fingerprint: Fingerprint,
     /// Port of the pages that it serves.
     pub web_port: u16,
+    /// The endorsement key that its TPM showed when it was first asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<Fingerprint>,
 }
 
 impl KnownHost {
@@ -215,6 +218,7 @@ mod tests {
             url: "https://127.0.0.1:8443".parse().unwrap(),
             fingerprint: Fingerprint::of_certificate(b""),
             web_port,
+            tpm: None,
         }
     }
 

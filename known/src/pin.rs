@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 const PREFIX: &str = "SHA256:";
 
-/// SHA-256 of a certificate in DER. Shown as `SHA256:` and base64 without padding, like OpenSSH's.
+/// SHA-256 of a certificate or a key in DER. Shown as `SHA256:` and base64 without padding, like OpenSSH's.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Fingerprint([u8; 32]);
@@ -25,6 +25,16 @@ impl Fingerprint {
     /// Of a certificate in DER.
     pub fn of_certificate(der: &[u8]) -> Self {
         Self(Sha256::digest(der).into())
+    }
+
+    /// Of a public key in DER, with what it is.
+    pub fn of_key(der: &[u8]) -> Self {
+        Self(Sha256::digest(der).into())
+    }
+
+    /// As bytes.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `POST /v1/tenants/{name}/start`, `/stop` | → [`Tenant`] |
 //! | `GET /v1/tenants/{name}/logs?lines=N&follow=true` | → `text/plain`, streamed |
 //! | `GET /v1/denials?lines=N&follow=true`, `GET /v1/tenants/{name}/denials?…` | → a [`Denial`] a line, streamed |
+//! | `POST /v1/host/attest` | [`Attest`] → [`crate::tpm::Answer`] |
 //! | `POST /v1/host/prove` | [`Prove`] → a [`ProveLine`] a line, streamed |
 //! | `GET /v1/tenants/{name}/egress` | → [`EgressReport`] |
 //! | `POST /v1/tenants/{name}/egress` | [`NewEgressRule`] → 201 [`EgressChange`] |
@@ -25,6 +26,7 @@ use crate::denial::{Act, Layer};
 use crate::egress::Action;
 use crate::layout::RuntimeFacts;
 use crate::msg::ServiceStatus;
+use crate::tpm::{Activation, Hex};
 use crate::{HostName, Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName};
 
 /// The SSHSIG namespace of sign-in signatures (see OpenSSH's PROTOCOL.sshsig).
@@ -319,6 +321,20 @@ pub struct Denial {
     pub first_at_s: u64,
     /// When last.
     pub last_at_s: u64,
+}
+
+/// Asks the host's TPM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Attest {
+    /// What has booted, signed.
+    Quote {
+        /// 32 bytes that were never used before. The quote holds the SHA-256 of these and of the SHA-256 of the API's
+        /// certificate.
+        nonce: Hex,
+    },
+    /// The secret of a credential.
+    Activate(Activation),
 }
 
 /// Asks for the harmless probes to be run in an empty slot.

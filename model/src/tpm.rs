@@ -41,6 +41,7 @@ pub struct Activation {
 
 /// What `kennel-tpm` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// To [`Question::Quote`].
     Quote(Box<Quote>),

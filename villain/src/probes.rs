@@ -187,6 +187,7 @@ pub const PROBES: &[Probe] = &[
     harmless("kernel-terminal-input", kernel_files::terminal_input),
     harmless("kernel-physical-memory", kernel_files::physical_memory),
     harmless("kernel-log-device", kernel_files::log_device),
+    harmless("kernel-tpm", kernel_files::tpm),
     harmless("kernel-core-memory", kernel_files::core_memory),
     harmless("kernel-symbols", kernel_files::symbols),
     harmless("kernel-system-request", kernel_files::system_request),

@@ -14,7 +14,7 @@ use super::flavour::Flavour;
 /// PID 1, which is in the initramfs too.
 pub(super) const INIT: &str = "kennel-init";
 /// All of them.
-pub(super) const NAMES: [&str; 8] = [
+pub(super) const NAMES: [&str; 9] = [
     INIT,
     "kennel-proxy",
     "kennel-control",
@@ -22,6 +22,7 @@ pub(super) const NAMES: [&str; 8] = [
     "kennel-dhcp",
     "kennel-audit",
     "kennel-imds",
+    "kennel-tpm",
     "kennel-villain",
 ];
 

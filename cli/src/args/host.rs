@@ -1,5 +1,7 @@
 //! Arguments of the commands about hosts: `host …`.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use kennel_model::HostName;
 
@@ -13,6 +15,8 @@ pub enum HostCommand {
     /// Show how a host is doing: slots, services, memory, disk, runtimes
     #[command(after_help = "Example:\n  kennel host status --host local")]
     Status,
+    /// Ask a host's TPM what has booted there, and compare it with what was built
+    Attest(Attest),
     /// List the hosts known here
     #[command(after_help = "Example:\n  kennel host ls")]
     Ls,
@@ -74,4 +78,30 @@ pub struct HostAdd {
     /// Port of the pages that it serves
     #[arg(long, value_name = "PORT", default_value_t = kennel_model::layout::HTTP_PORT)]
     pub web_port: u16,
+}
+
+/// `kennel host attest`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  kennel host attest
+  kennel host attest --host edge1 --manifest out/manifest.json --secure-boot keys
+  aws ec2 get-instance-tpm-ek-pub --instance-id i-… --key-type rsa-2048 --key-format der \\
+      --query KeyValue --output text > edge1.ek && kennel host attest --host edge1 --ek edge1.ek
+
+Exit code 1 when something else has booted than the manifest says, or the answer cannot be believed.")]
+pub struct Attest {
+    /// The manifest of the image that should be running there, as `kennel build` left it
+    #[arg(long, value_name = "FILE", default_value = "out/manifest.json")]
+    pub manifest: PathBuf,
+    /// Secure Boot is to be on with the keys of this folder, whatever the manifest says
+    #[arg(long, value_name = "FOLDER")]
+    pub secure_boot: Option<PathBuf>,
+    /// The TPM's endorsement key (RSA) from whoever made the TPM: DER, base64 or PEM. Without it, the TPM that was seen
+    /// first is held to
+    #[arg(long, value_name = "FILE")]
+    pub ek: Option<PathBuf>,
+    /// The host has another TPM than before: remember the one that answers now
+    #[arg(long, conflicts_with = "ek")]
+    pub new_tpm: bool,
 }

@@ -15,6 +15,7 @@ Example:
   kennel run --detach
   kennel run --detach --name second --port 8081 --api-port 8444
   kennel run --secure-boot keys                 # the firmware boots only what the key db has signed
+  kennel run --tpm                              # with a TPM that tells what has booted: kennel host attest
 
 The data disk of each name is kept from one run to the next.")]
 pub struct Run {
@@ -61,6 +62,9 @@ pub struct Run {
     /// Boot with Secure Boot on and the keys of this folder, which `kennel keys new` made; needs no private key
     #[arg(long, value_name = "FOLDER")]
     pub secure_boot: Option<PathBuf>,
+    /// Give the machine a TPM 2.0 (swtpm), which `kennel host attest` asks; what it keeps stays from one run to the next
+    #[arg(long)]
+    pub tpm: bool,
     /// How the processor is provided; `auto` takes KVM when a trial boot shows that it works
     #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
     pub accel: AccelChoice,

@@ -18,7 +18,7 @@ use kennel_model::HostName;
 
 pub use denials::{Denials, Prove};
 pub use egress::{Egress, EgressAct};
-pub use host::{HostAdd, HostCommand};
+pub use host::{Attest, HostAdd, HostCommand};
 pub use image::{Build, KeysCommand, Lock};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
 pub use size::ByteSize;

@@ -3,7 +3,7 @@
 use kennel_model::{HostName, api};
 
 use super::denials::line;
-use super::{Context, apart};
+use super::{Context, apart, attest};
 use crate::args::{ByteSize, HostAdd, HostCommand, PassedOn};
 use crate::client::{Client, fingerprint_of};
 use crate::exit::Failure;
@@ -14,6 +14,7 @@ use crate::ui::{fields, table};
 pub(super) async fn host(context: &Context, command: HostCommand) -> Result<(), Failure> {
     match command {
         HostCommand::Status => status(context).await,
+        HostCommand::Attest(args) => attest::attest(context, &args).await,
         HostCommand::Ls => ls(context),
         HostCommand::Add(args) => add(context, args).await,
         HostCommand::Rm { name } => rm(context, &name),
@@ -130,7 +131,7 @@ async fn add(context: &Context, args: HostAdd) -> Result<(), Failure> {
         Some(fingerprint) => fingerprint,
         None => first_contact(context, &args).await?,
     };
-    let host = KnownHost { url: args.url, fingerprint, web_port: args.web_port };
+    let host = KnownHost { url: args.url, fingerprint, web_port: args.web_port, tpm: None };
     // Before it is written down, it must be there and show that certificate.
     Client::new(args.name.clone(), host.clone(), context.paths.clone(), None).ping().await?;
     book.put(args.name.clone(), host.clone());

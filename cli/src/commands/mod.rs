@@ -2,6 +2,7 @@
 //! or with a failure that `main` shows.
 
 mod apart;
+mod attest;
 mod denials;
 mod deploy;
 mod egress;

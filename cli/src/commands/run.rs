@@ -163,8 +163,11 @@ impl Session<'_> {
     fn pin(&self, fingerprint: Fingerprint) -> Result<KnownHost, Failure> {
         let path = self.context.paths.hosts_file();
         let url = ApiUrl { host: "127.0.0.1".to_owned(), port: self.started.api_port };
-        let host = KnownHost { url, fingerprint, web_port: self.started.web_port };
         let mut book = HostBook::load(&path)?;
+        // Its TPM is kept as its data disk is, and so is what is known of it.
+        let before = book.hosts.get(&self.args.name).filter(|before| before.fingerprint == fingerprint);
+        let tpm = before.and_then(|before| before.tpm);
+        let host = KnownHost { url, fingerprint, web_port: self.started.web_port, tpm };
         book.put(self.args.name.clone(), host.clone());
         book.save(&path)?;
         Ok(host)

@@ -15,7 +15,7 @@ use kennel_secureboot::KeyFolder;
 use super::accel::{self, Verdict};
 use super::instance::{Instance, Process};
 use super::machine::{Imds, Machine};
-use super::{VmError, firmware, qmp, stop};
+use super::{VmError, firmware, qmp, stop, tpm};
 use crate::args::{ByteSize, Run};
 use crate::exit::FileError;
 use crate::paths::write_private;
@@ -75,12 +75,17 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         qmp: instance.qmp(),
         pid: instance.pid_file(),
         log: instance.qemu_log(),
+        tpm: run.tpm.then(|| instance.tpm_socket()),
         web_port: run.port,
         api_port: run.api_port,
         isolated: run.isolated,
         secure: run.secure_boot.is_some(),
     };
-    launch(&machine)?;
+    if run.tpm {
+        tpm::start(instance)?;
+    }
+    // The TPM ends with the machine, but not before there is one.
+    launch(&machine).inspect_err(|_| tpm::dismiss(instance))?;
     let process = instance.running()?.ok_or_else(|| VmError::QemuFailed("it ended right away".into()))?;
     let (web_port, api_port) = match ports(&machine) {
         Ok(ports) => ports,
@@ -135,7 +140,7 @@ fn ports(machine: &Machine) -> io::Result<(u16, u16)> {
 }
 
 /// What QEMU said last before it gave up: warnings come before the error.
-fn last_words(log: &Path) -> Option<String> {
+pub(super) fn last_words(log: &Path) -> Option<String> {
     let said = std::fs::read(log).ok()?;
     let text = String::from_utf8_lossy(&said);
     let line = text.lines().rfind(|line| !line.trim().is_empty())?;

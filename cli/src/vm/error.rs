@@ -17,6 +17,12 @@ pub enum VmError {
     /// It is there but does not want to.
     #[error("{QEMU} did not start: {0}")]
     QemuFailed(String),
+    /// No TPM in software.
+    #[error("swtpm, which is the machine's TPM, cannot be started: {0}")]
+    NoSwtpm(io::Error),
+    /// It is there but does not want to.
+    #[error("swtpm, which is the machine's TPM, did not start: {0}")]
+    TpmFailed(String),
     /// No UEFI firmware.
     #[error("no UEFI firmware (OVMF) was found; looked for {0}")]
     NoFirmware(String),
@@ -117,6 +123,7 @@ impl Explain for VmError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoQemu(_) => Some("install it: apt-get install qemu-system-x86".into()),
+            Self::NoSwtpm(_) => Some("install it: apt-get install swtpm; or leave --tpm out".into()),
             Self::NoFirmware(_) => Some("install it: apt-get install ovmf".into()),
             Self::NoKvm(_) => Some("leave --accel out: it is emulated then".into()),
             Self::NoImage(_) => Some("`kennel build` makes one, --image names another".into()),
@@ -136,13 +143,14 @@ impl Explain for VmError {
                 name => format!("`kennel stop --name {name} --force` pulls the plug"),
             }),
             Self::Keys(error) => error.hint().map(str::to_owned),
-            Self::QemuFailed(_) | Self::Kill { .. } | Self::Cancelled(_) | Self::File(_) => None,
+            Self::TpmFailed(_) | Self::QemuFailed(_) | Self::Kill { .. } | Self::Cancelled(_) | Self::File(_) => None,
         }
     }
 
     fn code(&self) -> String {
         match self {
             Self::NoQemu(_) | Self::QemuFailed(_) => "qemu",
+            Self::NoSwtpm(_) | Self::TpmFailed(_) => "tpm",
             Self::NoFirmware(_) => "no-firmware",
             Self::NoKvm(_) => "no-kvm",
             Self::NoImage(_) => "no-image",

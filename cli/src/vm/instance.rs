@@ -77,6 +77,26 @@ impl Instance {
         self.folder.join("qmp")
     }
 
+    /// What the TPM keeps.
+    pub fn tpm_state(&self) -> PathBuf {
+        self.folder.join("tpm-state")
+    }
+
+    /// By which QEMU speaks with the TPM.
+    pub fn tpm_socket(&self) -> PathBuf {
+        self.folder.join("tpm")
+    }
+
+    /// The TPM's process id.
+    pub fn tpm_pid(&self) -> PathBuf {
+        self.folder.join("tpm.pid")
+    }
+
+    /// The TPM's own messages.
+    pub fn tpm_log(&self) -> PathBuf {
+        self.folder.join("tpm.log")
+    }
+
     /// QEMU's process id.
     pub fn pid_file(&self) -> PathBuf {
         self.folder.join("pid")

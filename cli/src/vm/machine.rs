@@ -48,6 +48,8 @@ pub struct Machine {
     pub pid: PathBuf,
     /// Gets QEMU's own messages once it is in the background.
     pub log: PathBuf,
+    /// It has a TPM, behind this socket.
+    pub tpm: Option<PathBuf>,
     /// Port on 127.0.0.1 that leads to the proxy; 0 lets QEMU take a free one.
     pub web_port: u16,
     /// Port on 127.0.0.1 that leads to the API; 0 as above.
@@ -104,6 +106,11 @@ impl Machine {
                 with_path(&format!("name={},file=", layout::FW_CFG_USER_DATA), &self.user_data, ""),
             ),
             Some(_) => option("-smbios", format!("type=1,manufacturer={EC2_VENDOR}").into()),
+        }
+        if let Some(socket) = &self.tpm {
+            option("-chardev", with_path("socket,id=tpm,path=", socket, ""));
+            option("-tpmdev", "emulator,id=tpm,chardev=tpm".into());
+            option("-device", "tpm-crb,tpmdev=tpm".into());
         }
         option("-display", "none".into());
         option("-pidfile", self.pid.clone().into());
@@ -180,6 +187,7 @@ mod tests {
             qmp: "/s/qmp".into(),
             pid: "/s/pid".into(),
             log: "/s/qemu.log".into(),
+            tpm: None,
             web_port: 8080,
             api_port: 8443,
             isolated: false,
@@ -234,6 +242,15 @@ mod tests {
         assert_eq!(values(&args, "-machine"), ["q35,smm=on"]);
         assert_eq!(values(&args, "-global"), ["driver=cfi.pflash01,property=secure,value=on"]);
         assert!(values(&machine().arguments(), "-global").is_empty());
+    }
+
+    #[test]
+    fn a_tpm_is_behind_its_socket() {
+        let args = Machine { tpm: Some("/s,/tpm".into()), ..machine() }.arguments();
+        assert!(values(&args, "-chardev").contains(&"socket,id=tpm,path=/s,,/tpm"));
+        assert_eq!(values(&args, "-tpmdev"), ["emulator,id=tpm,chardev=tpm"]);
+        assert!(values(&args, "-device").contains(&"tpm-crb,tpmdev=tpm"));
+        assert!(values(&machine().arguments(), "-tpmdev").is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod instance;
 pub mod machine;
 mod qmp;
 pub mod stop;
+pub mod tpm;
 pub mod watch;
 
 pub use error::VmError;

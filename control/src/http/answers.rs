@@ -77,6 +77,10 @@ async fn dispatch(server: &Server, head: &Parts, body: &mut Option<Incoming>) ->
         (Endpoint::Host, _) => Ok(json(StatusCode::OK, &control.host().await?)),
         (Endpoint::PowerOff, _) => shut_down(control, ControlRequest::PowerOff).await,
         (Endpoint::Reboot, _) => shut_down(control, ControlRequest::Reboot).await,
+        (Endpoint::Attest, _) => {
+            let wish = read(server, head, body).await?;
+            Ok(json(StatusCode::OK, &control.attest(wish, &server.certificate).await?))
+        }
         (Endpoint::Prove, _) => {
             let wish = read(server, head, body).await?;
             let (sink, answer) = Streamed::channel();

@@ -37,6 +37,8 @@ pub struct Server {
     pub auth: Arc<Auth>,
     /// What is asked for.
     pub control: Arc<Control>,
+    /// The SHA-256 of the certificate.
+    pub certificate: [u8; 32],
     /// The certificate to show.
     pub tls: Arc<ServerConfig>,
 }

@@ -43,6 +43,8 @@ pub enum Endpoint {
     RemoveEgress,
     /// What a tenant printed.
     Logs,
+    /// What the TPM says.
+    Attest,
     /// The harmless probes, run.
     Prove,
     /// What was denied to anybody.
@@ -60,6 +62,7 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/host", Endpoint::Host),
     (Method::POST, "/v1/host/power-off", Endpoint::PowerOff),
     (Method::POST, "/v1/host/reboot", Endpoint::Reboot),
+    (Method::POST, "/v1/host/attest", Endpoint::Attest),
     (Method::POST, "/v1/host/prove", Endpoint::Prove),
     (Method::GET, "/v1/tenants", Endpoint::Tenants),
     (Method::POST, "/v1/tenants", Endpoint::AddTenant),

@@ -50,10 +50,16 @@ pub(super) fn name() -> Result<(), Failed> {
     rustix::system::sethostname(DEFAULT_NAME.as_bytes()).step(|| "name the host".to_owned())
 }
 
-/// Leaves out the services that are for other makers' machines.
+/// Leaves out the services that are for other makers' machines, or for devices that this one has not.
 pub(super) fn leave_out_elsewhere(table: &mut Vec<Service>) {
     let maker = maker();
     table.retain(|service| {
+        if let Some(device) = &service.only_with
+            && !fs::exists(device).unwrap_or(false)
+        {
+            say!("there is no {device}: {} is not started", service.name);
+            return false;
+        }
         let wanted = service.only_on.as_deref();
         if wanted == Some(&maker) {
             say!("this is a machine of {maker}: {} is started", service.name);

@@ -24,6 +24,7 @@ pub(super) fn of(service: &Service) -> Option<Bounds> {
         "audit" => (Kind::Audit, AUDIT, Some(vec![])),
         "dhcp" => (Kind::Dhcp, DHCP, Some(vec![])),
         "imds" => (Kind::Imds, IMDS, Some(vec![METADATA_PORT])),
+        "tpm" => (Kind::Tpm, TPM, Some(vec![])),
         _ => return None,
     };
     Some(Bounds { fence: Fence { places, bind: vec![], connect }, calls })
@@ -36,6 +37,7 @@ const PROXY: Places = &[("/usr/sbin/kennel-proxy", Reach::Program)];
 const AUDIT: Places = &[("/usr/sbin/kennel-audit", Reach::Program)];
 const DHCP: Places = &[("/usr/sbin/kennel-dhcp", Reach::Program)];
 const IMDS: Places = &[("/usr/sbin/kennel-imds", Reach::Program)];
+const TPM: Places = &[("/usr/sbin/kennel-tpm", Reach::Program)];
 /// Where the cloud's metadata service listens, whatever its address.
 const METADATA_PORT: u16 = 80;
 /// Control keeps its own folder, reads and cuts tenants' logs, and looks at what the host is.

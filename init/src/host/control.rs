@@ -68,6 +68,7 @@ impl Host {
             ControlRequest::Reboot => Some(self.end_by_request(End::Reboot)),
             ControlRequest::SetEgress(slot, list) => self.set_egress(slot, list, id),
             ControlRequest::CountEgress(slot) => self.count_egress(slot, id).err().map(Err),
+            ControlRequest::Tpm(question) => self.ask_tpm(id, question).err().map(Err),
         }
     }
 
@@ -148,6 +149,7 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::Status
         | ControlRequest::Announce(_)
         | ControlRequest::Name(_)
+        | ControlRequest::Tpm(_)
         | ControlRequest::PowerOff
         | ControlRequest::Reboot => None,
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use kennel_model::denial::ToAudit;
 use kennel_model::msg::{ToControl, ToProxy};
+use kennel_model::tpm::Question;
 use kennel_sys::{Channel, ChannelError};
 
 /// Messages that a service may leave unread. Every slot can have one event and some waiters.
@@ -21,6 +22,8 @@ pub enum Outgoing {
     Proxy(ToProxy),
     /// To the reader of the kernel's log.
     Audit(ToAudit),
+    /// To whom the TPM was handed.
+    Tpm(Question),
 }
 
 /// A channel and what waits to be sent over it.
@@ -74,6 +77,7 @@ impl Link {
                 Outgoing::Control(message) => self.channel.send(message, &fds),
                 Outgoing::Proxy(message) => self.channel.send(message, &fds),
                 Outgoing::Audit(message) => self.channel.send(message, &fds),
+                Outgoing::Tpm(message) => self.channel.send(message, &fds),
             };
             match sent {
                 Ok(()) => self.queue.pop_front(),

@@ -4,7 +4,7 @@
 //! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
 //! and `proxy` say what may be asked by whom, `slots` carries out what the table in `slot/state.rs` decides, `jobs` runs
 //! `kennel-unpack`, `egress` loads slots' lists into the packet filter, `denials` passes on what `kennel-audit` saw,
-//! `cloud` what `kennel-imds` heard, `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
+//! `cloud` what `kennel-imds` heard, `tpm` what the TPM is asked, `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
 
 mod bounds;
 mod cloud;
@@ -21,6 +21,7 @@ mod services;
 mod slots;
 pub mod supervise;
 pub mod timers;
+mod tpm;
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -99,6 +100,7 @@ pub struct Host {
     routes: Option<Rc<OwnedFd>>,
     /// What the cloud says of this machine, last; nothing where there is none.
     cloud: Option<kennel_model::cloud::Report>,
+    asked_tpm: tpm::Asked,
     /// Denied acts that control does not take yet.
     denials: Option<denial::Batch>,
     filter: egress::Filter,
@@ -134,6 +136,7 @@ impl Host {
             slots: BTreeMap::new(),
             children: HashMap::new(),
             routes: None,
+            asked_tpm: tpm::Asked::Nothing,
             denials: None,
             filter: egress::Filter::new().step(|| "read the packet filter's templates".to_owned())?,
             ending: None,

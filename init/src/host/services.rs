@@ -12,6 +12,7 @@ use kennel_model::denial::Batch;
 use kennel_model::labels;
 use kennel_model::msg::{FromControl, FromProxy, Lease, ServiceStatus, ToProxy};
 use kennel_model::services::{self as table, Handed, Restart};
+use kennel_model::tpm::Answer;
 use kennel_sys::clone::Namespaces;
 use kennel_sys::{Channel, ChannelError};
 use rustix::process::{Pid, Resource, Signal, kill_process};
@@ -21,7 +22,7 @@ use super::link::{Link, Outgoing};
 use super::poller::{Ready, Source};
 use super::supervise::{Next, after_end};
 use super::timers::Timer;
-use super::{Child, Host, bounds};
+use super::{Child, Host, bounds, tpm};
 use crate::child::report::{News, Report};
 use crate::child::seccomp::Filters;
 use crate::child::{self, Plan, Program};
@@ -91,9 +92,13 @@ impl Host {
         let cgroup = cgroup.open()?;
         let stderr = console::open().step(|| "open the console".to_owned())?;
         let null = self.surroundings.null.as_fd();
+        let tpm = service.entry.handed.contains(&Handed::Tpm).then(tpm::open).transpose()?;
         let mut descriptors = vec![null, stderr.as_fd(), stderr.as_fd()];
         for handed in &service.entry.handed {
-            descriptors.push(self.handed(*handed, theirs.as_fd())?);
+            descriptors.push(match (handed, &tpm) {
+                (Handed::Tpm, Some(tpm)) => tpm.as_fd(),
+                _ => self.handed(*handed, theirs.as_fd())?,
+            });
         }
         let filters = &self.surroundings.filters;
         let started = child::start(plan(&service.entry, descriptors, cgroup.as_fd(), filters)?)?;
@@ -120,6 +125,7 @@ impl Host {
                 Some(fd) => Ok(fd.as_fd()),
                 None => Err(Failed::new("hand over the kernel's log", "nobody opened it")),
             },
+            Handed::Tpm => Err(Failed::new("hand over the TPM", "nobody opened it")),
             Handed::Listener(port) => match self.listeners.get(&port) {
                 Some(fd) => Ok(fd.as_fd()),
                 None => Err(Failed::new(format!("hand over port {port}"), "nobody listens on it")),
@@ -156,6 +162,7 @@ impl Host {
                 "audit" => self.receive(index, |host, m: Batch, _| host.on_denials(m)),
                 "dhcp" => self.receive(index, |host, m: Lease, _| host.on_lease(m)),
                 "imds" => self.receive(index, |host, m: Cloud, _| host.on_cloud(m)),
+                "tpm" => self.receive(index, |host, m: Answer, _| host.on_tpm(m)),
                 _ => Err(Some("this service has nothing to say".to_owned())),
             };
             match more {
@@ -274,6 +281,7 @@ impl Host {
             self.poller.forget(&link);
         }
         self.forget_waiters(&name);
+        self.forget_tpm_question(&name);
         if self.ending.is_none() {
             say!("{name} {end}");
             self.plan_restart(index);

@@ -34,6 +34,11 @@ pub(super) fn log_device(_: &Place) -> Attempt {
     open_to_read("/dev/kmsg")
 }
 
+/// Whichever of its two nodes can be had.
+pub(super) fn tpm(_: &Place) -> Attempt {
+    open_to_write("/dev/tpmrm0").or_else(|refused| open_to_write("/dev/tpm0").map_err(|_| refused))
+}
+
 pub(super) fn core_memory(_: &Place) -> Attempt {
     open_to_read("/proc/kcore")
 }

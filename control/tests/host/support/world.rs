@@ -186,6 +186,7 @@ impl Shared {
                 let pipes = [&world.counters.0, &world.counters.1].map(|text| printed(text));
                 return Ok((ControlReply::Done, pipes.into()));
             }
+            ControlRequest::Tpm(question) => return Ok((ControlReply::Tpm(world.ask_tpm(question)), vec![])),
             ControlRequest::PowerOff | ControlRequest::Reboot => {}
         }
         Ok((ControlReply::Done, vec![]))

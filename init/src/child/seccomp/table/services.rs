@@ -5,7 +5,7 @@ use rustix::io::Errno;
 
 use super::{Answer, Call, Group, Kind, Named, Rule, Test, calls, values};
 
-const ALL: &[Kind] = &[Kind::Proxy, Kind::Control, Kind::Audit, Kind::Dhcp, Kind::Imds];
+const ALL: &[Kind] = &[Kind::Proxy, Kind::Control, Kind::Audit, Kind::Dhcp, Kind::Imds, Kind::Tpm];
 const SERVERS: &[Kind] = &[Kind::Proxy, Kind::Control];
 
 const fn allowed(
