@@ -140,6 +140,7 @@ pub struct Publish {
     #[arg(long, value_name = "KEY")]
     pub encrypt: Option<String>,
     /// Secure Boot keys that instances start with (`uefi-data.b64` of `kennel keys new`); the image must be signed
+    /// [default: those that the image was built for, as its manifest says]
     #[arg(long, value_name = "FILE")]
     pub uefi_data: Option<PathBuf>,
     /// Write the AMI's id to this SSM parameter, in each region

@@ -50,7 +50,8 @@ impl Challenge {
 fn protect(secret: &[u8; 32], seed: &[u8; 32], name: &[u8]) -> Result<Vec<u8>, Fault> {
     let [storage, integrity] = [derive(seed, "STORAGE", name, 128)?, derive(seed, "INTEGRITY", &[], 256)?];
     let mut identity = sized(secret);
-    let cipher = cfb_mode::Encryptor::<Aes128>::new_from_slices(storage.get(..16).unwrap_or_default(), &[0; 16]);
+    let cipher =
+        cfb_mode::Encryptor::<Aes128>::new_from_slices(storage.get(..16).unwrap_or_default(), &[0; 16]);
     cipher.map_err(|_| Fault::Malformed("a key has a wrong length".into()))?.encrypt(&mut identity);
     let mac = keyed(&integrity)?.chain_update(&identity).chain_update(name).finalize().into_bytes();
     Ok([sized(&mac), identity].concat())

@@ -40,7 +40,8 @@ impl EndorsementKey {
     /// can be trusted for, only its maker can tell.
     pub(crate) fn of_public(public: &TpmtPublic) -> Result<Self, Fault> {
         let fault = |why: &str| Fault::Endorsement(why.to_owned());
-        let (TpmuPublicParms::Rsa(parameters), TpmuPublicId::Rsa(modulus)) = (&public.parameters, &public.unique)
+        let (TpmuPublicParms::Rsa(parameters), TpmuPublicId::Rsa(modulus)) =
+            (&public.parameters, &public.unique)
         else {
             return Err(fault("it is not of RSA"));
         };

@@ -13,7 +13,9 @@ pub enum Fault {
     #[error("the quote's signature is wrong")]
     Signature,
     /// A quote, but not the one that was asked for.
-    #[error("the quote does not answer this question over this connection: it is an old one, or another host's")]
+    #[error(
+        "the quote does not answer this question over this connection: it is an old one, or another host's"
+    )]
     Binding,
     /// The registers' values are not those that were signed.
     #[error("the registers that the host tells are not those that its TPM has signed")]

@@ -91,10 +91,12 @@ fn verifying_key(public: &TpmtPublic) -> Result<VerifyingKey, Fault> {
     if public.object_attributes.bits() & TpmaObject::DECRYPT.bits() != 0 {
         return Err(Fault::Key("it decrypts"));
     }
-    let (TpmuPublicParms::Ecc(parameters), TpmuPublicId::Ecc(point)) = (&public.parameters, &public.unique) else {
+    let (TpmuPublicParms::Ecc(parameters), TpmuPublicId::Ecc(point)) = (&public.parameters, &public.unique)
+    else {
         return Err(Fault::Key("it is not of ECC"));
     };
-    let by_sha256 = matches!(&parameters.scheme.details, TpmuAsymScheme::Hash(hash) if hash.hash_alg == TpmAlgId::Sha256);
+    let by_sha256 =
+        matches!(&parameters.scheme.details, TpmuAsymScheme::Hash(hash) if hash.hash_alg == TpmAlgId::Sha256);
     let is_usual = parameters.curve_id == TpmEccCurve::NistP256
         && parameters.scheme.scheme == TpmAlgId::Ecdsa
         && public.name_alg == TpmAlgId::Sha256;
@@ -116,7 +118,8 @@ fn signature(signature: &TpmtSignature) -> Result<Signature, Fault> {
 
 /// A number of 32 bytes; TPMs may leave out zeros in front.
 fn number(bytes: &[u8]) -> Result<FieldBytes, Fault> {
-    let start = 32_usize.checked_sub(bytes.len()).ok_or_else(|| Fault::Malformed("a number is too long".into()))?;
+    let start =
+        32_usize.checked_sub(bytes.len()).ok_or_else(|| Fault::Malformed("a number is too long".into()))?;
     let mut number = [0; 32];
     number.iter_mut().skip(start).zip(bytes).for_each(|(to, from)| *to = *from);
     Ok(number.into())
@@ -131,8 +134,12 @@ fn registers(quote: &Quote, quoted: &TpmsQuoteInfo) -> Result<[[u8; 32]; REGISTE
     if selected.hash != TpmAlgId::Sha256 || (0..bits.max(24)).any(|n| is_set(n) != wanted(n)) {
         return Err(Fault::Registers);
     }
-    let values: Vec<[u8; 32]> =
-        quote.registers.iter().map(|value| value.0[..].try_into()).collect::<Result<_, _>>().map_err(|_| Fault::Registers)?;
+    let values: Vec<[u8; 32]> = quote
+        .registers
+        .iter()
+        .map(|value| value.0[..].try_into())
+        .collect::<Result<_, _>>()
+        .map_err(|_| Fault::Registers)?;
     // The digest of all, in the order of their numbers, which is that of `REGISTERS`.
     if Sha256::digest(values.concat())[..] != quoted.pcr_digest[..] {
         return Err(Fault::Registers);

@@ -100,15 +100,21 @@ impl Expected {
 const fn words(register: u8, verdict: Verdict) -> (&'static str, &'static str) {
     use Verdict::{Differs, NotPredicted, Same};
     match (register, verdict) {
-        (4, Same) => ("boot program", "the firmware has started this image's boot program and nothing before it"),
+        (4, Same) => {
+            ("boot program", "the firmware has started this image's boot program and nothing before it")
+        }
         (4, _) => (
             "boot program",
             "the firmware has started another boot program than this image's, or tried another disk before it",
         ),
         (7, Same) => ("Secure Boot", "it is on, with these keys and no others"),
         (7, Differs) => ("Secure Boot", "it is off, or on with other keys"),
-        (7, NotPredicted) => ("Secure Boot", "the manifest says nothing of it: the image was built without keys"),
-        (11, Same) => ("kernel", "kernel, initramfs and command line are this image's, and so is the root file system"),
+        (7, NotPredicted) => {
+            ("Secure Boot", "the manifest says nothing of it: the image was built without keys")
+        }
+        (11, Same) => {
+            ("kernel", "kernel, initramfs and command line are this image's, and so is the root file system")
+        }
         (11, _) => (
             "kernel",
             "kernel, initramfs or command line (with the root file system's hash) are not this image's",

@@ -80,7 +80,9 @@ fn a_quote_is_believed_and_its_keys_are_one_tpms() {
     let evidence = check(&quote, &binding(&NONCE, &CERTIFICATE)).unwrap();
     assert_eq!(evidence.registers, [[0; 32]; 4]);
     let challenge = Challenge::new(&evidence).unwrap();
-    let Answer::Secret(secret) = emulator.ask(&Question::Activate(challenge.activation.clone())) else { panic!() };
+    let Answer::Secret(secret) = emulator.ask(&Question::Activate(challenge.activation.clone())) else {
+        panic!()
+    };
     challenge.check(&secret).unwrap();
     assert_eq!(challenge.check(&Hex(vec![0; 32])), Err(Fault::Secret));
     // The same keys again, and again by a program that was started anew.
@@ -154,8 +156,9 @@ fn what_differs_from_the_manifest_is_named() {
         r#"{{"name":"kennel","version":"1","other":1,"boot":{{"expected_pcrs":{{"4":"{one}","11":"{zero}"}}}}}}"#
     );
     let mut expected = Expected::read(&manifest).unwrap();
-    let verdicts =
-        |expected: &Expected| expected.compare(&evidence).iter().map(|f| (f.register, f.verdict)).collect::<Vec<_>>();
+    let verdicts = |expected: &Expected| {
+        expected.compare(&evidence).iter().map(|f| (f.register, f.verdict)).collect::<Vec<_>>()
+    };
     assert_eq!(
         verdicts(&expected),
         [(4, Verdict::Differs), (7, Verdict::NotPredicted), (11, Verdict::Same), (12, Verdict::Same)]

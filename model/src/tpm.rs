@@ -123,7 +123,12 @@ impl std::str::FromStr for Hex {
             [high, low] => Some(value(*high)? << 4 | value(*low)?),
             _ => None,
         };
-        digits.chunks(2).map(byte).collect::<Option<_>>().map(Self).ok_or("expected pairs of hexadecimal digits")
+        digits
+            .chunks(2)
+            .map(byte)
+            .collect::<Option<_>>()
+            .map(Self)
+            .ok_or("expected pairs of hexadecimal digits")
     }
 }
 

@@ -62,6 +62,7 @@ pub struct Vm {
     cloud: Option<Cloud>,
     /// The folder of keys with which Secure Boot is on.
     keys: Option<String>,
+    tpm: bool,
     pid: Option<Pid>,
     /// The consoles of earlier boots; each boot begins a new file.
     earlier: String,
@@ -82,6 +83,7 @@ impl Vm {
             isolated: false,
             cloud: None,
             keys: None,
+            tpm: false,
             pid: None,
             earlier: String::new(),
         })
@@ -107,8 +109,18 @@ impl Vm {
 
     /// From its next boot on it has another image, and Secure Boot with the keys of this folder.
     pub fn secure(&mut self, image: &Path, keys: &Path) {
-        self.image = image.to_owned();
+        self.change_image(image);
         self.keys = Some(keys.display().to_string());
+    }
+
+    /// From its next boot on it has another image.
+    pub fn change_image(&mut self, image: &Path) {
+        self.image = image.to_owned();
+    }
+
+    /// From its next boot on it has a TPM, or none.
+    pub const fn give_tpm(&mut self, tpm: bool) {
+        self.tpm = tpm;
     }
 
     /// Boots it and waits until it is ready.
@@ -146,6 +158,7 @@ impl Vm {
         let mut args =
             vec!["run", "--detach", "--image", image, "--port", "0", "--api-port", "0", "--timeout", "400"];
         args.extend(self.isolated.then_some("--isolated"));
+        args.extend(self.tpm.then_some("--tpm"));
         args.extend(self.cloud.iter().flat_map(|cloud| ["--imds", &cloud.address, "--disks", "nvme"]));
         args.extend(self.keys.iter().flat_map(|keys| ["--secure-boot", keys]));
         args

@@ -55,8 +55,8 @@ impl Tpm {
     fn make_keys(&self) -> Result<Keys, DeviceError> {
         let attestation = attestation_key(&self.device)?;
         // There is room for three keys at a time: the first of two is not left behind.
-        let endorsement = endorsement_key(&self.device)
-            .inspect_err(|_| forget(&self.device, attestation.handle))?;
+        let endorsement =
+            endorsement_key(&self.device).inspect_err(|_| forget(&self.device, attestation.handle))?;
         Ok(Keys { attestation, endorsement })
     }
 }
@@ -73,8 +73,11 @@ fn quote(device: &Device, keys: &Keys, data: &[u8; 32]) -> Result<Quote, DeviceE
         pcr_select: registers,
     };
     let quoted: TpmQuoteResponse = device.call(act, &command, &[password()])?;
-    let read: TpmPcrReadResponse =
-        device.call("read its registers", &TpmPcrReadCommand { pcr_selection_in: registers, handles: [] }, &[])?;
+    let read: TpmPcrReadResponse = device.call(
+        "read its registers",
+        &TpmPcrReadCommand { pcr_selection_in: registers, handles: [] },
+        &[],
+    )?;
     Ok(Quote {
         statement: Hex(encoded(&quoted.quoted.inner).map_err(nonsense)?),
         signature: Hex(encoded(&quoted.signature).map_err(nonsense)?),

@@ -35,7 +35,10 @@ pub(super) async fn publish(ui: Ui, args: &Publish) -> Result<(), Failure> {
     let deadline = Instant::now() + args.deadline;
     let image = Arc::new(open(&args.image).await?);
     ui.note(&format!("{} {}, digest {}", image.facts.name, image.facts.version, image.digest));
-    let keys = args.uefi_data.as_deref().map(UefiData::read).transpose()?;
+    let keys = match &args.uefi_data {
+        Some(file) => Some(UefiData::read(file)?),
+        None => UefiData::of_image(&image.facts, &args.image)?,
+    };
     may_start(&image.facts, keys.as_ref())?;
     if keys.is_none() && image.facts.signed == Some(true) {
         ui.note("it is signed, but without --uefi-data instances start whatever is on their disk");

@@ -31,6 +31,8 @@ pub(super) struct ImageFile {
 struct Boot {
     /// Left out where nobody has signed it.
     signed_by: Option<serde::de::IgnoredAny>,
+    /// The keys of the hosts that will boot it; left out where they are not known.
+    uefi_data: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,7 +69,8 @@ impl Manifest {
             name: self.name,
             version: self.version,
             root_hash: Some(self.root.verity_root_hash),
-            signed: self.boot.map(|boot| boot.signed_by.is_some()),
+            signed: self.boot.as_ref().map(|boot| boot.signed_by.is_some()),
+            uefi_data: self.boot.and_then(|boot| boot.uefi_data),
         }
     }
 
@@ -80,6 +83,6 @@ impl Manifest {
         };
         let (name, version) =
             stem.split_once('-').filter(|(_, version)| good(version)).unwrap_or(("kennel", "unknown"));
-        Facts { name: name.to_owned(), version: version.to_owned(), root_hash: None, signed: None }
+        Facts { name: name.to_owned(), version: version.to_owned(), root_hash: None, signed: None, uefi_data: None }
     }
 }

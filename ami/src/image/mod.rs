@@ -29,6 +29,8 @@ pub struct Facts {
     pub root_hash: Option<String>,
     /// Whether its boot program is signed for Secure Boot, where its manifest is there.
     pub signed: Option<bool>,
+    /// Secure Boot keys of the hosts that will boot it (`UefiData`), where its manifest has them.
+    pub uefi_data: Option<String>,
 }
 
 /// An image that may be published.

@@ -30,7 +30,20 @@ impl UefiData {
     /// [`PublishError::UefiData`].
     pub fn read(path: &Path) -> Result<Self, PublishError> {
         let fault = |why: &str| PublishError::UefiData { path: path.to_owned(), why: why.to_owned() };
-        let text = std::fs::read_to_string(path).map_err(|cause| fault(&cause.to_string()))?;
+        Self::of(&std::fs::read_to_string(path).map_err(|cause| fault(&cause.to_string()))?, path)
+    }
+
+    /// The keys that the image's manifest has, if any.
+    ///
+    /// # Errors
+    /// [`PublishError::UefiData`].
+    pub fn of_image(facts: &Facts, image: &Path) -> Result<Option<Self>, PublishError> {
+        let manifest = image.with_file_name("manifest.json");
+        facts.uefi_data.as_deref().map(|text| Self::of(text, &manifest)).transpose()
+    }
+
+    fn of(text: &str, path: &Path) -> Result<Self, PublishError> {
+        let fault = |why: &str| PublishError::UefiData { path: path.to_owned(), why: why.to_owned() };
         let text = text.trim().to_owned();
         let bytes = STANDARD.decode(&text).map_err(|_| fault("it is not base64"))?;
         if !bytes.starts_with(MAGIC) {
@@ -72,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_nobody_has_signed_would_not_start() {
-        let facts = |signed| Facts { name: "kennel".into(), version: "1".into(), root_hash: None, signed };
+        let facts = |signed| Facts { name: "kennel".into(), version: "1".into(), root_hash: None, signed, uefi_data: None };
         let keys = UefiData { text: String::new(), digest: Digest::of(b"") };
         assert!(may_start(&facts(Some(false)), Some(&keys)).is_err());
         assert!(may_start(&facts(Some(true)), Some(&keys)).is_ok());

@@ -65,6 +65,8 @@ pub(super) struct Program<'a> {
     pub pcrs: (Sha256, Option<Sha256>, Sha256),
     /// Whose key has signed it.
     pub certificate: Option<&'a Certificate>,
+    /// The keys of the hosts that will boot it.
+    pub enrolment: Option<&'a Enrolment>,
 }
 
 impl<'a> Program<'a> {
@@ -76,7 +78,7 @@ impl<'a> Program<'a> {
         program: &[u8],
         command_line: &'a str,
         signer: Option<&'a dyn Signer>,
-        enrolment: Option<&Enrolment>,
+        enrolment: Option<&'a Enrolment>,
     ) -> Result<Self, BuildError> {
         let authenticode =
             kennel_secureboot::authenticode_digest(program).map_err(kennel_secureboot::Error::from)?;
@@ -90,6 +92,7 @@ impl<'a> Program<'a> {
             authenticode: Sha256::from_bytes(authenticode),
             pcrs: (pcr(boot), keys.map(pcr), pcr(parts)),
             certificate: signer.map(|signer| signer.certificate()),
+            enrolment,
         })
     }
 }

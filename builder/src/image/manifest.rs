@@ -71,6 +71,9 @@ struct Boot<'a> {
     /// Left out where nobody has signed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     signed_by: Option<SignedBy>,
+    /// The keys of the hosts that will boot it, as EC2 takes them (`UefiData`): `kennel ami publish` does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uefi_data: Option<String>,
     packages: &'a [Share],
 }
 
@@ -148,7 +151,7 @@ impl<'a> Manifest<'a> {
                 packages: root.shares,
                 files: root.files.iter().map(|(path, bytes)| File { path, bytes: *bytes }).collect(),
             },
-            boot: Boot::of(facts),
+            boot: Boot::of(facts)?,
             policy: Policy { slots: rendered.slots, bytes: policy.len() as u64, sha256: Sha256::of(policy) },
             runtimes,
             inputs: Inputs {
@@ -161,10 +164,11 @@ impl<'a> Manifest<'a> {
 }
 
 impl<'a> Boot<'a> {
-    fn of(facts: &Facts<'a>) -> Self {
+    fn of(facts: &Facts<'a>) -> Result<Self, BuildError> {
         let (kernel_bytes, initramfs_bytes) = facts.boot.sizes();
-        let documents::Program { bytes, command_line, authenticode, pcrs, certificate } = facts.program;
-        Self {
+        let documents::Program { bytes, command_line, authenticode, pcrs, certificate, enrolment } =
+            facts.program;
+        Ok(Self {
             bytes,
             command_line,
             kernel_version: facts.boot.kernel_version(),
@@ -176,8 +180,9 @@ impl<'a> Boot<'a> {
                 subject: certificate.subject(),
                 certificate_sha256: Sha256::from_bytes(certificate.fingerprint()),
             }),
+            uefi_data: enrolment.map(kennel_secureboot::uefi_data).transpose()?,
             packages: facts.kernel,
-        }
+        })
     }
 }
 

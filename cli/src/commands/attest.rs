@@ -57,9 +57,11 @@ enum Mismatch {
 impl Explain for Mismatch {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Boot { .. } => "if another version of yours runs there, --manifest FILE names its manifest; else \
+            Self::Boot { .. } => {
+                "if another version of yours runs there, --manifest FILE names its manifest; else \
                                   launch the host anew from your image"
-                .into(),
+                    .into()
+            }
             Self::AnotherTpm { .. } => "if you have replaced the machine, add --new-tpm".into(),
             Self::NotGiven { .. } => "is it the key of this very instance, of the type rsa-2048?".into(),
         })
@@ -206,9 +208,11 @@ fn words(report: &Report, ek: Option<&Path>) -> String {
     let trust = match report.trust {
         Trust::Given => format!("it is the one of {}", ek.unwrap_or(Path::new("--ek")).display()),
         Trust::Remembered => "it is the one that this host was known by".to_owned(),
-        Trust::FirstUse => "a TPM says so: which one was not known before, and is remembered now. That it is real and \
+        Trust::FirstUse => {
+            "a TPM says so: which one was not known before, and is remembered now. That it is real and \
                             this machine's, its maker can tell (--ek)"
-            .to_owned(),
+                .to_owned()
+        }
     };
     format!(
         "host {} {verdict} {} as it was built\n\n{}\n{}",

@@ -85,7 +85,10 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         tpm::start(instance)?;
     }
     // The TPM ends with the machine, but not before there is one.
-    launch(&machine).inspect_err(|_| tpm::dismiss(instance))?;
+    launch(&machine).map_err(|error| match run.tpm.then(|| tpm::dismiss(instance)).flatten() {
+        Some(why) => VmError::TpmFailed(why),
+        None => error,
+    })?;
     let process = instance.running()?.ok_or_else(|| VmError::QemuFailed("it ended right away".into()))?;
     let (web_port, api_port) = match ports(&machine) {
         Ok(ports) => ports,

@@ -143,7 +143,11 @@ impl Explain for VmError {
                 name => format!("`kennel stop --name {name} --force` pulls the plug"),
             }),
             Self::Keys(error) => error.hint().map(str::to_owned),
-            Self::TpmFailed(_) | Self::QemuFailed(_) | Self::Kill { .. } | Self::Cancelled(_) | Self::File(_) => None,
+            Self::TpmFailed(_)
+            | Self::QemuFailed(_)
+            | Self::Kill { .. }
+            | Self::Cancelled(_)
+            | Self::File(_) => None,
         }
     }
 

@@ -33,6 +33,7 @@ pub fn start(instance: &Instance) -> Result<(), VmError> {
         .args(["socket", "--tpm2", "--terminate", "--daemon"])
         .args(["--tpmstate", &with("mode=0600,dir=", &instance.tpm_state())])
         .args(["--ctrl", &with("type=unixio,mode=0600,path=", &instance.tpm_socket())])
+        .args(["--log", &with("file=", &log)])
         .args(["--pid", &with("file=", &instance.tpm_pid())])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -47,11 +48,12 @@ pub fn start(instance: &Instance) -> Result<(), VmError> {
     }
 }
 
-/// Ends one that no machine has come for.
-pub fn dismiss(instance: &Instance) {
+/// Ends one whose machine did not start, and answers what it had to say about that.
+pub fn dismiss(instance: &Instance) -> Option<String> {
     let pid = std::fs::read_to_string(instance.tpm_pid()).ok().and_then(|text| text.trim().parse().ok());
     if let Some(pid) = pid.and_then(Pid::from_raw) {
         // It was started a moment ago, by us.
         let _ = kill_process(pid, Signal::TERM);
     }
+    last_words(&instance.tpm_log())
 }

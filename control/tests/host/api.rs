@@ -71,6 +71,9 @@ async fn a_tenants_whole_life() {
     assert_eq!(operator.delete("/v1/tenants/shop/egress/1").await.status, StatusCode::OK);
     let prove = operator.post("/v1/host/prove", &kennel_model::api::Prove::default()).await;
     assert_eq!(prove.status, StatusCode::OK);
+    host.world.lock().tpm = Some(crate::attest::quote());
+    let attest = kennel_model::api::Attest::Quote { nonce: kennel_model::tpm::Hex(vec![7; 32]) };
+    assert_eq!(operator.post("/v1/host/attest", &attest).await.status, StatusCode::OK);
     operator.get("/v1/openapi.json").await.expect::<serde_json::Value>(StatusCode::OK);
     operator.get("/v1/ping").await.expect::<serde_json::Value>(StatusCode::OK);
     every_operation_was_seen();

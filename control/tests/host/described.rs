@@ -95,6 +95,8 @@ fn one_of_each() -> Vec<Error> {
         Error::NotActivated(ReleaseId(1), InitError::Gone),
         Error::Init(InitError::Gone),
         Error::Init(InitError::Refused(Refusal::Invalid(text()))),
+        Error::NoTpm,
+        Error::Tpm(text()),
         Error::Overloaded,
         Error::Internal(text()),
     ]

@@ -8,6 +8,7 @@ use crate::checks::holds;
 use crate::vm::{Places, Vm};
 
 mod archives;
+mod attest;
 mod boot;
 mod cloud;
 mod cuts;
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Group> {
         cuts::group(),
         boot::group(),
         boot::foreign_group(),
+        attest::group(),
         secure::group(),
     ]
 }

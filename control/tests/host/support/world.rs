@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) channel: Option<Arc<Channel>>,
     /// What the probing program prints.
     pub(crate) villain_says: String,
+    /// What the TPM answers, where there is one.
+    pub(crate) tpm: Option<kennel_model::tpm::Answer>,
     /// When to break the channel.
     pub(crate) break_at: Option<Break>,
     /// Requests that are to be refused, by the beginning of their debug text.
@@ -186,7 +188,10 @@ impl Shared {
                 let pipes = [&world.counters.0, &world.counters.1].map(|text| printed(text));
                 return Ok((ControlReply::Done, pipes.into()));
             }
-            ControlRequest::Tpm(question) => return Ok((ControlReply::Tpm(world.ask_tpm(question)), vec![])),
+            ControlRequest::Tpm(_) => {
+                let answer = world.tpm.clone().ok_or_else(|| Refusal::Invalid("no TPM".into()))?;
+                return Ok((ControlReply::Tpm(answer), vec![]));
+            }
             ControlRequest::PowerOff | ControlRequest::Reboot => {}
         }
         Ok((ControlReply::Done, vec![]))
@@ -273,11 +278,19 @@ impl World {
         let running = self.slots.iter().filter(|(_, slot)| slot.running.is_some());
         HostStatus {
             slots: running.map(|(id, _)| (*id, SlotState::Running)).collect(),
-            services: vec![ServiceStatus { name: "control".into(), pid: Some(7), restarts: 0 }],
+            services: ["control"]
+                .into_iter()
+                .chain(self.tpm.as_ref().map(|_| "tpm"))
+                .map(running_service)
+                .collect(),
             uptime_ms: 1234,
             name: self.name.clone(),
         }
     }
+}
+
+fn running_service(name: &str) -> ServiceStatus {
+    ServiceStatus { name: name.into(), pid: Some(7), restarts: 0 }
 }
 
 fn tell(channel: &Channel, slot: SlotId, state: SlotState) {

@@ -79,6 +79,7 @@ fn villain(layers: Layers) -> String {
 fn prepare(vm: &mut Vm) -> Result<(), String> {
     // Whatever a villain manages, no packet of its leaves the machine.
     vm.isolate();
+    vm.give_tpm(true);
     vm.boot()?;
     let folder = release(vm)?;
     for (slot, (name, role)) in (0_u64..).zip(TENANTS) {
