@@ -275,6 +275,7 @@ impl World {
             services: vec![ServiceStatus { name: "control".into(), pid: Some(7), restarts: 0 }],
             uptime_ms: 1234,
             name: self.name.clone(),
+            addresses: vec![[10, 0, 2, 15].into()],
         }
     }
 }
