@@ -2,7 +2,8 @@
 //! right is an error, and the whole is asked again later.
 
 use kennel_model::cloud::{
-    Identity, Instance, MAX_FACT, MAX_KEY, MAX_NOTICES, MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT, MAX_USER_DATA, Notice, is_line,
+    Identity, Instance, MAX_FACT, MAX_KEY, MAX_NOTICES, MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT, MAX_USER_DATA,
+    Notice, is_line,
 };
 use serde::Deserialize;
 

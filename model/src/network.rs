@@ -82,8 +82,17 @@ mod tests {
         for good in ["2001:db8::7", "fd00:1234::7", "2600:1f18::7"] {
             assert_eq!(says(good), Ok(()), "{good}");
         }
-        for bad in ["::", "::1", "::10.0.0.1", "::ffff:10.0.0.1", "ff02::1", "ff0e::1", "fe80::1", "febf::1", "fd00:ec2::254"]
-        {
+        for bad in [
+            "::",
+            "::1",
+            "::10.0.0.1",
+            "::ffff:10.0.0.1",
+            "ff02::1",
+            "ff0e::1",
+            "fe80::1",
+            "febf::1",
+            "fd00:ec2::254",
+        ] {
             assert!(says(bad).is_err(), "{bad}");
         }
     }

@@ -183,9 +183,10 @@ impl<R: FnMut() -> u32> Machine<R> {
             (State::Rebinding(held), Answer::Reply(reply)) => self.replied(now, reply, Some(held)),
             (State::Renewing(held), Answer::No(no)) if no.server == held.server => self.unknown(now, &no),
             (State::Rebinding(_), Answer::No(no)) => self.unknown(now, &no),
-            (State::Declining(_, server), Answer::Reply(Terms { server: by, .. }) | Answer::No(No { server: by, .. }))
-                if by == server =>
-            {
+            (
+                State::Declining(_, server),
+                Answer::Reply(Terms { server: by, .. }) | Answer::No(No { server: by, .. }),
+            ) if by == server => {
                 self.solicit_after(now, PAUSE);
                 Vec::new()
             }
@@ -205,7 +206,13 @@ impl<R: FnMut() -> u32> Machine<R> {
     }
 
     /// The best offer of the first wait is taken; after it the first one that comes.
-    fn offered(&mut self, now: Duration, best: Option<(Terms, u8)>, terms: Terms, preference: u8) -> Vec<Action> {
+    fn offered(
+        &mut self,
+        now: Duration,
+        best: Option<(Terms, u8)>,
+        terms: Terms,
+        preference: u8,
+    ) -> Vec<Action> {
         if preference == BEST || self.asked > 1 {
             return self.request(now, terms);
         }
@@ -281,7 +288,8 @@ impl<R: FnMut() -> u32> Machine<R> {
             AskKind::Renew(held.address, held.server)
         } else {
             if self.asked == 0 {
-                actions.push(Action::Note("the DHCPv6 server does not renew the address; asking others".into()));
+                actions
+                    .push(Action::Note("the DHCPv6 server does not renew the address; asking others".into()));
             }
             self.state = State::Rebinding(held.clone());
             AskKind::Rebind(held.address)

@@ -199,8 +199,11 @@ fn offered(value: &[u8]) -> Option<Offered> {
     let (own, within) = Options::within(value, 24)?;
     let address = addresses(&own[..16]).next().filter(|address| can_be_leased(*address))?;
     let (preferred_s, valid_s) = (long(own, 16)?, long(own, 20)?);
-    (preferred_s <= valid_s && within.status() == status::SUCCESS)
-        .then_some(Offered { address, preferred_s, valid_s })
+    (preferred_s <= valid_s && within.status() == status::SUCCESS).then_some(Offered {
+        address,
+        preferred_s,
+        valid_s,
+    })
 }
 
 /// Those of a list that can be right, each once.

@@ -93,7 +93,10 @@ fn what_is_not_for_us_or_makes_no_sense_is_not_believed() {
         o.remove(OptionCode::from(&option));
         o.insert(option);
     };
-    assert_eq!(answer(MessageType::Reply, good(), |o| insert(o, DhcpOption::ClientId(vec![0, 3, 0, 1, 9]))), None);
+    assert_eq!(
+        answer(MessageType::Reply, good(), |o| insert(o, DhcpOption::ClientId(vec![0, 3, 0, 1, 9]))),
+        None
+    );
     assert_eq!(answer(MessageType::Reply, good(), |o| insert(o, DhcpOption::ServerId(vec![0; 200]))), None);
     let ia = |id, t1, t2| DhcpOption::IANA(IANA { id, t1, t2, opts: good().into_iter().collect() });
     assert_eq!(answer(MessageType::Reply, good(), |o| insert(o, ia(7, 100, 160))), None, "another set");

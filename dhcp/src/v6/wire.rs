@@ -105,8 +105,7 @@ mod tests {
 
     #[test]
     fn options_are_found_and_a_cut_one_ends_the_list() {
-        let bytes =
-            [&[7, 0, 0, 9][..], &wrapped(8, &[0, 1]), &wrapped(23, b"x"), &wrapped(8, &[2])].concat();
+        let bytes = [&[7, 0, 0, 9][..], &wrapped(8, &[0, 1]), &wrapped(23, b"x"), &wrapped(8, &[2])].concat();
         let (kind, options) = Options::of_message(&bytes, 9).unwrap();
         assert_eq!((kind, options.first(23)), (7, Some(&b"x"[..])));
         assert_eq!(options.all(8).collect::<Vec<_>>(), [&[0, 1][..], &[2]]);

@@ -125,7 +125,9 @@ impl Network {
 
 fn addresses6(list: &str, nic: &str) -> impl Iterator<Item = Ipv6Addr> {
     list.lines().filter_map(move |line| {
-        let [address, _, _, scope, flags, name] = line.split_whitespace().collect::<Vec<_>>()[..] else { return None };
+        let [address, _, _, scope, flags, name] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            return None;
+        };
         let address = Ipv6Addr::from(u128::from_str_radix(address, 16).ok()?);
         let flags = u32::from_str_radix(flags, 16).ok()?;
         // Scope 20 is the link.

@@ -87,9 +87,8 @@ fn sum(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, payload: &[u8]) ->
     let length = (payload.len() as u32).to_be_bytes();
     let pseudo = [&source.octets()[..], &destination.octets(), &length, &[0, 0, 0, protocol]].concat();
     let words = pseudo.chunks(2).chain(payload.chunks(2));
-    let total: u32 = words
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)])))
-        .sum();
+    let total: u32 =
+        words.map(|pair| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]))).sum();
     let folded = (total & 0xffff) + (total >> 16);
     ((folded & 0xffff) + (folded >> 16)) as u16
 }

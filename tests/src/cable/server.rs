@@ -66,7 +66,8 @@ impl State {
         let outside = envelope(frame).err();
         let inside = contents(&question, frame.from).err();
         let when = self.serves.moment(&question).err();
-        self.faults.extend([outside, inside, when].into_iter().flatten().map(|fault| format!("{kind:?}: {fault}")));
+        self.faults
+            .extend([outside, inside, when].into_iter().flatten().map(|fault| format!("{kind:?}: {fault}")));
         if !self.serves.answers {
             return Vec::new();
         }
@@ -81,7 +82,9 @@ impl State {
 fn envelope(frame: &Frame<'_>) -> Result<(), String> {
     match frame {
         f if (f.to, f.destination) != SERVERS => Err(format!("sent to {}, not to all servers", f.destination)),
-        f if !f.source.is_unicast_link_local() => Err(format!("sent from {}, which is not link-local", f.source)),
+        f if !f.source.is_unicast_link_local() => {
+            Err(format!("sent from {}, which is not link-local", f.source))
+        }
         f if f.source_port() != CLIENT_PORT => Err(format!("sent from port {}", f.source_port())),
         f if !f.is_whole() => Err("its checksum is wrong".to_owned()),
         _ => Ok(()),
@@ -125,12 +128,8 @@ fn addresses(question: &Message) -> Result<(), String> {
         return Err(format!("T1 and T2 are {} and {}", ia.t1, ia.t2));
     }
     let named: Vec<_> = ia.opts.iter().collect();
-    let expected = DhcpOption::IAAddr(IAAddr {
-        addr: HOST,
-        preferred_life: 0,
-        valid_life: 0,
-        opts: DhcpOptions::new(),
-    });
+    let expected =
+        DhcpOption::IAAddr(IAAddr { addr: HOST, preferred_life: 0, valid_life: 0, opts: DhcpOptions::new() });
     match (question.msg_type(), &named[..]) {
         (MessageType::Solicit, []) => Ok(()),
         (MessageType::Solicit, _) => Err("it names an address".to_owned()),
@@ -143,12 +142,15 @@ impl Serves {
     /// When it comes: a new question is new, the same again is the same but for its age, and nobody renews too early.
     fn moment(&mut self, question: &Message) -> Result<(), String> {
         let (kind, xid) = (question.msg_type(), question.xid());
-        let Some(DhcpOption::ElapsedTime(elapsed)) = question.opts().get(OptionCode::ElapsedTime).cloned() else {
+        let Some(DhcpOption::ElapsedTime(elapsed)) = question.opts().get(OptionCode::ElapsedTime).cloned()
+        else {
             return Ok(());
         };
         let last = self.last.replace((kind, xid, elapsed));
         match last {
-            Some((_, before, age)) if before == xid && elapsed <= age => Err("it does not grow older".to_owned()),
+            Some((_, before, age)) if before == xid && elapsed <= age => {
+                Err("it does not grow older".to_owned())
+            }
             Some((other, before, _)) if before == xid && other != kind => {
                 Err(format!("it has the number of {other:?}"))
             }
@@ -231,7 +233,8 @@ fn false_answers(question: &Message) -> Vec<Message> {
         answer.opts_mut().remove(OptionCode::from(&option));
         answer.opts_mut().insert(option);
     };
-    let mut all: Vec<Message> = ["fe80::66", "ff02::66", "::1", "::ffff:10.0.0.1", "fd00:ec2::254"].map(good).into();
+    let mut all: Vec<Message> =
+        ["fe80::66", "ff02::66", "::1", "::ffff:10.0.0.1", "fd00:ec2::254"].map(good).into();
     all.push(changed(&|m| put(m, DhcpOption::ClientId(vec![0, 3, 0, 1, 6, 6, 6, 6, 6, 6]))));
     all.push(changed(&|m| drop(m.opts_mut().remove(OptionCode::ClientId))));
     all.push(changed(&|m| drop(m.opts_mut().remove(OptionCode::ServerId))));
@@ -240,7 +243,11 @@ fn false_answers(question: &Message) -> Vec<Message> {
         all.push(changed(&|m| put(m, DhcpOption::ServerId(vec![0, 3, 0, 1, 6]))));
     }
     let [a, b, c] = question.xid();
-    let other = |n: usize| changed(&|m| drop(m.set_xid([a ^ 0x80, b ^ (n >> 8) as u8, c ^ n as u8])));
+    let other = |n: usize| {
+        changed(&|m| {
+            m.set_xid([a ^ 0x80, b ^ (n >> 8) as u8, c ^ n as u8]);
+        })
+    };
     all.extend((0..FLOOD).map(other));
     all
 }

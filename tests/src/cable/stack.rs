@@ -224,7 +224,8 @@ impl Stack {
         if here_broke {
             socket.abort();
         }
-        if matches!(socket.state(), State::Closed | State::TimeWait) && (pair.waiting.is_empty() || here_broke) {
+        if matches!(socket.state(), State::Closed | State::TimeWait) && (pair.waiting.is_empty() || here_broke)
+        {
             self.sockets.remove(pair.there);
             return None;
         }

@@ -27,10 +27,16 @@ pub(super) fn group() -> Group {
         prepare: launch,
         scenarios: vec![
             Scenario::new("ipv6: an address by DHCPv6, a way out by the router, pages by both", reached),
-            Scenario::new("ipv6: the metadata service is reached, and the status says whose machine it is", known),
+            Scenario::new(
+                "ipv6: the metadata service is reached, and the status says whose machine it is",
+                known,
+            ),
             Scenario::new("ipv6: tenants reach the public web, and nothing that is the host's", tenants),
             Scenario::new("ipv6: false answers and advertisements change nothing, and T1 renews", hostile),
-            Scenario::new("ipv6: without its server the address is asked for, ends, and comes back", server_gone),
+            Scenario::new(
+                "ipv6: without its server the address is asked for, ends, and comes back",
+                server_gone,
+            ),
             Scenario::new("ipv6: an address that somebody has is given back", duplicate),
             Scenario::new("ipv6: whatever it asked was as RFC 8415 has it", no_faults),
         ],
@@ -89,7 +95,11 @@ fn known(vm: &mut Vm) -> Result<(), String> {
     let instance = &status["cloud"]["instance"];
     same("its account", instance["account"].as_str(), Some("123456789012"))?;
     same("its AMI", instance["image"].as_str(), Some("ami-0fedcba9876543210"))?;
-    contains("the status", &vm.ok(&["host", "status"])?, "account 123456789012, launched from ami-0fedcba9876543210")
+    contains(
+        "the status",
+        &vm.ok(&["host", "status"])?,
+        "account 123456789012, launched from ami-0fedcba9876543210",
+    )
 }
 
 fn tenants(vm: &mut Vm) -> Result<(), String> {
