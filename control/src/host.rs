@@ -22,6 +22,7 @@ impl Control {
             rustix::fs::statvfs(&self.config.control_dir).map_err(|e| Error::Io("data volume", e.into()))?;
         Ok(Host {
             name: status.name,
+            addresses: status.addresses,
             version: self.facts.version.clone(),
             proof: self.facts.proof,
             slots: self.facts.slots,
@@ -67,6 +68,10 @@ fn shown(report: &Report) -> Cloud {
         zone: instance.zone.clone(),
         host_name: instance.host_name.clone(),
         tags: instance.tags.iter().map(tag).collect(),
+        account: instance.identity.as_ref().map(|identity| identity.account.clone()),
+        image: instance.identity.as_ref().map(|identity| identity.image.clone()),
+        architecture: instance.identity.as_ref().map(|identity| identity.architecture.clone()),
+        started: instance.identity.as_ref().map(|identity| identity.pending.clone()),
     });
     Cloud {
         instance,

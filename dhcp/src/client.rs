@@ -13,6 +13,8 @@ use crate::frame::{self, CLIENT_PORT, MAX_FRAME, SERVER_PORT};
 use crate::interface::Interface;
 use crate::machine::{Action, Event, Machine};
 use crate::message::{self, Ask, AskKind};
+use crate::v6::link::{Link, Out};
+use kennel_model::network::FromDhcp;
 
 /// Frames read at a time, so that a flood cannot keep the timers waiting.
 const BATCH: usize = 64;
@@ -38,17 +40,21 @@ pub struct Client<R> {
     packet: Option<OwnedFd>,
     /// Open while the lease's server is asked.
     udp: Option<UdpSocket>,
+    /// IPv6, where the kernel has it.
+    v6: Option<Link<R>>,
 }
 
-impl<R: FnMut() -> u32> Client<R> {
+impl<R: FnMut() -> u32 + Clone> Client<R> {
     /// A client without a lease.
     ///
     /// # Errors
     /// [`ClientError::Init`].
     pub fn new(interface: Interface, init: Channel, random: R) -> Result<Self, ClientError> {
         init.set_nonblocking()?;
+        let v6 = Link::new(interface.clone(), random.clone());
+        let v6 = v6.inspect_err(|error| say(&format!("{}: no IPv6: {error}", interface.name))).ok();
         let machine = Machine::new(Duration::ZERO, random);
-        Ok(Self { interface, init, machine, began: Instant::now(), packet: None, udp: None })
+        Ok(Self { interface, init, machine, began: Instant::now(), packet: None, udp: None, v6 })
     }
 
     /// Runs until init closes its end.
@@ -70,17 +76,32 @@ impl<R: FnMut() -> u32> Client<R> {
                     self.step(Event::Answer(answer))?;
                 }
             }
+            self.work_v6()?;
         }
+    }
+
+    fn work_v6(&mut self) -> Result<(), ClientError> {
+        let now = self.began.elapsed();
+        for out in self.v6.as_mut().map(|link| link.work(now)).unwrap_or_default() {
+            match out {
+                Out::Tell(news) => self.init.send(&news, &[])?,
+                Out::Say(text) => say(&format!("{}: {text}", self.interface.name)),
+            }
+        }
+        Ok(())
     }
 
     /// Until something can be read or is due; `true` when init has gone.
     fn wait(&self, now: Duration) -> Result<bool, ClientError> {
         // In no state is there nothing to wait for but init; a day is as good as for ever then.
-        let left = self.machine.wake().map_or(Duration::from_secs(86_400), |wake| wake.saturating_sub(now));
+        let wake = self.machine.wake().into_iter().chain(self.v6.as_ref().and_then(Link::wake)).min();
+        let left = wake.map_or(Duration::from_secs(86_400), |wake| wake.saturating_sub(now));
         let timeout = Timespec::try_from(left.min(Duration::from_secs(86_400))).ok();
         let mut fds = vec![PollFd::from_borrowed_fd(self.init.as_fd(), PollFlags::empty())];
         fds.extend(self.packet.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         fds.extend(self.udp.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        let v6 = self.v6.iter().flat_map(Link::sources);
+        fds.extend(v6.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(e) => return Err(ClientError::Poll(e)),
@@ -117,7 +138,7 @@ impl<R: FnMut() -> u32> Client<R> {
                     Ok(())
                 }
                 Action::Lease(lease) => {
-                    self.init.send(&lease, &[])?;
+                    self.init.send(&FromDhcp::Lease(lease), &[])?;
                     Ok(())
                 }
             };

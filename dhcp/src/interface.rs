@@ -5,6 +5,7 @@ use nix::sys::socket::LinkAddr;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
 use std::io;
+use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
 use crate::frame::Mac;
@@ -65,6 +66,21 @@ impl Interface {
             usable.then_some(Self { name: interface.interface_name, mac, link })
         });
         Ok(found.min_by_key(|interface| interface.link.ifindex()))
+    }
+
+    /// The kernel's number for it.
+    pub fn index(&self) -> u32 {
+        self.link.ifindex() as u32
+    }
+
+    /// Its link-local address, when it has one.
+    ///
+    /// # Errors
+    /// The system's list could not be read.
+    pub fn link_local(&self) -> io::Result<Option<Ipv6Addr>> {
+        let ours = nix::ifaddrs::getifaddrs()?.filter(|found| found.interface_name == self.name);
+        let mut addresses = ours.filter_map(|found| Some(found.address?.as_sockaddr_in6()?.ip()));
+        Ok(addresses.find(Ipv6Addr::is_unicast_link_local))
     }
 
     /// A packet socket that hears the interface's IPv4 frames and sends on it; non-blocking.

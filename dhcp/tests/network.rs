@@ -8,6 +8,7 @@ use dhcproto::{Decodable, Encodable};
 use kennel_dhcp::client::Client;
 use kennel_dhcp::interface::Interface;
 use kennel_model::msg::Lease;
+use kennel_model::network::FromDhcp;
 use kennel_sys::channel::Channel;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -84,10 +85,10 @@ fn client() {
     let mut poll = [rustix::event::PollFd::new(&init, rustix::event::PollFlags::IN)];
     let patience = rustix::event::Timespec::try_from(PATIENCE).unwrap();
     assert_eq!(rustix::event::poll(&mut poll, Some(&patience)), Ok(1), "no lease came");
-    let (lease, _) = init.recv::<Lease>().unwrap().unwrap();
+    let (news, _) = init.recv::<FromDhcp>().unwrap().unwrap();
     let expected =
         Lease { address: ADDRESS, prefix_len: 24, gateway: Some(SERVER), dns: vec![SERVER], mtu: Some(1400) };
-    assert_eq!(lease, expected);
+    assert_eq!(news, FromDhcp::Lease(expected));
     // As init would.
     ip(&format!("addr add {ADDRESS}/24 dev eth0"));
     assert!(hears("renewed by unicast"));

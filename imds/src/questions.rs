@@ -2,7 +2,8 @@
 //! right is an error, and the whole is asked again later.
 
 use kennel_model::cloud::{
-    Instance, MAX_FACT, MAX_KEY, MAX_NOTICES, MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT, MAX_USER_DATA, Notice, is_line,
+    Identity, Instance, MAX_FACT, MAX_KEY, MAX_NOTICES, MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT, MAX_USER_DATA,
+    Notice, is_line,
 };
 use serde::Deserialize;
 
@@ -43,7 +44,33 @@ pub fn instance(session: &mut Session) -> Result<Instance, QuestionError> {
         public_key: line(session, "public-keys/0/openssh-key", MAX_KEY)?,
         user_data: user_data(session)?,
         tags: tags(session)?,
+        identity: None,
     })
+}
+
+/// What the identity document says of the machine. Older services have none; one that makes no sense is no reason to do
+/// without the rest, so that whoever asks may go on without it.
+///
+/// # Errors
+/// [`QuestionError`].
+pub fn identity(session: &mut Session) -> Result<Option<Identity>, QuestionError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Document {
+        account_id: String,
+        image_id: String,
+        architecture: String,
+        pending_time: String,
+    }
+    let path = "dynamic/instance-identity/document";
+    let nonsense = || QuestionError::Nonsense(path.to_owned());
+    let Some(bytes) = session.get(&format!("/latest/{path}"))? else { return Ok(None) };
+    let document: Document = serde_json::from_slice(&bytes).map_err(|_| nonsense())?;
+    let Document { account_id: account, image_id: image, architecture, pending_time: pending } = document;
+    let texts = [&account, &image, &architecture, &pending];
+    let is_text = |text: &&String| !text.is_empty() && is_line(text, MAX_TEXT);
+    let are_lines = texts.iter().all(is_text);
+    are_lines.then_some(Some(Identity { account, image, architecture, pending })).ok_or_else(nonsense)
 }
 
 /// Whether this spot instance is about to be taken away.

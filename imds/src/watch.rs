@@ -104,7 +104,13 @@ impl Watch {
 
     fn ask(&mut self) -> Result<(), QuestionError> {
         if self.instance.is_none() {
-            let instance = questions::instance(&mut self.session)?;
+            let mut instance = questions::instance(&mut self.session)?;
+            match questions::identity(&mut self.session) {
+                Ok(identity) => instance.identity = identity,
+                // It is for people to read, and they can do without.
+                Err(error @ QuestionError::Nonsense(_)) => say(&format!("{error}; it is not shown")),
+                Err(error) => return Err(error),
+            }
             say(&summary(&instance));
             self.instance = Some(instance);
         }
@@ -150,8 +156,9 @@ impl Watch {
 
 fn summary(instance: &Instance) -> String {
     let key = if instance.public_key.is_some() { "a key pair" } else { "no key pair" };
+    let identity = if instance.identity.is_some() { "" } else { ", no identity document" };
     format!(
-        "instance {}, {} in {}: {} bytes of user-data, {key}, {} tags",
+        "instance {}, {} in {}: {} bytes of user-data, {key}, {} tags{identity}",
         instance.id,
         instance.kind,
         instance.zone,

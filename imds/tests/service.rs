@@ -70,6 +70,27 @@ fn what_is_not_there_is_nothing() {
 }
 
 #[test]
+fn the_identity_document_is_shown_and_nothing_depends_on_it() {
+    let emulator = Emulator::start().unwrap();
+    let path = "dynamic/instance-identity/document";
+    let asked = || questions::identity(&mut session(&emulator)).map_err(|e| e.to_string());
+    let identity = asked().unwrap().unwrap();
+    assert_eq!((identity.account.as_str(), identity.image.as_str()), ("123456789012", "ami-0fedcba9876543210"));
+    assert_eq!((identity.architecture.as_str(), identity.pending.as_str()), ("x86_64", "2027-01-21T08:00:00Z"));
+    for odd in ["{}", "[]", "{\"accountId\": 7}", "<xml/>", "[".repeat(9000).as_str()] {
+        emulator.set(path, odd);
+        assert_eq!(asked().unwrap_err(), format!("the metadata service's {path} makes no sense"));
+    }
+    let forged = r#"{"accountId":"1\ninit: forged","imageId":"a","architecture":"x","pendingTime":"t"}"#;
+    emulator.set(path, forged);
+    assert!(asked().is_err());
+    let (init, _watch) = watch(&emulator);
+    assert_eq!(next(&init).instance.unwrap().identity, None, "the rest is told all the same");
+    emulator.unset(path);
+    assert_eq!(asked(), Ok(None));
+}
+
+#[test]
 fn a_token_that_was_forgotten_is_replaced() {
     let emulator = Emulator::start().unwrap();
     let mut session = session(&emulator);

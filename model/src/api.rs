@@ -20,6 +20,8 @@
 //! | `DELETE /v1/tenants/{name}/egress/{number}` | → [`EgressChange`] |
 //! | `POST /v1/host/power-off`, `/reboot` | → 202 |
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::denial::{Act, Layer};
@@ -227,6 +229,9 @@ pub struct Host {
     /// What the kernel calls the host; empty from hosts that are older than that.
     #[serde(default)]
     pub name: String,
+    /// The addresses of its network interface, IPv4 before IPv6; none from hosts that are older than that.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
     /// Version of the image.
     pub version: String,
     /// A proof image: some of its slots are deliberately open. Never for tenants.
@@ -289,6 +294,19 @@ pub struct CloudInstance {
     pub host_name: Option<String>,
     /// Its tags, where the instance may tell them.
     pub tags: Vec<CloudTag>,
+    /// The account that it belongs to. This and what follows is from the identity document, whose signature is not checked:
+    /// it is for people to read, and nothing trusts it. Absent where there is no such document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The AMI that it was launched from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Such as `x86_64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// When it was launched, as the document writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<String>,
 }
 
 /// A tag of a machine.

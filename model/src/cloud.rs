@@ -51,6 +51,27 @@ pub struct Instance {
     pub user_data: Vec<u8>,
     /// Its tags, as far as the service may tell them.
     pub tags: Vec<(String, String)>,
+    /// What its identity document says, if there is one.
+    pub identity: Option<Identity>,
+}
+
+/// The instance identity document, as far as it is shown. Its signature is not checked: nothing may trust it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The account that the machine belongs to, 12 digits.
+    pub account: String,
+    /// The AMI.
+    pub image: String,
+    /// Such as `x86_64`.
+    pub architecture: String,
+    /// When the machine was launched, as the document writes it.
+    pub pending: String,
+}
+
+impl Identity {
+    fn texts(&self) -> [&String; 4] {
+        [&self.account, &self.image, &self.architecture, &self.pending]
+    }
 }
 
 /// Something that the cloud announces.
@@ -119,6 +140,7 @@ impl Instance {
     fn validate(&self) -> Result<(), &'static str> {
         let facts = [&self.id, &self.kind, &self.region, &self.zone];
         let facts = facts.into_iter().chain(&self.host_name);
+        let facts = facts.chain(self.identity.iter().flat_map(Identity::texts));
         let mut tags = self.tags.iter().flat_map(|(name, value)| [name, value]);
         match () {
             () if self.user_data.len() > MAX_USER_DATA => Err("its user-data is too long"),
@@ -162,6 +184,12 @@ mod tests {
                 public_key: Some("x".repeat(MAX_KEY)),
                 user_data: vec![0; MAX_USER_DATA],
                 tags: vec![("k".repeat(half), "v".repeat(half)); MAX_TAGS],
+                identity: Some(Identity {
+                    account: fact(),
+                    image: fact(),
+                    architecture: fact(),
+                    pending: fact(),
+                }),
             }),
             trouble: Some(text()),
             notices: vec![Notice::Maintenance { code: text(), description: text(), from: text() }; MAX_NOTICES],
@@ -190,6 +218,7 @@ mod tests {
         assert!(refused(|r| of(r).id.push('x')));
         assert!(refused(|r| of(r).id = "i-1\ninit: forged".into()));
         assert!(refused(|r| of(r).public_key = Some("ssh-ed25519 A\rB".into())));
+        assert!(refused(|r| of(r).identity.get_or_insert_default().image = "ami-1\u{1b}[2J".into()));
         assert!(refused(|r| of(r).tags.push((String::new(), String::new()))));
         assert!(refused(|r| of(r).tags[0].1.push_str(&"v".repeat(200))));
         assert!(refused(|r| of(r).tags[0].0 = "\u{1b}[2J".into()));

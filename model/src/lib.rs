@@ -11,6 +11,7 @@ pub mod labels;
 pub mod launch;
 pub mod layout;
 pub mod msg;
+pub mod network;
 pub mod proof;
 pub mod routes;
 pub mod services;

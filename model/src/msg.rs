@@ -3,7 +3,7 @@
 //! it as `SCM_RIGHTS`. Sending and receiving is `kennel-sys`'s work; this file only says what can be said.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::egress::Egress;
 use crate::{LaunchSpec, Limits, NodeName, ReleaseId, SlotId, SlotState};
@@ -136,6 +136,8 @@ pub struct HostStatus {
     pub uptime_ms: u64,
     /// What the kernel calls the host.
     pub name: String,
+    /// The NIC's addresses, IPv4 before IPv6.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// One supervised child of init.
@@ -179,7 +181,7 @@ pub enum ToProxy {
     Drain,
 }
 
-/// What the DHCP client sends to init, once per new or changed lease.
+/// What the DHCP client tells init of IPv4, once per new or changed lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The address.

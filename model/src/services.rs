@@ -90,7 +90,7 @@ pub fn standard() -> Vec<Service> {
     };
     vec![
         Service {
-            // Port 68 is privileged, and SO_BINDTODEVICE and packet sockets need NET_RAW.
+            // Ports 68 and 546 are privileged, and SO_BINDTODEVICE and packet sockets need NET_RAW.
             capabilities: vec!["CAP_NET_BIND_SERVICE".into(), "CAP_NET_RAW".into()],
             ..service("dhcp", layout::DHCP_UID, vec![Handed::Channel])
         },

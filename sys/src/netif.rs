@@ -1,9 +1,9 @@
-//! Network interfaces by the classic ioctls of netdevice(7): up, address, MTU, default route. IPv4 only, which is all
-//! that a DHCPv4 lease can say; rtnetlink would bring an asynchronous library into PID 1 for five calls.
+//! Network interfaces by the classic ioctls of netdevice(7): up, addresses, MTU, IPv4's default route (IPv6's is made by
+//! the kernel); rtnetlink would bring an asynchronous library into PID 1 for a few calls.
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -75,12 +75,53 @@ impl Interfaces {
         }
     }
 
-    fn call<T>(&self, request: libc::c_ulong, argument: &mut T) -> io::Result<()> {
-        // SAFETY: each request above takes a pointer to the type that its caller passes (netdevice(7), route(4)),
-        // which lives for the length of the call.
-        let done = unsafe { libc::ioctl(self.socket.as_raw_fd(), request as libc::Ioctl, argument) };
-        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    /// Adds an IPv6 address with a prefix of 128 bits; one that is there already is no error. The kernel asks the link first
+    /// whether somebody has it, and uses it a moment later.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn add_address6(&self, name: &str, address: Ipv6Addr) -> io::Result<()> {
+        match self.call6(libc::SIOCSIFADDR, name, address) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
     }
+
+    /// Removes such an address; one that is not there is no error.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove_address6(&self, name: &str, address: Ipv6Addr) -> io::Result<()> {
+        match self.call6(libc::SIOCDIFADDR, name, address) {
+            Err(e) if e.kind() == io::ErrorKind::AddrNotAvailable => Ok(()),
+            other => other,
+        }
+    }
+
+    fn call6(&self, act: libc::c_ulong, name: &str, address: Ipv6Addr) -> io::Result<()> {
+        let mut named = request(name)?;
+        self.call(libc::SIOCGIFINDEX, &mut named)?;
+        let mut request = libc::in6_ifreq {
+            ifr6_addr: libc::in6_addr { s6_addr: address.octets() },
+            ifr6_prefixlen: 128,
+            // SAFETY: SIOCGIFINDEX has filled this member of the union.
+            ifr6_ifindex: unsafe { named.ifr_ifru.ifru_ifindex },
+        };
+        // Only sockets of the family know its addresses.
+        let socket = socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        call(&socket, act, &mut request)
+    }
+
+    fn call<T>(&self, request: libc::c_ulong, argument: &mut T) -> io::Result<()> {
+        call(&self.socket, request, argument)
+    }
+}
+
+fn call<T>(socket: &OwnedFd, request: libc::c_ulong, argument: &mut T) -> io::Result<()> {
+    // SAFETY: each request above takes a pointer to the type that its caller passes (netdevice(7), route(4), ipv6(7)),
+    // which lives for the length of the call.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), request as libc::Ioctl, argument) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn request(name: &str) -> io::Result<libc::ifreq> {

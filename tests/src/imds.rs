@@ -9,6 +9,14 @@ use std::time::{Duration, Instant};
 
 /// Longest life of a token, in seconds.
 const LONGEST_LIFE: u64 = 21_600;
+/// As EC2 has it, in another order each time; some of it is null.
+const IDENTITY: &str = r#"{
+  "accountId" : "123456789012", "architecture" : "x86_64", "availabilityZone" : "eu-west-1a", "billingProducts" : null,
+  "devpayProductCodes" : null, "marketplaceProductCodes" : null, "imageId" : "ami-0fedcba9876543210",
+  "instanceId" : "i-0123456789abcdef0", "instanceType" : "t3.small", "kernelId" : null,
+  "pendingTime" : "2027-01-21T08:00:00Z", "privateIp" : "10.0.0.7", "ramdiskId" : null, "region" : "eu-west-1",
+  "version" : "2017-09-30"
+}"#;
 /// Nobody of ours needs longer for a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,6 +58,7 @@ impl Emulator {
             ("meta-data/instance-type", "t3.small"),
             ("meta-data/placement/region", "eu-west-1"),
             ("meta-data/placement/availability-zone", "eu-west-1a"),
+            ("dynamic/instance-identity/document", IDENTITY),
             ("meta-data/local-hostname", "ip-10-0-0-7.eu-west-1.compute.internal"),
         ] {
             emulator.set(path, text);

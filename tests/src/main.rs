@@ -2,6 +2,7 @@
 //! real image with SELinux enforcing. `kennel-tests [WORD…]` runs those with one of the words in their name; the
 //! image must be in `out/`. Prints a line for each scenario and ends with `N passed, N failed`.
 
+mod cable;
 mod checks;
 mod http;
 mod imds;

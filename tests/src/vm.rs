@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::cable::Cable;
 use crate::http::{self, Answer};
 use crate::imds::Emulator;
 
@@ -52,6 +53,12 @@ struct Cloud {
     identity: PathBuf,
 }
 
+/// The tests' own network, and what `kennel run` is told of it.
+struct Plugged {
+    cable: Cable,
+    arguments: [String; 6],
+}
+
 /// A host. Dropping it ends its QEMU, by PID.
 pub struct Vm {
     places: Places,
@@ -60,6 +67,7 @@ pub struct Vm {
     web_port: u16,
     isolated: bool,
     cloud: Option<Cloud>,
+    plugged: Option<Plugged>,
     /// The folder of keys with which Secure Boot is on.
     keys: Option<String>,
     tpm: bool,
@@ -82,6 +90,7 @@ impl Vm {
             web_port: 0,
             isolated: false,
             cloud: None,
+            plugged: None,
             keys: None,
             tpm: false,
             pid: None,
@@ -100,6 +109,27 @@ impl Vm {
         let address = emulator.address().to_string();
         self.cloud = Some(Cloud { emulator, address, identity });
         self.isolate();
+    }
+
+    /// From its next boot on this is its only network.
+    pub fn plug(&mut self, cable: Cable) {
+        let (web, api) = cable.ports();
+        let socket = cable.socket().display().to_string();
+        let arguments = [
+            "--cable".to_owned(),
+            socket,
+            "--port".to_owned(),
+            web.to_string(),
+            "--api-port".to_owned(),
+            api.to_string(),
+        ];
+        self.plugged = Some(Plugged { cable, arguments });
+        self.isolated = false;
+    }
+
+    /// That network.
+    pub fn cable(&self) -> Option<&Cable> {
+        self.plugged.as_ref().map(|plugged| &plugged.cable)
     }
 
     /// Its metadata service.
@@ -155,8 +185,11 @@ impl Vm {
     }
 
     fn boot_arguments<'a>(&'a self, image: &'a str) -> Vec<&'a str> {
-        let mut args =
-            vec!["run", "--detach", "--image", image, "--port", "0", "--api-port", "0", "--timeout", "400"];
+        let mut args = vec!["run", "--detach", "--image", image, "--timeout", "400"];
+        match &self.plugged {
+            Some(plugged) => args.extend(plugged.arguments.iter().map(String::as_str)),
+            None => args.extend(["--port", "0", "--api-port", "0"]),
+        }
         args.extend(self.isolated.then_some("--isolated"));
         args.extend(self.tpm.then_some("--tpm"));
         args.extend(self.cloud.iter().flat_map(|cloud| ["--imds", &cloud.address, "--disks", "nvme"]));

@@ -184,14 +184,14 @@ export const probes = {
   },
 
   async "bind-udp"({ host = "0.0.0.0", port }) {
-    const socket = createSocket("udp4");
+    const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
     const bound = happens(socket, "listening");
     socket.bind(Number(port), host);
     return within(PATIENCE_MS, bound, () => socket.close()).then(() => "bound");
   },
 
   async datagram({ host, port }) {
-    const socket = createSocket("udp4");
+    const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
     const sent = new Promise((resolve, reject) => {
       socket.send("villain", Number(port), host, (error) => (error ? reject(error) : resolve("sent")));
     });

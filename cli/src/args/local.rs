@@ -53,6 +53,10 @@ pub struct Run {
     /// and keys come from there
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = on_loopback)]
     pub imds: Option<SocketAddr>,
+    /// For tests: the machine's one network interface is a cable to this Unix socket, where QEMU brings each frame behind
+    /// its length (`-netdev stream`), and whoever listens there also listens on --port and --api-port
+    #[arg(long, value_name = "SOCKET", hide = true, conflicts_with = "isolated")]
+    pub cable: Option<PathBuf>,
     /// How the machine's disks are attached; EC2's are NVMe
     #[arg(long, value_enum, default_value_t = DiskBus::Virtio)]
     pub disks: DiskBus,

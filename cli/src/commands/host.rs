@@ -56,6 +56,7 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
                 host.uptime_ms / 1000
             ),
         ),
+        ("addresses", addresses(host)),
         ("slots", format!("{} of {} in use, {} running", host.slots_used, host.slots, host.running)),
         ("memory", of(host.memory_available_bytes, host.memory_total_bytes)),
         ("data", of(host.data_available_bytes, host.data_total_bytes)),
@@ -82,6 +83,11 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
     fields(&rows)
 }
 
+fn addresses(host: &api::Host) -> String {
+    let shown: Vec<String> = host.addresses.iter().map(ToString::to_string).collect();
+    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
+}
+
 /// What the host itself is called, where that says more than its name here.
 fn own_name(name: &HostName, host: &api::Host) -> String {
     let own = host.name.as_str();
@@ -91,9 +97,12 @@ fn own_name(name: &HostName, host: &api::Host) -> String {
 /// Where in the cloud it is, and what is amiss there.
 fn cloud_words(cloud: &api::Cloud) -> impl Iterator<Item = (&'static str, String)> {
     let place = cloud.instance.as_ref().map(|i| ("cloud", format!("{}, {} in {}", i.id, i.kind, i.zone)));
+    let account = cloud.instance.as_ref().and_then(|i| {
+        Some(("", format!("account {}, launched from {}", i.account.as_ref()?, i.image.as_ref()?)))
+    });
     let trouble = cloud.trouble.as_ref().map(|t| ("WARNING", t.clone()));
     let notices = cloud.notices.iter().map(|notice| ("WARNING", notice.clone()));
-    place.into_iter().chain(trouble).chain(notices).collect::<Vec<_>>().into_iter()
+    place.into_iter().chain(account).chain(trouble).chain(notices).collect::<Vec<_>>().into_iter()
 }
 
 /// The name once, then its values under each other.

@@ -51,8 +51,10 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
     if instance.qmp().as_os_str().as_bytes().len() >= MAX_SOCKET_PATH {
         return Err(VmError::LongPath(instance.qmp()));
     }
-    free_port(run.port, "--port")?;
-    free_port(run.api_port, "--api-port")?;
+    if run.cable.is_none() {
+        free_port(run.port, "--port")?;
+        free_port(run.api_port, "--api-port")?;
+    }
     lay_out(instance, run, &firmware.vars, keys)?;
     let vars = match &run.secure_boot {
         Some(folder) => secure_vars(instance, &KeyFolder::at(folder), &firmware.vars)?,
@@ -79,6 +81,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         web_port: run.port,
         api_port: run.api_port,
         isolated: run.isolated,
+        cable: run.cable.clone(),
         secure: run.secure_boot.is_some(),
     };
     if run.tpm {

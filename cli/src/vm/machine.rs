@@ -56,6 +56,8 @@ pub struct Machine {
     pub api_port: u16,
     /// No packet of the guest's goes further than QEMU.
     pub isolated: bool,
+    /// The Unix socket that its network interface leads to instead.
+    pub cable: Option<PathBuf>,
     /// The firmware keeps its variables from the guest, as Secure Boot needs it.
     pub secure: bool,
 }
@@ -127,6 +129,9 @@ impl Machine {
     }
 
     fn network(&self) -> OsString {
+        if let Some(socket) = &self.cable {
+            return with_path("stream,id=net,server=off,addr.type=unix,addr.path=", socket, "");
+        }
         let forward = |here: u16, there: u16| format!("hostfwd=tcp:127.0.0.1:{here}-:{there}");
         let web = forward(self.web_port, layout::HTTP_PORT);
         let api = forward(self.api_port, layout::API_PORT);
@@ -191,6 +196,7 @@ mod tests {
             web_port: 8080,
             api_port: 8443,
             isolated: false,
+            cable: None,
             secure: false,
         }
     }
@@ -222,6 +228,12 @@ mod tests {
         let args = Machine { isolated: true, ..machine() }.arguments();
         let net = values(&args, "-netdev")[0];
         assert!(net.starts_with("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:8080-:80,"), "{net}");
+    }
+
+    #[test]
+    fn a_cable_is_the_only_way_out() {
+        let args = Machine { cable: Some("/s/ca,ble".into()), ..machine() }.arguments();
+        assert_eq!(values(&args, "-netdev"), ["stream,id=net,server=off,addr.type=unix,addr.path=/s/ca,,ble"]);
     }
 
     #[test]

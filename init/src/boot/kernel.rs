@@ -71,6 +71,12 @@ const SETTINGS: &[(&str, &str)] = &[
     ("net/ipv6/conf/default/accept_redirects", "0"),
     ("net/ipv6/conf/all/accept_source_route", "0"),
     ("net/ipv6/conf/default/accept_source_route", "0"),
+    // Of routers' advertisements: a way out and addresses, but no routes to single networks, and no hop limit with which
+    // packets would not arrive. Addresses that change by themselves are for people who visit, not for who is visited.
+    ("net/ipv6/conf/default/accept_ra", "1"),
+    ("net/ipv6/conf/default/accept_ra_rt_info_max_plen", "0"),
+    ("net/ipv6/conf/default/accept_ra_min_hop_limit", "32"),
+    ("net/ipv6/conf/default/use_tempaddr", "0"),
     ("net/ipv4/icmp_echo_ignore_broadcasts", "1"),
     ("net/ipv4/icmp_ignore_bogus_error_responses", "1"),
     // Connections begin with a question and an answer, and are TCP's: data in a first packet and connections over several

@@ -111,6 +111,7 @@ impl Host {
             services: self.services.iter().map(super::services::Service::status).collect(),
             uptime_ms: u64::try_from(uptime().as_millis()).unwrap_or(u64::MAX),
             name: own_name(),
+            addresses: self.network.as_ref().map(super::network::Network::addresses).unwrap_or_default(),
         }
     }
 

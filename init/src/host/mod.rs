@@ -180,6 +180,7 @@ impl Host {
             Timer::Job(slot) => self.handle_job_timer(slot),
             Timer::Cgroup(slot) => self.handle_cgroup(slot, true),
             Timer::Filter => self.handle_filter_timer(),
+            Timer::Network => self.handle_network_timer(),
             Timer::Service(index) => self.handle_service_timer(index),
             // `continue_ending` looks at the clock itself.
             Timer::Ending => {}

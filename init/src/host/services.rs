@@ -10,7 +10,8 @@ use caps::{Capability, CapsHashSet};
 use kennel_model::cloud::Report as Cloud;
 use kennel_model::denial::Batch;
 use kennel_model::labels;
-use kennel_model::msg::{FromControl, FromProxy, Lease, ServiceStatus, ToProxy};
+use kennel_model::msg::{FromControl, FromProxy, ServiceStatus, ToProxy};
+use kennel_model::network::FromDhcp;
 use kennel_model::services::{self as table, Handed, Restart};
 use kennel_model::tpm::Answer;
 use kennel_sys::clone::Namespaces;
@@ -160,7 +161,7 @@ impl Host {
                 "control" => self.receive(index, |host, m: FromControl, fds| host.on_control(m, fds)),
                 "proxy" => self.receive(index, |host, m: FromProxy, _| host.on_proxy(m)),
                 "audit" => self.receive(index, |host, m: Batch, _| host.on_denials(m)),
-                "dhcp" => self.receive(index, |host, m: Lease, _| host.on_lease(m)),
+                "dhcp" => self.receive(index, |host, m: FromDhcp, _| host.on_network(m)),
                 "imds" => self.receive(index, |host, m: Cloud, _| host.on_cloud(m)),
                 "tpm" => self.receive(index, |host, m: Answer, _| host.on_tpm(m)),
                 _ => Err(Some("this service has nothing to say".to_owned())),
@@ -190,15 +191,6 @@ impl Host {
             Ok(None) => Err(None),
             Err(ChannelError::WouldBlock) => Ok(false),
             Err(e) => Err(Some(e.to_string())),
-        }
-    }
-
-    fn on_lease(&mut self, lease: Lease) {
-        let Some(network) = &mut self.network else { return };
-        let name_servers = lease.dns.iter().copied().map(Into::into).collect();
-        match network.apply(lease) {
-            Ok(()) => self.set_name_servers(name_servers),
-            Err(e) => say!("FAILED to {e}"),
         }
     }
 

@@ -18,6 +18,8 @@ pub enum Timer {
     Cgroup(SlotId),
     /// A program of the packet filter's, or the pause before another try.
     Filter,
+    /// The end of an address' life.
+    Network,
     /// A service to be started again or to have ended, by its place in the table.
     Service(usize),
     /// The next phase of the shutdown.

@@ -11,6 +11,8 @@ pub(crate) struct Packet {
     pub(crate) protocol: &'static str,
     /// Destination.
     pub(crate) to: IpAddr,
+    /// Source.
+    pub(crate) from: IpAddr,
     pub(crate) source_port: u16,
     pub(crate) port: u16,
     /// User of the socket; none for what the kernel itself sends, and for what comes in.
@@ -214,6 +216,7 @@ impl Test {
             "-i" | "-o" => packet.interface == value,
             "-p" => packet.protocol == value,
             "-d" => within(packet.to, value),
+            "-s" => within(packet.from, value),
             "--uid-owner" => packet.uid.is_some_and(|uid| in_range(uid, value, '-')),
             "--ctstate" => value.split(',').any(|state| state == packet.state),
             "--dport" => in_range(packet.port.into(), value, ':'),

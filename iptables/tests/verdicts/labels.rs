@@ -127,6 +127,12 @@ fn what_arrives_is_for_visitors_or_for_nobody() {
     }
     let answer = Packet { source_port: 67, ..arriving("udp", "255.255.255.255", 68) };
     assert_eq!(labels.judge("INPUT", &answer).label.unwrap(), "dhcp_packet_t");
+    let link = |from: &str| Packet { from: from.parse().unwrap(), ..arriving("udp", "fe80::2", 546) };
+    assert_eq!(labels.judge("INPUT", &link("fe80::1")).label.unwrap(), "dhcp6_packet_t");
+    assert_eq!(labels.judge("INPUT", &link("2600:1f18::1")).label.unwrap(), "foreign_packet_t");
+    let question = |source_port| Packet { source_port, ..out("udp", "ff02::1:2", 547, 0) };
+    assert_eq!(labels.leaving(&question(546)), "dhcp6_packet_t");
+    assert_eq!(labels.leaving(&question(40_000)), "link_packet_t");
     // It keeps the label with which it left.
     let from_here = Packet { interface: "lo", ..arriving("tcp", "127.0.0.1", 20_000) };
     assert_eq!(labels.judge("INPUT", &from_here).label, None);

@@ -8,7 +8,7 @@ mod lists;
 mod table;
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, Stdio};
 
 use interpreter::{Packet, Table, Verdict};
@@ -24,6 +24,12 @@ fn out(protocol: &'static str, to: &str, port: u16, uid: u32) -> Packet {
     Packet {
         protocol,
         to,
+        // Whoever it is, an address that no rule is about.
+        from: if to.is_ipv4() {
+            Ipv4Addr::new(9, 9, 9, 9).into()
+        } else {
+            Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0, 9).into()
+        },
         source_port: 40_000,
         port,
         uid: Some(uid),
@@ -184,12 +190,14 @@ fn services_and_strangers_reach_what_is_theirs() {
     let host = Host::of(1000);
     let (proxy, control, dhcp) = (layout::PROXY_UID, layout::CONTROL_UID, layout::DHCP_UID);
     let imds = layout::IMDS_UID;
+    let dhcp6_packet = |to, source_port, uid| Packet { source_port, ..out("udp", to, 547, uid) };
     let dhcp_packet = |port, uid| Packet { source_port: 68, ..out("udp", "10.0.2.2", port, uid) };
     let accepted = [
         out("tcp", "127.0.0.1", 20_000, proxy),
         out("tcp", "127.0.0.1", 27_999, proxy),
         out("tcp", "::1", 20_008, proxy),
         dhcp_packet(67, dhcp),
+        dhcp6_packet("ff02::1:2", 546, dhcp),
         out("tcp", "169.254.169.254", 80, imds),
         out("tcp", "fd00:ec2::254", 80, imds),
         Packet { uid: None, ..out("icmp", "8.8.8.8", 0, 0) },
@@ -219,6 +227,12 @@ fn services_and_strangers_reach_what_is_theirs() {
         out("tcp", "127.0.0.1", 20_000, control),
         out("tcp", "93.184.215.14", 443, control),
         dhcp_packet(67, control),
+        dhcp6_packet("ff02::1:2", 546, control),
+        dhcp6_packet("ff02::1:2", 546, 100_000),
+        dhcp6_packet("ff02::1:2", 40_000, dhcp),
+        dhcp6_packet("ff02::1", 546, dhcp),
+        dhcp6_packet("fe80::1", 546, dhcp),
+        out("tcp", "2600:1f18::1", 443, dhcp),
         dhcp_packet(53, dhcp),
         out("tcp", "93.184.215.14", 443, dhcp),
         out("tcp", "93.184.215.14", 443, 0),
@@ -274,7 +288,21 @@ fn from_outside_only_the_web_and_the_api_are_reached() {
         interface: "eth0",
         ..out(protocol, to, 68, 0)
     };
+    let from_link = |from: &str, to, port| Packet {
+        from: from.parse().unwrap(),
+        uid: None,
+        interface: "eth0",
+        ..out("udp", to, port, 0)
+    };
     let answers = [
+        (from_link("fe80::1", "fe80::2", 546), "ACCEPT"),
+        (from_link("2600:1f18::1", "fe80::2", 546), "DROP"),
+        (from_link("fe80::1", "2600:1f18::2", 546), "DROP"),
+        (from_link("fe80::1", "ff02::1", 546), "DROP"),
+        (from_link("fe80::1", "fe80::2", 547), "DROP"),
+        (icmp("ipv6-icmp", "ff02::1", 134, 255), "ACCEPT"),
+        (icmp("ipv6-icmp", "ff02::1", 134, 64), "DROP"),
+        (icmp("ipv6-icmp", "ff02::1", 133, 255), "DROP"),
         (icmp("icmp", "10.0.2.15", 8, 64), "ACCEPT"),
         (icmp("icmp", "10.0.2.15", 5, 64), "DROP"),
         (icmp("ipv6-icmp", "fe80::2", 135, 255), "ACCEPT"),

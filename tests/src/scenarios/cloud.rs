@@ -41,7 +41,7 @@ pub(super) fn group() -> Group {
 }
 
 /// A key of nobody's, made from a number; its file, and its public half.
-fn key(folder: &Path, number: u8) -> Result<(PathBuf, String), String> {
+pub(super) fn key(folder: &Path, number: u8) -> Result<(PathBuf, String), String> {
     let pair = KeypairData::Ed25519(Ed25519Keypair::from_seed(&[number; 32]));
     let key = PrivateKey::new(pair, format!("operator-{number}")).map_err(|e| e.to_string())?;
     let path = folder.join(format!("key-{number}"));
@@ -105,6 +105,9 @@ fn known(vm: &mut Vm) -> Result<(), String> {
     same("its zone", instance["zone"].as_str(), Some("eu-west-1a"))?;
     same("its tags", instance["tags"].to_string(), r#"[{"name":"Name","value":"edge1"}]"#.to_owned())?;
     same("trouble", cloud.get("trouble"), None)?;
+    same("its account", instance["account"].as_str(), Some("123456789012"))?;
+    same("when it was launched", instance["started"].as_str(), Some("2027-01-21T08:00:00Z"))?;
+    contains("the status", &vm.ok(&["host", "status"])?, "launched from ami-0fedcba9876543210")?;
     same("its name", status["name"].as_str(), Some("edge1"))?;
     contains("the console", &vm.console(), "this host is called edge1 now, and was kennel")?;
     contains("the status", &vm.ok(&["host", "status"])?, "local (edge1), version ")?;

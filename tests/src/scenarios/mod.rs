@@ -14,6 +14,7 @@ mod cloud;
 mod cuts;
 mod denials;
 mod egress;
+mod ipv6;
 mod probes;
 mod proof;
 mod secure;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Group> {
         proof::group(),
         services::group(),
         cloud::group(),
+        ipv6::group(),
         cuts::group(),
         boot::group(),
         boot::foreign_group(),

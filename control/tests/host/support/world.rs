@@ -285,6 +285,7 @@ impl World {
                 .collect(),
             uptime_ms: 1234,
             name: self.name.clone(),
+            addresses: vec![[10, 0, 2, 15].into()],
         }
     }
 }

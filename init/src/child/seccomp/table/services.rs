@@ -136,13 +136,13 @@ pub(super) static GROUPS: &[Group] = &[
     ),
     Group::new(
         "kennel-dhcp: sockets",
-        "Frames of one interface, datagrams, and the list of interfaces.",
+        "Frames of one interface, datagrams, and what the kernel tells of interfaces and routers.",
         &[Kind::Dhcp],
         Answer::Checked(&[Rule {
             words: "unless the family is one of",
             errno: Errno::AFNOSUPPORT,
             given: None,
-            test: Test::NoneOf(0, values![AF_INET AF_PACKET AF_NETLINK]),
+            test: Test::NoneOf(0, values![AF_INET AF_INET6 AF_PACKET AF_NETLINK]),
         }]),
         calls![SYS_socket],
     ),
