@@ -72,6 +72,7 @@ const fn whose(kind: Kind) -> &'static str {
         Kind::Audit => "`kennel-audit`",
         Kind::Dhcp => "`kennel-dhcp`",
         Kind::Imds => "`kennel-imds`",
+        Kind::Chronyd => "`chronyd`, Debian's program that sets the clock",
     }
 }
 

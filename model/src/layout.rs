@@ -61,6 +61,8 @@ pub const DHCP_UID: u32 = 903;
 pub const AUDIT_UID: u32 = 904;
 /// UID and GID of `kennel-imds`.
 pub const IMDS_UID: u32 = 905;
+/// UID and GID of `chronyd`.
+pub const CHRONYD_UID: u32 = 907;
 
 /// TCP port of the proxy, all addresses.
 pub const HTTP_PORT: u16 = 80;

@@ -35,6 +35,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("dhcp.cil", include_str!("../cil/dhcp.cil")),
     ("audit.cil", include_str!("../cil/audit.cil")),
     ("imds.cil", include_str!("../cil/imds.cil")),
+    ("chronyd.cil", include_str!("../cil/chronyd.cil")),
     ("iptables.cil", include_str!("../cil/iptables.cil")),
     ("fsck.cil", include_str!("../cil/fsck.cil")),
     ("tenant.cil", include_str!("../cil/tenant.cil")),

@@ -5,6 +5,8 @@
 mod checks;
 mod http;
 mod imds;
+mod ntp;
+mod qmp;
 mod scenarios;
 mod vm;
 

@@ -20,6 +20,10 @@ pub enum Timer {
     Filter,
     /// A service to be started again or to have ended, by its place in the table.
     Service(usize),
+    /// The next look at the clock.
+    Clock,
+    /// Requests in flight have had their time.
+    Drain,
     /// The next phase of the shutdown.
     Ending,
 }

@@ -9,10 +9,13 @@ use crate::vm::{Places, Vm};
 
 mod archives;
 mod boot;
+mod clock;
 mod cloud;
 mod cuts;
 mod denials;
 mod egress;
+mod late;
+mod leaving;
 mod probes;
 mod proof;
 mod secure;
@@ -89,7 +92,10 @@ pub fn all() -> Vec<Group> {
         probes::group(),
         proof::group(),
         services::group(),
+        clock::group(),
         cloud::group(),
+        leaving::group(),
+        late::group(),
         cuts::group(),
         boot::group(),
         boot::foreign_group(),

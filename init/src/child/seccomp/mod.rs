@@ -29,13 +29,14 @@ pub struct Filters {
     audit: Filter,
     dhcp: Filter,
     imds: Filter,
+    chronyd: Filter,
 }
 
 impl Filters {
     /// # Errors
     /// None that a test would not have seen.
     pub fn compile() -> Result<Self, BackendError> {
-        let [jit, plain, unpack, proxy, control, audit, dhcp, imds] = Kind::ALL.map(Filter::compile);
+        let [jit, plain, unpack, proxy, control, audit, dhcp, imds, chronyd] = Kind::ALL.map(Filter::compile);
         Ok(Self {
             jit: jit?,
             plain: plain?,
@@ -45,6 +46,7 @@ impl Filters {
             audit: audit?,
             dhcp: dhcp?,
             imds: imds?,
+            chronyd: chronyd?,
         })
     }
 
@@ -59,6 +61,7 @@ impl Filters {
             Kind::Audit => &self.audit,
             Kind::Dhcp => &self.dhcp,
             Kind::Imds => &self.imds,
+            Kind::Chronyd => &self.chronyd,
         }
     }
 }

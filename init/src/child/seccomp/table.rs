@@ -28,12 +28,23 @@ pub enum Kind {
     Dhcp,
     /// `kennel-imds`.
     Imds,
+    /// `chronyd`.
+    Chronyd,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] =
-        [Self::Jit, Self::Plain, Self::Unpack, Self::Proxy, Self::Control, Self::Audit, Self::Dhcp, Self::Imds];
+    pub const ALL: [Self; 9] = [
+        Self::Jit,
+        Self::Plain,
+        Self::Unpack,
+        Self::Proxy,
+        Self::Control,
+        Self::Audit,
+        Self::Dhcp,
+        Self::Imds,
+        Self::Chronyd,
+    ];
 
     /// As documents write it.
     pub const fn name(self) -> &'static str {
@@ -46,6 +57,7 @@ impl Kind {
             Self::Audit => "audit",
             Self::Dhcp => "dhcp",
             Self::Imds => "imds",
+            Self::Chronyd => "chronyd",
         }
     }
 }
