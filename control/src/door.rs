@@ -1,13 +1,15 @@
-//! Who may sign in, and what the host is called: what the user-data says that the machine was started with, and on a cloud
+//! Who may sign in, what the host is called and whom it asks for the time: what the user-data says that the machine was started with, and on a cloud
 //! the cloud's own user-data, its key pair and its name for the machine. The cloud's come when the metadata service answers,
 //! which may be long after the API does; until then nobody else is let in, and the console says why.
 
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use kennel_model::NodeName;
+use kennel_model::clock::EC2_SERVER;
 use kennel_model::cloud::{Instance, Report};
 use kennel_model::msg::ControlRequest;
 use kennel_user_data::{Faults, MAX_BYTES, UserData, parse_key};
@@ -24,7 +26,7 @@ const PAIR_HINT: &str =
 /// More faults of one document are not said on the console.
 const MAX_SAID: usize = 10;
 
-/// Keeps [`Auth`] up to date, and the name on the door.
+/// Keeps [`Auth`] up to date, the name on the door, and the clock above it.
 pub(crate) struct Doorkeeper {
     auth: Arc<Auth>,
     user_data: File,
@@ -39,6 +41,8 @@ struct Found {
     operators: Operators,
     /// What the host is to be called.
     name: Option<NodeName>,
+    /// Whom it is to ask for the time.
+    time_servers: Vec<SocketAddr>,
     /// What is wrong, and with which source.
     complaints: Vec<String>,
 }
@@ -62,6 +66,10 @@ impl Doorkeeper {
             && let Err(cause) = self.init.act(ControlRequest::Name(name), QUICK).await
         {
             say!("the host keeps its name: {cause}");
+        }
+        let servers = ControlRequest::TimeServers(found.time_servers.clone());
+        if let Err(cause) = self.init.act(servers, QUICK).await {
+            say!("the clock is kept by nobody else than before: {cause}");
         }
         self.said = Some(found);
     }
@@ -102,6 +110,9 @@ fn find(handed: io::Result<Vec<u8>>, cloud: Option<&Report>) -> Found {
         Some((Some(instance), _)) => found.add(instance),
         Some((None, trouble)) => found.complaints.extend(trouble.clone()),
     }
+    if cloud.is_some() && found.time_servers.is_empty() {
+        found.time_servers.push(EC2_SERVER);
+    }
     if found.operators.is_empty() && found.complaints.is_empty() {
         found.complaints.push(nobody(cloud.is_some()));
     }
@@ -115,12 +126,15 @@ fn nobody(on_a_cloud: bool) -> String {
 }
 
 impl Found {
-    /// One document. The first that names the host has named it.
+    /// One document. The first that names the host has named it, and so with whom it asks for the time.
     fn take(&mut self, user_data: &[u8]) {
         match UserData::from_bytes(user_data) {
             Ok(data) => {
                 self.name = self.name.take().or_else(|| data.host_name.clone());
                 self.operators.join(data.ssh_keys);
+                if self.time_servers.is_empty() {
+                    self.time_servers = data.time_servers;
+                }
             }
             Err(faults) => self.complain(&faults),
         }

@@ -387,8 +387,7 @@ mod tests {
         });
         let (asked, theirs) = next(theirs).await;
         let slots = vec![(slot(2), SlotState::Failed), (slot(3), SlotState::Stopping)];
-        let status =
-            HostStatus { slots, services: vec![], uptime_ms: 1, name: String::new(), addresses: vec![] };
+        let status = HostStatus { slots, services: vec![], uptime_ms: 1, ..HostStatus::default() };
         reply(&theirs, asked.id, Ok(ControlReply::Status(status.clone())));
         assert_eq!(asking.await.unwrap().unwrap(), status);
         assert_eq!(init.slot(slot(1)), (SlotState::Stopped, None));

@@ -7,6 +7,7 @@
 //! | `http` | connections, requests, answers |
 //! | `auth`, `operators`, `door`, `certificate` | who may ask, and of whom |
 //! | `tenants`, `deploy`, `upload`, `program`, `prove`, `host` | what can be asked for |
+//! | `drain` | what is done when the cloud takes the machine away |
 //! | `startup` | what a kill or a power cut has interrupted |
 //! | `registry` | what is on disk |
 //! | `init`, `routes`, `logs`, `denials` | init, the proxy's table, the tenants' lines, what was denied |
@@ -20,6 +21,7 @@ pub mod control;
 mod denials;
 mod deploy;
 mod door;
+mod drain;
 mod egress;
 pub mod error;
 mod host;
@@ -110,6 +112,7 @@ pub async fn run(
         let mut door = Doorkeeper::new(Arc::clone(&auth), handed.user_data, control.init.clone());
         door.look().await;
         tokio::spawn(door.keep());
+        tokio::spawn(Arc::clone(&control).heed_notices());
         let server = Server { auth, control, certificate: digest, tls: certificate.server_config()? };
         handed.listener.set_nonblocking(true)?;
         http::serve(Arc::new(server), tokio::net::TcpListener::from_std(handed.listener)?, stop).await;

@@ -91,6 +91,24 @@ pub fn interruption(session: &mut Session) -> Result<Option<Notice>, QuestionErr
     Ok(Some(Notice::Interruption { action, at: time }))
 }
 
+/// Whether EC2 thinks that this spot instance is likely to be taken away.
+///
+/// # Errors
+/// [`QuestionError`].
+pub fn rebalance(session: &mut Session) -> Result<Option<Notice>, QuestionError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Recommendation {
+        notice_time: String,
+    }
+    let path = "events/recommendations/rebalance";
+    let Some(Recommendation { notice_time }) = json(session, path)? else { return Ok(None) };
+    if !is_line(&notice_time, MAX_TEXT) {
+        return Err(QuestionError::Nonsense(path.to_owned()));
+    }
+    Ok(Some(Notice::Rebalance { since: notice_time }))
+}
+
 /// What maintenance is scheduled. What was done or called off is none.
 ///
 /// # Errors
@@ -107,7 +125,7 @@ pub fn maintenance(session: &mut Session) -> Result<Vec<Notice>, QuestionError> 
     let path = "events/maintenance/scheduled";
     let events: Vec<Event> = json(session, path)?.unwrap_or_default();
     let to_come = events.into_iter().filter(|event| !["completed", "canceled"].contains(&event.state.as_str()));
-    let notices: Vec<_> = to_come.take(MAX_NOTICES - 1).collect();
+    let notices: Vec<_> = to_come.take(MAX_NOTICES - 2).collect();
     let fits = |event: &Event| {
         [&event.code, &event.description, &event.not_before].into_iter().all(|text| is_line(text, MAX_TEXT))
     };

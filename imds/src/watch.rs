@@ -38,10 +38,11 @@ pub struct Watch {
     /// What is known.
     instance: Option<Instance>,
     interruption: Option<Notice>,
-    maintenance: Vec<Notice>,
+    /// What is asked about once in a while: maintenance, and what EC2 recommends.
+    seldom: Vec<Notice>,
     trouble: Option<String>,
-    /// When maintenance is asked about next.
-    next_maintenance: Instant,
+    /// When that is asked about next.
+    next_seldom: Instant,
     told: Option<Report>,
 }
 
@@ -58,9 +59,9 @@ impl Watch {
             pace: Pace::default(),
             instance: None,
             interruption: None,
-            maintenance: Vec::new(),
+            seldom: Vec::new(),
             trouble: None,
-            next_maintenance: Instant::now(),
+            next_seldom: Instant::now(),
             told: None,
         })
     }
@@ -116,16 +117,18 @@ impl Watch {
         }
         self.interruption = questions::interruption(&mut self.session)?;
         let now = Instant::now();
-        if now >= self.next_maintenance {
-            self.maintenance = questions::maintenance(&mut self.session)?;
-            self.next_maintenance = now + MAINTENANCE;
+        if now >= self.next_seldom {
+            let maintenance = questions::maintenance(&mut self.session)?;
+            let rebalance = questions::rebalance(&mut self.session)?;
+            self.seldom = rebalance.into_iter().chain(maintenance).collect();
+            self.next_seldom = now + MAINTENANCE;
         }
         Ok(())
     }
 
     /// Tells init what it does not know yet.
     fn tell(&mut self) -> Result<(), WatchError> {
-        let notices: Vec<_> = self.interruption.iter().chain(&self.maintenance).cloned().collect();
+        let notices: Vec<_> = self.interruption.iter().chain(&self.seldom).cloned().collect();
         let report = Report { instance: self.instance.clone(), trouble: self.trouble.clone(), notices };
         if self.told.as_ref() == Some(&report) || report == Report::default() {
             return Ok(());

@@ -174,6 +174,10 @@ fn notices_are_told() {
     let notices = questions::maintenance(&mut session).unwrap();
     assert_eq!(notices.len(), 1);
     assert!(notices[0].sentence().contains("system-reboot, not before 21 Jan 2027"));
+    assert_eq!(questions::rebalance(&mut session).unwrap(), None);
+    emulator.set("meta-data/events/recommendations/rebalance", r#"{"noticeTime": "2026-09-18T08:22:00Z"}"#);
+    let recommended = questions::rebalance(&mut session).unwrap().unwrap();
+    assert!(recommended.sentence().starts_with("EC2 recommends since 2026-09-18T08:22:00Z to replace"));
     emulator.set("meta-data/events/maintenance/scheduled", "[{}]");
     assert!(questions::maintenance(&mut session).is_err());
 }

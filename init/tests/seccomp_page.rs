@@ -73,6 +73,7 @@ const fn whose(kind: Kind) -> &'static str {
         Kind::Dhcp => "`kennel-dhcp`",
         Kind::Imds => "`kennel-imds`",
         Kind::Tpm => "`kennel-tpm`",
+        Kind::Chronyd => "`chronyd`, Debian's program that sets the clock",
     }
 }
 

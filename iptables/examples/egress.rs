@@ -43,7 +43,8 @@ fn write_rules(folder: &Path, slots: u16, rules: u16) -> Result<()> {
     let sealed = render(slots)?;
     let lists: Vec<(SlotId, Egress)> =
         SlotId::pool(slots).map(|slot| Ok((slot, list(slot, rules)?))).collect::<Result<_>>()?;
-    let change = Change { lists: lists.iter().map(|(slot, list)| (*slot, list)).collect(), name_servers: None };
+    let change =
+        Change { lists: lists.iter().map(|(slot, list)| (*slot, list)).collect(), ..Change::default() };
     let updates = Updates::new()?;
     let began = Instant::now();
     let update = updates.render(&change)?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::bounds::{BOUNDS, Bounds};
 use crate::log::{self, Group};
 use crate::secmark::{self, LABELS, PortFork};
-use crate::slot::{self, ALLOWED_MARK, Family, Slot};
+use crate::slot::{self, ALLOWED_MARK, Family, Slot, TIME_MARK};
 use crate::tree::{Fork, grow};
 
 const V4: &str = include_str!("../rules/iptables.rules.hbs");
@@ -80,6 +80,7 @@ struct Facts {
     proxy: u32,
     dhcp: u32,
     imds: u32,
+    chronyd: u32,
     /// All tenants' users, and where they are told apart.
     tenants: Tenants,
     /// All slots' ports.
@@ -97,6 +98,7 @@ struct Facts {
     /// For the packets' labels.
     labels: [&'static str; LABELS.len()],
     mark: &'static str,
+    time_mark: &'static str,
     port_chains: Vec<String>,
     port_forks: Vec<PortFork>,
 }
@@ -126,6 +128,7 @@ impl Facts {
             loopback: family.loopback(),
             labels: LABELS,
             mark: ALLOWED_MARK,
+            time_mark: TIME_MARK,
             port_chains: secmark::chains(&port_forks),
             port_forks,
             http: layout::HTTP_PORT,
@@ -133,6 +136,7 @@ impl Facts {
             proxy: layout::PROXY_UID,
             dhcp: layout::DHCP_UID,
             imds: layout::IMDS_UID,
+            chronyd: layout::CHRONYD_UID,
             tenants: Tenants {
                 first: first.map_or(0, |slot| slot.uid()),
                 last: last.map_or(0, |slot| slot.uid()),

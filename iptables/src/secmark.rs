@@ -9,9 +9,9 @@ use crate::tree::Fork;
 
 /// Labels that are not a slot's own; each is `<name>_packet_t` in the policy, which has one more, `allowed`, that only a
 /// mark leads to.
-pub(crate) const LABELS: [&str; 14] = [
+pub(crate) const LABELS: [&str; 15] = [
     "answer", "api", "dhcp", "dhcp6", "dns", "foreign", "link", "loopback", "metadata", "private", "public",
-    "reserved", "unlisted", "web",
+    "reserved", "time", "unlisted", "web",
 ];
 
 /// One rule of a fork by ports: to the next fork, or to the slot's label.

@@ -12,6 +12,9 @@ pub(crate) const TEMPLATE: &str = include_str!("../rules/slot.rules.hbs");
 /// such packets follows from it.
 pub(crate) const ALLOWED_MARK: &str = "0x1";
 
+/// The same for what the one program that sets the clock asks.
+pub(crate) const TIME_MARK: &str = "0x2";
+
 /// A family of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {

@@ -1,7 +1,8 @@
-//! Renders changes to rules that are in force: new lists of some slots, and the host's name servers. The text names every
+//! Renders changes to rules that are in force: new lists of some slots, the host's name servers and whom it asks for the
+//! time. The text names every
 //! chain that it replaces and no other, so loading it (`iptables-restore --noflush`) is one transaction.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use handlebars::{Handlebars, no_escape};
 use kennel_model::SlotId;
@@ -18,6 +19,8 @@ pub struct Change<'a> {
     pub lists: Vec<(SlotId, &'a Egress)>,
     /// The host's name servers, when they have changed. Those that cannot be any are left out.
     pub name_servers: Option<&'a [IpAddr]>,
+    /// Whom the host asks for the time, when that has changed.
+    pub time_servers: Option<&'a [SocketAddr]>,
 }
 
 /// The templates, read once.
@@ -31,6 +34,14 @@ struct Facts {
     slots: Vec<Slot>,
     name_servers_changed: bool,
     name_servers: Vec<String>,
+    time_servers_changed: bool,
+    time_servers: Vec<TimeServer>,
+}
+
+#[derive(Serialize)]
+struct TimeServer {
+    network: String,
+    port: u16,
 }
 
 impl Updates {
@@ -60,10 +71,14 @@ impl Facts {
     fn of(change: &Change<'_>, family: Family) -> Self {
         let servers = change.name_servers.unwrap_or_default().iter();
         let servers = servers.filter(|a| family.has(a.is_ipv4()) && may_be_name_server(**a));
+        let host = |ip: IpAddr| format!("{ip}/{}", family.bits());
+        let time = change.time_servers.unwrap_or_default().iter().filter(|a| family.has(a.is_ipv4()));
         Self {
             slots: change.lists.iter().map(|(slot, list)| Slot::new(*slot, list, family)).collect(),
             name_servers_changed: change.name_servers.is_some(),
-            name_servers: servers.map(|a| format!("{a}/{}", family.bits())).collect(),
+            name_servers: servers.map(|a| host(*a)).collect(),
+            time_servers_changed: change.time_servers.is_some(),
+            time_servers: time.map(|a| TimeServer { network: host(a.ip()), port: a.port() }).collect(),
         }
     }
 }

@@ -24,6 +24,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Clock;
 use crate::denial::{Act, Layer};
 use crate::egress::Action;
 use crate::layout::RuntimeFacts;
@@ -260,6 +261,12 @@ pub struct Host {
     /// Acts of the host's own programs that were denied, each kind once. There should be none.
     #[serde(default)]
     pub warnings: Vec<Denial>,
+    /// Its clock.
+    #[serde(default)]
+    pub clock: Clock,
+    /// It takes no requests for the moment, since the cloud is about to take the machine away.
+    #[serde(default)]
+    pub draining: bool,
     /// What the cloud says of the host; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud: Option<Cloud>,

@@ -84,6 +84,11 @@ pub enum Notice {
         /// When, as the service writes it.
         at: String,
     },
+    /// This spot instance is more likely than others to be taken away.
+    Rebalance {
+        /// Since when, as the service writes it.
+        since: String,
+    },
     /// Maintenance is scheduled.
     Maintenance {
         /// Such as `system-reboot`.
@@ -100,10 +105,11 @@ impl Notice {
     pub fn sentence(&self) -> String {
         match self {
             Self::Interruption { action, at } => {
-                format!(
-                    "EC2 takes this spot instance away: {action} at {at}; programs are not moved by themselves"
-                )
+                format!("EC2 takes this spot instance away: {action} at {at}; the host drains 25 s before")
             }
+            Self::Rebalance { since } => format!(
+                "EC2 recommends since {since} to replace this spot instance, which may be taken away soon"
+            ),
             Self::Maintenance { code, description, from } => {
                 format!("EC2 has scheduled {code}, not before {from}: {description}")
             }
@@ -113,6 +119,7 @@ impl Notice {
     fn texts(&self) -> Vec<&str> {
         match self {
             Self::Interruption { action, at } => vec![action, at],
+            Self::Rebalance { since } => vec![since],
             Self::Maintenance { code, description, from } => vec![code, description, from],
         }
     }

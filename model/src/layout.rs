@@ -63,6 +63,8 @@ pub const AUDIT_UID: u32 = 904;
 pub const IMDS_UID: u32 = 905;
 /// UID and GID of `kennel-tpm`.
 pub const TPM_UID: u32 = 906;
+/// UID and GID of `chronyd`.
+pub const CHRONYD_UID: u32 = 907;
 
 /// TCP port of the proxy, all addresses.
 pub const HTTP_PORT: u16 = 80;

@@ -3,6 +3,7 @@
 //! init holds the mechanism, control the decisions, the proxy the speed.
 
 pub mod api;
+pub mod clock;
 pub mod cloud;
 pub mod denial;
 pub mod egress;

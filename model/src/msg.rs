@@ -3,8 +3,9 @@
 //! it as `SCM_RIGHTS`. Sending and receiving is `kennel-sys`'s work; this file only says what can be said.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::{LaunchSpec, Limits, NodeName, ReleaseId, SlotId, SlotState};
 
@@ -69,6 +70,11 @@ pub enum ControlRequest {
     Name(NodeName),
     /// Ask the TPM. One question at a time.
     Tpm(crate::tpm::Question),
+    /// Whom the host asks for the time from now on; at most [`crate::clock::MAX_SERVERS`].
+    TimeServers(Vec<SocketAddr>),
+    /// `true`: take no new requests, let those in flight end, stop every program; answered when none runs. The host goes on,
+    /// and stays empty until `false`, which is answered at once.
+    Drain(bool),
 }
 
 /// What init sends to control.
@@ -126,7 +132,7 @@ pub struct SlotEvent {
 }
 
 /// Init's answer to [`ControlRequest::Status`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostStatus {
     /// Slots that are not stopped.
     pub slots: Vec<(SlotId, SlotState)>,
@@ -138,6 +144,10 @@ pub struct HostStatus {
     pub name: String,
     /// The NIC's addresses, IPv4 before IPv6.
     pub addresses: Vec<IpAddr>,
+    /// Its clock.
+    pub clock: Clock,
+    /// It takes no requests, see [`ControlRequest::Drain`].
+    pub draining: bool,
 }
 
 /// One supervised child of init.
@@ -161,6 +171,8 @@ pub enum FromProxy {
         /// The slot of the route.
         slot: SlotId,
     },
+    /// After [`ToProxy::Refuse`]: no request is in flight any more.
+    Quiet,
 }
 
 /// What init sends to the proxy.
@@ -177,6 +189,9 @@ pub enum ToProxy {
     },
     /// The slot's program ended; who waits for it to listen need not wait longer.
     Down(SlotId),
+    /// Whether new requests are refused from now on, as the machine is about to be taken away. What is in flight goes on;
+    /// [`FromProxy::Quiet`] says that it has ended.
+    Refuse(bool),
     /// Finish what is in flight and exit; new connections are another process's.
     Drain,
 }

@@ -73,6 +73,9 @@ pub enum Restart {
     Never,
 }
 
+/// The one who sets the clock.
+pub const CHRONYD: &str = "chronyd";
+
 /// The services of every Kennel host.
 pub fn standard() -> Vec<Service> {
     let service = |name: &str, uid, handed: Vec<Handed>| Service {
@@ -104,6 +107,31 @@ pub fn standard() -> Vec<Service> {
             ..service("tpm", layout::TPM_UID, vec![Handed::Channel, Handed::Tpm])
         },
         Service {
+            // Debian's. It sets the clock, and init adds whom it asks. No port to be asked at, neither by NTP nor with
+            // commands, and no file of its own; what is worse than a warning goes to the console. It steps the clock in
+            // its first three corrections, if that is more than a second, and slews it otherwise. The kernel is told that the
+            // clock is right (`rtcsync`), and then keeps the machine's own by it.
+            exec: "/usr/sbin/chronyd".to_owned(),
+            args: [
+                "-U",
+                "-d",
+                "-L",
+                "1",
+                "-u",
+                "chronyd",
+                "port 0",
+                "cmdport 0",
+                "bindcmdaddress /",
+                "pidfile /",
+                "makestep 1 3",
+                "rtcsync",
+            ]
+            .map(str::to_owned)
+            .into(),
+            capabilities: vec!["CAP_SYS_TIME".into()],
+            ..service(CHRONYD, layout::CHRONYD_UID, vec![])
+        },
+        Service {
             // Every request waits for it; what control does, cutting long logs among it, can wait.
             weight: 1000,
             ..service("proxy", layout::PROXY_UID, vec![Handed::Channel, Handed::Listener(layout::HTTP_PORT)])
@@ -121,10 +149,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_dhcp_keeps_a_capability_and_nobody_is_root() {
+    fn only_two_keep_capabilities_and_nobody_is_root() {
         for service in standard() {
             assert_ne!(service.uid, 0);
-            assert_eq!(service.capabilities.is_empty(), service.name != "dhcp", "{}", service.name);
+            let keeps = ["dhcp", CHRONYD].contains(&service.name.as_str());
+            assert_eq!(service.capabilities.is_empty(), !keeps, "{}", service.name);
         }
     }
 

@@ -36,6 +36,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("audit.cil", include_str!("../cil/audit.cil")),
     ("imds.cil", include_str!("../cil/imds.cil")),
     ("tpm.cil", include_str!("../cil/tpm.cil")),
+    ("chronyd.cil", include_str!("../cil/chronyd.cil")),
     ("iptables.cil", include_str!("../cil/iptables.cil")),
     ("fsck.cil", include_str!("../cil/fsck.cil")),
     ("tenant.cil", include_str!("../cil/tenant.cil")),

@@ -40,7 +40,7 @@ fn an_image_may_add_a_way_into_every_domain_for_its_probe() {
 }
 
 /// Rules that nobody may add, and what each would have allowed.
-const FORBIDDEN: [(&str, &str); 56] = [
+const FORBIDDEN: [(&str, &str); 62] = [
     ("read another slot's data", "(allow tenant0001_t tenant0002_data_t (file (read)))"),
     ("read every slot's data", "(allow tenant_domain slot_data (file (read)))"),
     ("signal another slot", "(allow tenant0002_t tenant0000_t (process (sigkill)))"),
@@ -85,6 +85,12 @@ const FORBIDDEN: [(&str, &str); 56] = [
     ("send to it from control", "(allow control_t metadata_packet_t (packet (send)))"),
     ("reach the Internet from where it is asked", "(allow imds_t node_t (node (sendto)))"),
     ("send to the web from there", "(allow imds_t public_packet_t (packet (send)))"),
+    ("set the clock", "(allow tenant0001_t self (capability (sys_time)))"),
+    ("set the clock as control", "(allow control_t self (capability (sys_time)))"),
+    ("more than to set the clock for who does", "(allow chronyd_t self (capability (net_admin)))"),
+    ("ask for the time", "(allow tenant0001_t time_packet_t (packet (send)))"),
+    ("reach the cloud's time server", "(allow tenant0001_t time_node_t (node (sendto)))"),
+    ("reach the web from where the clock is set", "(allow chronyd_t public_packet_t (packet (send)))"),
     ("connect to slots from there", "(allow imds_t loopback_node_t (node (sendto)))"),
     ("speak with the TPM as control", "(allow control_t tpm_device_t (chr_file (read write)))"),
     ("speak with the TPM as a tenant", "(allow tenant_domain tpm_device_t (chr_file (open read write)))"),

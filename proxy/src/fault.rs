@@ -29,6 +29,8 @@ pub enum Fault {
     UnknownHost,
     /// The proxy has no route table yet.
     NoRoutes,
+    /// The machine is about to be taken away.
+    Leaving,
     /// The tenant has no release.
     NotDeployed,
     /// The slot has as many requests in flight or waiting as it may.
@@ -79,6 +81,7 @@ impl Fault {
             Self::ClientStalled => (StatusCode::REQUEST_TIMEOUT, "client-stalled"),
             Self::UnknownHost => (StatusCode::NOT_FOUND, "unknown-host"),
             Self::NoRoutes => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+            Self::Leaving => (StatusCode::SERVICE_UNAVAILABLE, "leaving"),
             Self::NotDeployed => (StatusCode::SERVICE_UNAVAILABLE, "not-deployed"),
             Self::Overloaded | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::CannotStart => (StatusCode::SERVICE_UNAVAILABLE, "cannot-start"),
@@ -99,6 +102,7 @@ impl Fault {
             Self::ClientStalled => ("Request timeout", "The request did not arrive completely."),
             Self::UnknownHost => ("No site here", "There is no site at this address. Is it spelled right?"),
             Self::NoRoutes => ("Just a moment", "This server is still starting."),
+            Self::Leaving => ("Back soon", "This server is being moved. Please try again in a minute."),
             Self::NotDeployed => ("Nothing here yet", "This site has not been published yet."),
             Self::Overloaded | Self::Busy => ("Busy", "This site is busy. Please try again in a moment."),
             Self::CannotStart => ("Out of order", "This site cannot be reached at the moment."),
@@ -113,14 +117,18 @@ impl Fault {
     fn retry_after_s(self) -> Option<u32> {
         match self {
             Self::NoRoutes | Self::Overloaded | Self::Busy => Some(2),
-            Self::CannotStart => Some(30),
+            Self::CannotStart | Self::Leaving => Some(30),
             _ => None,
         }
     }
 
-    /// Whether the rest of the connection's bytes can no longer be trusted or are not worth reading.
+    /// Whether the rest of the connection's bytes can no longer be trusted or are not worth reading, or the client had
+    /// better make a new connection, which may lead elsewhere.
     fn ends_connection(self) -> bool {
-        matches!(self, Self::BadRequest | Self::TransferCoding | Self::ClientStalled | Self::Expectation)
+        matches!(
+            self,
+            Self::BadRequest | Self::TransferCoding | Self::ClientStalled | Self::Expectation | Self::Leaving
+        )
     }
 
     /// The response, in the format that the client asked for.
@@ -152,7 +160,7 @@ impl Fault {
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 15] = [
+    const ALL: [Fault; 16] = [
         Fault::BadRequest,
         Fault::Method,
         Fault::Expectation,
@@ -160,6 +168,7 @@ mod tests {
         Fault::ClientStalled,
         Fault::UnknownHost,
         Fault::NoRoutes,
+        Fault::Leaving,
         Fault::NotDeployed,
         Fault::Overloaded,
         Fault::Busy,

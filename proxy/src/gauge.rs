@@ -34,6 +34,11 @@ impl Gauge {
         count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise).ok()?;
         Some(Place { gauge: self.clone(), slot })
     }
+
+    /// Whether no place of any slot is taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.counts.iter().all(|count| count.load(Ordering::Relaxed) == 0)
+    }
 }
 
 impl Drop for Place {
@@ -54,7 +59,9 @@ mod tests {
         assert!(held.0.is_some() && held.1.is_some());
         assert!(gauge.enter(a).is_none());
         assert!(gauge.enter(b).is_some());
+        assert!(!gauge.is_empty());
         drop(held);
+        assert!(gauge.is_empty());
         assert!(gauge.enter(a).is_some());
     }
 }

@@ -2,6 +2,9 @@
 //! What may be said stands in `kennel_model::msg`.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use kennel_model::msg::{FromProxy, ToProxy};
 use kennel_sys::{Channel, ChannelError, async_channel};
@@ -10,6 +13,9 @@ use tokio::sync::watch;
 
 use crate::shared::Shared;
 use crate::{log, snapshot};
+
+/// How often is looked whether the last request has ended, while new ones are refused.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The channel, for this runtime.
 #[derive(Debug)]
@@ -55,7 +61,7 @@ impl Link {
     }
 
     /// Hears init until it asks to drain (which is told through `drain`) and beyond, or goes away.
-    pub(crate) async fn hear(&self, shared: &Shared, drain: &watch::Sender<bool>) -> LinkError {
+    pub(crate) async fn hear(&self, shared: &Arc<Shared>, drain: &watch::Sender<bool>) -> LinkError {
         loop {
             let mut ready = match self.channel.readable().await {
                 Ok(ready) => ready,
@@ -63,6 +69,15 @@ impl Link {
             };
             match self.channel.get_ref().recv::<ToProxy>() {
                 Ok(Some((ToProxy::Drain, _))) => _ = drain.send_replace(true),
+                Ok(Some((ToProxy::Refuse(refuse), _))) => {
+                    log::line(format_args!(
+                        "new requests are {}",
+                        if refuse { "refused" } else { "taken again" }
+                    ));
+                    if !shared.refusing.swap(refuse, Ordering::Relaxed) && refuse {
+                        tokio::spawn(tell_when_quiet(shared.clone()));
+                    }
+                }
                 Ok(Some((ToProxy::Wake { id, result }, _))) => shared.starts.answered(id, &result),
                 Ok(Some((ToProxy::Down(slot), _))) => {
                     shared.pool.clear(slot);
@@ -76,6 +91,18 @@ impl Link {
                 Err(e) => return e.into(),
             }
         }
+    }
+}
+
+/// Tells init when no request is in flight, unless new ones are taken again before.
+async fn tell_when_quiet(shared: Arc<Shared>) {
+    while !shared.requests.is_empty() {
+        tokio::time::sleep(LOOK).await;
+    }
+    if shared.refusing.load(Ordering::Relaxed)
+        && let Err(e) = shared.init.send(&FromProxy::Quiet).await
+    {
+        log::line(format_args!("cannot say that nothing is in flight: {e}"));
     }
 }
 

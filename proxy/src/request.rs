@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http_body_util::Either;
 use hyper::body::Incoming;
@@ -58,6 +59,9 @@ async fn pass(
     client: Client,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Fault> {
+    if shared.refusing.load(Ordering::Relaxed) {
+        return Err(Fault::Leaving);
+    }
     let to_client = hyper::upgrade::on(&mut request);
     let (mut head, body) = request.into_parts();
     strict::check(&head)?;

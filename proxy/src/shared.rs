@@ -2,6 +2,7 @@
 //! several at once, so that more workers are a matter of starting them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::gauge::Gauge;
 use crate::limits::Limits;
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) requests: Arc<Gauge>,
     /// Requests that wait for a start.
     pub(crate) waiting: Arc<Gauge>,
+    /// New requests are refused: the machine is about to be taken away.
+    pub(crate) refusing: AtomicBool,
     /// The channel to init.
     pub(crate) init: Link,
 }
@@ -37,6 +40,7 @@ impl Shared {
             pool: Pool::new(&limits),
             requests: Gauge::new(limits.slot_requests),
             waiting: Gauge::new(limits.slot_waiting),
+            refusing: AtomicBool::new(false),
             init,
             limits,
         })

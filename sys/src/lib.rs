@@ -4,6 +4,7 @@
 #[cfg(feature = "tokio")]
 pub mod async_channel;
 pub mod channel;
+pub mod clock;
 pub mod clone;
 pub mod dm;
 pub mod ext4;

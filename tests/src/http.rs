@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// Everything before the body, in lower case.
+    pub head: String,
     /// The body, as text.
     pub body: String,
 }
@@ -34,9 +36,10 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let head = head.to_ascii_lowercase();
+    let chunked = head.contains("transfer-encoding: chunked");
     let body = if chunked { unchunk(body)? } else { body.to_owned() };
-    Some(Answer { status, body })
+    Some(Answer { status, head, body })
 }
 
 fn unchunk(mut rest: &str) -> Option<String> {

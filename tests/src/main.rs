@@ -6,6 +6,8 @@ mod cable;
 mod checks;
 mod http;
 mod imds;
+mod ntp;
+mod qmp;
 mod scenarios;
 mod vm;
 

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::cable::Cable;
 use crate::http::{self, Answer};
 use crate::imds::Emulator;
+use crate::ntp::Ntp;
 
 /// For one command: emulation is slow, and CI's machine has two processors.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
@@ -66,8 +67,12 @@ pub struct Vm {
     image: PathBuf,
     web_port: u16,
     isolated: bool,
+    /// Whom it asks for the time, and what its clock says when it boots.
+    time: Option<(Vec<Ntp>, Vec<String>, String)>,
     cloud: Option<Cloud>,
     plugged: Option<Plugged>,
+    /// It boots without its data disk.
+    late_data: bool,
     /// The folder of keys with which Secure Boot is on.
     keys: Option<String>,
     tpm: bool,
@@ -89,8 +94,10 @@ impl Vm {
             image: image.to_owned(),
             web_port: 0,
             isolated: false,
+            time: None,
             cloud: None,
             plugged: None,
+            late_data: false,
             keys: None,
             tpm: false,
             pid: None,
@@ -132,6 +139,28 @@ impl Vm {
         self.plugged.as_ref().map(|plugged| &plugged.cable)
     }
 
+    /// From its next boot on it asks these for the time, and its clock says at first what is said here.
+    pub fn set_clock_by(&mut self, servers: &[Ntp], clock: &str) {
+        let addresses = servers.iter().map(Ntp::for_guest).collect();
+        self.time = Some((servers.to_vec(), addresses, clock.to_owned()));
+    }
+
+    /// The first of those that it asks for the time.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn time_server(&self) -> Result<&Ntp, String> {
+        self.time
+            .as_ref()
+            .and_then(|(servers, ..)| servers.first())
+            .ok_or("it asks nobody for the time".to_owned())
+    }
+
+    /// From its next boot on its data disk is not there until it is plugged in.
+    pub const fn boot_without_data(&mut self) {
+        self.late_data = true;
+    }
+
     /// Its metadata service.
     pub fn emulator(&self) -> Option<&Emulator> {
         self.cloud.as_ref().map(|cloud| &cloud.emulator)
@@ -161,6 +190,11 @@ impl Vm {
         let image = self.image.display().to_string();
         let args = self.boot_arguments(&image);
         let ready = self.json(&args)?;
+        self.is_ready(&ready)
+    }
+
+    /// What `kennel run` says of a host that is ready.
+    fn is_ready(&mut self, ready: &Value) -> Result<(), String> {
         let number = |key: &str| ready[key].as_u64().ok_or(format!("`kennel run` said no {key}: {ready}"));
         self.web_port = number("web_port")?.try_into().map_err(|_| "web_port is no port")?;
         let pid = number("pid")?.try_into().map_err(|_| "pid is no PID")?;
@@ -174,14 +208,33 @@ impl Vm {
     /// QEMU does not start.
     pub fn begin_to_boot(&mut self) -> Result<Child, String> {
         let image = self.image.display().to_string();
-        let args = self.boot_arguments(&image);
+        let args = [vec!["--json"], self.boot_arguments(&image)].concat();
         let mut command = self.command(&args);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
+        let ready = fs::File::create(self.ready_file()).map_err(|e| e.to_string())?;
+        let child = command.stdout(ready).stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
         let pid = until("QEMU to start", Duration::from_secs(60), || {
             Ok(fs::read_to_string(self.state("pid")).ok().and_then(|text| text.trim().parse().ok()))
         })?;
         self.pid = Pid::from_raw(pid);
         Ok(child)
+    }
+
+    /// Waits until a boot that was begun is over, which must have succeeded.
+    ///
+    /// # Errors
+    /// It has not, or takes too long.
+    pub fn finish_boot(&mut self, mut booting: Child) -> Result<(), String> {
+        let code = wait(&mut booting, Duration::from_secs(420)).ok_or("the boot does not end")?;
+        let said = fs::read(self.ready_file()).map_err(|e| e.to_string())?;
+        match serde_json::from_slice(&said) {
+            Ok(ready) if code == 0 => self.is_ready(&ready),
+            _ => Err(format!("`kennel run` ended with {code}: {}", String::from_utf8_lossy(&said))),
+        }
+    }
+
+    /// What a boot that was begun prints.
+    fn ready_file(&self) -> PathBuf {
+        self.home.path().join("ready.json")
     }
 
     fn boot_arguments<'a>(&'a self, image: &'a str) -> Vec<&'a str> {
@@ -192,6 +245,11 @@ impl Vm {
         }
         args.extend(self.isolated.then_some("--isolated"));
         args.extend(self.tpm.then_some("--tpm"));
+        args.extend(self.late_data.then_some("--late-data"));
+        if let Some((_, servers, clock)) = &self.time {
+            args.extend(servers.iter().flat_map(|server| ["--time-server", server]));
+            args.extend(["--clock", clock]);
+        }
         args.extend(self.cloud.iter().flat_map(|cloud| ["--imds", &cloud.address, "--disks", "nvme"]));
         args.extend(self.keys.iter().flat_map(|keys| ["--secure-boot", keys]));
         args

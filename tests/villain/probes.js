@@ -198,6 +198,11 @@ export const probes = {
     return within(PATIENCE_MS, sent, () => socket.close());
   },
 
+  // Time.
+  time: () => Date.now(),
+  wait: ({ ms }) => new Promise((resolve) => setTimeout(() => resolve("waited"), Number(ms))),
+  pid: () => process.pid,
+
   // The log.
   shout: ({ lines = "1", word = "villain" }) => {
     for (let n = 1; n <= Number(lines); n += 1) {

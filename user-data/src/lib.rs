@@ -20,6 +20,8 @@ mod shape;
 mod strangers;
 mod write;
 
+use std::net::SocketAddr;
+
 use kennel_model::NodeName;
 use ssh_key::PublicKey;
 
@@ -38,6 +40,8 @@ pub struct UserData {
     pub host_name: Option<NodeName>,
     /// `[operator] ssh_keys`
     pub ssh_keys: Vec<PublicKey>,
+    /// `[time] servers`
+    pub time_servers: Vec<SocketAddr>,
 }
 
 impl UserData {

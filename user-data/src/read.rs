@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use kennel_model::NodeName;
+use kennel_model::{NodeName, clock};
 use ssh_key::PublicKey;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -105,6 +105,7 @@ impl Reader<'_> {
                 }
                 Some(Key { kind: Kind::NodeName, .. }) => self.node_name(&Found { key, value }),
                 Some(Key { kind: Kind::SshKeys, .. }) => self.ssh_keys(&Found { key, value }),
+                Some(Key { kind: Kind::TimeServers, .. }) => self.time_servers(&Found { key, value }),
             }
         }
     }
@@ -139,6 +140,28 @@ impl Reader<'_> {
     fn operator(&mut self, key: PublicKey) {
         if !self.data.ssh_keys.iter().any(|known| known.key_data() == key.key_data()) {
             self.data.ssh_keys.push(key);
+        }
+    }
+
+    /// The same server twice is one.
+    fn time_servers(&mut self, found: &Found<'_>) {
+        let Some(list) = found.value.get_ref().as_array() else {
+            return self.wrong_kind(found, "a list of texts", "write servers = [\"192.0.2.1\"]");
+        };
+        for (number, server) in (1..).zip(list.iter()) {
+            let read = |text| clock::parse_server(text).map_err(|e| e.to_string());
+            match server.get_ref().as_str().map_or_else(|| Err("not a text".to_owned()), read) {
+                Ok(server) if self.data.time_servers.contains(&server) => {}
+                Ok(server) => self.data.time_servers.push(server),
+                Err(what) => {
+                    let hint = "write an address, such as 192.0.2.1, 192.0.2.1:123 or [2001:db8::1]:123";
+                    self.fault(&server.span(), &found.key, format!("server {number}: {what}"), hint);
+                }
+            }
+        }
+        if self.data.time_servers.len() > clock::MAX_SERVERS {
+            let hint = format!("{} or 4 are plenty", clock::ENOUGH_TO_VOTE);
+            self.fault(&found.value.span(), &found.key, format!("more than {}", clock::MAX_SERVERS), hint);
         }
     }
 

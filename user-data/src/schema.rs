@@ -1,6 +1,8 @@
 //! The table of keys as JSON Schema (draft 2020-12), for editors and for the tools that start hosts. It is no stricter than
-//! a host and a little laxer: whether a key's bytes are one is seen by reading it.
+//! a host and a little laxer: whether a key's bytes are one, and a server's address can be
+//! one, is seen by reading it.
 
+use kennel_model::clock::MAX_SERVERS;
 use serde_json::{Map, Value, json};
 
 use crate::shape::{Kind, SECTIONS, Section};
@@ -9,6 +11,9 @@ use crate::shape::{Kind, SECTIONS, Section};
 const LABEL: &str = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
 /// A line of OpenSSH: of the 51 bytes of such a key the first 19 are always the same.
 const KEY: &str = r"^\s*ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}(\s.*)?\s*$";
+
+/// An address of IPv4 or IPv6, with or without a port.
+const SERVER: &str = r"^([0-9.]+(:[0-9]{1,5})?|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5})$";
 
 /// The schema, as `docs/user-data.schema.json` has it.
 pub fn schema() -> Value {
@@ -50,6 +55,12 @@ fn kind(kind: Kind) -> Value {
             "type": "array",
             "items": { "type": "string", "pattern": KEY },
             "examples": [["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEPGo02wNjd8wWRqyeMFFJJ1XYpOjsfyFHuMNmTGGHI8 ada"]],
+        }),
+        Kind::TimeServers => json!({
+            "type": "array",
+            "maxItems": MAX_SERVERS,
+            "items": { "type": "string", "pattern": SERVER },
+            "examples": [["192.0.2.1", "192.0.2.2:4123", "[2001:db8::1]:123"]],
         }),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     NodeName,
     /// Lines of OpenSSH.
     SshKeys,
+    /// Servers of NTP.
+    TimeServers,
 }
 
 pub(crate) const SECTIONS: &[Section] = &[
@@ -40,6 +42,15 @@ pub(crate) const SECTIONS: &[Section] = &[
             name: "ssh_keys",
             about: "Public keys of operators, a line of OpenSSH each. On EC2 the key pair of the instance counts as well.",
             kind: Kind::SshKeys,
+        }],
+    },
+    Section {
+        name: "time",
+        about: "Who sets the host's clock.",
+        keys: &[Key {
+            name: "servers",
+            about: "Servers of NTP: addresses, with a port where it is not 123. Names are not looked up. On EC2 169.254.169.123 is asked when there is none here; elsewhere nobody.",
+            kind: Kind::TimeServers,
         }],
     },
 ];

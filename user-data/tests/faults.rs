@@ -34,6 +34,22 @@ fn nothing_is_required_and_a_key_counts_once() {
 }
 
 #[test]
+fn time_servers_are_addresses_and_each_counts_once() {
+    let servers = |list: &str| UserData::from_bytes(format!("[time]\nservers = {list}").as_bytes());
+    let read = servers("['192.0.2.1', '192.0.2.1:123', '[2001:db8::1]:4123']").unwrap().time_servers;
+    assert_eq!(read, ["192.0.2.1:123".parse().unwrap(), "[2001:db8::1]:4123".parse().unwrap()]);
+    let said = |list: &str| servers(list).unwrap_err().to_string();
+    assert!(said("['ntp.example.org']").contains(
+        "line 2, time.servers: server 1: it is not an address; names are not looked up; hint: write an address"
+    ));
+    assert!(said("['192.0.2.1', '127.0.0.1']").contains("server 2: no server can have this address"));
+    assert!(said("'192.0.2.1'").contains("a list of texts is wanted, and this is a text"));
+    assert!(said("[123]").contains("server 1: not a text"));
+    let many: Vec<_> = (1..10).map(|n| format!("'192.0.2.{n}'")).collect();
+    assert!(said(&format!("[{}]", many.join(", "))).contains("more than 8"));
+}
+
+#[test]
 fn names_that_are_not_known_get_what_was_meant() {
     assert_eq!(
         said("[operator]\nssh_keys = []\nssh_key = \"x\"\n"),

@@ -189,7 +189,7 @@ fn user_data(host: &HostName, wish: &Wish) -> Result<String, LaunchError> {
     }
     // What may be typed as a host's name is short enough to be its own.
     let name = NodeName::new(host.as_str()).ok();
-    let text = kennel_user_data::write(name.as_ref(), &wish.ssh_keys);
+    let text = kennel_user_data::write(name.as_ref(), &wish.ssh_keys, &[]);
     UserData::from_bytes(text.as_bytes()).map_err(|faults| LaunchError::Unusable {
         what: faults.to_string(),
         hint: "name fewer keys, or other ones, with --ssh-key".to_owned(),

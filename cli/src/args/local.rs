@@ -57,9 +57,20 @@ pub struct Run {
     /// its length (`-netdev stream`), and whoever listens there also listens on --port and --api-port
     #[arg(long, value_name = "SOCKET", hide = true, conflicts_with = "isolated")]
     pub cable: Option<PathBuf>,
+    /// Address of a server of NTP, with its port where it is not 123, that the host sets its clock by; may be repeated.
+    /// This computer's own loopback is 10.0.2.2 there
+    #[arg(long = "time-server", value_name = "ADDRESS[:PORT]", value_parser = kennel_model::clock::parse_server,
+        conflicts_with_all = ["imds", "isolated"])]
+    pub time_servers: Vec<SocketAddr>,
+    /// What the machine's clock says at the start, such as 2027-01-21T09:00:00 (UTC) [default: the time]
+    #[arg(long, value_name = "TIME", value_parser = clock, hide = true)]
+    pub clock: Option<String>,
     /// How the machine's disks are attached; EC2's are NVMe
     #[arg(long, value_enum, default_value_t = DiskBus::Virtio)]
     pub disks: DiskBus,
+    /// Boot without the data disk, which can be plugged in later, as QEMU's drive `data` at the bus `late`
+    #[arg(long, hide = true)]
+    pub late_data: bool,
     /// Start with an empty data disk: every tenant of this host is lost
     #[arg(long)]
     pub fresh: bool,
@@ -80,6 +91,12 @@ pub struct Run {
 impl Run {
     /// Size of a new data disk when none is asked for.
     pub const DATA_SIZE: ByteSize = ByteSize(4 << 30);
+}
+
+/// A time as QEMU's `-rtc` has it; nothing in it ends the option.
+fn clock(text: &str) -> Result<String, String> {
+    let fits = text.len() == 19 && text.bytes().all(|b| b.is_ascii_digit() || b"-:T".contains(&b));
+    if fits { Ok(text.to_owned()) } else { Err("not a time such as 2027-01-21T09:00:00".to_owned()) }
 }
 
 /// An address of this computer that only this computer reaches.

@@ -1,5 +1,7 @@
 //! `kennel host`: how a host is doing, and which hosts are known here.
 
+use std::time::Duration;
+
 use kennel_model::{HostName, api};
 
 use super::denials::line;
@@ -10,6 +12,9 @@ use crate::exit::Failure;
 use crate::hosts::{HostBook, KnownHost};
 use crate::pin::Fingerprint;
 use crate::ui::{fields, table};
+
+/// A clock that follows nobody so long after the boot is worth a warning.
+const CLOCK_PATIENCE_MS: u64 = 180_000;
 
 pub(super) async fn host(context: &Context, command: HostCommand) -> Result<(), Failure> {
     match command {
@@ -61,6 +66,13 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
         ("memory", of(host.memory_available_bytes, host.memory_total_bytes)),
         ("data", of(host.data_available_bytes, host.data_total_bytes)),
     ]);
+    rows.extend(clock_words(host));
+    if host.draining {
+        rows.push((
+            "WARNING",
+            "draining: requests are refused until EC2 has taken the machine away, or does not".to_owned(),
+        ));
+    }
     rows.extend(host.cloud.iter().flat_map(cloud_words));
     let runtimes = host.runtimes.iter().map(|r| {
         let start = if r.default_command.is_empty() {
@@ -92,6 +104,28 @@ fn addresses(host: &api::Host) -> String {
 fn own_name(name: &HostName, host: &api::Host) -> String {
     let own = host.name.as_str();
     if own.is_empty() || own == name.as_str() { String::new() } else { format!(" ({own})") }
+}
+
+/// Whom the clock follows and how well. Where nobody was named it is the machine's own, as ever.
+fn clock_words(host: &api::Host) -> Option<(&'static str, String)> {
+    let clock = &host.clock;
+    let servers: Vec<_> = clock.servers.iter().map(ToString::to_string).collect();
+    let servers = servers.join(", ");
+    let stepped = clock.stepped_s.map_or_else(String::new, |s| format!(", was stepped by {s:+} s"));
+    match clock {
+        _ if clock.servers.is_empty() => None,
+        c if c.synchronised => {
+            let within = Duration::from_micros(c.max_error_us);
+            Some(("clock", format!("synchronised with {servers}, within {within:.1?}{stepped}")))
+        }
+        _ if host.uptime_ms < CLOCK_PATIENCE_MS => {
+            Some(("clock", format!("not synchronised yet; asks {servers}")))
+        }
+        _ => {
+            let hint = "hint: they do not answer, or disagree; see the console";
+            Some(("WARNING", format!("the clock is not synchronised, although it asks {servers}; {hint}")))
+        }
+    }
 }
 
 /// Where in the cloud it is, and what is amiss there.

@@ -71,6 +71,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         image,
         data: instance.data(),
         disks: run.disks,
+        late_data: run.late_data,
         user_data: instance.user_data(),
         imds: run.imds.map(imds).transpose()?,
         console: instance.console(),
@@ -82,6 +83,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         api_port: run.api_port,
         isolated: run.isolated,
         cable: run.cable.clone(),
+        clock: run.clock.clone(),
         secure: run.secure_boot.is_some(),
     };
     if run.tpm {
@@ -199,7 +201,7 @@ fn lay_out(instance: &Instance, run: &Run, vars: &Path, keys: &[String]) -> Resu
         write_private(&instance.vars(), &bytes)?;
     }
     data_disk(instance, run.data_size)?;
-    write_private(&instance.user_data(), kennel_user_data::write(None, keys).as_bytes())?;
+    write_private(&instance.user_data(), kennel_user_data::write(None, keys, &run.time_servers).as_bytes())?;
     // Empty from the start, so that it can be read before QEMU writes to it.
     write_private(&instance.console(), b"")?;
     Ok(())

@@ -36,6 +36,8 @@ pub struct Machine {
     pub data: PathBuf,
     /// How its disks are attached.
     pub disks: DiskBus,
+    /// The data disk is to be plugged in later.
+    pub late_data: bool,
     /// The host's user-data.
     pub user_data: PathBuf,
     /// It is an EC2 instance, with this metadata service; its user-data is there.
@@ -54,6 +56,8 @@ pub struct Machine {
     pub web_port: u16,
     /// Port on 127.0.0.1 that leads to the API; 0 as above.
     pub api_port: u16,
+    /// What its clock says at first, in UTC; this computer's where it is not said.
+    pub clock: Option<String>,
     /// No packet of the guest's goes further than QEMU.
     pub isolated: bool,
     /// The Unix socket that its network interface leads to instead.
@@ -94,7 +98,11 @@ impl Machine {
         option("-drive", drive("image", &self.image, ",readonly=on"));
         option("-device", self.disk("image", ",bootindex=0").into());
         option("-drive", drive("data", &self.data, ",cache=writeback,discard=unmap"));
-        option("-device", self.disk("data", "").into());
+        if self.late_data {
+            option("-device", "pcie-root-port,id=late,chassis=1".into());
+        } else {
+            option("-device", self.disk("data", "").into());
+        }
         option("-netdev", self.network());
         // Without its boot ROM the firmware does not try to boot from the network.
         option("-device", "virtio-net-pci,netdev=net,romfile=".into());
@@ -113,6 +121,9 @@ impl Machine {
             option("-chardev", with_path("socket,id=tpm,path=", socket, ""));
             option("-tpmdev", "emulator,id=tpm,chardev=tpm".into());
             option("-device", "tpm-crb,tpmdev=tpm".into());
+        }
+        if let Some(clock) = &self.clock {
+            option("-rtc", format!("base={clock}").into());
         }
         option("-display", "none".into());
         option("-pidfile", self.pid.clone().into());
@@ -195,6 +206,8 @@ mod tests {
             tpm: None,
             web_port: 8080,
             api_port: 8443,
+            late_data: false,
+            clock: None,
             isolated: false,
             cable: None,
             secure: false,

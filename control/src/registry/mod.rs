@@ -32,6 +32,16 @@ pub struct Store {
     db: Connection,
 }
 
+impl Store {
+    /// Moves everything from the write-ahead log into the database's one file.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn checkpoint(&mut self) -> Result<()> {
+        Ok(self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+}
+
 /// How far a tenant's row has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TenantPhase {

@@ -1,5 +1,6 @@
 //! A host on a cloud: who may sign in and what the host is, from what the metadata service says.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -21,6 +22,7 @@ fn instance(user_data: &str, pair: &PrivateKey) -> Instance {
         public_key: Some(pair.public_key().to_openssh().unwrap()),
         user_data: user_data.into(),
         tags: vec![("Name".into(), "edge1".into())],
+        identity: None,
     }
 }
 
@@ -49,6 +51,58 @@ async fn operators_come_with_the_metadata_service() {
     sign_in(&mut client, &key(1)).await;
     sign_in(&mut client, &key(2)).await;
     assert_eq!(client.sign_in(&key(3)).await.code(), "sign-in-refused");
+}
+
+#[tokio::test]
+async fn a_host_of_the_clouds_asks_its_server_unless_told_otherwise() {
+    let host = Host::start_with("", |_| {});
+    let asks = |servers: &[&str]| {
+        let servers: Vec<_> = servers.iter().map(|s| s.parse::<SocketAddr>().unwrap()).collect();
+        host.world.wait("those time servers", |world| world.time_servers == servers);
+    };
+    asks(&[]);
+    tell(&host, Report { trouble: Some("nobody answers".into()), ..Report::default() });
+    asks(&["169.254.169.123:123"]);
+    let user_data = "[time]\nservers = [\"192.0.2.1\", \"192.0.2.2:4123\"]";
+    tell(&host, Report { instance: Some(instance(user_data, &key(1))), ..Report::default() });
+    asks(&["192.0.2.1:123", "192.0.2.2:4123"]);
+}
+
+#[tokio::test]
+async fn the_host_empties_itself_before_it_is_taken_away_and_fills_again_if_it_is_not() {
+    let host = Host::start();
+    let client = host.operator().await;
+    let interruption = |at: &str| Notice::Interruption { action: "terminate".into(), at: at.into() };
+    let noticed = |notices: &[Notice]| tell(&host, Report { notices: notices.into(), ..Report::default() });
+    let draining = async || client.get("/v1/host").await.expect::<api::Host>(StatusCode::OK).draining;
+    noticed(&[interruption("2999-01-01T00:00:00Z")]);
+    assert!(!draining().await);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let clock = (now / 3600 % 24, now / 60 % 60, now % 60);
+    let days = now / 86_400;
+    noticed(&[interruption(&format!("{}T{:02}:{:02}:{:02}Z", date(days), clock.0, clock.1, clock.2))]);
+    host.world.wait("to drain", |world| world.draining);
+    assert!(draining().await);
+    noticed(&[]);
+    host.world.wait("to serve", |world| !world.draining);
+    assert!(!draining().await);
+}
+
+/// So many days after 1970-01-01, counted off.
+fn date(mut days: u64) -> String {
+    let leap = |y: u64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let mut month = 0;
+    let months = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    while days >= months[month] {
+        days -= months[month];
+        month += 1;
+    }
+    format!("{year}-{:02}-{:02}", month + 1, days + 1)
 }
 
 #[tokio::test]

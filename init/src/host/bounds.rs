@@ -2,7 +2,7 @@
 //! of system calls. A service that an image's builder added is not known here and has the former three alone.
 
 use kennel_model::layout;
-use kennel_model::services::Service;
+use kennel_model::services::{self as table, Service};
 
 use crate::child::landlock::{Fence, Reach};
 use crate::child::seccomp::table::Kind;
@@ -23,6 +23,7 @@ pub(super) fn of(service: &Service) -> Option<Bounds> {
         "control" => (Kind::Control, CONTROL, Some(vec![])),
         "audit" => (Kind::Audit, AUDIT, Some(vec![])),
         "dhcp" => (Kind::Dhcp, DHCP, Some(vec![])),
+        table::CHRONYD => (Kind::Chronyd, CHRONYD, Some(vec![])),
         "imds" => (Kind::Imds, IMDS, Some(vec![METADATA_PORT])),
         "tpm" => (Kind::Tpm, TPM, Some(vec![])),
         _ => return None,
@@ -38,6 +39,14 @@ const AUDIT: Places = &[("/usr/sbin/kennel-audit", Reach::Program)];
 const DHCP: Places = &[("/usr/sbin/kennel-dhcp", Reach::Program)];
 const IMDS: Places = &[("/usr/sbin/kennel-imds", Reach::Program)];
 const TPM: Places = &[("/usr/sbin/kennel-tpm", Reach::Program)];
+/// Debian's, with libraries; it looks its own user up.
+const CHRONYD: Places = &[
+    ("/usr/sbin/chronyd", Reach::Program),
+    ("/usr/lib/x86_64-linux-gnu", Reach::Run),
+    ("/usr/lib64/ld-linux-x86-64.so.2", Reach::Program),
+    ("/etc/nsswitch.conf", Reach::Look),
+    ("/etc/passwd", Reach::Look),
+];
 /// Where the cloud's metadata service listens, whatever its address.
 const METADATA_PORT: u16 = 80;
 /// Control keeps its own folder, reads and cuts tenants' logs, and looks at what the host is.

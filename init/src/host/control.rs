@@ -13,6 +13,7 @@ use kennel_sys::power::End;
 
 use super::Host;
 use super::link::Outgoing;
+use super::services::Service;
 use super::slots::Starter;
 use crate::console::{self, uptime};
 use crate::say;
@@ -67,6 +68,8 @@ impl Host {
             ControlRequest::PowerOff => Some(self.end_by_request(End::PowerOff)),
             ControlRequest::Reboot => Some(self.end_by_request(End::Reboot)),
             ControlRequest::SetEgress(slot, list) => self.set_egress(slot, list, id),
+            ControlRequest::TimeServers(servers) => Some(self.set_time_servers(servers)),
+            ControlRequest::Drain(wanted) => self.drain(wanted, id),
             ControlRequest::CountEgress(slot) => self.count_egress(slot, id).err().map(Err),
             ControlRequest::Tpm(question) => self.ask_tpm(id, question).err().map(Err),
         }
@@ -108,10 +111,12 @@ impl Host {
         let slots = self.slots.iter().filter(|(_, s)| s.state.public() != SlotState::Stopped);
         HostStatus {
             slots: slots.map(|(id, s)| (*id, s.state.public())).collect(),
-            services: self.services.iter().map(super::services::Service::status).collect(),
+            services: self.services.iter().filter(|s| self.is_wanted(s)).map(Service::status).collect(),
             uptime_ms: u64::try_from(uptime().as_millis()).unwrap_or(u64::MAX),
             name: own_name(),
             addresses: self.network.as_ref().map(super::network::Network::addresses).unwrap_or_default(),
+            clock: self.clock_status(),
+            draining: self.draining.is_some(),
         }
     }
 
@@ -151,6 +156,8 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::Announce(_)
         | ControlRequest::Name(_)
         | ControlRequest::Tpm(_)
+        | ControlRequest::TimeServers(_)
+        | ControlRequest::Drain(_)
         | ControlRequest::PowerOff
         | ControlRequest::Reboot => None,
     }

@@ -51,11 +51,7 @@ impl Host {
         say!("shutting down to {}: {why}", if how == End::Reboot { "reboot" } else { "power off" });
         self.send("proxy", Outgoing::Proxy(ToProxy::Drain), vec![]);
         self.enter(how, Phase::Tenants, TENANTS_LIMIT);
-        let alive: Vec<_> = self.slots.iter().filter(|(_, s)| s.state.is_alive()).map(|(id, _)| *id).collect();
-        for id in alive {
-            // It answers nobody, so nothing can be wrong with it.
-            let _ = self.stop_slot(id, None);
-        }
+        self.stop_all();
     }
 
     fn enter(&mut self, how: End, phase: Phase, limit: Duration) {

@@ -4,12 +4,15 @@
 //! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
 //! and `proxy` say what may be asked by whom, `slots` carries out what the table in `slot/state.rs` decides, `jobs` runs
 //! `kennel-unpack`, `egress` loads slots' lists into the packet filter, `denials` passes on what `kennel-audit` saw,
-//! `cloud` what `kennel-imds` heard, `tpm` what the TPM is asked, `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
+//! `cloud` what `kennel-imds` heard, `clock` sets whom chronyd asks, `tpm` asks the TPM, `drain` empties the host,
+//! `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
 
 mod bounds;
+mod clock;
 mod cloud;
 mod control;
 mod denials;
+mod drain;
 mod egress;
 pub(crate) mod ending;
 mod jobs;
@@ -104,6 +107,8 @@ pub struct Host {
     /// Denied acts that control does not take yet.
     denials: Option<denial::Batch>,
     filter: egress::Filter,
+    clock: clock::Watch,
+    draining: Option<drain::Draining>,
     ending: Option<Ending>,
 }
 
@@ -139,6 +144,8 @@ impl Host {
             asked_tpm: tpm::Asked::Nothing,
             denials: None,
             filter: egress::Filter::new().step(|| "read the packet filter's templates".to_owned())?,
+            clock: clock::Watch::default(),
+            draining: None,
             ending: None,
         })
     }
@@ -158,6 +165,7 @@ impl Host {
             while let Some(timer) = self.timers.due(uptime()) {
                 self.handle_timer(timer);
             }
+            self.continue_draining();
             self.continue_ending();
         }
     }
@@ -182,8 +190,9 @@ impl Host {
             Timer::Filter => self.handle_filter_timer(),
             Timer::Network => self.handle_network_timer(),
             Timer::Service(index) => self.handle_service_timer(index),
-            // `continue_ending` looks at the clock itself.
-            Timer::Ending => {}
+            Timer::Clock => self.look_at_clock(),
+            // `continue_draining` and `continue_ending` look at the time themselves.
+            Timer::Drain | Timer::Ending => {}
         }
     }
 

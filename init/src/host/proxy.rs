@@ -1,4 +1,4 @@
-//! What the proxy may ask: that a slot be woken.
+//! What the proxy may say: that a slot be woken; that no request is in flight.
 
 use kennel_model::msg::{FromProxy, Refusal, RequestId, ToProxy};
 
@@ -8,9 +8,13 @@ use super::slots::Starter;
 
 impl Host {
     pub(super) fn on_proxy(&mut self, message: FromProxy) {
-        let FromProxy::Wake { id, slot } = message;
-        if let Err(refusal) = self.start_slot(slot, Starter::Proxy(id)) {
-            self.answer_wake(id, Err(refusal));
+        match message {
+            FromProxy::Wake { id, slot } => {
+                if let Err(refusal) = self.start_slot(slot, Starter::Proxy(id)) {
+                    self.answer_wake(id, Err(refusal));
+                }
+            }
+            FromProxy::Quiet => self.on_quiet(),
         }
     }
 

@@ -67,6 +67,11 @@ impl Service {
         self.pid.is_some()
     }
 
+    /// Programs of others have none.
+    fn has_channel(&self) -> bool {
+        self.entry.handed.contains(&Handed::Channel)
+    }
+
     fn cgroup(&self) -> Cgroup {
         Cgroup::at(&format!("{SERVICES}/{}", self.entry.name))
     }
@@ -75,6 +80,9 @@ impl Service {
 impl Host {
     /// Starts a service, or arranges for the next attempt.
     pub(super) fn start_service(&mut self, index: usize) {
+        if !self.is_wanted(&self.services[index]) {
+            return;
+        }
         let service = &mut self.services[index];
         (service.started, service.again) = (uptime(), None);
         if let Err(e) = self.try_start_service(index) {
@@ -83,10 +91,16 @@ impl Host {
         }
     }
 
+    /// Whether there is anything to do for it: nobody sets the clock where there is nobody to ask.
+    pub(super) fn is_wanted(&self, service: &Service) -> bool {
+        service.entry.name != table::CHRONYD || self.clock.is_open()
+    }
+
     fn try_start_service(&mut self, index: usize) -> Result<(), Failed> {
         let service = &self.services[index];
         let (ours, theirs) = Channel::pair().step(|| "make a channel".to_owned())?;
-        let link = Link::new(ours).step(|| "make a channel".to_owned())?;
+        let link = service.has_channel().then(|| Link::new(ours)).transpose();
+        let link = link.step(|| "make a channel".to_owned())?;
         let cgroup = service.cgroup();
         cgroup.make()?;
         cgroup.share(service.entry.weight)?;
@@ -102,15 +116,21 @@ impl Host {
             });
         }
         let filters = &self.surroundings.filters;
-        let started = child::start(plan(&service.entry, descriptors, cgroup.as_fd(), filters)?)?;
+        let more = if service.entry.name == table::CHRONYD { self.clock.arguments() } else { vec![] };
+        let started = child::start(plan(&service.entry, &more, descriptors, cgroup.as_fd(), filters)?)?;
         self.children.insert(started.pid, Child::Service(index));
         let n = index as u16;
-        let listening = self.poller.add(&link, Source::Channel(n));
-        listening.and_then(|()| self.poller.add(&started.report, Source::ServiceReport(n)))?;
+        if let Some(link) = &link {
+            self.poller.add(link, Source::Channel(n))?;
+        }
+        self.poller.add(&started.report, Source::ServiceReport(n))?;
         let service = &mut self.services[index];
-        (service.pid, service.report, service.link) = (Some(started.pid), Some(started.report), Some(link));
+        (service.pid, service.report, service.link) = (Some(started.pid), Some(started.report), link);
         match service.entry.name.as_str() {
-            "proxy" => self.send_routes(),
+            "proxy" => {
+                self.send_routes();
+                self.tell_proxy_of_drain();
+            }
             "control" => self.pass_on_cloud(),
             _ => {}
         }
@@ -145,7 +165,9 @@ impl Host {
         }
         self.poller.forget(report);
         service.report = None;
-        self.announce_ready();
+        if service.has_channel() {
+            self.announce_ready();
+        }
     }
 
     pub(super) fn handle_channel(&mut self, index: usize, ready: Ready) {
@@ -306,19 +328,19 @@ impl Host {
         if self.ending.is_some() || service.link.is_some() {
             return;
         }
-        if service.is_alive() {
+        if service.is_alive() && service.has_channel() {
             say!("{} is ended: it closed its channel", service.entry.name);
             self.kill_service(index);
-        } else if service.again.is_some_and(|again| again <= uptime()) {
+        } else if !service.is_alive() && service.again.is_some_and(|again| again <= uptime()) {
             service.restarts += 1;
             self.start_service(index);
         }
     }
 
-    /// The boot's last line, when every service has got as far as its program.
+    /// The boot's last line, when every service of ours has got as far as its program.
     fn announce_ready(&self) {
         let first = |s: &Service| s.restarts == 0 && s.report.is_none() && s.is_alive();
-        if self.services.iter().all(first) {
+        if self.services.iter().filter(|s| s.has_channel()).all(first) {
             console::raw(&format!("init: ready in {:.1} s", uptime().as_secs_f64()));
         }
     }
@@ -326,6 +348,7 @@ impl Host {
 
 fn plan<'a>(
     entry: &table::Service,
+    more: &[String],
     descriptors: Vec<BorrowedFd<'a>>,
     cgroup: BorrowedFd<'a>,
     filters: &'a Filters,
@@ -333,7 +356,7 @@ fn plan<'a>(
     let (fence, calls) = bounds::of(entry).map(|bounds| (bounds.fence, bounds.calls)).unzip();
     let text = |s: &str| CString::new(s).step(|| format!("read the table's entry of {}", entry.name));
     let name = entry.exec.rsplit('/').next().unwrap_or_default();
-    let argv = std::iter::once(name).chain(entry.args.iter().map(String::as_str));
+    let argv = std::iter::once(name).chain(entry.args.iter().chain(more).map(String::as_str));
     let capabilities: Result<CapsHashSet, _> =
         entry.capabilities.iter().map(|c| c.parse::<Capability>()).collect();
     Ok(Plan {

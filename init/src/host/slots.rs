@@ -72,6 +72,9 @@ impl Host {
         if self.ending.is_some() {
             return Err(Refusal::Busy("the host is shutting down".into()));
         }
+        if self.draining.is_some() {
+            return Err(Refusal::Busy("the cloud is about to take this machine away".into()));
+        }
         let slot = match self.slots.get_mut(&id) {
             Some(slot) if slot.wipe.is_some() => return Err(Refusal::Busy("it is being wiped".into())),
             Some(slot) if slot.spec.is_some() && self.filter.is_sent(id) => slot,
@@ -133,6 +136,7 @@ impl Host {
     pub(super) fn forget_waiters(&mut self, service: &str) {
         if service == "control" {
             self.filter.forget_requests();
+            self.forget_drain_requests();
         }
         for slot in self.slots.values_mut() {
             match service {
@@ -149,7 +153,7 @@ impl Host {
     }
 
     fn spawn(&mut self, id: SlotId) -> Result<(), Failed> {
-        if self.ending.is_some() {
+        if self.ending.is_some() || self.draining.is_some() {
             return Err(Failed::new("start the program", "the host is shutting down"));
         }
         let spec = self.slots.get(&id).and_then(|s| s.spec.clone());

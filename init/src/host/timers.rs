@@ -22,6 +22,10 @@ pub enum Timer {
     Network,
     /// A service to be started again or to have ended, by its place in the table.
     Service(usize),
+    /// The next look at the clock.
+    Clock,
+    /// Requests in flight have had their time.
+    Drain,
     /// The next phase of the shutdown.
     Ending,
 }

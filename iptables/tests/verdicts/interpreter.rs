@@ -23,8 +23,8 @@ pub(crate) struct Packet {
     pub(crate) icmp_type: u8,
     pub(crate) hop_limit: u8,
     pub(crate) reset: bool,
-    /// The packet filter has marked it.
-    pub(crate) marked: bool,
+    /// The packet filter has marked it so; empty when it has not.
+    pub(crate) mark: &'static str,
 }
 
 /// What becomes of it, and what that took.
@@ -37,8 +37,8 @@ pub(crate) struct Verdict {
     pub(crate) path: Vec<String>,
     /// The chain from which it went to the last of them.
     pub(crate) sent_by: String,
-    /// A rule on its way has marked it.
-    pub(crate) marked: bool,
+    /// A rule on its way has marked it so; empty when none has.
+    pub(crate) mark: String,
     /// Rules on its way that said so in the log.
     pub(crate) logged: usize,
     /// The last label that a rule on its way gave it, without user and role.
@@ -51,6 +51,8 @@ struct Rule {
     target: String,
     /// Of `SECMARK`.
     label: Option<String>,
+    /// Of `MARK`.
+    mark: String,
     goto: bool,
     /// It holds for so many connections only.
     bounded: bool,
@@ -148,7 +150,7 @@ impl Table {
             }
             match rule.target.as_str() {
                 "RETURN" => return None,
-                "MARK" => so_far.marked = true,
+                "MARK" => so_far.mark.clone_from(&rule.mark),
                 "SECMARK" => so_far.label.clone_from(&rule.label),
                 "CONNSECMARK" => {}
                 "LOG" => so_far.logged += 1,
@@ -182,10 +184,12 @@ impl Rule {
         let words = log.map_or(words, |place| &words[..=place]);
         let words = words.strip_suffix(&["--restore"]).or(words.strip_suffix(&["--save"])).unwrap_or(words);
         let (mut tests, mut target, mut goto, mut label) = (Vec::new(), None, false, None);
+        let mut mark = String::new();
         for pair in words.chunks(2) {
             let [option, value] = pair else { return Self::flags(words) };
             match *option {
-                "-m" | "--reject-with" | "--set-mark" => {}
+                "-m" | "--reject-with" => {}
+                "--set-mark" => (*value).clone_into(&mut mark),
                 // Bounds of how many, which one packet alone does not reach.
                 "--limit" | "--limit-burst" | "--connlimit-upto" | "--connlimit-mask" => {}
                 "-j" => target = Some((*value).to_owned()),
@@ -196,7 +200,7 @@ impl Rule {
             }
         }
         let bounded = words.contains(&"connlimit");
-        Some(Self { tests, target: target?, label, goto, bounded })
+        Some(Self { tests, target: target?, label, mark, goto, bounded })
     }
 
     /// The one option that takes two values.
@@ -225,7 +229,7 @@ impl Test {
             "--icmp-type" | "--icmpv6-type" => value == packet.icmp_type.to_string(),
             "--hl-eq" => value == packet.hop_limit.to_string(),
             "--tcp-flags" => packet.reset,
-            "--mark" => packet.marked,
+            "--mark" => packet.mark == value,
             other => panic!("the interpreter does not know {other}"),
         }
     }

@@ -71,10 +71,20 @@ fn what_leaves_is_labelled_by_where_it_goes() {
         for uid in [0, 100_000, 100_999] {
             assert_eq!(labels.leaving(&out(protocol, to, port, uid)), label, "{protocol} {to} {port}");
         }
-        let marked = Packet { marked: true, ..out(protocol, to, port, 100_000) };
+        let marked = Packet { mark: "0x1", ..out(protocol, to, port, 100_000) };
         let allowed = matches!(label, "private_packet_t" | "unlisted_packet_t");
         let expected = if allowed { "allowed_packet_t" } else { label };
         assert_eq!(labels.leaving(&marked), expected, "marked: {protocol} {to} {port}");
+    }
+}
+
+#[test]
+fn what_asks_for_the_time_is_known_by_its_mark_wherever_it_goes() {
+    let labels = Labels::of(3);
+    for to in ["169.254.169.123", "10.0.2.2", "192.0.2.1", "93.184.215.14", "fd00:ec2::123", "2001:db8::7"] {
+        let plain = out("udp", to, 123, kennel_model::layout::CHRONYD_UID);
+        assert_eq!(labels.leaving(&Packet { mark: "0x2", ..plain.clone() }), "time_packet_t", "{to}");
+        assert_ne!(labels.leaving(&plain), "time_packet_t", "{to}");
     }
 }
 
@@ -84,7 +94,7 @@ fn a_mark_opens_nothing_that_can_never_be_allowed() {
     for (network, why) in NEVER {
         for port in [22, 80] {
             let to = network.address().to_string();
-            let packet = Packet { marked: true, ..out("tcp", &to, port, 100_000) };
+            let packet = Packet { mark: "0x1", ..out("tcp", &to, port, 100_000) };
             let label = labels.leaving(&packet);
             let refused = ["metadata_packet_t", "link_packet_t", "reserved_packet_t", "loopback_packet_t"];
             assert!(refused.contains(&label.as_str()), "{to}: {label}, but {why}");

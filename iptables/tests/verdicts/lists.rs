@@ -85,7 +85,7 @@ fn allow_opens_what_it_names_and_nothing_beside_it() {
         [("tcp", "10.0.5.7", 5432), ("udp", "8.8.8.8", 53), ("tcp", "fd12::1", 6005), ("tcp", "2600::1", 22)];
     accepted(&host, &opened);
     for packet in opened {
-        assert!(judge(&host, packet).marked, "{packet:?}: SELinux is told by a mark");
+        assert_eq!(judge(&host, packet).mark, "0x1", "{packet:?}: SELinux is told by a mark");
         let other = out(packet.0, packet.1, packet.2, uid() + 1);
         assert_eq!(host.verdict("OUTPUT", &other), "REJECT", "{packet:?} is not the neighbour's");
     }
@@ -103,7 +103,7 @@ fn allow_opens_what_it_names_and_nothing_beside_it() {
             ("sctp", "10.0.5.7", 5432),
         ],
     );
-    assert!(!judge(&host, ("tcp", "93.184.215.14", 443)).marked);
+    assert_eq!(judge(&host, ("tcp", "93.184.215.14", 443)).mark, "");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn out(protocol: &'static str, to: &str, port: u16, uid: u32) -> Packet {
         icmp_type: 0,
         hop_limit: 64,
         reset: false,
-        marked: false,
+        mark: "",
     }
 }
 
@@ -53,7 +53,9 @@ impl Host {
         let rules = render(slots).unwrap();
         let mut host = Self { v4: Table::parse(&rules.v4), v6: Table::parse(&rules.v6) };
         let name_servers = NAME_SERVERS.map(|address| address.parse().unwrap());
-        host.update(&Change { name_servers: Some(&name_servers), ..Change::default() });
+        let time_servers = TIME_SERVERS.map(|address| address.parse().unwrap());
+        let (name_servers, time_servers) = (Some(&name_servers[..]), Some(&time_servers[..]));
+        host.update(&Change { name_servers, time_servers, ..Change::default() });
         host
     }
 
@@ -71,6 +73,9 @@ impl Host {
         self.judge(hook, packet).target
     }
 }
+
+/// Whom the host asks for the time.
+const TIME_SERVERS: [&str; 3] = ["169.254.169.123:123", "10.0.2.2:11123", "[2001:db8::7]:123"];
 
 /// The host's name servers, one that lies where nobody else is reached, and some that cannot be any.
 const NAME_SERVERS: [&str; 6] =
@@ -362,8 +367,8 @@ fn every_chain_is_reached_and_nothing_is_reset_halfway() {
     let rules = render(1000).unwrap();
     for text in [&rules.v4, &rules.v6] {
         let table = Table::parse(text);
-        // No list leads to `allowed` before there is one.
-        let entries = ["INPUT", "FORWARD", "OUTPUT", "allowed"];
+        // No list leads to `allowed` before there is one, and nobody to `timed` before somebody is to be asked.
+        let entries = ["INPUT", "FORWARD", "OUTPUT", "allowed", "timed"];
         let reached: HashSet<&str> = table.targets().chain(entries).collect();
         let lost: Vec<&str> = table.chain_names().filter(|chain| !reached.contains(chain)).collect();
         assert_eq!(lost, Vec::<&str>::new());
@@ -392,4 +397,38 @@ fn the_real_program_takes_them() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program}: {complaint}");
     }
+}
+
+#[test]
+fn one_user_asks_for_the_time_and_nothing_else() {
+    let host = Host::of(3);
+    let asks = |to: &str, port, uid| host.judge("OUTPUT", &out("udp", to, port, uid));
+    let servers = [("169.254.169.123", 123), ("10.0.2.2", 11_123), ("2001:db8::7", 123)];
+    for (to, port) in servers {
+        let verdict = asks(to, port, layout::CHRONYD_UID);
+        assert_eq!((verdict.target.as_str(), verdict.mark.as_str()), ("ACCEPT", "0x2"), "{to}");
+        for uid in [0, layout::IMDS_UID, layout::CONTROL_UID, layout::DHCP_UID, 100_000, 100_002] {
+            assert_eq!(asks(to, port, uid).target, "REJECT", "{to} by {uid}");
+        }
+    }
+    for (to, port) in [
+        ("10.0.2.2", 123),
+        ("10.0.2.3", 53),
+        ("93.184.215.14", 123),
+        ("127.0.0.1", 123),
+        ("169.254.169.123", 53),
+        ("169.254.169.254", 123),
+        ("2001:db8::8", 123),
+    ] {
+        assert_eq!(asks(to, port, layout::CHRONYD_UID).target, "REJECT", "{to} {port}");
+    }
+    for (to, port) in [("93.184.215.14", 443), ("127.0.0.1", 20_000), ("10.0.2.2", 11_123)] {
+        assert_eq!(host.verdict("OUTPUT", &out("tcp", to, port, layout::CHRONYD_UID)), "REJECT", "{to}");
+    }
+    // Others are asked from now on, and the first no more.
+    let mut host = host;
+    let others = ["192.0.2.9:123".parse().unwrap()];
+    host.update(&Change { time_servers: Some(&others), ..Change::default() });
+    let now = |to| host.verdict("OUTPUT", &out("udp", to, 123, layout::CHRONYD_UID));
+    assert_eq!((now("192.0.2.9").as_str(), now("169.254.169.123").as_str()), ("ACCEPT", "REJECT"));
 }

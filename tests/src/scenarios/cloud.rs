@@ -15,8 +15,9 @@ use crate::imds::Emulator;
 use crate::vm::{Vm, until};
 
 /// The service is asked anew every 15 seconds at the latest, and the emulated machine is slow.
-const SOON: Duration = Duration::from_secs(90);
-const SPOT: &str = "meta-data/spot/instance-action";
+pub(super) const SOON: Duration = Duration::from_secs(90);
+pub(super) const SPOT: &str = "meta-data/spot/instance-action";
+const REBALANCE: &str = "meta-data/events/recommendations/rebalance";
 const MAINTENANCE: &str = "meta-data/events/maintenance/scheduled";
 
 pub(super) fn group() -> Group {
@@ -51,7 +52,7 @@ pub(super) fn key(folder: &Path, number: u8) -> Result<(PathBuf, String), String
 }
 
 /// The metadata service refuses at first, so that the host is there before anybody can sign in.
-fn launch(vm: &mut Vm) -> Result<(), String> {
+pub(super) fn launch(vm: &mut Vm) -> Result<(), String> {
     let emulator = Emulator::start().map_err(|e| format!("no emulator: {e}"))?;
     let (first, first_public) = key(vm.scratch(), 1)?;
     let (_, second_public) = key(vm.scratch(), 2)?;
@@ -73,7 +74,7 @@ fn launch(vm: &mut Vm) -> Result<(), String> {
     until("an operator to sign in", SOON, || Ok((vm.run(&["host", "status"])?.code == 0).then_some(())))
 }
 
-fn emulator(vm: &Vm) -> Result<Emulator, String> {
+pub(super) fn emulator(vm: &Vm) -> Result<Emulator, String> {
     vm.emulator().cloned().ok_or("this host is on no cloud".to_owned())
 }
 
@@ -139,8 +140,11 @@ fn notices(vm: &mut Vm) -> Result<(), String> {
         r#"[{"NotBefore":"21 Jan 2027 09:00:43 GMT","Code":"system-reboot","Description":"scheduled reboot",
              "EventId":"instance-event-0d","NotAfter":"21 Jan 2027 09:17:23 GMT","State":"active"}]"#,
     );
+    emulator.set(REBALANCE, r#"{"noticeTime": "2027-01-21T08:22:00Z"}"#);
     when(vm, "the maintenance to be told", told("system-reboot, not before 21 Jan 2027"))?;
+    when(vm, "the recommendation to be told", told("EC2 recommends since 2027-01-21T08:22:00Z"))?;
     emulator.unset(MAINTENANCE);
+    emulator.unset(REBALANCE);
     when(vm, "the warnings to end", |cloud| cloud["notices"].as_array().is_some_and(Vec::is_empty)).map(drop)
 }
 

@@ -10,11 +10,14 @@ use crate::vm::{Places, Vm};
 mod archives;
 mod attest;
 mod boot;
+mod clock;
 mod cloud;
 mod cuts;
 mod denials;
 mod egress;
 mod ipv6;
+mod late;
+mod leaving;
 mod probes;
 mod proof;
 mod secure;
@@ -91,8 +94,11 @@ pub fn all() -> Vec<Group> {
         probes::group(),
         proof::group(),
         services::group(),
+        clock::group(),
         cloud::group(),
         ipv6::group(),
+        leaving::group(),
+        late::group(),
         cuts::group(),
         boot::group(),
         boot::foreign_group(),

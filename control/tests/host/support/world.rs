@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use kennel_model::clock::Clock;
 use kennel_model::egress::Egress;
 use kennel_model::msg::{
     ControlReply, ControlRequest, FromControl, HostStatus, Refusal, ServiceStatus, SlotEvent, ToControl,
@@ -31,6 +33,10 @@ pub(crate) struct World {
     pub(crate) announced: Vec<String>,
     /// What the host is called.
     pub(crate) name: String,
+    /// Whom it asks for the time.
+    pub(crate) time_servers: Vec<SocketAddr>,
+    /// It takes no requests.
+    pub(crate) draining: bool,
     /// Every request in the order of its arrival.
     pub(crate) requests: Vec<ControlRequest>,
     /// To the control that runs now.
@@ -182,6 +188,8 @@ impl Shared {
             ControlRequest::PublishRoutes => world.publish(fds)?,
             ControlRequest::Announce(line) => world.announced.push(line),
             ControlRequest::Name(name) => world.name = name.to_string(),
+            ControlRequest::TimeServers(servers) => world.time_servers = servers,
+            ControlRequest::Drain(wanted) => world.draining = wanted,
             ControlRequest::Status => return Ok((ControlReply::Status(world.status()), vec![])),
             ControlRequest::SetEgress(slot, list) => world.slot(slot)?.egress = Some(list),
             ControlRequest::CountEgress(_) => {
@@ -286,6 +294,8 @@ impl World {
             uptime_ms: 1234,
             name: self.name.clone(),
             addresses: vec![[10, 0, 2, 15].into()],
+            clock: Clock { servers: self.time_servers.clone(), ..Clock::default() },
+            draining: self.draining,
         }
     }
 }

@@ -30,13 +30,15 @@ pub struct Filters {
     dhcp: Filter,
     imds: Filter,
     tpm: Filter,
+    chronyd: Filter,
 }
 
 impl Filters {
     /// # Errors
     /// None that a test would not have seen.
     pub fn compile() -> Result<Self, BackendError> {
-        let [jit, plain, unpack, proxy, control, audit, dhcp, imds, tpm] = Kind::ALL.map(Filter::compile);
+        let [jit, plain, unpack, proxy, control, audit, dhcp, imds, tpm, chronyd] =
+            Kind::ALL.map(Filter::compile);
         Ok(Self {
             jit: jit?,
             plain: plain?,
@@ -47,6 +49,7 @@ impl Filters {
             dhcp: dhcp?,
             imds: imds?,
             tpm: tpm?,
+            chronyd: chronyd?,
         })
     }
 
@@ -62,6 +65,7 @@ impl Filters {
             Kind::Dhcp => &self.dhcp,
             Kind::Imds => &self.imds,
             Kind::Tpm => &self.tpm,
+            Kind::Chronyd => &self.chronyd,
         }
     }
 }

@@ -30,11 +30,13 @@ pub enum Kind {
     Imds,
     /// `kennel-tpm`.
     Tpm,
+    /// `chronyd`.
+    Chronyd,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Jit,
         Self::Plain,
         Self::Unpack,
@@ -44,6 +46,7 @@ impl Kind {
         Self::Dhcp,
         Self::Imds,
         Self::Tpm,
+        Self::Chronyd,
     ];
 
     /// As documents write it.
@@ -58,6 +61,7 @@ impl Kind {
             Self::Dhcp => "dhcp",
             Self::Imds => "imds",
             Self::Tpm => "tpm",
+            Self::Chronyd => "chronyd",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use kennel_iptables::Change;
 use kennel_model::SlotId;
@@ -35,6 +35,7 @@ pub(super) struct Wanted {
 pub(super) struct Batch {
     pub(super) lists: BTreeMap<SlotId, Wanted>,
     pub(super) name_servers: Option<Vec<IpAddr>>,
+    pub(super) time_servers: Option<Vec<SocketAddr>>,
 }
 
 /// All lists. A slot that is missing here has the sealed default, and control has not spoken of it yet.
@@ -42,6 +43,7 @@ pub(super) struct Batch {
 pub(super) struct Lists {
     held: BTreeMap<SlotId, Held>,
     name_servers: Vec<IpAddr>,
+    time_servers: Vec<SocketAddr>,
     waiting: Batch,
     /// Under way; also in the hands of who loads it.
     loading: Vec<SlotId>,
@@ -86,6 +88,11 @@ impl Lists {
         true
     }
 
+    /// Whom the host asks for the time from now on; that it is news, the caller knows.
+    pub(super) fn ask_time_servers(&mut self, servers: Vec<SocketAddr>) {
+        self.waiting.time_servers = Some(servers);
+    }
+
     /// Whether a slot may be started: its list is in force.
     pub(super) fn is_sent(&self, slot: SlotId) -> bool {
         self.held.get(&slot).is_some_and(|held| held.sent)
@@ -110,7 +117,8 @@ impl Lists {
             None => BTreeMap::new(),
         };
         let lists = mem::replace(&mut self.waiting.lists, rest);
-        let batch = Batch { lists, name_servers: self.waiting.name_servers.take() };
+        let (name_servers, time_servers) = (self.waiting.name_servers.take(), self.waiting.time_servers.take());
+        let batch = Batch { lists, name_servers, time_servers };
         self.loading = batch.lists.keys().copied().collect();
         (batch != Batch::default()).then_some(batch)
     }
@@ -121,6 +129,7 @@ impl Lists {
         Change {
             lists: batch.lists.keys().map(|slot| (*slot, held(slot))).collect(),
             name_servers: batch.name_servers.as_ref().map(|_| self.name_servers.as_slice()),
+            time_servers: batch.time_servers.as_ref().map(|_| self.time_servers.as_slice()),
         }
     }
 
@@ -133,6 +142,9 @@ impl Lists {
         if let Some(servers) = &batch.name_servers {
             self.name_servers.clone_from(servers);
         }
+        if let Some(servers) = &batch.time_servers {
+            self.time_servers.clone_from(servers);
+        }
     }
 
     /// A batch is not in force; when what was before could not be put back either, nobody knows what is.
@@ -142,9 +154,12 @@ impl Lists {
             let unknown = Held { list: None, sent: false };
             self.held.extend(batch.lists.keys().map(|slot| (*slot, unknown.clone())));
         }
-        // The lease will not tell again, so it is not forgotten.
+        // The lease and control will not tell again, so it is not forgotten.
         if self.waiting.name_servers.is_none() {
             self.waiting.name_servers.clone_from(&batch.name_servers);
+        }
+        if self.waiting.time_servers.is_none() {
+            self.waiting.time_servers.clone_from(&batch.time_servers);
         }
     }
 }
@@ -154,6 +169,7 @@ impl Batch {
         Change {
             lists: self.lists.iter().map(|(slot, wanted)| (*slot, &wanted.list)).collect(),
             name_servers: self.name_servers.as_deref(),
+            time_servers: self.time_servers.as_deref(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Slots' egress lists and the host's name servers in the packet filter: rendered here, loaded by Debian's
+//! Slots' egress lists, the host's name servers and its time servers in the packet filter: rendered here, loaded by Debian's
 //! `iptables-nft-restore` and `ip6tables-nft-restore`, one after the other, as children whose ends are events like any
 //! other. Each is one transaction; when one of the two fails, what was before is put back in both. Requests that come
 //! meanwhile wait for the next go, and go together. What the lists say is control's business, and `kennel_model::egress`'s.
@@ -33,7 +33,7 @@ use lists::{Asked, Batch, Lists};
 
 /// A thousand lists take a second on a slow machine.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How soon name servers are tried again.
+/// How soon name servers and time servers are tried again.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Of what a program complains, so much is passed on.
 const MAX_COMPLAINT: usize = 300;
@@ -146,6 +146,12 @@ impl Host {
         }
     }
 
+    /// Whom the host asks for the time; `time_servers_open` is called when it may.
+    pub(super) fn let_ask_for_time(&mut self, servers: Vec<std::net::SocketAddr>) {
+        self.filter.lists.ask_time_servers(servers);
+        self.load_filter();
+    }
+
     /// Begins with what waits, unless something is on its way.
     fn load_filter(&mut self) {
         if self.filter.run.is_some() {
@@ -208,7 +214,10 @@ impl Host {
         for request in batch.lists.values().flat_map(|wanted| &wanted.requests) {
             self.reply(*request, answer.clone(), vec![]);
         }
-        if answer.is_ok() || batch.name_servers.is_none() {
+        if let (Ok(_), Some(servers)) = (&answer, &batch.time_servers) {
+            self.time_servers_open(servers);
+        }
+        if answer.is_ok() || (batch.name_servers.is_none() && batch.time_servers.is_none()) {
             self.load_filter();
         } else {
             self.timers.arm(uptime() + PAUSE, Timer::Filter);

@@ -5,7 +5,8 @@ use rustix::io::Errno;
 
 use super::{Answer, Call, Group, Kind, Named, Rule, Test, calls, values};
 
-const ALL: &[Kind] = &[Kind::Proxy, Kind::Control, Kind::Audit, Kind::Dhcp, Kind::Imds, Kind::Tpm];
+const ALL: &[Kind] =
+    &[Kind::Proxy, Kind::Control, Kind::Audit, Kind::Dhcp, Kind::Imds, Kind::Tpm, Kind::Chronyd];
 const SERVERS: &[Kind] = &[Kind::Proxy, Kind::Control];
 
 const fn allowed(
@@ -132,7 +133,7 @@ pub(super) static GROUPS: &[Group] = &[
         &[Kind::Control],
         calls![SYS_access SYS_pwrite64 SYS_ftruncate SYS_fsync SYS_fdatasync SYS_fallocate SYS_getdents64
             SYS_mkdir SYS_rename SYS_unlink SYS_unlinkat SYS_fchmod SYS_fchown SYS_geteuid SYS_getcwd SYS_statfs
-            SYS_copy_file_range SYS_memfd_create SYS_pipe2 SYS_umask],
+            SYS_copy_file_range SYS_syncfs SYS_memfd_create SYS_pipe2 SYS_umask],
     ),
     Group::new(
         "kennel-dhcp: sockets",
@@ -174,7 +175,63 @@ pub(super) static GROUPS: &[Group] = &[
         &[Kind::Imds],
         calls![SYS_connect SYS_sendto SYS_recvfrom SYS_getsockopt SYS_setsockopt],
     ),
+    allowed(
+        "chronyd: setting the clock",
+        "Which takes CAP_SYS_TIME, that it alone has. `clock_adjtime` slews and steps; it reads the time before and after.",
+        &[Kind::Chronyd],
+        calls![SYS_clock_adjtime SYS_adjtimex SYS_gettimeofday SYS_clock_getres],
+    ),
+    Group::new(
+        "chronyd: sockets",
+        "Datagrams. The C library also looks for a service that would know users' names, and does without.",
+        &[Kind::Chronyd],
+        Answer::Checked(&[
+            Rule {
+                words: "unless the family is one of",
+                errno: Errno::AFNOSUPPORT,
+                given: None,
+                test: Test::NoneOf(0, values![AF_INET AF_INET6]),
+            },
+            datagrams_only(Named { name: "AF_INET", value: libc::AF_INET as u64 }),
+            datagrams_only(Named { name: "AF_INET6", value: libc::AF_INET6 as u64 }),
+        ]),
+        calls![SYS_socket],
+    ),
+    allowed(
+        "chronyd: using them",
+        "From a port of the kernel's choice: it cannot bind. The packet filter and SELinux know whom it may ask.",
+        &[Kind::Chronyd],
+        calls![SYS_connect SYS_recvmmsg SYS_getsockopt SYS_setsockopt SYS_pselect6],
+    ),
+    allowed(
+        "chronyd: who and where it is",
+        "It asks whether it is root, and for a file of libraries that there is none of.",
+        &[Kind::Chronyd],
+        calls![SYS_geteuid SYS_getuid SYS_access],
+    ),
+    Group::new(
+        "chronyd: settings of the process",
+        "A library counts the capabilities that the kernel knows.",
+        &[Kind::Chronyd],
+        Answer::Checked(&[Rule {
+            words: "unless it is",
+            errno: Errno::INVAL,
+            given: None,
+            test: Test::NoneOf(0, values![PR_CAPBSET_READ PR_SET_VMA PR_SET_NO_NEW_PRIVS]),
+        }]),
+        calls![SYS_prctl],
+    ),
 ];
+
+/// No streams and no raw packets in this family.
+const fn datagrams_only(family: Named) -> Rule {
+    Rule {
+        words: "for the",
+        errno: Errno::PERM,
+        given: Some((0, family)),
+        test: Test::AnyOf(1, 0xf, values![SOCK_STREAM SOCK_RAW]),
+    }
+}
 
 /// No datagrams and no raw packets in this family. The type's flags are above its low four bits.
 const fn streams_only(family: Named) -> Rule {

@@ -1,0 +1,137 @@
+//! The host's clock: set by servers of NTP that the user-data names, by one program that nobody can stand in for. The servers
+//! are this computer's own, and the only addresses to which the host sends anything here.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::{Group, Scenario, probe_image};
+use crate::checks::{contains, holds, refused, same};
+use crate::ntp::{Manner, Ntp};
+use crate::vm::{Vm, until};
+
+/// chronyd asks four times in the first eight seconds, and then once in a minute or so.
+const SOON: Duration = Duration::from_secs(120);
+/// Where the machine's clock begins: long past.
+const LONG_AGO: &str = "2026-01-01T00:00:00";
+/// So much may it be off, in seconds, on a slow machine.
+const CLOSE: u64 = 3;
+
+pub(super) fn group() -> Group {
+    Group {
+        title: "the host's clock, before servers of NTP",
+        image: probe_image,
+        prepare: |_| Ok(()),
+        scenarios: vec![
+            Scenario::new("clock: a clock that is months behind is set, and what runs goes on", set),
+            Scenario::new("clock: a tenant does not ask for the time and does not set it", tenants_do_not),
+            Scenario::new("clock: chronyd is killed and comes back", killed).denying(&["kennel-probe"]),
+            Scenario::new("clock: servers of no use change nothing, and that is told", of_no_use),
+            Scenario::new("clock: one of three that lies is outvoted", outvoted),
+        ],
+    }
+}
+
+fn clock(vm: &Vm) -> Result<Value, String> {
+    Ok(vm.json(&["host", "status"])?["clock"].clone())
+}
+
+fn synchronised(vm: &Vm) -> Result<(), String> {
+    let so = || Ok((clock(vm)?["synchronised"] == true).then_some(()));
+    until("the clock to be synchronised", SOON, so)
+}
+
+/// What a program of a tenant's takes for the time, in seconds since 1970.
+fn time_of(vm: &Vm, tenant: &str) -> Result<u64, String> {
+    let page = vm.page_json(tenant, "/probe/time")?;
+    page["detail"].as_u64().map(|ms| ms / 1000).ok_or(format!("no time: {page}"))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn is_right(vm: &Vm) -> Result<(), String> {
+    let (before, there, after) = (now(), time_of(vm, "villain")?, now());
+    let close = before.saturating_sub(CLOSE)..=after + CLOSE;
+    holds(&format!("{there} is the time, which was {before}"), close.contains(&there))
+}
+
+fn set(vm: &mut Vm) -> Result<(), String> {
+    let server = Ntp::start(Manner::Silent)?;
+    vm.set_clock_by(&[server.clone()], LONG_AGO);
+    vm.boot()?;
+    vm.tenant("villain", "tests/villain")?;
+    holds("the clock is behind at first", time_of(vm, "villain")? + 86_400 < now())?;
+    let pid = vm.page_json("villain", "/probe/pid")?["detail"].clone();
+    until("the server to be asked", SOON, || Ok((server.asked() > 0).then_some(())))?;
+    same("synchronised", clock(vm)?["synchronised"].as_bool(), Some(false))?;
+    contains("the status", &vm.ok(&["host", "status"])?, "not synchronised")?;
+    server.behave(Manner::Honest);
+    synchronised(vm)?;
+    is_right(vm)?;
+    contains("the console", &vm.console(), "the clock was stepped by +")?;
+    contains("the console", &vm.console(), "the clock is synchronised, within ")?;
+    contains("the status", &vm.ok(&["host", "status"])?, "synchronised with 10.0.2.2:")?;
+    // The step ended nothing: the same program answers, who was signed in still is, and the machine's clock goes on.
+    same("the program", vm.page_json("villain", "/probe/pid")?["detail"].clone(), pid)?;
+    vm.ok(&["logs", "villain"]).map(drop)
+}
+
+fn tenants_do_not(vm: &mut Vm) -> Result<(), String> {
+    let address = vm.time_server()?.for_guest();
+    let (host, port) = address.split_once(':').ok_or("an address without a port")?;
+    for (host, port) in [(host, port), ("10.0.2.2", "123"), ("169.254.169.123", "123")] {
+        let answer = vm.page_json("villain", &format!("/probe/datagram?host={host}&port={port}"))?;
+        refused("datagram", &answer, &["EPERM", "EACCES", "ECONNREFUSED"])?;
+    }
+    // That it cannot set the clock is a row of the table of forbidden acts (`kernel-clock`).
+    is_right(vm)
+}
+
+fn killed(vm: &mut Vm) -> Result<(), String> {
+    // The probe does it, once, as soon as it finds it.
+    let killed = || Ok(vm.console().contains("probe: killed chronyd").then_some(()));
+    until("chronyd to be killed", SOON, killed)?;
+    let asked = vm.time_server()?.asked();
+    let again = || -> Result<_, String> {
+        let status = vm.json(&["host", "status"])?;
+        let services = status["services"].as_array().cloned().unwrap_or_default();
+        let mut found = services.iter().filter(|s| s["name"] == "chronyd");
+        Ok(found.any(|s| s["pid"].is_u64() && s["restarts"].as_u64() > Some(0)).then_some(()))
+    };
+    until("chronyd to run again", SOON, again)?;
+    until("the server to be asked again", SOON, || Ok((vm.time_server()?.asked() > asked).then_some(())))?;
+    synchronised(vm)?;
+    is_right(vm)
+}
+
+fn of_no_use(vm: &mut Vm) -> Result<(), String> {
+    vm.stop()?;
+    let servers =
+        [Ntp::start(Manner::Unsynchronised)?, Ntp::start(Manner::Forged)?, Ntp::start(Manner::Silent)?];
+    vm.set_clock_by(&servers, LONG_AGO);
+    vm.boot()?;
+    for server in &servers {
+        until("each server to be asked four times", SOON, || Ok((server.asked() >= 4).then_some(())))?;
+    }
+    holds("the clock is as it was", time_of(vm, "villain")? + 86_400 < now())?;
+    same("synchronised", clock(vm)?["synchronised"].as_bool(), Some(false))?;
+    holds("nothing was stepped", !last_boot(vm).contains("the clock was stepped"))?;
+    let warned = || Ok(vm.ok(&["host", "status"])?.contains("the clock is not synchronised").then_some(()));
+    until("the status to warn", Duration::from_secs(240), warned)
+}
+
+fn outvoted(vm: &mut Vm) -> Result<(), String> {
+    vm.stop()?;
+    let servers = [Ntp::start(Manner::Wrong(7200))?, Ntp::start(Manner::Honest)?, Ntp::start(Manner::Honest)?];
+    vm.set_clock_by(&servers, LONG_AGO);
+    vm.boot()?;
+    synchronised(vm)?;
+    is_right(vm)
+}
+
+fn last_boot(vm: &Vm) -> String {
+    let console = vm.console();
+    console.rsplit("init: [   0.").next().unwrap_or_default().to_owned()
+}
