@@ -39,7 +39,8 @@ impl Site<'_> {
         }
     }
 
-    /// Until an instance is stopped, or gone; it is told to stop if it runs.
+    /// Until an instance is stopped, or gone; it is told to if it runs. A spot instance of ours cannot be stopped and kept: it
+    /// is terminated, which shuts it down as cleanly, if its data volume stays.
     pub(super) async fn stopped(&self, id: &str) -> Result<Instance, LaunchError> {
         let step = self.ui.step(&format!("{id}: waiting until it is shut down"));
         let mut looks = Looks::until(self.by(STOPPED));
@@ -52,7 +53,11 @@ impl Site<'_> {
                         return Ok(instance);
                     }
                     "running" if !told => {
-                        self.aws.stop_instance(id).await?;
+                        match instance.spot {
+                            true if instance.volume_goes => return Err(takes_its_data(&instance, "")),
+                            true => self.aws.terminate_instance(id).await?,
+                            false => self.aws.stop_instance(id).await?,
+                        }
                         told = true;
                     }
                     _ => {}
@@ -113,6 +118,18 @@ impl Site<'_> {
     /// After this time, but not beyond the deadline of the whole command.
     pub(super) fn by(&self, within: Duration) -> Clock {
         self.aws.deadline().min(Clock::now() + within)
+    }
+}
+
+/// Its data volume was made one that is deleted with it.
+pub(super) fn takes_its_data(instance: &Instance, otherwise: &str) -> LaunchError {
+    LaunchError::Conflict {
+        what: format!("{} would take its data volume with it", instance.id),
+        hint: format!(
+            "{otherwise}`aws ec2 modify-instance-attribute --instance-id {} --block-device-mappings \
+             DeviceName=/dev/sdf,Ebs={{DeleteOnTermination=false}}` makes it stay",
+            instance.id
+        ),
     }
 }
 

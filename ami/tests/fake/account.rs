@@ -160,6 +160,8 @@ pub(crate) struct Account {
     pub(crate) next_completion_fails: Option<String>,
     /// How many looks it takes until a system is up that was switched on.
     pub(crate) boot: u32,
+    /// How many seconds later than they are asked for volumes are attached.
+    pub(crate) dawdles: u64,
     /// Why the next instance never runs: a code.
     pub(crate) next_instance_fails: Option<String>,
     /// How many elastic addresses there may be in a region.
@@ -199,6 +201,7 @@ impl Default for Account {
             most: usize::MAX,
             next_completion_fails: None,
             boot: 1,
+            dawdles: 0,
             next_instance_fails: None,
             most_addresses: 5,
             host: Host::Well,

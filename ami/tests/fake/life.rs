@@ -6,6 +6,9 @@ use super::compute::{Attachment, Compute, Phase};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// So many seconds after its start a system gives up waiting for a disk for its data.
+const PATIENCE: u64 = 300;
+
 /// An address of loopback that nobody in this process had before: each stands for a public one.
 pub(crate) fn fresh_address() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -112,8 +115,21 @@ impl Account {
             attachment.looks -= 1;
         } else if attachment.state == "attaching" {
             attachment.state = "attached";
+            let (instance, since) = (attachment.instance.clone(), attachment.since);
+            self.appears(region, &instance, id, since);
         } else if attachment.state == "detaching" {
             volume.attachment = None;
+        }
+    }
+
+    /// A volume appears in a system that runs, and is taken for its data if it still waits for one.
+    fn appears(&mut self, region: &str, instance: &str, volume: &str, since: u64) {
+        let looks = self.boot;
+        let Some(instance) = self.region(region).compute.instances.get_mut(instance) else { return };
+        let waits = instance.boot.data.is_none() && since <= instance.launched + PATIENCE;
+        if instance.phase == Phase::Running && waits {
+            instance.boot.data = Some(volume.to_owned());
+            instance.boot.looks = looks;
         }
     }
 
@@ -144,7 +160,7 @@ impl Account {
 }
 
 /// A volume's place at an instance from now on.
-pub(crate) fn attaching(instance: &str, device: &str, looks: u32) -> Attachment {
+pub(crate) fn attaching(instance: &str, device: &str, looks: u32, since: u64) -> Attachment {
     Attachment {
         instance: instance.to_owned(),
         device: device.to_owned(),
@@ -152,5 +168,6 @@ pub(crate) fn attaching(instance: &str, device: &str, looks: u32) -> Attachment 
         delete_on_termination: false,
         state: "attaching",
         looks,
+        since,
     }
 }

@@ -3,6 +3,7 @@
 
 use super::account::Account;
 use super::answer::{Answer, Refusal, Reply};
+use super::clock;
 use super::compute::{Instance, Phase};
 use super::instances::{changes, missing, named};
 use super::request::Request;
@@ -90,6 +91,9 @@ fn begin(act: Act, it: &mut Instance, settle: u32) {
         _ => return,
     };
     it.phase = next;
+    if act == Act::Start {
+        it.launched = clock::now();
+    }
     it.looks = settle;
     if act == Act::Terminate {
         let why = "Client.UserInitiatedShutdown";
