@@ -2,10 +2,15 @@
 //! control. A report is always whole, so that whoever missed one needs only the next. The bytes come from outside of the
 //! host; what they may be at most is said here, what they mean is control's to find out.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What EC2's firmware calls the machine's maker (`/sys/class/dmi/id/sys_vendor`).
 pub const EC2_VENDOR: &str = "Amazon EC2";
+/// So long a host on EC2 waits for a data volume that is not attached when it boots: one that outlived its last instance is
+/// attached once the next one runs, by a person or by `kennel host replace`.
+pub const VOLUME_WAIT: Duration = Duration::from_secs(300);
 /// EC2 takes no longer user-data.
 pub const MAX_USER_DATA: usize = 16 << 10;
 /// Longest single fact: a tag's value has at most 256 characters.

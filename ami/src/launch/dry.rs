@@ -84,7 +84,7 @@ impl Site<'_> {
         bill.add(Call::RunInstances, 1, &what(wish));
         bill.add(Call::DescribeInstances, 2, "wait until it runs");
         if let Some(volume) = &place.volume {
-            add_move(&mut bill, &volume.id);
+            add_attach(&mut bill, &volume.id);
         }
         if wish.elastic_ip {
             bill.add(Call::DescribeAddresses, 1, "is there an Elastic IP already?");
@@ -117,12 +117,19 @@ impl Site<'_> {
         }
         bill.add(Call::DescribeAddresses, 2, "is there an Elastic IP?");
         bill.add(Call::DescribeInstanceAttribute, 1, "its user-data");
-        bill.add(Call::RunInstances, 1, &format!("{} with {}", old.kind, ami.id));
-        add_move(&mut bill, old.volume.as_deref().unwrap_or("the data volume"));
-        bill.add(Call::StopInstances, 1, &format!("shut down {}: the host is away from here on", old.id));
-        bill.add(Call::DetachVolume, 1, "take the data volume from it");
+        let spot = if old.spot { "spot " } else { "" };
+        bill.add(Call::RunInstances, 1, &format!("{spot}{} with {}", old.kind, ami.id));
+        bill.add(Call::DescribeInstances, 2, "wait until it runs");
+        let end = if old.spot { Call::TerminateInstances } else { Call::StopInstances };
+        bill.add(end, 1, &format!("shut down {}: the host is away from here on", old.id));
+        if !old.spot {
+            bill.add(Call::DetachVolume, 1, "take the data volume from it");
+        }
+        add_attach(&mut bill, old.volume.as_deref().unwrap_or("the data volume"));
         bill.add(Call::AssociateAddress, 1, "give the Elastic IP to the new one, if there is one");
-        bill.add(Call::TerminateInstances, 1, &format!("{}, when the new one has answered", old.id));
+        if !old.spot {
+            bill.add(Call::TerminateInstances, 1, &format!("{}, when the new one has answered", old.id));
+        }
         Ok(bill)
     }
 }
@@ -165,14 +172,7 @@ fn what(wish: &Wish) -> String {
     format!("{spot}{}, a data volume of {} GiB, metadata by version 2 only", wish.kind, wish.data_gib)
 }
 
-fn add_move(bill: &mut Bill, volume: &str) {
-    bill.add(
-        Call::StopInstances,
-        1,
-        "shut the new instance down: a host looks for its data volume when it boots",
-    );
-    bill.add(Call::AttachVolume, 1, &format!("give it {volume}"));
+fn add_attach(bill: &mut Bill, volume: &str) {
+    bill.add(Call::AttachVolume, 1, &format!("give it {volume}, for which it waits"));
     bill.add(Call::DescribeVolumes, 2, "wait until it has it");
-    bill.add(Call::StartInstances, 1, "start it again");
-    bill.add(Call::DescribeInstances, 3, "wait until it runs");
 }

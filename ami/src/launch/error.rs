@@ -119,9 +119,10 @@ impl Explain for LaunchError {
             | Self::Conflict { hint, .. }
             | Self::Late { hint, .. }
             | Self::Boot { hint, .. } => Some(hint.clone()),
-            Self::Missing { region, .. } => {
-                Some(format!("`kennel hosts --region {region}` lists what is there"))
-            }
+            Self::Missing { host, region } => Some(format!(
+                "`kennel hosts --region {region}` lists what is there; `kennel launch --name {host} --region {region}` \
+                 makes it, with the data volume that may be left of it"
+            )),
             Self::Amidst { cause, more } => {
                 Some(cause.hint().map_or_else(|| more.clone(), |hint| format!("{hint}; {more}")))
             }

@@ -11,7 +11,7 @@
 
 use super::journal::Launch;
 use super::wish::{Choice, Place, Wish};
-use super::{LaunchError, Site, Up, whoami};
+use super::{LaunchError, Site, Up, waits_for_volume, whoami};
 use crate::aws::{Instance, Kind, NewInstance};
 use crate::names;
 
@@ -139,6 +139,9 @@ impl Site<'_> {
     /// A host of this name that is there already, launched from another computer, or before: it is made known here, and its
     /// API opened to this computer, if it is what was asked for.
     async fn adopt(&self, instance: Instance, wish: &Wish) -> Result<Up, LaunchError> {
+        if waits_for_volume(&instance) {
+            return Err(self.half_way());
+        }
         let other_ami = matches!(&wish.ami, Choice::Id(id) if *id != instance.ami);
         if other_ami || wish.kind != instance.kind || wish.spot != instance.spot {
             return Err(LaunchError::Conflict {

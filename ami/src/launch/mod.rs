@@ -27,8 +27,8 @@
 //!    instance, on the instance), and where asked for KeyName, IamInstanceProfile.Name,
 //!    InstanceMarketOptions (MarketType `spot`, SpotInstanceType `one-time`).
 //! 9. `DescribeInstances` by id, until `running`.
-//! 10. for a data volume that is used again: `StopInstances`, `DescribeInstances` until `stopped`, `AttachVolume` (`/dev/sdf`),
-//!     `DescribeVolumes` by id until attached, `StartInstances`, `DescribeInstances` until `running`.
+//! 10. for a data volume that is used again: `AttachVolume` (`/dev/sdf`), `DescribeVolumes` by id until attached; if that was
+//!     asked for later than a host waits, `RebootInstances`.
 //! 11. with `--elastic-ip`: `DescribeAddresses` by name; `AllocateAddress` (Domain `vpc`, TagSpecification `elastic-ip`);
 //!     `AssociateAddress` (AllocationId, InstanceId, AllowReassociation).
 //! 12. `GetConsoleOutput` (Latest) until the line `control: api certificate SHA256:…`.
@@ -46,13 +46,14 @@
 //! 1. `DescribeInstances` and `DescribeAddresses` by name, the AMI as in `launch`, `DescribeInstanceAttribute` (`userData`) of the old.
 //! 2. `RunInstances` as in `launch`, with the old one's type, subnet, groups, key, profile and user-data, and NoDevice for `/dev/sdf`.
 //!    One that was begun on another computer is found by the tag `kennel:replaces` and gone on with.
-//! 3. unless the new one has the data volume already (`DescribeVolumes` by id): `StopInstances` of the new, then of the old, each
-//!    until `stopped`; `DetachVolume` (VolumeId, InstanceId) until `available`; `AttachVolume` to the new until `attached`.
-//! 4. `StartInstances` of the new until `running`; `AssociateAddress` if there is an Elastic IP that it has not.
+//! 3. unless the new one has the data volume already (`DescribeVolumes` by id): `DescribeInstances` until the new one is
+//!    `running`; `StopInstances` of the old until `stopped`, and `DetachVolume` (VolumeId, InstanceId), or, if it is a spot
+//!    instance, `TerminateInstances` until `terminated`; until `available`, `AttachVolume` to the new until `attached`.
+//! 4. as 10. of `launch`; `AssociateAddress` if there is an Elastic IP that it has not.
 //! 5. the API answers with the certificate that is known (it is on the data volume), else with the console's.
 //! 6. `TerminateInstances` of the old, until `terminated`.
 //!
-//! `host replace --back` does 3 to 6 with the two exchanged: the old one gets the volume and the address back, the new one is terminated.
+//! `host replace --back` does 3 to 6 with the two exchanged (and `StartInstances` of the old): the old one gets the volume and the address back, the new one is terminated.
 
 mod dry;
 mod error;
@@ -200,8 +201,7 @@ impl<'a> Site<'a> {
             Some(fingerprint) => fingerprint,
             None => self.certificate(id).await?,
         };
-        let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-        let url = ApiUrl { host, port: layout::API_PORT };
+        let url = api(address);
         self.answers(&url, fingerprint).await?;
         let up = Up {
             host: self.host.clone(),
@@ -216,6 +216,17 @@ impl<'a> Site<'a> {
         book.save(&self.book)?;
         Ok(up)
     }
+}
+
+/// Where the API of a host is.
+fn api(address: IpAddr) -> ApiUrl {
+    let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
+    ApiUrl { host, port: layout::API_PORT }
+}
+
+/// It was made to take another one's place, and has not got its data volume.
+fn waits_for_volume(instance: &Instance) -> bool {
+    replaces(instance).is_some() && instance.volume.is_none()
 }
 
 /// The instance whose place an instance is to take.

@@ -1,20 +1,24 @@
 //! Moves the data volume from one instance to another. Which has it, is asked of AWS before each step; it is attached only
-//! when it is free, and detached only from an instance that is shut down, so that it is never written by two and never torn
-//! from one that writes.
+//! when it is free, and taken only from an instance that is shut down, so that it is never written by two and never torn
+//! from one that writes. It is given to an instance that runs already: a host without a data volume waits for one.
 
-use super::wait::gone;
+use kennel_model::cloud::VOLUME_WAIT;
+
 use super::{LaunchError, Site};
 use crate::aws::{Attachment, Instance, Volume};
 
+/// Seconds until a volume that is being attached is seen by the host.
+const APPEARS: u64 = 60;
+
 impl Site<'_> {
-    /// Sees to it that an instance has the data volume and runs. `from` is the one that may have it now; it is shut down.
+    /// Sees to it that an instance runs and has the data volume. `from` is the one that may have it now; it is shut down.
     ///
     /// | found | done already |
     /// |---|---|
-    /// | the volume is at `to`, or on its way there | all but the start |
+    /// | the volume is at `to`, or on its way there | all; `to` is rebooted if it may have given up waiting and does not answer |
     /// | it is being detached | waited for, then as if it were free |
-    /// | it is free | `from` is shut down (this is made sure of), the volume detached |
-    /// | it is at `from` | nothing that matters: shutting down both is repeated |
+    /// | it is free | `from` is shut down, the volume detached |
+    /// | it is at `from` | nothing that matters: waiting for `to` and shutting down `from` is repeated |
     /// | it is elsewhere | nothing is touched |
     pub(super) async fn give_volume(
         &self,
@@ -22,9 +26,6 @@ impl Site<'_> {
         to: &str,
         from: Option<&str>,
     ) -> Result<Instance, LaunchError> {
-        let at = |volume: &Volume, instance: &str, state: &str| {
-            volume.attachment.as_ref().is_some_and(|a| a.instance == instance && a.state == state)
-        };
         let free = |volume: &Volume| volume.state == "available";
         let mut found = self.the_volume(volume).await?;
         if found.attachment.as_ref().is_some_and(|attachment| attachment.state == "detaching") {
@@ -35,20 +36,25 @@ impl Site<'_> {
             if holder.is_some() && holder != from {
                 return Err(elsewhere(&found));
             }
-            // Given to one that is shut down, it is there when the host looks for it, which is when it boots.
-            let waiting = self.stopped(to).await?;
-            if waiting.state != "stopped" {
-                return Err(gone(waiting));
-            }
-            if let Some(from) = from {
-                self.stopped(from).await?;
-                self.detached(volume, from).await?;
+            // As long as it has not come so far, nothing is taken from the other.
+            self.running(to).await?;
+            if let Some(holder) = holder {
+                self.stopped(holder).await?;
+                self.detached(volume, holder).await?;
             }
             self.volume(volume, "free", free).await?;
             self.aws.attach_volume(volume, to).await?;
         }
-        self.volume(volume, &format!("attached to {to}"), |volume| at(volume, to, "attached")).await?;
-        self.running(to).await
+        let at = |volume: &Volume| {
+            volume.attachment.as_ref().is_some_and(|a| a.instance == to && a.state == "attached")
+        };
+        let volume = self.volume(volume, &format!("attached to {to}"), at).await?;
+        let instance = self.running(to).await?;
+        if came_late(&volume, &instance) && !self.is_up(&instance).await {
+            self.ui.note(&format!("{to} may have given up waiting for its data volume, and is rebooted"));
+            self.aws.reboot_instance(to).await?;
+        }
+        Ok(instance)
     }
 
     async fn detached(&self, volume: &str, from: &str) -> Result<(), LaunchError> {
@@ -61,6 +67,14 @@ impl Site<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a host may not have seen its volume, which it looks for from each start on. Both times are AWS's, so that it makes
+/// no difference when this is asked, and on which computer.
+fn came_late(volume: &Volume, instance: &Instance) -> bool {
+    let in_time = VOLUME_WAIT.as_secs().saturating_sub(APPEARS);
+    let waited = volume.attachment.as_ref().map_or(0, |attachment| attachment.since - instance.started);
+    u64::try_from(waited).is_ok_and(|waited| waited > in_time)
 }
 
 fn elsewhere(volume: &Volume) -> LaunchError {

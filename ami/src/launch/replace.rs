@@ -4,16 +4,17 @@
 //! | step | done already |
 //! |---|---|
 //! | new instance | the client token, written down before the call, gives the same one |
-//! | data volume | it is attached to the new instance, see `moving` |
+//! | old instance shut down, data volume | it is attached to the new instance, see `moving` |
 //! | Elastic IP | it says that it is the new instance's |
 //! | the API answers | is asked again |
 //! | old instance terminated | it is gone |
 //!
-//! The way back is the same with the two instances exchanged.
+//! The way back is the same with the two instances exchanged. A spot instance cannot be shut down and kept: it is terminated
+//! where another would be shut down, so that there is no way back from there.
 
 use super::journal::{New, Replace};
 use super::wish::Choice;
-use super::{LaunchError, Site, Up, replaces};
+use super::{LaunchError, Site, Up, replaces, waits_for_volume};
 use crate::aws::{Ami, Instance, Kind, NewInstance};
 use crate::names;
 
@@ -53,9 +54,7 @@ impl Site<'_> {
                 }
                 let (old, ami) = self.what_for_what(choice).await?;
                 if old.ami == ami.id {
-                    self.ui.note(&format!("{} has {} already", self.host, ami.id));
-                    let known = self.known()?.map(|known| known.fingerprint);
-                    return Ok(Up { existing: true, ..self.arrive(&old.id, known).await? });
+                    return self.finished(old).await;
                 }
                 let journal = self.replacement(&old, ami).await?;
                 // Before the call: its token must survive what happens during it.
@@ -63,6 +62,19 @@ impl Site<'_> {
                 self.forward(journal).await
             }
         }
+    }
+
+    /// A host that has the AMI already. Where it has just got it, at another computer, which then broke off, something may be
+    /// left to do.
+    async fn finished(&self, instance: Instance) -> Result<Up, LaunchError> {
+        self.ui.note(&format!("{} has {} already", self.host, instance.ami));
+        let volume = instance.volume.as_ref().ok_or_else(|| self.no_volume(&instance.id))?;
+        self.give_volume(volume, &instance.id, None).await?;
+        if let Some(address) = self.aws.addresses(self.host).await?.first() {
+            self.give_address(address, &instance.id).await?;
+        }
+        let known = self.known()?.map(|known| known.fingerprint);
+        Ok(Up { existing: true, ..self.arrive(&instance.id, known).await? })
     }
 
     /// The replacement that was begun here and can be gone on with.
@@ -85,14 +97,22 @@ impl Site<'_> {
     async fn found_half_way(&self) -> Result<Option<Replace>, LaunchError> {
         let all = self.aws.instances(Some(self.host)).await?;
         let old_of = |new: &Instance| all.iter().find(|old| replaces(new) == Some(&old.id));
-        let Some((new, old)) = all.iter().find_map(|new| Some((new, old_of(new)?))) else { return Ok(None) };
+        let (new, old) = match all.iter().find_map(|new| Some((new, old_of(new)?))) {
+            Some((new, old)) => (new, Some(old)),
+            // A spot instance is gone before the new one has its volume.
+            None => match &all[..] {
+                [new] if waits_for_volume(new) => (new, None),
+                _ => return Ok(None),
+            },
+        };
+        let held = old.and_then(|old| old.volume.clone()).or_else(|| new.volume.clone());
         let free = self.aws.free_volumes(self.host).await?.into_iter().next().map(|volume| volume.id);
-        let volume = old.volume.clone().or_else(|| new.volume.clone()).or(free);
-        self.ui.note(&format!("going on with the replacement of {} by {}, begun elsewhere", old.id, new.id));
+        let old = old.map(|old| old.id.as_str()).or(replaces(new)).unwrap_or_default().to_owned();
+        self.ui.note(&format!("going on with the replacement of {old} by {}, begun elsewhere", new.id));
         Ok(Some(Replace {
-            old: old.id.clone(),
+            volume: held.or(free).ok_or_else(|| self.no_volume(&old))?,
+            old,
             new: New::Made(new.id.clone()),
-            volume: volume.ok_or_else(|| self.no_volume(old))?,
             address: self.aws.addresses(self.host).await?.into_iter().next().map(|address| address.id),
             fingerprint: self.known()?.map(|known| known.fingerprint),
             back: false,
@@ -101,19 +121,7 @@ impl Site<'_> {
 
     /// The instance that is replaced, and the AMI of the one that takes its place.
     pub(super) async fn what_for_what(&self, choice: &Choice) -> Result<(Instance, Ami), LaunchError> {
-        let old = self.the_instance().await?;
-        if old.spot {
-            return Err(LaunchError::Conflict {
-                what: format!("{} is a spot instance, which cannot be shut down and kept", old.id),
-                hint: format!(
-                    "`kennel host terminate {host} --region {region}` keeps the data volume, and `kennel launch --name \
-                     {host}` uses it again; there is no way back",
-                    host = self.host,
-                    region = self.aws.region()
-                ),
-            });
-        }
-        Ok((old, self.ami(choice).await?))
+        Ok((self.the_instance().await?, self.ami(choice).await?))
     }
 
     /// All that is needed to go on, and back.
@@ -123,7 +131,8 @@ impl Site<'_> {
             "stopped" => self.aws.free_volumes(self.host).await?.into_iter().next(),
             _ => None,
         };
-        let volume = old.volume.clone().or(free.map(|volume| volume.id)).ok_or_else(|| self.no_volume(old))?;
+        let volume =
+            old.volume.clone().or(free.map(|volume| volume.id)).ok_or_else(|| self.no_volume(&old.id))?;
         let address = self.aws.addresses(self.host).await?.into_iter().next();
         Ok(Replace {
             old: old.id.clone(),
@@ -138,7 +147,7 @@ impl Site<'_> {
                 profile: old.profile.clone(),
                 user_data: self.aws.user_data_of(&old.id).await?,
                 data_gib: None,
-                spot: false,
+                spot: old.spot,
                 replaces: Some(old.id.clone()),
             })),
             volume,
@@ -153,7 +162,11 @@ impl Site<'_> {
         self.ui.note(&format!("{new} takes the place of {}", journal.old));
         let up = self.hand_over(&journal, &new, Some(&journal.old)).await.map_err(|error| {
             // Until the old one is gone, whatever goes wrong can be gone back from.
-            error.amidst(format!("`{} --back` goes back to {}", self.again(), journal.old))
+            error.amidst(format!(
+                "as long as {} is there, `{} --back` goes back to it",
+                journal.old,
+                self.again()
+            ))
         })?;
         self.terminated(&journal.old).await?;
         self.journals.keep_replace(None)?;
@@ -225,9 +238,9 @@ impl Site<'_> {
         self.arrive(to, journal.fingerprint).await
     }
 
-    fn no_volume(&self, old: &Instance) -> LaunchError {
+    fn no_volume(&self, old: &str) -> LaunchError {
         LaunchError::Conflict {
-            what: format!("{} has no data volume", old.id),
+            what: format!("{old} has no data volume"),
             hint: format!(
                 "look for it: `aws ec2 describe-volumes --filters Name=tag:kennel:host,Values={}`",
                 self.host

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kennel_known::hosts::HostBook;
 use serde::Serialize;
 
+use super::wait::takes_its_data;
 use super::{LaunchError, Site};
 use crate::aws::pace::Looks;
 use crate::aws::{Address, Group, Instance, Volume};
@@ -69,7 +70,7 @@ impl Site<'_> {
         let _claim = self.journals.claim()?;
         if let Some(instance) = &remains.instance {
             if instance.volume_goes && !removal.data {
-                return Err(self.would_take_the_data(instance));
+                return Err(takes_its_data(instance, "if that is what you want: --with-data; else "));
             }
             self.terminated(&instance.id).await?;
         }
@@ -112,17 +113,6 @@ impl Site<'_> {
                 Err(fault) if fault.is("DependencyViolation") && looks.again().await => {}
                 done => return Ok(done?),
             }
-        }
-    }
-
-    fn would_take_the_data(&self, instance: &Instance) -> LaunchError {
-        LaunchError::Conflict {
-            what: format!("{} would take its data volume with it", instance.id),
-            hint: format!(
-                "if that is what you want: --with-data; else first `aws ec2 modify-instance-attribute --instance-id {} \
-                 --block-device-mappings DeviceName=/dev/sdf,Ebs={{DeleteOnTermination=false}}`",
-                instance.id
-            ),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant as Clock};
 use super::{LaunchError, Site};
 use crate::aws::pace::Looks;
 use crate::aws::{Instance, Volume};
+use crate::ui::Waiting;
 
 /// From the order to the state. EC2 gives a shutdown some minutes, after which it pulls the plug.
 const RUNNING: Duration = Duration::from_secs(5 * 60);
@@ -13,16 +14,18 @@ const TERMINATED: Duration = Duration::from_secs(15 * 60);
 const MOVED: Duration = Duration::from_secs(5 * 60);
 
 impl Site<'_> {
-    /// Until an instance runs; it is started if it is stopped.
+    /// Until an instance runs; it is started if it is stopped. Nothing is said of one that does.
     pub(super) async fn running(&self, id: &str) -> Result<Instance, LaunchError> {
-        let step = self.ui.step(&format!("{id}: waiting until it runs"));
+        let mut step: Option<Waiting> = None;
         let mut looks = Looks::until(self.by(RUNNING));
         let mut told = false;
         loop {
             if let Some(instance) = self.aws.instance(id).await? {
                 match instance.state.as_str() {
                     "running" => {
-                        step.done(&format!("{id} runs"));
+                        if let Some(step) = step {
+                            step.done(&format!("{id} runs"));
+                        }
                         return Ok(instance);
                     }
                     "stopped" if !told => {
@@ -33,13 +36,15 @@ impl Site<'_> {
                     _ => {}
                 }
             }
+            step.get_or_insert_with(|| self.ui.step(&format!("{id}: waiting until it runs")));
             if !looks.again().await {
                 return Err(late(format!("{id} does not run"), &looks));
             }
         }
     }
 
-    /// Until an instance is stopped, or gone; it is told to stop if it runs.
+    /// Until an instance is stopped, or gone; it is told to if it runs. A spot instance of ours cannot be stopped and kept: it
+    /// is terminated, which shuts it down as cleanly, if its data volume stays.
     pub(super) async fn stopped(&self, id: &str) -> Result<Instance, LaunchError> {
         let step = self.ui.step(&format!("{id}: waiting until it is shut down"));
         let mut looks = Looks::until(self.by(STOPPED));
@@ -52,7 +57,11 @@ impl Site<'_> {
                         return Ok(instance);
                     }
                     "running" if !told => {
-                        self.aws.stop_instance(id).await?;
+                        match instance.spot {
+                            true if instance.volume_goes => return Err(takes_its_data(&instance, "")),
+                            true => self.aws.terminate_instance(id).await?,
+                            false => self.aws.stop_instance(id).await?,
+                        }
                         told = true;
                     }
                     _ => {}
@@ -113,6 +122,18 @@ impl Site<'_> {
     /// After this time, but not beyond the deadline of the whole command.
     pub(super) fn by(&self, within: Duration) -> Clock {
         self.aws.deadline().min(Clock::now() + within)
+    }
+}
+
+/// Its data volume was made one that is deleted with it.
+pub(super) fn takes_its_data(instance: &Instance, otherwise: &str) -> LaunchError {
+    LaunchError::Conflict {
+        what: format!("{} would take its data volume with it", instance.id),
+        hint: format!(
+            "{otherwise}`aws ec2 modify-instance-attribute --instance-id {} --block-device-mappings \
+             DeviceName=/dev/sdf,Ebs={{DeleteOnTermination=false}}` makes it stay",
+            instance.id
+        ),
     }
 }
 

@@ -99,15 +99,6 @@ impl Site<'_> {
                 });
             }
         }
-        if volume.is_some() && wish.spot {
-            return Err(LaunchError::Conflict {
-                what: format!(
-                    "{} has a data volume already, and a spot instance cannot get one later",
-                    self.host
-                ),
-                hint: "launch without --spot".to_owned(),
-            });
-        }
         Ok(Place { ami, subnet, volume, user_data })
     }
 

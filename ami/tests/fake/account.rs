@@ -2,9 +2,11 @@
 //! which requests change it stand with the requests.
 
 use super::compute::Compute;
+use super::machines::Machines;
 use super::{BLOCK, OWNER};
 use hyper::body::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::FileExt;
 
 /// Tags of a resource.
 pub(crate) type Tags = BTreeMap<String, String>;
@@ -61,6 +63,14 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// Writes the volume that it makes, with holes where nothing is.
+    pub(crate) fn write(&self, volume: &std::fs::File) -> std::io::Result<()> {
+        for (index, block) in &self.blocks {
+            volume.write_all_at(&block.data, u64::from(*index) * BLOCK as u64)?;
+        }
+        volume.set_len(self.gib << 30)
+    }
+
     /// The first `length` bytes of the volume that it makes.
     pub(crate) fn read(&self, length: usize) -> Vec<u8> {
         let mut volume = vec![0; length.next_multiple_of(BLOCK)];
@@ -160,12 +170,16 @@ pub(crate) struct Account {
     pub(crate) next_completion_fails: Option<String>,
     /// How many looks it takes until a system is up that was switched on.
     pub(crate) boot: u32,
+    /// How many seconds later than they are asked for volumes are attached.
+    pub(crate) dawdles: u64,
     /// Why the next instance never runs: a code.
     pub(crate) next_instance_fails: Option<String>,
     /// How many elastic addresses there may be in a region.
     pub(crate) most_addresses: usize,
     /// What goes wrong with hosts' consoles and APIs.
     pub(crate) host: Host,
+    /// What is behind the instances, if anything is.
+    pub(crate) machines: Option<Box<dyn Machines>>,
     /// How many certificates hosts have made.
     pub(crate) certificates: usize,
     /// Addresses that came into use since they were last opened.
@@ -199,9 +213,11 @@ impl Default for Account {
             most: usize::MAX,
             next_completion_fails: None,
             boot: 1,
+            dawdles: 0,
             next_instance_fails: None,
             most_addresses: 5,
             host: Host::Well,
+            machines: None,
             certificates: 0,
             doors: Vec::new(),
             violations: Vec::new(),

@@ -34,7 +34,7 @@ impl Phase {
 pub(crate) struct Boot {
     /// How many more looks it takes until the API answers and the console tells so.
     pub(crate) looks: u32,
-    /// The disk for data that it found, without which there is no API.
+    /// The disk for data that it found, at once or while it waited, without which there is no API.
     pub(crate) data: Option<String>,
     /// How often it was switched on or started again.
     pub(crate) count: u32,
@@ -80,6 +80,7 @@ pub(crate) struct Instance {
     pub(crate) root_device: String,
     pub(crate) token: Option<String>,
     pub(crate) protected: bool,
+    /// When it was last started, in seconds since 1970.
     pub(crate) launched: u64,
     pub(crate) boot: Boot,
 }
@@ -93,6 +94,8 @@ pub(crate) struct Attachment {
     /// `attaching`, `attached` or `detaching`.
     pub(crate) state: &'static str,
     pub(crate) looks: u32,
+    /// When it was asked for, in seconds since 1970.
+    pub(crate) since: u64,
 }
 
 /// A disk.

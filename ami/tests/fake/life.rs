@@ -6,6 +6,9 @@ use super::compute::{Attachment, Compute, Phase};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// So many seconds after its start a system gives up waiting for a disk for its data.
+const PATIENCE: u64 = 300;
+
 /// An address of loopback that nobody in this process had before: each stands for a public one.
 pub(crate) fn fresh_address() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -18,13 +21,14 @@ pub(crate) fn fresh_address() -> String {
 impl Account {
     /// One look more at an instance.
     pub(crate) fn look_at(&mut self, region: &str, id: &str) {
-        let compute = &mut self.region(region).compute;
-        let Some(instance) = compute.instances.get_mut(id) else { return };
+        let on = self.is_on(id);
+        let Some(instance) = self.region(region).compute.instances.get_mut(id) else { return };
         if instance.looks > 0 {
             instance.looks -= 1;
             return;
         }
         match instance.phase {
+            Phase::Stopping | Phase::ShuttingDown if on => {}
             Phase::Pending if instance.doomed => self.end(region, id),
             Phase::Pending => self.power_on(region, id),
             Phase::Stopping => self.power_off(region, id),
@@ -68,6 +72,7 @@ impl Account {
             instance.address = Some(fresh.clone());
             self.doors.push(fresh);
         }
+        self.switch_on(region, id);
     }
 
     fn power_off(&mut self, region: &str, id: &str) {
@@ -112,8 +117,24 @@ impl Account {
             attachment.looks -= 1;
         } else if attachment.state == "attaching" {
             attachment.state = "attached";
+            let (instance, since) = (attachment.instance.clone(), attachment.since);
+            self.appears(region, &instance, id, since);
         } else if attachment.state == "detaching" {
             volume.attachment = None;
+        }
+    }
+
+    /// A volume appears in a system that runs, and is taken for its data if it still waits for one.
+    fn appears(&mut self, region: &str, id: &str, volume: &str, since: u64) {
+        let looks = self.boot;
+        let Some(instance) = self.region(region).compute.instances.get_mut(id) else { return };
+        let on = instance.phase == Phase::Running;
+        if on && instance.boot.data.is_none() && since <= instance.launched + PATIENCE {
+            instance.boot.data = Some(volume.to_owned());
+            instance.boot.looks = looks;
+        }
+        if let Some(machines) = self.machines.as_mut().filter(|_| on) {
+            machines.plug(id, volume);
         }
     }
 
@@ -144,7 +165,7 @@ impl Account {
 }
 
 /// A volume's place at an instance from now on.
-pub(crate) fn attaching(instance: &str, device: &str, looks: u32) -> Attachment {
+pub(crate) fn attaching(instance: &str, device: &str, looks: u32, since: u64) -> Attachment {
     Attachment {
         instance: instance.to_owned(),
         device: device.to_owned(),
@@ -152,5 +173,6 @@ pub(crate) fn attaching(instance: &str, device: &str, looks: u32) -> Attachment 
         delete_on_termination: false,
         state: "attaching",
         looks,
+        since,
     }
 }

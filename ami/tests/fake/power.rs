@@ -3,6 +3,7 @@
 
 use super::account::Account;
 use super::answer::{Answer, Refusal, Reply};
+use super::clock;
 use super::compute::{Instance, Phase};
 use super::instances::{changes, missing, named};
 use super::request::Request;
@@ -34,12 +35,16 @@ pub(crate) fn act(request: &Request, account: &mut Account, act: Act) -> Answer 
     for id in &ids {
         may(act, id, named(compute, id)?)?;
     }
-    let mut done = Vec::new();
+    let (mut done, mut off) = (Vec::new(), Vec::new());
     for id in &ids {
         let instance = named(compute, id)?;
         let before = instance.phase;
         begin(act, instance, settle);
+        off.extend(matches!(instance.phase, Phase::Stopping | Phase::ShuttingDown).then_some(id));
         done.push((id.clone(), before, instance.phase));
+    }
+    if let Some(machines) = &mut account.machines {
+        off.into_iter().for_each(|id| machines.press(id));
     }
     if act == Act::Reboot {
         ids.iter().for_each(|id| account.power_on(&request.region, id));
@@ -90,6 +95,9 @@ fn begin(act: Act, it: &mut Instance, settle: u32) {
         _ => return,
     };
     it.phase = next;
+    if act == Act::Start {
+        it.launched = clock::now();
+    }
     it.looks = settle;
     if act == Act::Terminate {
         let why = "Client.UserInitiatedShutdown";

@@ -340,7 +340,7 @@ fn instance(
 }
 
 fn made(disk: &Mapping, instance: &str, zone: &str, tags: Tags) -> Volume {
-    let mut attachment = attaching(instance, &disk.device, 0);
+    let mut attachment = attaching(instance, &disk.device, 0, clock::now());
     attachment.delete_on_termination = disk.delete_on_termination;
     attachment.state = "attached";
     Volume {

@@ -81,6 +81,7 @@ fn place(xml: &mut Xml, id: &str, at: &Attachment) {
         .text("instanceId", &at.instance)
         .text("device", &at.device)
         .text("status", at.state);
+    xml.text("attachTime", clock::text(at.since));
     xml.text("deleteOnTermination", at.delete_on_termination.to_string());
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn attach(request: &Request, account: &mut Account) -> Answer {
     let form = &request.form;
     form.only(&["VolumeId", "InstanceId", "Device"])?;
     let (id, instance, device) = (form.need("VolumeId")?, form.need("InstanceId")?, form.need("Device")?);
-    let settle = account.settle;
+    let (settle, since) = (account.settle, clock::now() + account.dawdles);
     let compute = &mut account.region(&request.region).compute;
     let host = instances::named(compute, instance)?.clone();
     let volume = compute.volumes.get(id).ok_or_else(|| missing(id))?;
@@ -108,7 +109,7 @@ pub(crate) fn attach(request: &Request, account: &mut Account) -> Answer {
         return Err(Refusal::new(400, "VolumeInUse", message));
     }
     fits(compute, volume, (instance, &host), device)?;
-    let attachment = attaching(instance, device, settle);
+    let attachment = attaching(instance, device, settle, since);
     let answer = placed("AttachVolumeResponse", id, &attachment);
     if let Some(volume) = compute.volumes.get_mut(id) {
         volume.attachment = Some(attachment);
@@ -180,6 +181,9 @@ pub(crate) fn delete(request: &Request, account: &mut Account) -> Answer {
     }
     let precious = volume.precious;
     compute.volumes.remove(id);
+    if let Some(machines) = &mut account.machines {
+        machines.delete(id);
+    }
     if precious {
         account.violate(format!("{id} with tenants' data was deleted"));
     }

@@ -23,4 +23,5 @@ mod publish;
 mod refuse;
 mod replace;
 mod resume;
+mod spot;
 mod trouble;

@@ -4,9 +4,11 @@
 
 use crate::desk::{Desk, KEY, REGION, policy};
 use crate::fake::compute::Phase;
+use crate::fake::faults::{Fault, When};
 use crate::fake::iam::allowed_by;
 use crate::hosting::{NAME, NOTHING, data, desk, host, hosted, launch, next_image, stands, things};
 use crate::picture::{Picture, Piece};
+use crate::resume::killed_at;
 
 /// Has the fake enforce these roles' policies during the work, after which all must have been used.
 #[track_caller]
@@ -119,13 +121,24 @@ fn ended(desk: &Desk) {
     account.settled(REGION);
 }
 
+/// Somebody has stopped the host.
+fn switched_off(desk: &Desk, id: &str) {
+    let mut account = desk.fake.account();
+    account.region(REGION).compute.instances.get_mut(id).unwrap().phase = Phase::Stopping;
+    account.settled(REGION);
+}
+
 #[test]
 fn launch_hosts() {
     let desk = desk();
     exactly(&desk, &["launch"], |desk| {
         launch(desk, &["--elastic-ip", "--key", "alice"]).well();
-        // Once more, with the disk of the first.
+        // Once more, with the disk of the first, which comes late; and once more, as somebody has switched it off.
         ended(desk);
+        desk.fake.account().dawdles = 400;
+        launch(desk, &["--elastic-ip"]).well();
+        let id = stands(desk, true);
+        switched_off(desk, &id);
         launch(desk, &["--elastic-ip"]).well();
         stands(desk, true);
     });
@@ -173,6 +186,11 @@ fn replace() {
     // At a desk that does not know the host's certificate.
     std::fs::remove_dir_all(desk.path("config")).unwrap();
     exactly(&desk, &["replace"], |desk| {
+        // Half of the way, all the way back, and then the whole way.
+        desk.fake.fault("AttachVolume", When::Nth(1), Fault::Stall);
+        killed_at(desk, &replace);
+        desk.run(&[&replace[..], &["--back"]].concat()).well();
+        desk.fake.account().dawdles = 400;
         desk.run(&replace).well();
         stands(desk, true);
     });

@@ -71,20 +71,18 @@ fn of_the_same_image_there_is_nothing_to_replace_or_it_is_replaced() {
     assert!(new != old || outcome.err.contains("ami-"), "{outcome:?}");
 }
 
-/// Each step that changes something, killed when it is done but not answered: the new one is stopped first, then the old
-/// one. Killed before each of them, and at each look, is in `odd`.
+/// Each step that changes something, killed when it is done but not answered. Killed before each of them, and at each look,
+/// is in `odd`.
 fn steps() -> Vec<(&'static str, When, Fault)> {
     let changes = [
-        ("RunInstances", When::Nth(1)),
-        ("StopInstances", When::Nth(1)),
-        ("StopInstances", When::Nth(2)),
-        ("DetachVolume", When::Nth(1)),
-        ("AttachVolume", When::Nth(1)),
-        ("StartInstances", When::Nth(1)),
-        ("AssociateAddress", When::Nth(1)),
-        ("TerminateInstances", When::Nth(1)),
+        "RunInstances",
+        "StopInstances",
+        "DetachVolume",
+        "AttachVolume",
+        "AssociateAddress",
+        "TerminateInstances",
     ];
-    changes.map(|(action, when)| (action, when, Fault::StallAfter)).to_vec()
+    changes.map(|action| (action, When::Nth(1), Fault::StallAfter)).to_vec()
 }
 
 #[test]
@@ -179,17 +177,37 @@ fn without_capacity_the_old_one_has_not_been_touched() {
 }
 
 #[test]
-fn a_spot_host_cannot_be_stopped_and_that_is_told_before_anything_is_done() {
-    let (desk, old) = hosted(&["--spot"]);
-    next_image(&desk);
-    let outcome = desk.run(&REPLACE);
-    if outcome.code == Some(0) {
-        assert_ne!(stands(&desk, false), old);
-    } else {
-        let error = outcome.failed(2);
-        assert!(error.contains("spot"), "{error}");
-        assert_eq!(stands(&desk, false), old);
-    }
+fn a_volume_that_comes_too_late_is_found_by_a_reboot() {
+    let (desk, old, disk, next) = before();
+    desk.fake.account().dawdles = 400;
+    desk.run(&REPLACE).well();
+    replaced(&desk, &old, &disk, &next);
+    assert_eq!(host(&desk).1.boot.count, 2);
+    assert_eq!(desk.fake.done("RebootInstances"), 1);
+}
+
+#[test]
+fn killed_at_the_reboot_it_goes_on_or_back() {
+    each(&[(Fault::Stall, false), (Fault::StallAfter, false), (Fault::Stall, true)], |(fault, back)| {
+        let (desk, old, disk, next) = before();
+        desk.fake.account().dawdles = 400;
+        desk.fake.fault("RebootInstances", When::Nth(1), fault);
+        killed_at(&desk, &REPLACE);
+        if back {
+            desk.run(&BACK).well();
+            return as_before(&desk, &old, &disk);
+        }
+        desk.run(&REPLACE).well();
+        replaced(&desk, &old, &disk, &next);
+    });
+}
+
+#[test]
+fn a_volume_that_comes_in_time_needs_no_reboot_and_the_new_one_is_never_stopped() {
+    let (desk, ..) = before();
+    desk.run(&REPLACE).well();
+    assert_eq!(host(&desk).1.boot.count, 1);
+    assert_eq!((desk.fake.done("StopInstances"), desk.fake.done("StartInstances")), (1, 0));
 }
 
 #[test]

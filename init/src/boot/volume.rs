@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
+use kennel_model::cloud::VOLUME_WAIT;
 use kennel_model::labels;
 use kennel_model::layout::{CONTROL_DIR, CONTROL_UID, DATA_DIR, DATA_LABEL, SLOTS_DIR};
 
@@ -21,8 +22,6 @@ use crate::step::{Failed, Step};
 
 /// Volumes are attached before the machine starts, but may take their time to appear.
 const DISK_LIMIT: Duration = Duration::from_secs(10);
-/// On EC2 a volume that outlived its last instance is attached once the next one runs, by a person or a program.
-const ATTACH_LIMIT: Duration = Duration::from_secs(300);
 /// A check reads all metadata; a large volume after a crash takes minutes.
 const CHECK_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -83,8 +82,8 @@ fn look() -> Result<Vec<(String, Content)>, Failed> {
     let there = || Some(disks::other_disks()).filter(|found| found.iter().any(kept));
     let disks = poll(DISK_LIMIT, there).or_else(|| {
         machine::gets_volumes_later().then(|| {
-            say!("no disk for data is attached: waiting {} s for one", ATTACH_LIMIT.as_secs());
-            machine::poll_or_end(ATTACH_LIMIT, there)
+            say!("no disk for data is attached: waiting {} s for one", VOLUME_WAIT.as_secs());
+            machine::poll_or_end(VOLUME_WAIT, there)
         })?
     });
     disks

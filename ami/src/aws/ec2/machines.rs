@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types::{Instance as SdkInstance, InstanceLifecycleType, Volume as SdkVolume};
 use serde::Serialize;
 
@@ -53,6 +54,9 @@ pub struct Instance {
     /// The ARN of its instance profile.
     #[serde(skip)]
     pub profile: Option<String>,
+    /// When it was last started, in seconds since 1970; a reboot is no start.
+    #[serde(skip)]
+    pub started: i64,
     /// Its tags.
     pub tags: Tags,
 }
@@ -83,6 +87,9 @@ pub struct Attachment {
     pub state: String,
     /// As which device.
     pub device: String,
+    /// When that was asked for, in seconds since 1970.
+    #[serde(skip)]
+    pub since: i64,
 }
 
 impl Instance {
@@ -117,6 +124,7 @@ impl Instance {
                 .collect(),
             key: instance.key_name().map(str::to_owned),
             profile: instance.iam_instance_profile().and_then(|profile| profile.arn()).map(str::to_owned),
+            started: seconds(instance.launch_time()),
             tags: tags(instance.tags()),
         })
     }
@@ -128,7 +136,8 @@ impl Volume {
             let state = attachment.state().map_or("", |state| state.as_str()).to_owned();
             let instance = attachment.instance_id()?.to_owned();
             let device = attachment.device().unwrap_or_default().to_owned();
-            (state != "detached").then_some(Attachment { instance, state, device })
+            let since = seconds(attachment.attach_time());
+            (state != "detached").then_some(Attachment { instance, state, device, since })
         });
         Some(Self {
             id: volume.volume_id()?.to_owned(),
@@ -138,4 +147,8 @@ impl Volume {
             attachment,
         })
     }
+}
+
+fn seconds(time: Option<&DateTime>) -> i64 {
+    time.map_or(0, DateTime::secs)
 }

@@ -204,18 +204,12 @@ pub const CALLS: &[Row] = &[
         &[Launch, Replace],
         &[right("ec2:StartInstances", On::OurHosts)],
     ),
-    row(
-        Call::StopInstances,
-        "ec2:StopInstances",
-        0,
-        &[Launch, Replace],
-        &[right("ec2:StopInstances", On::OurHosts)],
-    ),
+    row(Call::StopInstances, "ec2:StopInstances", 0, &[Replace], &[right("ec2:StopInstances", On::OurHosts)]),
     row(
         Call::RebootInstances,
         "ec2:RebootInstances",
         0,
-        &[Hosts],
+        &[Launch, Hosts, Replace],
         &[right("ec2:RebootInstances", On::OurHosts)],
     ),
     row(
