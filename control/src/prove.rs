@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use kennel_model::api::{NewTenant, Probe, Problem, Prove, ProveLine};
-use kennel_model::{Limits, SlotId, SlotState, TenantName};
+use kennel_model::{Limits, SlotId, TenantName};
 use tokio::sync::mpsc;
 
 use crate::control::Control;
@@ -102,7 +102,7 @@ impl Control {
                 }
             }
             seen += whole;
-            let alive = matches!(state, SlotState::Running | SlotState::Stopping);
+            let alive = state.is_alive();
             if !alive && probes == 0 {
                 return Err(Error::Internal(format!("no probe ran: {}", reason.unwrap_or_default())));
             }

@@ -1,5 +1,5 @@
-//! Counts per slot with an upper bound: how many requests are in flight, how many wait for a start. A counted
-//! place is given back when it is dropped, however the request ends.
+//! A count per slot with an upper bound: how many requests wait for a start. A counted place is given back when it is
+//! dropped, however the request ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,5 @@
-//! The channel to init: hears what init says and gives it to who it concerns, and carries wake requests to init.
+//! The channel to init: hears what init says and gives it to who it concerns, and carries to it what the proxy
+//! has to say.
 //! What may be said stands in `kennel_model::msg`.
 
 use std::io;
@@ -63,8 +64,14 @@ impl Link {
             };
             match self.channel.get_ref().recv::<ToProxy>() {
                 Ok(Some((ToProxy::Drain, _))) => _ = drain.send_replace(true),
-                Ok(Some((ToProxy::Wake { id, result }, _))) => shared.starts.answered(id, &result),
+                Ok(Some((ToProxy::Wake { id, slot, result }, _))) => {
+                    if result.is_ok() {
+                        shared.leases.grant(slot, id);
+                    }
+                    shared.starts.answered(id, &result);
+                }
                 Ok(Some((ToProxy::Down(slot), _))) => {
+                    shared.leases.revoke(slot);
                     shared.pool.clear(slot);
                     shared.starts.down(slot);
                 }

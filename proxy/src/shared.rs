@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::gauge::Gauge;
+use crate::leases::Leases;
 use crate::limits::Limits;
 use crate::link::Link;
 use crate::pool::Pool;
@@ -20,8 +21,8 @@ pub(crate) struct Shared {
     pub(crate) starts: Starts,
     /// Idle connections to programs.
     pub(crate) pool: Pool,
-    /// Requests in flight, waiting ones included.
-    pub(crate) requests: Arc<Gauge>,
+    /// Requests in flight, waiting ones included, and whose program is held awake.
+    pub(crate) leases: Arc<Leases>,
     /// Requests that wait for a start.
     pub(crate) waiting: Arc<Gauge>,
     /// The channel to init.
@@ -35,7 +36,7 @@ impl Shared {
             routes: Routes::default(),
             starts: Starts::default(),
             pool: Pool::new(&limits),
-            requests: Gauge::new(limits.slot_requests),
+            leases: Leases::new(&limits),
             waiting: Gauge::new(limits.slot_waiting),
             init,
             limits,

@@ -65,6 +65,8 @@ const fn state(state: SlotState) -> &'static str {
     match state {
         SlotState::Stopped => "stopped",
         SlotState::Running => "running",
+        SlotState::Frozen => "frozen",
+        SlotState::Reclaimed => "reclaimed",
         SlotState::Stopping => "stopping",
         SlotState::Failed => "failed",
     }

@@ -1,20 +1,25 @@
-//! What the proxy may ask: that a slot be woken.
+//! What the proxy may say: that a slot is to be woken and held awake, and that it need not be any more.
 
-use kennel_model::msg::{FromProxy, Refusal, RequestId, ToProxy};
+use kennel_model::SlotId;
+use kennel_model::msg::{FromProxy, Refusal, RequestId, Rung, ToProxy};
 
-use super::Host;
 use super::link::Outgoing;
 use super::slots::Starter;
+use super::{Host, millis};
 
 impl Host {
     pub(super) fn on_proxy(&mut self, message: FromProxy) {
-        let FromProxy::Wake { id, slot } = message;
-        if let Err(refusal) = self.start_slot(slot, Starter::Proxy(id)) {
-            self.answer_wake(id, Err(refusal));
+        match message {
+            FromProxy::Wake { id, slot } => {
+                if let Err(refusal) = self.start_slot(slot, Starter::Proxy(id)) {
+                    self.answer_wake(slot, id, Err(refusal));
+                }
+            }
+            FromProxy::Idle { slot, lease, idle_ms } => self.lease_ended(slot, lease, millis(idle_ms)),
         }
     }
 
-    pub(super) fn answer_wake(&mut self, id: RequestId, result: Result<(), Refusal>) {
-        self.send("proxy", Outgoing::Proxy(ToProxy::Wake { id, result }), vec![]);
+    pub(super) fn answer_wake(&mut self, slot: SlotId, id: RequestId, result: Result<Rung, Refusal>) {
+        self.send("proxy", Outgoing::Proxy(ToProxy::Wake { id, slot, result }), vec![]);
     }
 }
