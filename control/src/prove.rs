@@ -45,8 +45,9 @@ impl Control {
         let mut command = vec![format!("./{PROGRAM}"), "run".into(), "--harmless".into()];
         command.extend(neighbour.map(|slot| format!("neighbour={}", slot.index())));
         let runtime = RUNTIME.parse().map_err(|e: kennel_model::InvalidId| Error::Internal(e.to_string()))?;
-        let new =
-            NewTenant { name: name.clone(), runtime, domains: vec![], command, limits: Limits::default() };
+        // No request comes, and it is not to fall asleep over its work.
+        let limits = Limits { freeze_after_s: None, ..Limits::default() };
+        let new = NewTenant { name: name.clone(), runtime, domains: vec![], command, limits };
         let slot = self.add(new).await?.slot;
         tell(&ProveLine::Begun { slot, neighbour }, sink).await;
         let ran = async {

@@ -13,6 +13,7 @@ mod cloud;
 mod cuts;
 mod denials;
 mod egress;
+mod ladder;
 mod probes;
 mod proof;
 mod secure;
@@ -84,6 +85,7 @@ fn begin_large_deploy(vm: &Vm, tenant: &str, folder: &Path) -> Result<Child, Str
 pub fn all() -> Vec<Group> {
     vec![
         tenants::group(),
+        ladder::group(),
         egress::group(),
         denials::group(),
         probes::group(),
