@@ -62,6 +62,8 @@ async fn a_tenants_whole_life() {
     let last = host.world.lock().requests.iter().rev().take(2).cloned().collect::<Vec<_>>();
     assert_eq!(last, [ControlRequest::Reboot, ControlRequest::PowerOff]);
     operator.post("/v1/tenants", &wish("shop")).await.expect::<Tenant>(StatusCode::CREATED);
+    let limits = Limits::default();
+    operator.put("/v1/tenants/shop/limits", &limits).await.expect::<Tenant>(StatusCode::OK);
     for path in ["/v1/denials", "/v1/tenants/shop/denials"] {
         assert_eq!(operator.get(path).await.status, StatusCode::OK);
     }
