@@ -15,7 +15,7 @@ work=$(mktemp -d)
 trap 'host_stop; rm -rf "$work"' EXIT
 host_start "$image" --cpus 1
 host_tenant page node-24 examples/node-hello
-host_tenant bad node-24 benches/neighbour
+host_tenant bad node-24 benches/neighbour --no-freeze
 
 client() { python3 benches/neighbour/client.py "$1" "$web_port" "$2.localhost" "$3" "$4"; }
 ask() { curl -s -o "$work/answer" --max-time "$2" -H "Host: bad.localhost" "http://127.0.0.1:$web_port$1" || true; }

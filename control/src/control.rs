@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kennel_model::layout::{ImageFacts, RuntimeFacts};
 use kennel_model::msg::ControlRequest;
-use kennel_model::{Limits, RuntimeName, SlotId, SlotState, TenantName};
+use kennel_model::{Limits, RuntimeName, SlotId, TenantName};
 
 use crate::config::Config;
 use crate::denials::News;
@@ -115,13 +115,11 @@ impl Control {
 
     /// Stops the slot's program when there is one; afterwards no process of it is left.
     pub(crate) async fn stop_if_running(&self, slot: SlotId, limits: &Limits) -> Result<()> {
-        match self.init.slot(slot).0 {
-            SlotState::Stopped | SlotState::Failed => Ok(()),
-            SlotState::Running | SlotState::Stopping => {
-                let deadline = Duration::from_millis(limits.stop_grace_ms.into()) + QUICK;
-                Ok(self.init.act(ControlRequest::Stop(slot), deadline).await?)
-            }
+        if !self.init.slot(slot).0.is_alive() {
+            return Ok(());
         }
+        let deadline = Duration::from_millis(limits.stop_grace_ms.into()) + QUICK;
+        Ok(self.init.act(ControlRequest::Stop(slot), deadline).await?)
     }
 
     /// A number for the next route table, larger than any before, those of earlier starts included.

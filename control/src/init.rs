@@ -169,8 +169,7 @@ impl Init {
 
     /// Slots with at least one process.
     pub fn running(&self) -> Vec<SlotId> {
-        let alive = |e: &&SlotEvent| matches!(e.state, SlotState::Running | SlotState::Stopping);
-        self.slots().values().filter(alive).map(|e| e.slot).collect()
+        self.slots().values().filter(|e| e.state.is_alive()).map(|e| e.slot).collect()
     }
 
     /// What the cloud says of the host, now and later; nothing where there is none. Known after the first answer of init's.

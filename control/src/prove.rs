@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use kennel_model::api::{NewTenant, Probe, Problem, Prove, ProveLine};
-use kennel_model::{Limits, SlotId, SlotState, TenantName};
+use kennel_model::{Limits, SlotId, TenantName};
 use tokio::sync::mpsc;
 
 use crate::control::Control;
@@ -45,8 +45,9 @@ impl Control {
         let mut command = vec![format!("./{PROGRAM}"), "run".into(), "--harmless".into()];
         command.extend(neighbour.map(|slot| format!("neighbour={}", slot.index())));
         let runtime = RUNTIME.parse().map_err(|e: kennel_model::InvalidId| Error::Internal(e.to_string()))?;
-        let new =
-            NewTenant { name: name.clone(), runtime, domains: vec![], command, limits: Limits::default() };
+        // No request comes, and it is not to fall asleep over its work.
+        let limits = Limits { freeze_after_s: None, ..Limits::default() };
+        let new = NewTenant { name: name.clone(), runtime, domains: vec![], command, limits };
         let slot = self.add(new).await?.slot;
         tell(&ProveLine::Begun { slot, neighbour }, sink).await;
         let ran = async {
@@ -102,7 +103,7 @@ impl Control {
                 }
             }
             seen += whole;
-            let alive = matches!(state, SlotState::Running | SlotState::Stopping);
+            let alive = state.is_alive();
             if !alive && probes == 0 {
                 return Err(Error::Internal(format!("no probe ran: {}", reason.unwrap_or_default())));
             }

@@ -4,7 +4,7 @@
 use kennel_model::api::{NewTenant, Release, Tenant};
 use kennel_model::egress::Egress;
 use kennel_model::msg::ControlRequest;
-use kennel_model::{LaunchSpec, ReleaseId, SlotId, TenantName};
+use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, TenantName};
 
 use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
@@ -66,6 +66,24 @@ impl Control {
         self.init.forget(row.slot);
         let gone = name.clone();
         self.registry.with(move |store| store.forget(&gone)).await
+    }
+
+    /// Gives a tenant other limits. Those of disk and of time are in force at once, the others from its next start on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTenant`] names the limit that cannot be.
+    pub async fn set_limits(&self, name: &TenantName, limits: Limits) -> Result<Tenant> {
+        limits.validate()?;
+        let _claim = self.claim(name, "a change of its limits")?;
+        let mut row = self.ready(name).await?;
+        let wanted = name.clone();
+        self.registry.with(move |store| store.set_limits(&wanted, &limits)).await?;
+        row.limits = limits;
+        if let Some(spec) = launch(&row) {
+            self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
+        }
+        self.publish_routes().await?;
+        self.tenant(name).await
     }
 
     /// Starts the program now. It is configured anew first, which mends what an interrupted deploy left.

@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) {
     if let Some(message) = trip::<FromControl>(data) {
         judge(&message.request);
     }
-    if let Some(FromProxy::Wake { slot, .. }) = trip::<FromProxy>(data) {
+    if let Some(FromProxy::Wake { slot, .. } | FromProxy::Idle { slot, .. }) = trip::<FromProxy>(data) {
         judge_slot(slot);
     }
     if let Some(lease) = trip::<Lease>(data)

@@ -1,14 +1,22 @@
-//! The table of what a slot's program is doing (`kennel_init::slot::state`), under any order of events that a process and
-//! those who ask for it can bring about. Kept beside it: a process that is there or not, and how many wait for an answer.
+//! The ladder, the table of what a slot's program is doing (`kennel_init::slot::ladder`), under any order of events that a
+//! process and those who ask for it can bring about. Kept beside it: a process that is there or not, frozen or not, and
+//! how many wait for an answer.
 
 use std::time::Duration;
 
-use kennel_init::slot::state::{Action, Event, State, step};
+use kennel_init::slot::ladder::{Action, Event, Rungs, State, step};
 
 use crate::Numbers;
 
 /// No failed program waits longer than this for its next attempt.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// Within what some bytes make the time pass, or one wait.
+const RUNGS: Rungs = Rungs {
+    freeze: Some(Duration::from_secs(2)),
+    reclaim: Some(Duration::from_secs(5)),
+    stop: Some(Duration::from_secs(20)),
+    grace: Duration::from_secs(10),
+};
 
 /// The outside of the table.
 #[derive(Debug, Default)]
@@ -25,6 +33,7 @@ struct Slot {
 #[derive(Debug, Default)]
 struct Process {
     executed: bool,
+    frozen: bool,
 }
 
 /// Lets events happen in the order that the bytes give, then ends the slot as the host's end does.
@@ -43,11 +52,11 @@ pub fn run(data: &[u8]) {
 
 impl Slot {
     fn happen(&mut self, numbers: &mut Numbers<'_>) {
-        match numbers.byte() % 8 {
-            0 => {
-                self.starters += 1;
-                self.feed(Event::Start);
-            }
+        match numbers.byte() % 11 {
+            0 => self.start(true),
+            8 => self.start(false),
+            9 => self.feed(Event::Idle(self.now)),
+            10 => self.settle(),
             1 => {
                 self.stoppers += 1;
                 self.feed(Event::Stop { grace: Duration::from_millis(numbers.word().into()) });
@@ -56,16 +65,37 @@ impl Slot {
             3 => self.process_ends(),
             4 => self.time_passes(Duration::from_millis(numbers.word().into())),
             5 => self.feed(Event::Configured),
-            6 => self.time_passes(self.state.deadline().unwrap_or_default().saturating_sub(self.now)),
+            6 => self.time_passes(self.state.deadline(&RUNGS).unwrap_or_default().saturating_sub(self.now)),
             // What comes late, of a process that is gone, changes nothing.
             _ if self.process.is_none() => {
                 let before = self.state;
                 self.feed(Event::Executed);
                 self.feed(Event::Ended("late".into()));
+                self.feed(Event::Settled);
+                self.feed(Event::Idle(self.now));
                 assert_eq!(self.state, before);
             }
             _ => {}
         }
+    }
+
+    fn start(&mut self, held: bool) {
+        self.starters += 1;
+        self.feed(Event::Start { held });
+        if held && let State::Running(_, idle) = self.state {
+            assert_eq!(idle, None, "held, and yet idle: {self:?}");
+        }
+    }
+
+    /// The kernel has done what it was told to.
+    fn settle(&mut self) {
+        if self.is_frozen() {
+            self.feed(Event::Settled);
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.frozen)
     }
 
     fn execute(&mut self) {
@@ -86,14 +116,14 @@ impl Slot {
     /// The timer goes off when it is due, and then it is set anew: the host must not turn in circles.
     fn time_passes(&mut self, how_much: Duration) {
         self.now += how_much;
-        if self.state.deadline().is_some_and(|at| at <= self.now) {
+        if self.state.deadline(&RUNGS).is_some_and(|at| at <= self.now) {
             self.feed(Event::Timeout);
-            assert!(self.state.deadline().is_none_or(|at| at > self.now), "due again at once: {self:?}");
+            assert!(self.state.deadline(&RUNGS).is_none_or(|at| at > self.now), "due again at once: {self:?}");
         }
     }
 
     fn feed(&mut self, event: Event) {
-        let (state, actions) = step(self.state, event, self.now);
+        let (state, actions) = step(self.state, event, self.now, &RUNGS);
         self.state = state;
         for action in actions {
             self.act(&action);
@@ -107,12 +137,23 @@ impl Slot {
                 self.process = Some(Process::default());
                 self.killed = false;
             }
-            Action::Terminate => assert!(self.process.is_some(), "nothing to terminate: {self:?}"),
+            Action::Freeze | Action::Thaw => {
+                assert!(self.process.is_some(), "nothing to freeze or thaw: {self:?}");
+                self.process.iter_mut().for_each(|process| process.frozen = *action == Action::Freeze);
+            }
+            Action::Reclaim => assert!(self.is_frozen(), "reclaimed from while it runs: {self:?}"),
+            Action::Terminate => {
+                assert!(self.process.is_some(), "nothing to terminate: {self:?}");
+                assert!(!self.is_frozen(), "it would not hear of it: {self:?}");
+            }
             Action::Kill => {
                 assert!(self.process.is_some(), "nothing to kill: {self:?}");
                 self.killed = true;
             }
-            Action::AnswerStarters(_) => self.starters = 0,
+            Action::AnswerStarters(answer) => {
+                assert!(answer.is_err() || !self.is_frozen(), "said to run, and frozen: {self:?}");
+                self.starters = 0;
+            }
             Action::AnswerStoppers => self.stoppers = 0,
             Action::Tell(..) => {}
         }
@@ -120,9 +161,18 @@ impl Slot {
 
     fn judge(&self) {
         assert_eq!(self.state.is_alive(), self.process.is_some(), "{self:?}");
+        let asleep = matches!(
+            self.state,
+            State::Freezing(..) | State::Frozen(_) | State::Reclaiming(..) | State::Reclaimed(_)
+        );
+        assert_eq!(asleep, self.is_frozen(), "{self:?}");
         match self.state {
             State::Stopped => assert_eq!((self.starters, self.stoppers), (0, 0), "{self:?}"),
-            State::Running { .. } => assert_eq!((self.starters, self.stoppers), (0, 0), "{self:?}"),
+            State::Running(..)
+            | State::Freezing(..)
+            | State::Frozen(_)
+            | State::Reclaiming(..)
+            | State::Reclaimed(_) => assert_eq!((self.starters, self.stoppers), (0, 0), "{self:?}"),
             State::Failed { not_before, .. } => {
                 assert_eq!((self.starters, self.stoppers), (0, 0), "{self:?}");
                 assert!(not_before <= self.now + LONGEST_DELAY, "{self:?}");
@@ -137,7 +187,7 @@ impl Slot {
         self.stoppers += 1;
         self.feed(Event::Stop { grace: Duration::from_secs(10) });
         self.judge();
-        if let Some(deadline) = self.state.deadline() {
+        if let Some(deadline) = self.state.deadline(&RUNGS) {
             self.time_passes(deadline.saturating_sub(self.now));
             assert!(self.killed, "it would never end: {self:?}");
         }
@@ -147,13 +197,16 @@ impl Slot {
     }
 }
 
-/// A life with a crash, one with an impatient operator, one that never starts.
+/// A life with a crash, one with an impatient operator, one that never starts, and two down the ladder: to its end, and
+/// woken on the way.
 pub fn seeds() -> Vec<Vec<u8>> {
     [
         &[0, 2, 3, 0, 4, 232, 3, 0, 2][..],
         &[0, 2, 1, 1, 0, 0, 6, 3, 2, 5],
         &[0, 6, 6, 3, 7, 5, 0],
         &[1, 0, 0, 3, 3],
+        &[0, 2, 9, 6, 10, 6, 6, 10, 6, 6, 3],
+        &[8, 2, 6, 0, 9, 6, 10, 6, 0, 9, 6, 6, 0],
     ]
     .map(<[u8]>::to_vec)
     .into()

@@ -53,6 +53,13 @@ pub struct Limits {
     pub start_timeout_ms: u32,
     /// Time between SIGTERM and SIGKILL, in milliseconds.
     pub stop_grace_ms: u32,
+    /// How long nobody has to need it until it is frozen, in seconds; never when absent. Counted from the end of the last
+    /// response, as the two below.
+    pub freeze_after_s: Option<u32>,
+    /// And until its memory is moved to swap; only what is frozen is.
+    pub reclaim_after_s: Option<u32>,
+    /// And until it is stopped; the next request starts it again.
+    pub stop_after_s: Option<u32>,
 }
 
 impl Default for Limits {
@@ -71,6 +78,9 @@ impl Default for Limits {
             release_max_entries: 50_000,
             start_timeout_ms: 60_000,
             stop_grace_ms: 10_000,
+            freeze_after_s: Some(30),
+            reclaim_after_s: Some(120),
+            stop_after_s: Some(3600),
         }
     }
 }

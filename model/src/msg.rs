@@ -164,15 +164,38 @@ pub struct ServiceStatus {
 /// What the proxy sends to init.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromProxy {
-    /// A request waits for this slot: start it unless it runs. Answered by [`ToProxy::Wake`].
+    /// A request waits for this slot: start it or wake it up unless it runs. Answered by [`ToProxy::Wake`].
     Wake {
-        /// Comes back in the answer.
+        /// Comes back in the answer, and is the lease's number from then on.
         id: RequestId,
         /// The slot of the route.
         slot: SlotId,
     },
     /// After [`ToProxy::Refuse`]: no request is in flight any more.
     Quiet,
+    /// The lease is given back: nobody has needed the program for a while, and who does next asks first.
+    Idle {
+        /// The slot.
+        slot: SlotId,
+        /// The lease. Another one than the last that was granted has no meaning any more.
+        lease: RequestId,
+        /// How long ago the last response ended, in milliseconds.
+        idle_ms: u32,
+    },
+}
+
+/// Where on the ladder a wake found a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rung {
+    /// Its program ran already.
+    Running,
+    /// It was frozen.
+    Frozen,
+    /// It was frozen, and memory of it in swap.
+    Reclaimed,
+    /// There was no process: it was started, and may not listen yet.
+    Stopped,
 }
 
 /// What init sends to the proxy.
@@ -180,14 +203,17 @@ pub enum FromProxy {
 pub enum ToProxy {
     /// The route table's sealed memfd comes along; sent first and after every change.
     Routes,
-    /// The answer to [`FromProxy::Wake`]: the program was started (or ran already), or cannot be.
+    /// The answer to [`FromProxy::Wake`]. `Ok` is a lease: the program is awake, and stays so until the lease is given back
+    /// by [`FromProxy::Idle`] or the program has ended.
     Wake {
         /// From the request.
         id: RequestId,
-        /// `Err` carries the reason for the log; it is not for visitors.
-        result: Result<(), Refusal>,
+        /// From the request.
+        slot: SlotId,
+        /// Where it was found; `Err` carries the reason for the log, which is not for visitors.
+        result: Result<Rung, Refusal>,
     },
-    /// The slot's program ended; who waits for it to listen need not wait longer.
+    /// The slot's program ended, and the lease with it; who waits for it to listen need not wait longer.
     Down(SlotId),
     /// Whether new requests are refused from now on, as the machine is about to be taken away. What is in flight goes on;
     /// [`FromProxy::Quiet`] says that it has ended.

@@ -141,7 +141,7 @@ impl FileKind {
     }
 }
 
-/// Where a slot is on its way between stopped and running.
+/// Where a slot is on the ladder between stopped and running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SlotState {
@@ -149,10 +149,21 @@ pub enum SlotState {
     Stopped,
     /// The program was started; whether it listens yet, the proxy finds out.
     Running,
+    /// Nobody needs it: its processes get no processor time.
+    Frozen,
+    /// Frozen, and most of its memory is in swap.
+    Reclaimed,
     /// SIGTERM was sent; SIGKILL follows after the grace.
     Stopping,
     /// It failed too often in a row; the next attempt has to wait.
     Failed,
+}
+
+impl SlotState {
+    /// Whether there is a process.
+    pub const fn is_alive(self) -> bool {
+        matches!(self, Self::Running | Self::Frozen | Self::Reclaimed | Self::Stopping)
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use http_body_util::{Either, Empty, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use crate::gauge::Place;
+use crate::leases::Visit;
 
 /// The body of a response: a page of ours, or what the tenant's program sends.
 pub(crate) type Body = Either<Full<Bytes>, Paced<Incoming>>;
@@ -69,19 +69,19 @@ pub(crate) struct Paced<B> {
     timer: Option<Pin<Box<Sleep>>>,
     armed: bool,
     progress: Option<Progress>,
-    /// The slot's place is given back when the body is through or dropped.
-    _place: Option<Place>,
+    /// The slot's visit is given back when the body is through or dropped.
+    _visit: Option<Visit>,
 }
 
 impl<B> Paced<B> {
     /// A request's body.
     pub(crate) fn request(inner: B, stall: Duration, progress: Progress) -> Self {
-        Self { inner, stall, timer: None, armed: false, progress: Some(progress), _place: None }
+        Self { inner, stall, timer: None, armed: false, progress: Some(progress), _visit: None }
     }
 
-    /// A response's body, which keeps the slot's place until its end.
-    pub(crate) fn response(inner: B, stall: Duration, place: Place) -> Self {
-        Self { inner, stall, timer: None, armed: false, progress: None, _place: Some(place) }
+    /// A response's body, which keeps the slot's visit until its end.
+    pub(crate) fn response(inner: B, stall: Duration, visit: Visit) -> Self {
+        Self { inner, stall, timer: None, armed: false, progress: None, _visit: Some(visit) }
     }
 
     /// Whether the pause has become too long; arms the timer at the pause's begin.

@@ -19,7 +19,6 @@ use crate::routes::Target;
 use crate::shared::Shared;
 use crate::stall::WriteBound;
 use crate::starts::Phase;
-use crate::wake;
 
 /// Why a connection attempt failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +44,7 @@ pub(crate) async fn open(shared: &Arc<Shared>, target: &Arc<Target>) -> Result<U
         Err(DialError::Refused) => (),
         Err(e) => return Err(fault_of(e, target)),
     }
-    wait_for_start(shared, target).await?;
+    wake(shared, target).await?;
     if let Some(upstream) = shared.pool.take(target.slot) {
         return Ok(upstream);
     }
@@ -89,12 +88,16 @@ pub(crate) async fn handshake(stream: TcpStream, limits: &Limits) -> Result<Upst
     Ok(upstream)
 }
 
-async fn wait_for_start(shared: &Arc<Shared>, target: &Arc<Target>) -> Result<(), Fault> {
+/// Has init wake the slot's program, unless that is under way, and waits until it listens.
+///
+/// # Errors
+/// The fault that the visitor is to be told.
+pub(crate) async fn wake(shared: &Arc<Shared>, target: &Arc<Target>) -> Result<(), Fault> {
     let _place = shared.waiting.enter(target.slot).ok_or(Fault::Overloaded)?;
     let mut joined = shared.starts.join(target.slot);
     if let Some(id) = joined.to_carry_out {
         // A task of its own: the start goes on when the visitor who caused it leaves.
-        tokio::spawn(wake::carry_out(shared.clone(), target.clone(), id, joined.phase.clone()));
+        tokio::spawn(crate::wake::carry_out(shared.clone(), target.clone(), id, joined.phase.clone()));
     }
     // Bounded by the start itself, which ends after `start_wait` at the latest.
     match joined.phase.wait_for(|p| p.is_end()).await.map(|p| *p) {
@@ -102,7 +105,7 @@ async fn wait_for_start(shared: &Arc<Shared>, target: &Arc<Target>) -> Result<()
         Ok(Phase::Busy) => Err(Fault::Busy),
         Ok(Phase::Died) => Err(Fault::Died),
         Ok(Phase::Late) => Err(Fault::StartedLate),
-        Ok(Phase::Refused | Phase::Asked | Phase::Started) | Err(_) => Err(Fault::CannotStart),
+        Ok(Phase::Refused | Phase::Asked | Phase::Awake(_)) | Err(_) => Err(Fault::CannotStart),
     }
 }
 

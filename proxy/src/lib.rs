@@ -2,8 +2,8 @@
 //! waking the tenant through init if nobody listens. It decides nothing: routes come from control, starts are init's.
 //! It opens no file and no listener; all it has it is handed.
 //!
-//! The way of a request: `serve` (accept) → `request` (order of steps) → `strict`, `host`, `routes` → `headers` →
-//! `exchange` → `pool` or `connect` (→ `wake`) → back through `headers` and `body`, or on through `tunnel`. What goes
+//! The way of a request: `serve` (accept) → `request` (order of steps) → `strict`, `host`, `routes` → `leases` (→ `wake`) →
+//! `headers` → `exchange` → `pool` or `connect` → back through `headers` and `body`, or on through `tunnel`. What goes
 //! wrong is a `fault`, shown by `page`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
 
@@ -15,6 +15,7 @@ pub mod fault;
 mod gauge;
 mod headers;
 pub mod host;
+mod leases;
 mod limits;
 mod link;
 mod log;
@@ -68,6 +69,7 @@ pub async fn run(channel: Channel, listener: TcpListener, limits: Limits) -> Res
     let lost = tokio::select! {
         () = &mut worker => return Ok(()),
         () = shared.pool.sweep_forever() => return Ok(()),
+        () = shared.leases.give_back_forever(&shared.init) => return Ok(()),
         lost = shared.init.hear(&shared, &drain) => lost,
     };
     if !*draining.borrow() {

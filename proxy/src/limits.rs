@@ -49,6 +49,9 @@ pub struct Limits {
     pub response_stall: Duration,
     /// A tunnel (WebSocket) without a byte either way is closed after one to two of these.
     pub tunnel_idle: Duration,
+    /// How long after a slot's last request its lease is given back. While it is held requests pass without a word to init;
+    /// what it costs a tenant's way to sleep is at most this.
+    pub lease_idle: Duration,
     /// A connection attempt over loopback that gets no answer: the program's backlog is full.
     pub connect: Duration,
     /// How long an idle upstream connection is kept. Node.js closes its own after 5 s, so ours must end before.
@@ -82,6 +85,7 @@ impl Default for Limits {
             response_head: Duration::from_secs(60),
             response_stall: Duration::from_secs(300),
             tunnel_idle: Duration::from_secs(600),
+            lease_idle: Duration::from_secs(1),
             connect: Duration::from_secs(5),
             upstream_idle: Duration::from_secs(4),
             poll_first: Duration::from_millis(2),

@@ -1,4 +1,5 @@
-//! The channel to init: hears what init says and gives it to who it concerns, and carries wake requests to init.
+//! The channel to init: hears what init says and gives it to who it concerns, and carries to it what the proxy
+//! has to say.
 //! What may be said stands in `kennel_model::msg`.
 
 use std::io;
@@ -78,8 +79,14 @@ impl Link {
                         tokio::spawn(tell_when_quiet(shared.clone()));
                     }
                 }
-                Ok(Some((ToProxy::Wake { id, result }, _))) => shared.starts.answered(id, &result),
+                Ok(Some((ToProxy::Wake { id, slot, result }, _))) => {
+                    if result.is_ok() {
+                        shared.leases.grant(slot, id);
+                    }
+                    shared.starts.answered(id, &result);
+                }
                 Ok(Some((ToProxy::Down(slot), _))) => {
+                    shared.leases.revoke(slot);
                     shared.pool.clear(slot);
                     shared.starts.down(slot);
                 }
@@ -96,7 +103,7 @@ impl Link {
 
 /// Tells init when no request is in flight, unless new ones are taken again before.
 async fn tell_when_quiet(shared: Arc<Shared>) {
-    while !shared.requests.is_empty() {
+    while !shared.leases.is_quiet() {
         tokio::time::sleep(LOOK).await;
     }
     if shared.refusing.load(Ordering::Relaxed)

@@ -18,12 +18,12 @@ use crate::body::{Body, Paced};
 use crate::clients::Share;
 use crate::exchange::exchange;
 use crate::fault::Fault;
-use crate::gauge::Place;
 use crate::headers::{self, Length, Sender};
+use crate::leases::Visit;
 use crate::page::Format;
 use crate::routes::{Found, Target};
 use crate::shared::Shared;
-use crate::{host, strict, tunnel};
+use crate::{connect, host, strict, tunnel};
 
 /// What is known of the client's connection.
 #[derive(Debug, Clone)]
@@ -67,7 +67,10 @@ async fn pass(
     strict::check(&head)?;
     let host = host::authority(&head)?;
     let target = find(shared, &host::name(&host)?)?;
-    let place = shared.requests.enter(target.slot).ok_or(Fault::Overloaded)?;
+    let visit = shared.leases.enter(target.slot).ok_or(Fault::Overloaded)?;
+    if !visit.is_leased() {
+        connect::wake(shared, &target).await?;
+    }
 
     let length = Length::of(&body);
     let websocket = strict::wants_websocket(&head, length);
@@ -77,8 +80,8 @@ async fn pass(
     let to_program =
         (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
     match (websocket, to_program) {
-        (_, None) => Ok(pass_back(shared, response, is_head, place)),
-        (true, Some(to_program)) => switch(shared, response, to_client, to_program, (client, place)),
+        (_, None) => Ok(pass_back(shared, response, is_head, visit)),
+        (true, Some(to_program)) => switch(shared, response, to_client, to_program, (client, visit)),
         // Nobody asked it to switch.
         (false, Some(_)) => Err(Fault::Broke),
     }
@@ -104,13 +107,13 @@ fn origin_form(head: Parts) -> Result<Parts, Fault> {
     Ok(request.into_parts().0)
 }
 
-fn pass_back(shared: &Shared, response: Response<Incoming>, is_head: bool, place: Place) -> Response<Body> {
+fn pass_back(shared: &Shared, response: Response<Incoming>, is_head: bool, visit: Visit) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     let bodiless = is_head || head.status == StatusCode::NOT_MODIFIED;
     headers::to_client(&mut head.headers, Length::of(&body), bodiless, false);
     // How it is written depends on the client's version; hyper sees to that.
     head.version = Version::HTTP_11;
-    Response::from_parts(head, Either::Right(Paced::response(body, shared.limits.response_stall, place)))
+    Response::from_parts(head, Either::Right(Paced::response(body, shared.limits.response_stall, visit)))
 }
 
 /// Passes the switch of protocols back and leaves the two connections to a tunnel.
@@ -119,7 +122,7 @@ fn switch(
     response: Response<Incoming>,
     to_client: OnUpgrade,
     to_program: OnUpgrade,
-    held: (Client, Place),
+    held: (Client, Visit),
 ) -> Result<Response<Body>, Fault> {
     if !headers::has_token(response.headers(), header::UPGRADE, "websocket") {
         return Err(Fault::Broke);

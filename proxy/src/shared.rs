@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::gauge::Gauge;
+use crate::leases::Leases;
 use crate::limits::Limits;
 use crate::link::Link;
 use crate::pool::Pool;
@@ -21,8 +22,8 @@ pub(crate) struct Shared {
     pub(crate) starts: Starts,
     /// Idle connections to programs.
     pub(crate) pool: Pool,
-    /// Requests in flight, waiting ones included.
-    pub(crate) requests: Arc<Gauge>,
+    /// Requests in flight, waiting ones included, and whose program is held awake.
+    pub(crate) leases: Arc<Leases>,
     /// Requests that wait for a start.
     pub(crate) waiting: Arc<Gauge>,
     /// New requests are refused: the machine is about to be taken away.
@@ -38,7 +39,7 @@ impl Shared {
             routes: Routes::default(),
             starts: Starts::default(),
             pool: Pool::new(&limits),
-            requests: Gauge::new(limits.slot_requests),
+            leases: Leases::new(&limits),
             waiting: Gauge::new(limits.slot_waiting),
             refusing: AtomicBool::new(false),
             init,

@@ -3,11 +3,11 @@
 //!
 //! | phase | meets | becomes |
 //! |---|---|---|
-//! | `Asked` | init's answer Ok | `Started` |
+//! | `Asked` | init's answer Ok | `Awake`, with where the program was found |
 //! | `Asked` | init's refusal | `Busy` or `Refused`, the end |
 //! | `Asked` | `Down` | stays: that was the program before, init's messages come in order |
-//! | `Started` | `Down` | `Died`, the end |
-//! | `Started` | a connection is made | `Listens`, the end |
+//! | `Awake` | `Down` | `Died`, the end |
+//! | `Awake` | a connection is made | `Listens`, the end |
 //! | any | the route's time is over | `Late`, the end |
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kennel_model::SlotId;
-use kennel_model::msg::{Refusal, RequestId};
+use kennel_model::msg::{Refusal, RequestId, Rung};
 use tokio::sync::watch;
 
 use crate::log;
@@ -25,8 +25,8 @@ use crate::log;
 pub(crate) enum Phase {
     /// Init has been asked, or is about to be.
     Asked,
-    /// Init has started the program.
-    Started,
+    /// Init has started the program, or let it run again.
+    Awake(Rung),
     /// It accepts connections.
     Listens,
     /// Init cannot do it now.
@@ -42,7 +42,7 @@ pub(crate) enum Phase {
 impl Phase {
     /// Whether nothing follows.
     pub(crate) fn is_end(self) -> bool {
-        !matches!(self, Self::Asked | Self::Started)
+        !matches!(self, Self::Asked | Self::Awake(_))
     }
 }
 
@@ -75,16 +75,16 @@ impl Starts {
         if let Some(start) = starts.get(&slot) {
             return Joined { phase: start.phase.subscribe(), to_carry_out: None };
         }
-        let id = self.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
         let (sender, phase) = watch::channel(Phase::Asked);
         starts.insert(slot, Start { id, phase: sender });
         Joined { phase, to_carry_out: Some(id) }
     }
 
     /// Init's answer.
-    pub(crate) fn answered(&self, id: RequestId, result: &Result<(), Refusal>) {
+    pub(crate) fn answered(&self, id: RequestId, result: &Result<Rung, Refusal>) {
         let next = match result {
-            Ok(()) => Phase::Started,
+            Ok(rung) => Phase::Awake(*rung),
             Err(Refusal::Busy(_)) => Phase::Busy,
             Err(_) => Phase::Refused,
         };
@@ -95,13 +95,13 @@ impl Starts {
         if let Err(refusal) = result {
             log::line(format_args!("slot {slot} was not started: {refusal}"));
         }
-        start.step(Phase::Asked, next);
+        start.step(|now| now == Phase::Asked, next);
     }
 
     /// Init says that the slot's program ended.
     pub(crate) fn down(&self, slot: SlotId) {
         if let Some(start) = self.lock().get(&slot) {
-            start.step(Phase::Started, Phase::Died);
+            start.step(|now| matches!(now, Phase::Awake(_)), Phase::Died);
         }
     }
 
@@ -124,9 +124,9 @@ impl Starts {
 }
 
 impl Start {
-    fn step(&self, from: Phase, to: Phase) {
+    fn step(&self, from: impl FnOnce(Phase) -> bool, to: Phase) {
         self.phase.send_if_modified(|now| {
-            let fits = *now == from;
+            let fits = from(*now);
             if fits {
                 *now = to;
             }
@@ -160,8 +160,8 @@ mod tests {
         let joined = starts.join(slot());
         starts.down(slot());
         assert_eq!(*joined.phase.borrow(), Phase::Asked);
-        starts.answered(joined.to_carry_out.unwrap(), &Ok(()));
-        assert_eq!(*joined.phase.borrow(), Phase::Started);
+        starts.answered(joined.to_carry_out.unwrap(), &Ok(Rung::Stopped));
+        assert_eq!(*joined.phase.borrow(), Phase::Awake(Rung::Stopped));
         starts.down(slot());
         assert_eq!(*joined.phase.borrow(), Phase::Died);
         starts.end(slot(), Phase::Late);
@@ -178,7 +178,7 @@ mod tests {
         ] {
             let joined = starts.join(slot());
             let id = joined.to_carry_out.unwrap();
-            starts.answered(id.wrapping_add(9), &Ok(()));
+            starts.answered(id.wrapping_add(9), &Ok(Rung::Stopped));
             assert_eq!(*joined.phase.borrow(), Phase::Asked);
             starts.answered(id, &Err(refusal));
             assert_eq!(*joined.phase.borrow(), phase);

@@ -1,10 +1,10 @@
 //! Carries a start out: asks init once, then tries to connect with growing pauses until the program listens, died, or
-//! the route's time is over. Its rules stand in `starts`; who waits for it and what they answer, in `connect`.
+//! the route's time is over. One that runs already or was asleep listens at the first attempt. Its rules stand in `starts`; who waits for it and what they answer, in `connect`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use kennel_model::msg::{FromProxy, RequestId};
+use kennel_model::msg::{FromProxy, RequestId, Rung};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -23,32 +23,32 @@ pub(crate) async fn carry_out(
     phase: watch::Receiver<Phase>,
 ) {
     let began = Instant::now();
+    let found = phase.clone();
     let end = tokio::time::timeout(target.start_wait, start(&shared, &target, id, phase)).await;
     let end = end.unwrap_or(Phase::Late);
+    let ran = matches!(*found.borrow(), Phase::Awake(Rung::Running));
     shared.starts.end(target.slot, end);
     let (tenant, slot, took) = (&target.tenant, target.slot, began.elapsed().as_millis());
     match end {
+        // Its lease was renewed, no more.
+        Phase::Listens if ran => (),
         Phase::Listens => log::line(format_args!("{tenant} (slot {slot}) listens after {took} ms")),
         Phase::Died => log::line(format_args!("{tenant} (slot {slot}) ended before it listened")),
         Phase::Late => log::line(format_args!(
             "{tenant} (slot {slot}) does not listen on port {} after {took} ms",
             slot.port()
         )),
-        Phase::Asked | Phase::Started | Phase::Busy | Phase::Refused => (),
+        Phase::Asked | Phase::Awake(_) | Phase::Busy | Phase::Refused => (),
     }
 }
 
 async fn start(shared: &Shared, target: &Target, id: RequestId, mut phase: watch::Receiver<Phase>) -> Phase {
-    // It may have begun to listen since the request that brought us here was refused: no need to ask then.
-    if let Ok(stream) = connect::dial(target.slot, shared.limits.connect).await {
-        return keep(shared, target, stream).await;
-    }
     if let Err(e) = shared.init.send(&FromProxy::Wake { id, slot: target.slot }).await {
         log::line(format_args!("cannot ask to wake slot {}: {e}", target.slot));
         return Phase::Refused;
     }
     match phase.wait_for(|p| *p != Phase::Asked).await.map(|p| *p) {
-        Ok(Phase::Started) => (),
+        Ok(Phase::Awake(_)) => (),
         Ok(end) => return end,
         Err(_) => return Phase::Refused,
     }

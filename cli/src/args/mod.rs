@@ -5,6 +5,7 @@ mod denials;
 mod egress;
 mod host;
 mod image;
+mod limits;
 mod local;
 mod size;
 mod tenant;
@@ -20,6 +21,7 @@ pub use denials::{Denials, Prove};
 pub use egress::{Egress, EgressAct};
 pub use host::{Attest, HostAdd, HostCommand};
 pub use image::{Build, KeysCommand, Lock};
+pub use limits::{After, LimitArgs, LimitsOf};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
 pub use size::ByteSize;
 pub use tenant::{Deploy, Logs, TenantAdd, TenantCommand};
@@ -99,6 +101,8 @@ pub enum Command {
     Tenant(TenantCommand),
     /// Upload a folder as a tenant's new release
     Deploy(Deploy),
+    /// Show and change a tenant's limits, and when its program goes to sleep
+    Limits(LimitsOf),
     /// Show what a tenant's program printed
     Logs(Logs),
     /// Show what tenants and the host's own programs tried and were refused

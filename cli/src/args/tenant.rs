@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use kennel_model::{HostName, RuntimeName, TenantName};
 
-use super::ByteSize;
+use super::LimitArgs;
 
 /// `kennel tenant …`
 #[derive(Debug, Subcommand)]
@@ -59,21 +59,9 @@ pub struct TenantAdd {
     /// Host name to serve; may be given more than once
     #[arg(long = "domain", value_name = "NAME")]
     pub domains: Vec<HostName>,
-    /// Memory that all its processes may use together
-    #[arg(long, value_name = "SIZE")]
-    pub memory: Option<ByteSize>,
-    /// Processes and threads that it may have
-    #[arg(long, value_name = "N")]
-    pub pids: Option<u32>,
-    /// Disk that its releases, data and log may take together
-    #[arg(long, value_name = "SIZE")]
-    pub disk: Option<ByteSize>,
-    /// Files and folders that it may have on disk
-    #[arg(long, value_name = "N")]
-    pub files: Option<u32>,
-    /// Share of the processors, against 100 of the others
-    #[arg(long, value_name = "WEIGHT")]
-    pub cpu_weight: Option<u16>,
+    /// Limits other than the default ones.
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Program and arguments, relative to the release [default: the runtime's own, such as `node server.js`]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,

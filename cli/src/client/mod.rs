@@ -83,6 +83,18 @@ impl Client {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    /// `PUT` of a JSON document, signed in.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put<B: Serialize, T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
     /// `POST` without a body, signed in.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod egress;
 mod host;
 mod image;
 mod keys;
+mod limits;
 mod logs;
 mod prove;
 mod relay;
@@ -64,6 +65,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Run(args) => block_on(run::run(&context, &args)),
         Command::Tenant(command) => block_on(tenant::tenant(&context, command)),
         Command::Deploy(args) => block_on(deploy::deploy(&context, &args)),
+        Command::Limits(args) => block_on(limits::limits(&context, &args)),
         Command::Logs(args) => block_on(logs::logs(&context, &args)),
         Command::Denials(args) => block_on(denials::denials(&context, &args)),
         Command::Prove(args) => block_on(prove::prove(&context, &args)),

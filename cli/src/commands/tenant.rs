@@ -21,25 +21,13 @@ pub(super) async fn tenant(context: &Context, command: TenantCommand) -> Result<
 
 async fn add(context: &Context, args: TenantAdd) -> Result<(), Failure> {
     let mut client = context.client()?;
-    let limits = limits(&args);
-    let TenantAdd { name, runtime, domains, command, .. } = args;
+    let TenantAdd { name, runtime, domains, limits, command } = args;
+    let limits = limits.apply(Limits::default());
     let body = api::NewTenant { name, runtime, domains, command, limits };
     let tenant: api::Tenant = client.post("/v1/tenants", &body).await?;
     Ok(context.ui.result(&tenant, |t| {
         format!("tenant {} lives in slot {}\nnext: kennel deploy {} FOLDER\n", t.name, t.slot, t.name)
     })?)
-}
-
-fn limits(args: &TenantAdd) -> Limits {
-    let default = Limits::default();
-    Limits {
-        memory_max_bytes: args.memory.map_or(default.memory_max_bytes, |size| size.0),
-        pids_max: args.pids.unwrap_or(default.pids_max),
-        disk_max_bytes: args.disk.map_or(default.disk_max_bytes, |size| size.0),
-        disk_max_inodes: args.files.unwrap_or(default.disk_max_inodes),
-        cpu_weight: args.cpu_weight.unwrap_or(default.cpu_weight),
-        ..default
-    }
 }
 
 async fn ls(context: &Context) -> Result<(), Failure> {
@@ -65,6 +53,8 @@ const fn state(state: SlotState) -> &'static str {
     match state {
         SlotState::Stopped => "stopped",
         SlotState::Running => "running",
+        SlotState::Frozen => "frozen",
+        SlotState::Reclaimed => "reclaimed",
         SlotState::Stopping => "stopping",
         SlotState::Failed => "failed",
     }

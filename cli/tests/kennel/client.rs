@@ -97,6 +97,25 @@ fn tenants_are_added_shown_and_removed() {
 }
 
 #[test]
+fn limits_are_shown_and_changed_one_by_one() {
+    let (home, host) = at_home();
+    let shown = home.kennel(&["limits", "blog"]).output().unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    for words in ["freeze after   30s", "reclaim after  2m", "stop after     1h"] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert_eq!(host.requests().last().unwrap(), "GET /v1/tenants/blog", "nothing was changed");
+    let change = ["limits", "blog", "--no-freeze", "--stop-after", "never", "--memory", "64M"];
+    let changed = String::from_utf8(home.kennel(&change).output().unwrap().stdout).unwrap();
+    assert!(changed.contains("64M") && changed.contains("never, as it is not frozen"), "{changed}");
+    let limits = result(&home.kennel(&["limits", "blog", "--pids", "9", "--json"]).output().unwrap());
+    assert_eq!((&limits["pids_max"], &limits["memory_max_bytes"]), (&9.into(), &(64 << 20).into()));
+    assert!(limits["freeze_after_s"].is_null() && limits["stop_after_s"].is_null(), "{limits}");
+    let twice = home.kennel(&["limits", "blog", "--no-freeze", "--freeze-after", "5s"]).output().unwrap();
+    assert_eq!(twice.status.code(), Some(64));
+}
+
+#[test]
 fn logs_are_harmless_to_the_terminal() {
     let (home, host) = at_home();
     for follow in [&[][..], &["-f"]] {

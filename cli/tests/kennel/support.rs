@@ -222,6 +222,11 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
             )
         }
         ("GET", "/v1/tenants/blog") => json(200, &tenant(limits)),
+        ("PUT", "/v1/tenants/blog/limits") => {
+            let limits = serde_json::from_slice(&body(request).await).unwrap();
+            state.lock().unwrap().limits = limits;
+            json(200, &tenant(limits))
+        }
         ("DELETE", "/v1/tenants/blog") => Response::builder().status(204).body(Full::default()).unwrap(),
         ("GET", "/v1/tenants/blog/egress") => json(200, &egress_report()),
         ("POST", "/v1/tenants/blog/egress") => {

@@ -10,9 +10,9 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
-use kennel_model::TenantName;
 use kennel_model::api::{NewEgressRule, NewTenant};
 use kennel_model::msg::ControlRequest;
+use kennel_model::{Limits, TenantName};
 use serde::de::DeserializeOwned;
 
 use super::Server;
@@ -117,6 +117,11 @@ async fn of_tenant(
         Endpoint::RemoveTenant => {
             undisturbed(control, |control| async move { control.remove(&name).await }).await?;
             Ok(empty(StatusCode::NO_CONTENT))
+        }
+        Endpoint::SetLimits => {
+            let limits: Limits = read_of(control, asked.head, asked.body).await?;
+            let act = |control: Arc<Control>| async move { control.set_limits(&name, limits).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
         Endpoint::Start => {
             let tenant = undisturbed(control, |control| async move { control.start(&name).await }).await?;

@@ -31,6 +31,8 @@ pub enum Endpoint {
     RemoveTenant,
     /// A new release.
     Deploy,
+    /// Other limits.
+    SetLimits,
     /// A start.
     Start,
     /// A stop.
@@ -69,6 +71,7 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/tenants/{name}", Endpoint::Tenant),
     (Method::DELETE, "/v1/tenants/{name}", Endpoint::RemoveTenant),
     (Method::POST, "/v1/tenants/{name}/releases", Endpoint::Deploy),
+    (Method::PUT, "/v1/tenants/{name}/limits", Endpoint::SetLimits),
     (Method::POST, "/v1/tenants/{name}/start", Endpoint::Start),
     (Method::POST, "/v1/tenants/{name}/stop", Endpoint::Stop),
     (Method::GET, "/v1/tenants/{name}/logs", Endpoint::Logs),

@@ -1,7 +1,7 @@
 //! Rows of tenants and their domains, and the choice of a slot.
 
 use kennel_model::api::NewTenant;
-use kennel_model::{ReleaseId, SlotId, TenantName};
+use kennel_model::{Limits, ReleaseId, SlotId, TenantName};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{Store, TenantPhase, TenantRow, checked, json, now_s};
@@ -56,6 +56,18 @@ impl Store {
     /// The database's.
     pub fn begin_removal(&mut self, name: &TenantName) -> Result<()> {
         self.set_phase(name, TenantPhase::Removing)
+    }
+
+    /// Other limits.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTenant`], or the database's.
+    pub fn set_limits(&mut self, name: &TenantName, limits: &Limits) -> Result<()> {
+        let sql = "UPDATE tenants SET limits = ?2 WHERE name = ?1";
+        match self.db.execute(sql, [name.as_str(), &json(limits)?])? {
+            0 => Err(Error::NoSuchTenant(name.to_string())),
+            _ => Ok(()),
+        }
     }
 
     /// Nothing of it is left on the host: frees its slot, its name and its domains.

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use kennel_model::api::{Deployed, Host as HostState, NewTenant, Tenant};
 use kennel_model::msg::{ControlRequest, Refusal};
-use kennel_model::{ReleaseId, SlotId, SlotState};
+use kennel_model::{Limits, ReleaseId, SlotId, SlotState};
 
 use crate::support::{Host, archive, openapi, wish};
 
@@ -62,6 +62,8 @@ async fn a_tenants_whole_life() {
     let last = host.world.lock().requests.iter().rev().take(2).cloned().collect::<Vec<_>>();
     assert_eq!(last, [ControlRequest::Reboot, ControlRequest::PowerOff]);
     operator.post("/v1/tenants", &wish("shop")).await.expect::<Tenant>(StatusCode::CREATED);
+    let limits = Limits::default();
+    operator.put("/v1/tenants/shop/limits", &limits).await.expect::<Tenant>(StatusCode::OK);
     for path in ["/v1/denials", "/v1/tenants/shop/denials"] {
         assert_eq!(operator.get(path).await.status, StatusCode::OK);
     }
@@ -86,6 +88,27 @@ fn every_operation_was_seen() {
     let ids = operations.filter_map(|operation| operation["operationId"].as_str());
     let missing: Vec<_> = ids.filter(|id| !openapi::seen().contains(*id)).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[tokio::test]
+async fn other_limits_reach_init_and_are_kept() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    let made: Tenant = operator.post("/v1/tenants", &wish("blog")).await.expect(StatusCode::CREATED);
+    let limits = Limits { freeze_after_s: None, stop_after_s: Some(60), ..made.limits };
+    let before: Tenant = operator.put("/v1/tenants/blog/limits", &limits).await.expect(StatusCode::OK);
+    assert_eq!(before.limits, limits, "also without a release");
+    operator.deploy("blog", archive(&[("server.js", 1)])).await.expect::<Deployed>(StatusCode::CREATED);
+
+    let limits = Limits { pids_max: 7, freeze_after_s: Some(5), ..limits };
+    operator.put("/v1/tenants/blog/limits", &limits).await.expect::<Tenant>(StatusCode::OK);
+    let told = |host: &Host| host.world.lock().slots[&slot(0)].spec.clone().unwrap().limits;
+    assert_eq!(told(&host), limits);
+    let wrong = Limits { pids_max: 0, ..limits };
+    assert_eq!(operator.put("/v1/tenants/blog/limits", &wrong).await.code(), "invalid-tenant");
+    assert_eq!(operator.put("/v1/tenants/nobody/limits", &limits).await.code(), "no-such-tenant");
+    let kept: Tenant = operator.get("/v1/tenants/blog").await.expect(StatusCode::OK);
+    assert_eq!((kept.limits, told(&host)), (limits, limits));
 }
 
 #[tokio::test]

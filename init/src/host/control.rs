@@ -18,9 +18,9 @@ use super::slots::Starter;
 use crate::console::{self, uptime};
 use crate::say;
 use crate::slot::folders;
+use crate::slot::ladder::Event;
 use crate::slot::launch::Act;
 use crate::slot::quota;
-use crate::slot::state::Event;
 use crate::step::Failed;
 
 /// Longest line that control may announce.

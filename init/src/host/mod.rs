@@ -2,7 +2,7 @@
 //! without waiting for anybody; what takes time is a child whose end is an event like any other.
 //!
 //! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
-//! and `proxy` say what may be asked by whom, `slots` carries out what the table in `slot/state.rs` decides, `jobs` runs
+//! and `proxy` say what may be asked by whom, `slots` and `rungs` carry out what the table in `slot/ladder.rs` decides, `jobs` runs
 //! `kennel-unpack`, `egress` loads slots' lists into the packet filter, `denials` passes on what `kennel-audit` saw,
 //! `cloud` what `kennel-imds` heard, `clock` sets whom chronyd asks, `tpm` asks the TPM, `drain` empties the host,
 //! `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
@@ -20,6 +20,7 @@ pub mod link;
 pub mod network;
 pub mod poller;
 mod proxy;
+mod rungs;
 mod services;
 mod slots;
 pub mod supervise;
@@ -179,6 +180,7 @@ impl Host {
             Source::SlotReport(slot) => self.handle_slot_report(slot),
             Source::JobReport(slot) => self.handle_job_report(slot),
             Source::Cgroup(slot) => self.handle_cgroup(slot, false),
+            Source::Freezer(slot) => self.handle_freezer(slot),
         }
     }
 

@@ -30,6 +30,8 @@ pub enum Source {
     JobReport(SlotId),
     /// The events of a slot's cgroup that is not empty yet.
     Cgroup(SlotId),
+    /// The events of a slot's cgroup that is to freeze.
+    Freezer(SlotId),
 }
 
 impl Source {
@@ -42,6 +44,7 @@ impl Source {
             Self::SlotReport(slot) => (4, slot.index()),
             Self::JobReport(slot) => (5, slot.index()),
             Self::Cgroup(slot) => (6, slot.index()),
+            Self::Freezer(slot) => (7, slot.index()),
         };
         (kind << 16) | u64::from(index)
     }
@@ -57,6 +60,7 @@ impl Source {
             4 => Self::SlotReport(slot.ok()?),
             5 => Self::JobReport(slot.ok()?),
             6 => Self::Cgroup(slot.ok()?),
+            7 => Self::Freezer(slot.ok()?),
             _ => return None,
         })
     }
@@ -91,7 +95,11 @@ impl Poller {
     /// # Errors
     /// The system's.
     pub fn add(&self, fd: impl AsFd, source: Source) -> Result<(), Failed> {
-        let flags = if matches!(source, Source::Cgroup(_)) { EventFlags::PRI } else { EventFlags::IN };
+        let flags = if matches!(source, Source::Cgroup(_) | Source::Freezer(_)) {
+            EventFlags::PRI
+        } else {
+            EventFlags::IN
+        };
         epoll::add(&self.epoll, fd, EventData::new_u64(source.encode()), flags)
             .step(|| format!("listen to {source:?}"))
     }
@@ -154,10 +162,11 @@ mod tests {
             Source::SlotReport(slot),
             Source::JobReport(slot),
             Source::Cgroup(slot),
+            Source::Freezer(slot),
         ] {
             assert_eq!(Source::decode(source.encode()), Some(source));
         }
-        assert_eq!(Source::decode(7 << 16), None);
+        assert_eq!(Source::decode(8 << 16), None);
         assert_eq!(Source::decode((4 << 16) | 5000), None);
     }
 

@@ -1,24 +1,27 @@
-//! What the proxy may say: that a slot be woken; that no request is in flight.
+//! What the proxy may say: that a slot is to be woken and held awake, that it need not be any more, and that no request is in
+//! flight.
 
-use kennel_model::msg::{FromProxy, Refusal, RequestId, ToProxy};
+use kennel_model::SlotId;
+use kennel_model::msg::{FromProxy, Refusal, RequestId, Rung, ToProxy};
 
-use super::Host;
 use super::link::Outgoing;
 use super::slots::Starter;
+use super::{Host, millis};
 
 impl Host {
     pub(super) fn on_proxy(&mut self, message: FromProxy) {
         match message {
             FromProxy::Wake { id, slot } => {
                 if let Err(refusal) = self.start_slot(slot, Starter::Proxy(id)) {
-                    self.answer_wake(id, Err(refusal));
+                    self.answer_wake(slot, id, Err(refusal));
                 }
             }
+            FromProxy::Idle { slot, lease, idle_ms } => self.lease_ended(slot, lease, millis(idle_ms)),
             FromProxy::Quiet => self.on_quiet(),
         }
     }
 
-    pub(super) fn answer_wake(&mut self, id: RequestId, result: Result<(), Refusal>) {
-        self.send("proxy", Outgoing::Proxy(ToProxy::Wake { id, result }), vec![]);
+    pub(super) fn answer_wake(&mut self, slot: SlotId, id: RequestId, result: Result<Rung, Refusal>) {
+        self.send("proxy", Outgoing::Proxy(ToProxy::Wake { id, slot, result }), vec![]);
     }
 }

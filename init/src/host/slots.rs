@@ -1,4 +1,4 @@
-//! Carries out what the table in `slot/state.rs` decides: spawns, signals, answers and tells. And watches a slot's end:
+//! Carries out what the table in `slot/ladder.rs` decides: spawns, signals, answers and tells. And watches a slot's end:
 //! it has ended when its process is reaped and its cgroup is gone, so that nothing of it is left when that is said.
 
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use kennel_model::msg::{ControlReply, Refusal, RequestId, SlotEvent, ToProxy};
+use kennel_model::msg::{ControlReply, Refusal, RequestId, Rung, SlotEvent, ToProxy};
 use kennel_model::{LaunchSpec, Limits, SlotId, SlotState};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -22,7 +22,7 @@ use crate::console::uptime;
 use crate::say;
 use crate::slot::cgroup::Cgroup;
 use crate::slot::ending::{self, End};
-use crate::slot::state::{Action, Event, State, step};
+use crate::slot::ladder::{Action, Event, Rungs, State, step};
 use crate::slot::{launch, log};
 use crate::step::Failed;
 
@@ -41,6 +41,10 @@ pub(super) struct Slot {
     process: Option<Process>,
     starters: Vec<Starter>,
     stoppers: Vec<RequestId>,
+    /// The proxy's, while it holds the program awake.
+    pub(super) lease: Option<RequestId>,
+    /// The events of its cgroup while it is to freeze.
+    pub(super) freezer: Option<File>,
     /// Its cgroup is not empty although its process has ended: its events, and why the program ended.
     leaving: Option<(File, String)>,
 }
@@ -66,6 +70,17 @@ pub(super) enum Starter {
     Proxy(RequestId),
 }
 
+impl Slot {
+    /// Whether the proxy holds its program awake, or waits to.
+    pub(super) fn is_held(&self) -> bool {
+        self.lease.is_some() || self.starters.iter().any(|starter| matches!(starter, Starter::Proxy(_)))
+    }
+
+    fn rungs(&self) -> Rungs {
+        self.spec.as_ref().map_or_else(|| Rungs::from(&Limits::default()), |spec| Rungs::from(&spec.limits))
+    }
+}
+
 impl Host {
     /// Somebody wants a slot to run. An error is the answer; otherwise it comes by itself.
     pub(super) fn start_slot(&mut self, id: SlotId, starter: Starter) -> Result<(), Refusal> {
@@ -87,7 +102,7 @@ impl Host {
             return Err(Refusal::Busy("too many requests wait for it".into()));
         }
         slot.starters.push(starter);
-        self.feed(id, Event::Start);
+        self.feed(id, Event::Start { held: matches!(starter, Starter::Proxy(_)) });
         Ok(())
     }
 
@@ -106,9 +121,10 @@ impl Host {
     /// Puts an event through the table.
     pub(super) fn feed(&mut self, id: SlotId, event: Event) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        let (state, actions) = step(slot.state, event, uptime());
+        let rungs = slot.rungs();
+        let (state, actions) = step(slot.state, event, uptime(), &rungs);
         slot.state = state;
-        if let Some(deadline) = state.deadline() {
+        if let Some(deadline) = state.deadline(&rungs) {
             self.timers.arm(deadline, Timer::Slot(id));
         }
         for action in actions {
@@ -124,6 +140,9 @@ impl Host {
                     self.feed(id, Event::Ended(e.to_string()));
                 }
             }
+            Action::Freeze => self.freeze(id),
+            Action::Thaw => self.thaw(id),
+            Action::Reclaim => self.reclaim(id),
             Action::Terminate => self.terminate(id),
             Action::Kill => self.kill(id),
             Action::AnswerStarters(result) => self.answer_starters(id, &result),
@@ -134,9 +153,13 @@ impl Host {
 
     /// Nobody is left to answer for one of the services: numbers of requests begin anew with its next process.
     pub(super) fn forget_waiters(&mut self, service: &str) {
-        if service == "control" {
-            self.filter.forget_requests();
-            self.forget_drain_requests();
+        match service {
+            "control" => {
+                self.filter.forget_requests();
+                self.forget_drain_requests();
+            }
+            "proxy" => self.forget_leases(),
+            _ => {}
         }
         for slot in self.slots.values_mut() {
             match service {
@@ -203,13 +226,18 @@ impl Host {
         }
     }
 
-    fn answer_starters(&mut self, id: SlotId, result: &Result<(), String>) {
+    fn answer_starters(&mut self, id: SlotId, result: &Result<Rung, String>) {
         let starters = self.slots.get_mut(&id).map(|s| mem::take(&mut s.starters));
         for starter in starters.into_iter().flatten() {
             let result = result.clone().map_err(Refusal::Failed);
             match starter {
-                Starter::Control(request) => self.reply(request, result.map(|()| ControlReply::Done), vec![]),
-                Starter::Proxy(request) => self.answer_wake(request, result),
+                Starter::Control(request) => self.reply(request, result.map(|_| ControlReply::Done), vec![]),
+                Starter::Proxy(request) => {
+                    if let (Ok(_), Some(slot)) = (&result, self.slots.get_mut(&id)) {
+                        slot.lease = Some(request);
+                    }
+                    self.answer_wake(id, request, result);
+                }
             }
         }
     }
@@ -223,6 +251,9 @@ impl Host {
 
     fn tell(&mut self, id: SlotId, state: SlotState, reason: String) {
         if matches!(state, SlotState::Stopped | SlotState::Failed) {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.lease = None;
+            }
             self.send("proxy", Outgoing::Proxy(ToProxy::Down(id)), vec![]);
         }
         self.tell_control(SlotEvent { slot: id, state, reason });
@@ -249,6 +280,8 @@ impl Host {
         self.handle_slot_report(id);
         let Some(slot) = self.slots.get_mut(&id) else { return };
         let Some(process) = slot.process.take() else { return };
+        self.forget_freezer(id);
+        let Some(slot) = self.slots.get_mut(&id) else { return };
         let cgroup = Cgroup::at(&id.cgroup());
         let oom = cgroup.oom_kills() > 0;
         let why = match process.failure {
@@ -303,7 +336,7 @@ impl Host {
     }
 
     pub(super) fn handle_slot_timer(&mut self, id: SlotId) {
-        let deadline = self.slots.get(&id).and_then(|s| s.state.deadline());
+        let deadline = self.slots.get(&id).and_then(|s| s.state.deadline(&s.rungs()));
         if deadline.is_some_and(|at| at <= uptime()) {
             self.feed(id, Event::Timeout);
         }

@@ -140,6 +140,38 @@ impl Cgroup {
         if self.path.exists() { write(self.path.join("cgroup.kill"), "1") } else { Ok(()) }
     }
 
+    /// Lets none of its processes run, or lets them run again. The first takes until each has come out of the kernel; see
+    /// [`Self::is_frozen`].
+    ///
+    /// # Errors
+    /// The system's; that it is gone is none.
+    pub fn freeze(&self, freeze: bool) -> Result<(), Failed> {
+        if !self.path.exists() {
+            return Ok(());
+        }
+        write(self.path.join("cgroup.freeze"), if freeze { "1" } else { "0" })
+    }
+
+    /// Whether every process of it is frozen.
+    pub fn is_frozen(&self) -> bool {
+        read(self.path.join("cgroup.events")).is_ok_and(|text| field(&text, "frozen") == 1)
+    }
+
+    /// Moves up to this many bytes of its memory to swap, rather than dropping what can be read again: that is mostly the
+    /// runtime's, which others read as well. Answers whether there may be more to move.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn reclaim(&self, bytes: u64) -> Result<bool, Failed> {
+        let path = self.path.join("memory.reclaim");
+        // `memory.reclaim` in the kernel's cgroup-v2.rst: 200 of 200 for anonymous memory; EAGAIN when it was less.
+        match fs::write(&path, format!("{bytes} swappiness=200")) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
+            Err(e) => Err(Failed::new(format!("write {}", path.display()), e)),
+        }
+    }
+
     /// Removes it if nothing is left in it; the answer says whether it is gone.
     ///
     /// # Errors
@@ -152,7 +184,7 @@ impl Cgroup {
         }
     }
 
-    /// Its `cgroup.events`: has an urgent event (`EPOLLPRI`) when the last process has left.
+    /// Its `cgroup.events`: has an urgent event (`EPOLLPRI`) when the last process has left, and when all are frozen.
     ///
     /// # Errors
     /// The system's.

@@ -4,7 +4,7 @@
 pub mod cgroup;
 pub mod ending;
 pub mod folders;
+pub mod ladder;
 pub mod launch;
 pub mod log;
 pub mod quota;
-pub mod state;

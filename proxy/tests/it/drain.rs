@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper::{Request, Response};
-use kennel_model::msg::ToProxy;
+use kennel_model::msg::{Rung, ToProxy};
 use kennel_proxy::{Limits, LinkError, ProxyError};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -49,9 +49,9 @@ async fn what_is_in_flight_is_finished() {
 async fn who_waits_for_a_start_is_still_served() {
     let (proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
     let starts = async {
-        let (id, _) = proxy.init.woken().await;
+        let (id, slot) = proxy.init.woken().await;
         proxy.init.say(&ToProxy::Drain);
-        proxy.init.say(&ToProxy::Wake { id, result: Ok(()) });
+        proxy.init.say(&ToProxy::Wake { id, slot, result: Ok(Rung::Stopped) });
         hello(claim.slot).await
     };
     let (answer, _program) = tokio::join!(proxy.get("a.example", "/"), starts);

@@ -8,6 +8,7 @@ mod binary;
 mod clients;
 mod drain;
 mod headers;
+mod leases;
 mod pages;
 mod reuse;
 mod rig;

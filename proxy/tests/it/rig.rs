@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use kennel_model::msg::{FromProxy, Refusal, RequestId, ToProxy};
+use kennel_model::msg::{FromProxy, Refusal, RequestId, Rung, ToProxy};
 use kennel_model::routes::{Route, RouteTable};
 use kennel_model::{HostName, SlotId, TenantName};
 use kennel_proxy::{Limits, ProxyError};
@@ -27,6 +27,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Long enough for a loaded machine; reached only by a failing test.
@@ -74,14 +75,22 @@ pub(crate) fn sealed(json: &[u8]) -> OwnedFd {
     file.into()
 }
 
-/// Init's end of the channel.
+/// Init's end of the channel. By itself it grants a wake where a program listens, as init does for one that runs; what
+/// else comes it leaves to the test.
 pub(crate) struct Init {
-    channel: AsyncFd<Channel>,
+    channel: Arc<AsyncFd<Channel>>,
+    heard: Mutex<mpsc::UnboundedReceiver<FromProxy>>,
+    /// Ends with this.
+    _listens: JoinSet<()>,
 }
 
 impl Init {
     pub(crate) fn new(channel: Channel) -> Self {
-        Self { channel: async_channel::register(channel).unwrap() }
+        let channel = Arc::new(async_channel::register(channel).unwrap());
+        let (tell, heard) = mpsc::unbounded_channel();
+        let mut listens = JoinSet::new();
+        listens.spawn(listen_to(channel.clone(), tell));
+        Self { channel, heard: Mutex::new(heard), _listens: listens }
     }
 
     pub(crate) fn say(&self, message: &ToProxy) {
@@ -96,31 +105,58 @@ impl Init {
         self.say_routes(&serde_json::to_vec(&RouteTable { generation, routes }).unwrap());
     }
 
+    /// What the proxy says next, but for wakes of programs that listen.
+    pub(crate) async fn hears(&self) -> FromProxy {
+        soon(self.heard.lock().await.recv()).await.unwrap()
+    }
+
     /// The next wake request.
     pub(crate) async fn woken(&self) -> (RequestId, SlotId) {
-        soon(async {
-            loop {
-                let mut ready = self.channel.readable().await.unwrap();
-                match self.channel.get_ref().recv() {
-                    Ok(Some((FromProxy::Wake { id, slot }, _))) => return (id, slot),
-                    Err(ChannelError::WouldBlock) => ready.clear_ready(),
-                    other => panic!("{other:?}"),
-                }
+        loop {
+            if let FromProxy::Wake { id, slot } = self.hears().await {
+                return (id, slot);
             }
-        })
-        .await
+        }
     }
 
     pub(crate) async fn woken_and(&self, result: Result<(), Refusal>) -> SlotId {
         let (id, slot) = self.woken().await;
-        self.say(&ToProxy::Wake { id, result });
+        self.say(&ToProxy::Wake { id, slot, result: result.map(|()| Rung::Stopped) });
         slot
+    }
+
+    /// Fails if there is anything that nobody looked at.
+    pub(crate) fn nothing_at_all(&self) {
+        assert!(self.heard.try_lock().unwrap().try_recv().is_err());
     }
 
     /// Fails if there is a wake request that nobody looked at.
     pub(crate) fn nothing_more(&self) {
-        assert!(matches!(self.channel.get_ref().recv::<FromProxy>(), Err(ChannelError::WouldBlock)));
+        let mut heard = self.heard.try_lock().unwrap();
+        while let Ok(message) = heard.try_recv() {
+            assert!(matches!(message, FromProxy::Idle { .. }), "{message:?}");
+        }
     }
+}
+
+async fn listen_to(channel: Arc<AsyncFd<Channel>>, tell: mpsc::UnboundedSender<FromProxy>) {
+    loop {
+        let Ok(mut ready) = channel.readable().await else { return };
+        match channel.get_ref().recv() {
+            Ok(Some((FromProxy::Wake { id, slot }, _))) if listens(slot) => {
+                let granted = ToProxy::Wake { id, slot, result: Ok(Rung::Running) };
+                _ = channel.get_ref().send(&granted, &[]);
+            }
+            Ok(Some((message, _))) => _ = tell.send(message),
+            Err(ChannelError::WouldBlock) => ready.clear_ready(),
+            _ => return,
+        }
+    }
+}
+
+/// Without a connection, which its program would count.
+fn listens(slot: SlotId) -> bool {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, slot.port())).is_err()
 }
 
 /// A proxy in this process.

@@ -1,6 +1,6 @@
 //! Waking: once, for everyone who waits, and no longer than needed.
 
-use kennel_model::msg::{Refusal, ToProxy};
+use kennel_model::msg::{Refusal, Rung, ToProxy};
 use kennel_proxy::Limits;
 use tokio::task::JoinSet;
 
@@ -38,7 +38,7 @@ async fn the_end_of_the_program_before_is_not_the_end_of_this_one() {
     let starts = async {
         let (id, slot) = proxy.init.woken().await;
         proxy.init.say(&ToProxy::Down(slot));
-        proxy.init.say(&ToProxy::Wake { id, result: Ok(()) });
+        proxy.init.say(&ToProxy::Wake { id, slot, result: Ok(Rung::Stopped) });
         hello(claim.slot).await
     };
     let (answer, _program) = tokio::join!(proxy.get("a.example", "/"), starts);
@@ -80,9 +80,9 @@ async fn a_visitor_who_leaves_takes_nothing_with_him() {
     let mut leaver = proxy.connect().await;
     let request = hyper::Request::get("/").header("host", "a.example").body(empty()).unwrap();
     let leaves = tokio::spawn(async move { leaver.send_request(request).await });
-    let (id, _) = proxy.init.woken().await;
+    let (id, slot) = proxy.init.woken().await;
     leaves.abort();
-    proxy.init.say(&ToProxy::Wake { id, result: Ok(()) });
+    proxy.init.say(&ToProxy::Wake { id, slot, result: Ok(Rung::Stopped) });
     let (answer, _program) = tokio::join!(proxy.get("a.example", "/"), hello(claim.slot));
     assert_eq!(answer.text(), "hello");
     proxy.init.nothing_more();

@@ -16,6 +16,7 @@ mod cuts;
 mod denials;
 mod egress;
 mod ipv6;
+mod ladder;
 mod late;
 mod leaving;
 mod probes;
@@ -89,6 +90,7 @@ fn begin_large_deploy(vm: &Vm, tenant: &str, folder: &Path) -> Result<Child, Str
 pub fn all() -> Vec<Group> {
     vec![
         tenants::group(),
+        ladder::group(),
         egress::group(),
         denials::group(),
         probes::group(),

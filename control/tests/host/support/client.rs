@@ -100,6 +100,10 @@ impl Client {
         self.ask(Method::POST, path, "application/json", serde_json::to_vec(body).unwrap().into()).await
     }
 
+    pub(crate) async fn put<T: Serialize>(&self, path: &str, body: &T) -> Answer {
+        self.ask(Method::PUT, path, "application/json", serde_json::to_vec(body).unwrap().into()).await
+    }
+
     pub(crate) async fn deploy(&self, name: &str, archive: Vec<u8>) -> Answer {
         let path = format!("/v1/tenants/{name}/releases");
         self.ask(Method::POST, &path, "application/x-tar", archive.into()).await

@@ -71,7 +71,10 @@ pub(crate) fn errors(schema: &'static Value, value: &Value, place: &str) -> Vec<
     let mut found = Vec::new();
     for (keyword, wanted) in schema.as_object().expect("a schema is an object") {
         let bad = match keyword.as_str() {
-            "type" => !has_type(value, wanted.as_str().unwrap()),
+            "type" => match wanted.as_array() {
+                Some(types) => !types.iter().any(|t| has_type(value, t.as_str().unwrap())),
+                None => !has_type(value, wanted.as_str().unwrap()),
+            },
             "enum" => !wanted.as_array().unwrap().contains(value),
             "minimum" => value.as_i64().is_some_and(|n| n < wanted.as_i64().unwrap()),
             "maximum" => value.as_i64().is_some_and(|n| n > wanted.as_i64().unwrap()),

@@ -84,7 +84,8 @@ fn prepare(vm: &mut Vm) -> Result<(), String> {
     let folder = release(vm)?;
     for (slot, (name, role)) in (0_u64..).zip(TENANTS) {
         let domain = format!("{name}.localhost");
-        let home = ["tenant", "add", name, "--runtime", "static", "--domain", &domain];
+        // Villains act by themselves, and their neighbours have to be there for it.
+        let home = ["tenant", "add", name, "--runtime", "static", "--domain", &domain, "--no-freeze"];
         vm.ok(&[&home[..], &SMALL, &["--", "./server", role]].concat())?;
         vm.ok(&["deploy", name, &folder])?;
         let shown = vm.show(name)?;

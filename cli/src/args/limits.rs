@@ -1,0 +1,141 @@
+//! Limits as people write them, for `tenant add` and `limits` alike.
+
+use std::str::FromStr;
+
+use kennel_model::{Limits, TenantName};
+
+use super::ByteSize;
+
+/// `kennel limits`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  kennel limits blog
+  kennel limits blog --freeze-after 5m --stop-after never
+  kennel limits chat --no-freeze
+
+A program that nobody has needed for a while is frozen, later its memory goes to swap, and at last it
+is stopped; the next request wakes it. How long that takes, and how much disk it has, changes at once;
+memory, processes and processors from its next start on.")]
+pub struct LimitsOf {
+    /// The tenant
+    pub name: TenantName,
+    /// What changes; nothing, to show what is in force.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// Limits that differ from those there are.
+#[derive(Debug, Default, clap::Args)]
+pub struct LimitArgs {
+    /// Memory that all its processes may use together
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+    /// Processes and threads that it may have
+    #[arg(long, value_name = "N")]
+    pub pids: Option<u32>,
+    /// Disk that its releases, data and log may take together
+    #[arg(long, value_name = "SIZE")]
+    pub disk: Option<ByteSize>,
+    /// Files and folders that it may have on disk
+    #[arg(long, value_name = "N")]
+    pub files: Option<u32>,
+    /// Share of the processors, against 100 of the others
+    #[arg(long, value_name = "WEIGHT")]
+    pub cpu_weight: Option<u16>,
+    /// Freeze it when nobody has needed it for this long, such as 30s, 5m, 1h or never
+    #[arg(long, value_name = "TIME")]
+    pub freeze_after: Option<After>,
+    /// Move a frozen program's memory to swap when nobody has needed it for this long
+    #[arg(long, value_name = "TIME")]
+    pub reclaim_after: Option<After>,
+    /// Stop it when nobody has needed it for this long
+    #[arg(long, value_name = "TIME")]
+    pub stop_after: Option<After>,
+    /// The same as --freeze-after never: for programs that work without being asked
+    #[arg(long, conflicts_with = "freeze_after")]
+    pub no_freeze: bool,
+}
+
+/// A time in seconds, or never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After(pub Option<u32>);
+
+/// Why a time was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a time: write a number with s, m, h or d, such as 30s, or never")]
+pub struct InvalidTime(String);
+
+const UNITS: [(char, u32); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+
+impl FromStr for After {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        let invalid = || InvalidTime(text.chars().take(40).collect());
+        let unit = UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
+        let (digits, seconds) = unit.ok_or_else(invalid)?;
+        let count: u32 = digits.parse().map_err(|_| invalid())?;
+        count.checked_mul(seconds).map(|s| Self(Some(s))).ok_or_else(invalid)
+    }
+}
+
+impl std::fmt::Display for After {
+    /// In the largest unit that leaves a whole number.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(seconds) = self.0 else { return f.write_str("never") };
+        let whole = UNITS.iter().find(|(_, unit)| seconds >= *unit && seconds.is_multiple_of(*unit));
+        let (name, unit) = whole.unwrap_or(&('s', 1));
+        write!(f, "{}{name}", seconds / unit)
+    }
+}
+
+impl LimitArgs {
+    /// These limits with what was typed in place of what was there.
+    #[must_use]
+    pub fn apply(&self, limits: Limits) -> Limits {
+        let after = |typed: Option<After>, there| typed.map_or(there, |After(seconds)| seconds);
+        Limits {
+            memory_max_bytes: self.memory.map_or(limits.memory_max_bytes, |size| size.0),
+            pids_max: self.pids.unwrap_or(limits.pids_max),
+            disk_max_bytes: self.disk.map_or(limits.disk_max_bytes, |size| size.0),
+            disk_max_inodes: self.files.unwrap_or(limits.disk_max_inodes),
+            cpu_weight: self.cpu_weight.unwrap_or(limits.cpu_weight),
+            freeze_after_s: if self.no_freeze { None } else { after(self.freeze_after, limits.freeze_after_s) },
+            reclaim_after_s: after(self.reclaim_after, limits.reclaim_after_s),
+            stop_after_s: after(self.stop_after, limits.stop_after_s),
+            ..limits
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them_and_written_so() {
+        for (text, seconds) in
+            [("0s", Some(0)), ("90s", Some(90)), ("2m", Some(120)), ("36h", Some(129_600)), ("never", None)]
+        {
+            assert_eq!(text.parse(), Ok(After(seconds)), "{text}");
+            assert_eq!(After(seconds).to_string(), text);
+        }
+        assert_eq!(After(Some(3600)).to_string(), "1h");
+        for bad in ["", "30", "s", "-1s", "1.5h", "Never", "99999999d", "3w"] {
+            assert!(bad.parse::<After>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_typed_stays() {
+        let before = Limits { stop_after_s: None, pids_max: 7, ..Limits::default() };
+        assert_eq!(LimitArgs::default().apply(before), before);
+        let typed = LimitArgs { no_freeze: true, stop_after: Some(After(Some(60))), ..LimitArgs::default() };
+        let expected = Limits { freeze_after_s: None, stop_after_s: Some(60), ..before };
+        assert_eq!(typed.apply(before), expected);
+    }
+}

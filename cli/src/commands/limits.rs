@@ -1,0 +1,38 @@
+//! `kennel limits`: shows a tenant's limits and changes them.
+
+use kennel_model::{Limits, api};
+
+use super::{Context, tenant_path};
+use crate::args::{After, ByteSize, LimitsOf};
+use crate::exit::Failure;
+use crate::ui::fields;
+
+pub(super) async fn limits(context: &Context, args: &LimitsOf) -> Result<(), Failure> {
+    let mut client = context.client()?;
+    let path = tenant_path(&args.name);
+    let tenant: api::Tenant = client.get(&path).await?;
+    let wish = args.limits.apply(tenant.limits);
+    let tenant =
+        if wish == tenant.limits { tenant } else { client.put(&format!("{path}/limits"), &wish).await? };
+    Ok(context.ui.result(&tenant.limits, words)?)
+}
+
+fn words(limits: &Limits) -> String {
+    let after = |seconds| After(seconds).to_string();
+    let reclaim = match limits.freeze_after_s {
+        None => "never, as it is not frozen".to_owned(),
+        Some(_) => after(limits.reclaim_after_s),
+    };
+    fields(&[
+        (
+            "memory",
+            format!("{}, and {} in swap", ByteSize(limits.memory_max_bytes), ByteSize(limits.swap_max_bytes)),
+        ),
+        ("processes", limits.pids_max.to_string()),
+        ("cpu weight", limits.cpu_weight.to_string()),
+        ("disk", format!("{}, {} files", ByteSize(limits.disk_max_bytes), limits.disk_max_inodes)),
+        ("freeze after", after(limits.freeze_after_s)),
+        ("reclaim after", reclaim),
+        ("stop after", after(limits.stop_after_s)),
+    ])
+}

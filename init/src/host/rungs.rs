@@ -1,0 +1,93 @@
+//! The rungs below running, as `slot/ladder.rs` orders them: freezes a slot's cgroup, lets it run again, moves its memory
+//! to swap. And the proxy's leases: whose program is held awake, and since when one is not.
+
+use std::time::Duration;
+
+use kennel_model::SlotId;
+use kennel_model::msg::RequestId;
+
+use super::Host;
+use super::poller::Source;
+use crate::console::uptime;
+use crate::say;
+use crate::slot::cgroup::Cgroup;
+use crate::slot::ladder::Event;
+
+/// What is moved to swap in one call: some milliseconds of compressing, in which nobody else is served.
+const SLICE_BYTES: u64 = 1 << 20;
+
+impl Host {
+    /// Orders a slot to be frozen; its events tell when it is.
+    pub(super) fn freeze(&mut self, id: SlotId) {
+        let cgroup = Cgroup::at(&id.cgroup());
+        let events = cgroup.events().and_then(|events| {
+            self.poller.add(&events, Source::Freezer(id))?;
+            Ok(events)
+        });
+        match events.and_then(|events| cgroup.freeze(true).map(|()| events)) {
+            Ok(events) => {
+                if let Some(slot) = self.slots.get_mut(&id) {
+                    slot.freezer = Some(events);
+                }
+                // It may have been at once.
+                self.handle_freezer(id);
+            }
+            // The deadline puts it right.
+            Err(e) => say!("FAILED to {e}"),
+        }
+    }
+
+    /// The events of a cgroup that is to freeze have changed.
+    pub(super) fn handle_freezer(&mut self, id: SlotId) {
+        let freezing = self.slots.get(&id).is_some_and(|slot| slot.freezer.is_some());
+        if freezing && Cgroup::at(&id.cgroup()).is_frozen() {
+            self.forget_freezer(id);
+            self.feed(id, Event::Settled);
+        }
+    }
+
+    pub(super) fn forget_freezer(&mut self, id: SlotId) {
+        if let Some(events) = self.slots.get_mut(&id).and_then(|slot| slot.freezer.take()) {
+            self.poller.forget(events);
+        }
+    }
+
+    /// Lets a slot's processes run.
+    pub(super) fn thaw(&mut self, id: SlotId) {
+        self.forget_freezer(id);
+        if let Err(e) = Cgroup::at(&id.cgroup()).freeze(false) {
+            say!("FAILED to {e}");
+        }
+    }
+
+    /// Moves the next slice of a slot's memory to swap.
+    pub(super) fn reclaim(&mut self, id: SlotId) {
+        let more = Cgroup::at(&id.cgroup()).reclaim(SLICE_BYTES).unwrap_or_else(|e| {
+            say!("FAILED to {e}");
+            false
+        });
+        if !more {
+            self.feed(id, Event::Settled);
+        }
+    }
+
+    /// The proxy gives a lease back.
+    pub(super) fn lease_ended(&mut self, id: SlotId, lease: RequestId, idle: Duration) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        if slot.lease == Some(lease) {
+            slot.lease = None;
+            self.feed(id, Event::Idle(uptime().saturating_sub(idle)));
+        }
+    }
+
+    /// The proxy has ended, and what it had in flight with it.
+    pub(super) fn forget_leases(&mut self) {
+        let held: Vec<_> = self.slots.iter().filter(|(_, slot)| slot.is_held()).map(|(id, _)| *id).collect();
+        for id in held {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.lease = None;
+            }
+            self.feed(id, Event::Idle(uptime()));
+        }
+    }
+}

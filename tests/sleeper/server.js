@@ -1,0 +1,45 @@
+// A tenant that shows whether it is awake: it prints a line four times a second for as long as it gets processor time.
+// `/` says which process answers and how much of it is in swap, `/slow?ms=N` takes its time, and WebSockets are echoed.
+
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+
+const life = randomUUID();
+// Memory that is its own, and not all zeros.
+const ballast = Buffer.alloc(24 << 20, life);
+let ticks = 0;
+
+setInterval(() => console.log(`tick ${(ticks += 1)}`), 250);
+
+function facts() {
+  const status = readFileSync("/proc/self/status", "utf8");
+  const kib = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? -1);
+  return { life, ticks, rss: kib("VmRSS"), swap: kib("VmSwap") };
+}
+
+const server = createServer((request, response) => {
+  const url = new URL(request.url, "http://localhost");
+  // Before anything else is touched.
+  const body = JSON.stringify(facts());
+  const send = () => response.writeHead(200, { "content-type": "application/json" }).end(body);
+  if (url.pathname === "/slow") {
+    setTimeout(send, Number(url.searchParams.get("ms")));
+  } else if (url.pathname === "/ballast") {
+    response.end(JSON.stringify(ballast.equals(Buffer.alloc(ballast.length, life))));
+  } else {
+    send();
+  }
+});
+
+server.on("upgrade", (request, socket) => {
+  socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+  socket.on("error", () => socket.destroy());
+  socket.pipe(socket);
+});
+
+server.listen(Number(process.env.PORT), "127.0.0.1");
+process.on("SIGTERM", () => {
+  console.log("asked to end");
+  process.exit(0);
+});

@@ -1,0 +1,157 @@
+//! The ladder: a program that nobody needs is frozen, its memory moved to swap, and at last it is stopped; whoever asks for
+//! it gets his page from every rung. What is needed stays awake: a slow response, an open WebSocket.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Group, Scenario, people_image};
+use crate::checks::{contains, holds, same};
+use crate::http;
+use crate::vm::{PAGE_DEADLINE, Vm, until};
+
+const NAME: &str = "sleeper";
+/// The machine is slow, and each look at it is a request.
+const SOON: Duration = Duration::from_secs(60);
+
+pub(super) fn group() -> Group {
+    Group {
+        title: "idle programs",
+        image: people_image,
+        prepare: |vm| {
+            vm.boot()?;
+            vm.tenant(NAME, "tests/sleeper")?;
+            vm.page_json(NAME, "/").map(drop)
+        },
+        scenarios: vec![
+            Scenario::new("ladder: who nobody needs is frozen, and thawed by a request", frozen),
+            Scenario::new("ladder: a frozen program's memory goes to swap and comes back whole", reclaimed),
+            Scenario::new("ladder: at last it is stopped in order, and started by a request", stopped),
+            Scenario::new("ladder: a request and a WebSocket keep it awake for as long as they last", needed),
+            Scenario::new(
+                "ladder: a frozen tenant is stopped, deployed to and removed like any other",
+                handled,
+            ),
+        ],
+    }
+}
+
+/// Never is the rest of the ladder.
+fn limits(vm: &Vm, freeze: &str, reclaim: &str, stop: &str) -> Result<(), String> {
+    let args = ["limits", NAME, "--freeze-after", freeze, "--reclaim-after", reclaim, "--stop-after", stop];
+    vm.ok(&args).map(drop)
+}
+
+fn becomes(vm: &Vm, state: &str) -> Result<(), String> {
+    until(&format!("{NAME} to be {state}"), SOON, || Ok((vm.show(NAME)?["state"] == state).then_some(())))
+}
+
+/// How often it has printed that it is awake.
+fn ticks(vm: &Vm) -> Result<u64, String> {
+    let log = vm.logs(NAME)?;
+    let last = log.lines().rev().find_map(|line| line.split("tick ").nth(1)?.trim().parse().ok());
+    last.ok_or(format!("it never ticked: {log}"))
+}
+
+fn life(facts: &Value) -> Result<String, String> {
+    facts["life"].as_str().map(ToOwned::to_owned).ok_or(format!("no life in {facts}"))
+}
+
+fn frozen(vm: &mut Vm) -> Result<(), String> {
+    let before = vm.page_json(NAME, "/")?;
+    limits(vm, "2s", "never", "never")?;
+    becomes(vm, "frozen")?;
+    contains("what is shown", &vm.ok(&["tenant", "show", NAME])?, "frozen: not needed for ")?;
+    let asleep = ticks(vm)?;
+    // Eight ticks' time.
+    std::thread::sleep(Duration::from_secs(2));
+    same("its ticks while it is frozen", ticks(vm)?, asleep)?;
+    let after = vm.page_json(NAME, "/")?;
+    same("the process that answers", life(&after)?, life(&before)?)?;
+    until("it to tick again", SOON, || Ok((ticks(vm)? > asleep).then_some(())))
+}
+
+fn reclaimed(vm: &mut Vm) -> Result<(), String> {
+    limits(vm, "2s", "4s", "never")?;
+    let before = vm.page_json(NAME, "/")?;
+    becomes(vm, "reclaimed")?;
+    let after = vm.page_json(NAME, "/")?;
+    same("the process that answers", life(&after)?, life(&before)?)?;
+    let swap = after["swap"].as_u64().unwrap_or_default();
+    holds(&format!("most of its ballast is in swap ({swap} of {} KiB)", 24 << 10), swap > 16 << 10)?;
+    same("whether its ballast is what it was", vm.page(NAME, "/ballast")?.body.as_str(), "true")
+}
+
+fn stopped(vm: &mut Vm) -> Result<(), String> {
+    let before = vm.page_json(NAME, "/")?;
+    limits(vm, "2s", "never", "6s")?;
+    becomes(vm, "frozen")?;
+    becomes(vm, "stopped")?;
+    contains("its log", &vm.logs(NAME)?, "asked to end")?;
+    let after = vm.page_json(NAME, "/")?;
+    holds("another process answers", life(&after)? != life(&before)?)
+}
+
+/// Longer than it takes to freeze and to stop an idle one.
+const LONG: Duration = Duration::from_secs(8);
+
+fn needed(vm: &mut Vm) -> Result<(), String> {
+    limits(vm, "1s", "never", "3s")?;
+    let (port, host) = (vm.web_port(), format!("{NAME}.localhost"));
+    let path = format!("/slow?ms={}", LONG.as_millis());
+    let slow = std::thread::spawn(move || http::get(port, &host, &path, PAGE_DEADLINE));
+    let mut socket = web_socket(port)?;
+    let before = ticks(vm)?;
+    let answer = slow.join().map_err(|_| "the request panicked")??;
+    same("the slow request's status", answer.status, 200)?;
+    // The WebSocket alone holds it now.
+    std::thread::sleep(LONG / 2);
+    same("its state", vm.show(NAME)?["state"].as_str(), Some("running"))?;
+    let ticked = ticks(vm)? - before;
+    holds(&format!("it was awake all the while ({ticked} ticks)"), ticked >= 24)?;
+    let mut echo = [0; 4];
+    let heard = socket.write_all(b"ping").and_then(|()| socket.read_exact(&mut echo));
+    heard.map_err(|e| format!("the WebSocket: {e}"))?;
+    same("the echo", &echo, b"ping")?;
+    drop(socket);
+    becomes(vm, "stopped")
+}
+
+/// An open one; what is said over it comes back.
+fn web_socket(port: u16) -> Result<TcpStream, String> {
+    let fault = |e: std::io::Error| format!("no WebSocket: {e}");
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(fault)?;
+    stream.set_read_timeout(Some(PAGE_DEADLINE)).map_err(fault)?;
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {NAME}.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).map_err(fault)?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).map_err(fault)?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head);
+    if head.starts_with("HTTP/1.1 101 ") { Ok(stream) } else { Err(format!("no WebSocket: {head}")) }
+}
+
+fn handled(vm: &mut Vm) -> Result<(), String> {
+    limits(vm, "1s", "never", "never")?;
+    let before = vm.page_json(NAME, "/")?;
+    becomes(vm, "frozen")?;
+    vm.ok(&["tenant", "stop", NAME])?;
+    becomes(vm, "stopped")?;
+    contains("its log", &vm.logs(NAME)?, "asked to end")?;
+    vm.page_json(NAME, "/")?;
+    becomes(vm, "frozen")?;
+    vm.ok(&["deploy", NAME, "tests/sleeper"])?;
+    let after = vm.page_json(NAME, "/")?;
+    holds("the new release answers", life(&after)? != life(&before)?)?;
+    becomes(vm, "frozen")?;
+    vm.ok(&["tenant", "rm", NAME, "--yes"])?;
+    same("the status", vm.page(NAME, "/")?.status, 404)
+}
