@@ -5,6 +5,7 @@ use std::time::{Duration, Instant as Clock};
 use super::{LaunchError, Site};
 use crate::aws::pace::Looks;
 use crate::aws::{Instance, Volume};
+use crate::ui::Waiting;
 
 /// From the order to the state. EC2 gives a shutdown some minutes, after which it pulls the plug.
 const RUNNING: Duration = Duration::from_secs(5 * 60);
@@ -13,16 +14,18 @@ const TERMINATED: Duration = Duration::from_secs(15 * 60);
 const MOVED: Duration = Duration::from_secs(5 * 60);
 
 impl Site<'_> {
-    /// Until an instance runs; it is started if it is stopped.
+    /// Until an instance runs; it is started if it is stopped. Nothing is said of one that does.
     pub(super) async fn running(&self, id: &str) -> Result<Instance, LaunchError> {
-        let step = self.ui.step(&format!("{id}: waiting until it runs"));
+        let mut step: Option<Waiting> = None;
         let mut looks = Looks::until(self.by(RUNNING));
         let mut told = false;
         loop {
             if let Some(instance) = self.aws.instance(id).await? {
                 match instance.state.as_str() {
                     "running" => {
-                        step.done(&format!("{id} runs"));
+                        if let Some(step) = step {
+                            step.done(&format!("{id} runs"));
+                        }
                         return Ok(instance);
                     }
                     "stopped" if !told => {
@@ -33,6 +36,7 @@ impl Site<'_> {
                     _ => {}
                 }
             }
+            step.get_or_insert_with(|| self.ui.step(&format!("{id}: waiting until it runs")));
             if !looks.again().await {
                 return Err(late(format!("{id} does not run"), &looks));
             }

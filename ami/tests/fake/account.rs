@@ -2,9 +2,11 @@
 //! which requests change it stand with the requests.
 
 use super::compute::Compute;
+use super::machines::Machines;
 use super::{BLOCK, OWNER};
 use hyper::body::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::FileExt;
 
 /// Tags of a resource.
 pub(crate) type Tags = BTreeMap<String, String>;
@@ -61,6 +63,14 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// Writes the volume that it makes, with holes where nothing is.
+    pub(crate) fn write(&self, volume: &std::fs::File) -> std::io::Result<()> {
+        for (index, block) in &self.blocks {
+            volume.write_all_at(&block.data, u64::from(*index) * BLOCK as u64)?;
+        }
+        volume.set_len(self.gib << 30)
+    }
+
     /// The first `length` bytes of the volume that it makes.
     pub(crate) fn read(&self, length: usize) -> Vec<u8> {
         let mut volume = vec![0; length.next_multiple_of(BLOCK)];
@@ -168,6 +178,8 @@ pub(crate) struct Account {
     pub(crate) most_addresses: usize,
     /// What goes wrong with hosts' consoles and APIs.
     pub(crate) host: Host,
+    /// What is behind the instances, if anything is.
+    pub(crate) machines: Option<Box<dyn Machines>>,
     /// How many certificates hosts have made.
     pub(crate) certificates: usize,
     /// Addresses that came into use since they were last opened.
@@ -205,6 +217,7 @@ impl Default for Account {
             next_instance_fails: None,
             most_addresses: 5,
             host: Host::Well,
+            machines: None,
             certificates: 0,
             doors: Vec::new(),
             violations: Vec::new(),

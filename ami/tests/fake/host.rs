@@ -5,6 +5,7 @@ use super::account::{Account, Host};
 use super::answer::{Answer, Refusal, Reply};
 use super::compute::{Instance, Phase};
 use super::instances::named;
+use super::machines::join;
 use super::request::Request;
 use super::types::kind_of;
 use super::xml::Xml;
@@ -25,6 +26,11 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Where a host's API is.
 const API_PORT: u16 = 8443;
+/// Where tenants' pages are on hosts that have any, and the port that stands for it here, as those below 1024 are not for
+/// everyone.
+const WEB_PORT: u16 = 80;
+pub(crate) const WEB_PORT_HERE: u16 = 8080;
+const PORTS: [(u16, u16); 2] = [(API_PORT, API_PORT), (WEB_PORT_HERE, WEB_PORT)];
 /// Of the console only its last so many bytes are kept.
 const MOST_CONSOLE: usize = 64 << 10;
 /// Certificates from here on are somebody else's.
@@ -70,8 +76,7 @@ fn console(certificate: Option<usize>, data: bool, boots: u32) -> String {
     if let Some(number) = certificate {
         text += &format!("control: api certificate {}\r\ninit: ready in 4.2 s\r\n", fingerprint(number));
     }
-    let from = text.len().saturating_sub(MOST_CONSOLE);
-    text.split_off(from)
+    text
 }
 
 /// Answers GetConsoleOutput: of now only where it is asked for, and on Nitro.
@@ -90,7 +95,12 @@ pub(crate) fn output(request: &Request, account: &mut Account) -> Answer {
     let data = instance.boot.data.as_ref().and_then(|id| compute.volumes.get(id));
     let certificate = data.and_then(|it| it.certificate).filter(|_| told);
     let on = latest && instance.phase == Phase::Running;
-    let text = on.then(|| console(certificate, data.is_some(), instance.boot.count));
+    let data = data.is_some();
+    let text = on.then(|| match &mut account.machines {
+        None => console(certificate, data, instance.boot.count).into_bytes(),
+        Some(machines) => machines.console(id),
+    });
+    let text = text.map(|it| it[it.len().saturating_sub(MOST_CONSOLE)..].to_owned());
     account.boot_on(region, id);
     Ok(Reply::xml(Xml::document("GetConsoleOutputResponse", |xml| {
         xml.text("instanceId", id).text("timestamp", clock::text(clock::now()));
@@ -118,10 +128,11 @@ impl Account {
 
 /// Opens the doors of addresses that have just come into use: from now on somebody may answer there.
 pub(crate) fn open(doors: Vec<String>, shared: &Arc<Shared>) {
-    for ip in doors {
+    let ports = if locked(&shared.account).machines.is_some() { &PORTS[..] } else { &PORTS[..1] };
+    for (ip, (here, port)) in doors.iter().flat_map(|ip| ports.iter().map(move |ports| (ip.clone(), *ports))) {
         let Ok(address) = ip.parse::<IpAddr>() else { continue };
         // Where the port is taken, nobody answers: as behind a firewall.
-        let Ok(listener) = std::net::TcpListener::bind(SocketAddr::new(address, API_PORT)) else { continue };
+        let Ok(listener) = std::net::TcpListener::bind(SocketAddr::new(address, here)) else { continue };
         if listener.set_nonblocking(true).is_err() {
             continue;
         }
@@ -131,9 +142,11 @@ pub(crate) fn open(doors: Vec<String>, shared: &Arc<Shared>) {
             loop {
                 let Ok((stream, peer)) = listener.accept().await else { continue };
                 let IpAddr::V4(peer) = peer.ip() else { continue };
-                let shown = locked(&shared.account).shown_at(&ip, peer);
-                if let Some(number) = shown {
-                    tokio::spawn(serve(stream, number));
+                let account = &mut locked(&shared.account);
+                if account.machines.is_some() {
+                    account.leads_to(&ip, port, peer).map(|port| tokio::spawn(join(stream, port)));
+                } else if port == API_PORT {
+                    account.shown_at(&ip, peer).map(|number| tokio::spawn(serve(stream, number)));
                 }
             }
         });

@@ -73,7 +73,8 @@ async fn answer(
     }
     let service = request.service;
     let answer = refused(fault, service).map_or_else(|| handle(request, number, fault, &shared), Err);
-    host::open(std::mem::take(&mut locked(&shared.account).doors), &shared);
+    let doors = std::mem::take(&mut locked(&shared.account).doors);
+    host::open(doors, &shared);
     let (mut reply, code) = match answer {
         Ok(reply) => (reply, String::new()),
         Err(refusal) => (refusal.reply(service), refusal.code),

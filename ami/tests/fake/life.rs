@@ -21,13 +21,14 @@ pub(crate) fn fresh_address() -> String {
 impl Account {
     /// One look more at an instance.
     pub(crate) fn look_at(&mut self, region: &str, id: &str) {
-        let compute = &mut self.region(region).compute;
-        let Some(instance) = compute.instances.get_mut(id) else { return };
+        let on = self.is_on(id);
+        let Some(instance) = self.region(region).compute.instances.get_mut(id) else { return };
         if instance.looks > 0 {
             instance.looks -= 1;
             return;
         }
         match instance.phase {
+            Phase::Stopping | Phase::ShuttingDown if on => {}
             Phase::Pending if instance.doomed => self.end(region, id),
             Phase::Pending => self.power_on(region, id),
             Phase::Stopping => self.power_off(region, id),
@@ -71,6 +72,7 @@ impl Account {
             instance.address = Some(fresh.clone());
             self.doors.push(fresh);
         }
+        self.switch_on(region, id);
     }
 
     fn power_off(&mut self, region: &str, id: &str) {
@@ -123,13 +125,16 @@ impl Account {
     }
 
     /// A volume appears in a system that runs, and is taken for its data if it still waits for one.
-    fn appears(&mut self, region: &str, instance: &str, volume: &str, since: u64) {
+    fn appears(&mut self, region: &str, id: &str, volume: &str, since: u64) {
         let looks = self.boot;
-        let Some(instance) = self.region(region).compute.instances.get_mut(instance) else { return };
-        let waits = instance.boot.data.is_none() && since <= instance.launched + PATIENCE;
-        if instance.phase == Phase::Running && waits {
+        let Some(instance) = self.region(region).compute.instances.get_mut(id) else { return };
+        let on = instance.phase == Phase::Running;
+        if on && instance.boot.data.is_none() && since <= instance.launched + PATIENCE {
             instance.boot.data = Some(volume.to_owned());
             instance.boot.looks = looks;
+        }
+        if let Some(machines) = self.machines.as_mut().filter(|_| on) {
+            machines.plug(id, volume);
         }
     }
 

@@ -4,7 +4,7 @@
 //!
 //! `account` and `compute` hold what there is, `http` receives and sends, `ebs_write`, `ebs_read`, `ec2`, `ssm` and `sts`
 //! answer, `faults` breaks things on demand and `iam` refuses. Hosts that run have an API (`host`), each at an address of
-//! loopback that stands for its public one. What must never happen to tenants' data is recorded, and fails the test.
+//! loopback that stands for its public one; a test may put real machines behind them (`machines`). What must never happen to tenants' data is recorded, and fails the test.
 #![allow(dead_code, reason = "the tests and the benchmark's server each use a part")]
 
 pub(crate) mod account;
@@ -27,6 +27,7 @@ pub(crate) mod iam;
 pub(crate) mod image;
 mod instances;
 mod life;
+pub(crate) mod machines;
 mod permissions;
 mod power;
 mod register;

@@ -35,12 +35,16 @@ pub(crate) fn act(request: &Request, account: &mut Account, act: Act) -> Answer 
     for id in &ids {
         may(act, id, named(compute, id)?)?;
     }
-    let mut done = Vec::new();
+    let (mut done, mut off) = (Vec::new(), Vec::new());
     for id in &ids {
         let instance = named(compute, id)?;
         let before = instance.phase;
         begin(act, instance, settle);
+        off.extend(matches!(instance.phase, Phase::Stopping | Phase::ShuttingDown).then_some(id));
         done.push((id.clone(), before, instance.phase));
+    }
+    if let Some(machines) = &mut account.machines {
+        off.into_iter().for_each(|id| machines.press(id));
     }
     if act == Act::Reboot {
         ids.iter().for_each(|id| account.power_on(&request.region, id));

@@ -181,6 +181,9 @@ pub(crate) fn delete(request: &Request, account: &mut Account) -> Answer {
     }
     let precious = volume.precious;
     compute.volumes.remove(id);
+    if let Some(machines) = &mut account.machines {
+        machines.delete(id);
+    }
     if precious {
         account.violate(format!("{id} with tenants' data was deleted"));
     }
