@@ -201,8 +201,7 @@ impl<'a> Site<'a> {
             Some(fingerprint) => fingerprint,
             None => self.certificate(id).await?,
         };
-        let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-        let url = ApiUrl { host, port: layout::API_PORT };
+        let url = api(address);
         self.answers(&url, fingerprint).await?;
         let up = Up {
             host: self.host.clone(),
@@ -217,6 +216,12 @@ impl<'a> Site<'a> {
         book.save(&self.book)?;
         Ok(up)
     }
+}
+
+/// Where the API of a host is.
+fn api(address: IpAddr) -> ApiUrl {
+    let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
+    ApiUrl { host, port: layout::API_PORT }
 }
 
 /// It was made to take another one's place, and has not got its data volume.

@@ -15,7 +15,7 @@ impl Site<'_> {
     ///
     /// | found | done already |
     /// |---|---|
-    /// | the volume is at `to`, or on its way there | all; `to` is rebooted if it may have given up waiting |
+    /// | the volume is at `to`, or on its way there | all; `to` is rebooted if it may have given up waiting and does not answer |
     /// | it is being detached | waited for, then as if it were free |
     /// | it is free | `from` is shut down, the volume detached |
     /// | it is at `from` | nothing that matters: waiting for `to` and shutting down `from` is repeated |
@@ -50,7 +50,7 @@ impl Site<'_> {
         };
         let volume = self.volume(volume, &format!("attached to {to}"), at).await?;
         let instance = self.running(to).await?;
-        if came_late(&volume, &instance) {
+        if came_late(&volume, &instance) && !self.is_up(&instance).await {
             self.ui.note(&format!("{to} may have given up waiting for its data volume, and is rebooted"));
             self.aws.reboot_instance(to).await?;
         }

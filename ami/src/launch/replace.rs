@@ -54,9 +54,7 @@ impl Site<'_> {
                 }
                 let (old, ami) = self.what_for_what(choice).await?;
                 if old.ami == ami.id {
-                    self.ui.note(&format!("{} has {} already", self.host, ami.id));
-                    let known = self.known()?.map(|known| known.fingerprint);
-                    return Ok(Up { existing: true, ..self.arrive(&old.id, known).await? });
+                    return self.finished(old).await;
                 }
                 let journal = self.replacement(&old, ami).await?;
                 // Before the call: its token must survive what happens during it.
@@ -64,6 +62,19 @@ impl Site<'_> {
                 self.forward(journal).await
             }
         }
+    }
+
+    /// A host that has the AMI already. Where it has just got it, at another computer, which then broke off, something may be
+    /// left to do.
+    async fn finished(&self, instance: Instance) -> Result<Up, LaunchError> {
+        self.ui.note(&format!("{} has {} already", self.host, instance.ami));
+        let volume = instance.volume.as_ref().ok_or_else(|| self.no_volume(&instance.id))?;
+        self.give_volume(volume, &instance.id, None).await?;
+        if let Some(address) = self.aws.addresses(self.host).await?.first() {
+            self.give_address(address, &instance.id).await?;
+        }
+        let known = self.known()?.map(|known| known.fingerprint);
+        Ok(Up { existing: true, ..self.arrive(&instance.id, known).await? })
     }
 
     /// The replacement that was begun here and can be gone on with.

@@ -9,13 +9,15 @@ use kennel_known::tls::{self, TlsError};
 use kennel_known::{SafeLines, Sign, sign};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{LaunchError, Site};
+use super::{LaunchError, Site, api};
+use crate::aws::Instance;
 use crate::aws::pace::Looks;
 use crate::time;
 
 /// EC2 shows a console with a delay of its own.
 const CONSOLE: Duration = Duration::from_secs(10 * 60);
-const API: Duration = Duration::from_secs(5 * 60);
+/// A whole boot may be in it, and EC2 gives a system that is to be rebooted some minutes before it pulls the plug.
+const API: Duration = Duration::from_secs(10 * 60);
 /// From the request to the end of its answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Of an answer, its first line is enough.
@@ -79,6 +81,14 @@ impl Site<'_> {
                 );
                 return Err(self.boot(cause));
             }
+        }
+    }
+
+    /// Whether somebody answers at a host's API, which is there only with its data volume. Nothing is sent.
+    pub(super) async fn is_up(&self, instance: &Instance) -> bool {
+        match instance.address {
+            Some(address) => tls::fingerprint_of(&api(address)).await.is_ok(),
+            None => false,
         }
     }
 

@@ -177,6 +177,26 @@ async fn a_disk_is_at_one_instance_and_in_its_zone() {
 }
 
 #[tokio::test]
+async fn a_system_waits_for_its_disk_but_not_for_ever() {
+    for (dawdles, found) in [(0, true), (400, false)] {
+        let aws = clients().await;
+        let (first, disk) = aws.host().await;
+        aws.ec2.terminate_instances().instance_ids(&first).send().await.unwrap();
+        aws.fake.account().settled(REGION);
+        let image = aws.fake.account().images()[0].1.to_owned();
+        let none = BlockDeviceMapping::builder().device_name("/dev/sdf").no_device("").build();
+        let id = aws.started(aws.run(&image, "second").block_device_mappings(none)).await;
+        aws.fake.account().settled(REGION);
+        aws.fake.account().dawdles = dawdles;
+        aws.ec2.attach_volume().volume_id(&disk).instance_id(&id).device("/dev/sdf").send().await.unwrap();
+        let data = || aws.fake.account().settled(REGION).instances[&id].boot.data.clone();
+        assert_eq!(data().is_some(), found);
+        aws.ec2.reboot_instances().instance_ids(&id).send().await.unwrap();
+        assert_eq!(data(), Some(disk));
+    }
+}
+
+#[tokio::test]
 async fn harm_to_tenants_data_is_recorded() {
     let aws = clients().await;
     let (id, disk) = aws.host().await;
