@@ -70,7 +70,7 @@ proof: image ## The part of `make vm` that tries every forbidden act behind both
 	@scripts/image.sh '$(RELEASE)' kennel.toml out/proof --proof
 	'$(RELEASE)/kennel-tests' proof:
 
-amitest: image ## Format, clippy and tests of `kennel-ami`, with an AWS of our own on this machine, whose hosts boot in QEMU, and before moto
+amitest: image ## Format, clippy and tests of `kennel-ami`, before an AWS of our own, whose hosts boot in QEMU too, and before moto
 	cargo fmt --manifest-path ami/Cargo.toml --check
 	cargo clippy --locked --manifest-path ami/Cargo.toml --all-targets -- -D warnings
 	cargo test --locked --manifest-path ami/Cargo.toml
