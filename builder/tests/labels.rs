@@ -12,7 +12,7 @@ use kennel_policy::{Contexts, FileType};
 use selinux::label::Labeler;
 use selinux::label::back_end::File;
 
-const PATHS: [&str; 42] = [
+const PATHS: [&str; 43] = [
     "/",
     "/bin",
     "/data",
