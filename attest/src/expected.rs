@@ -105,7 +105,8 @@ const fn words(register: u8, verdict: Verdict) -> (&'static str, &'static str) {
         }
         (4, _) => (
             "boot program",
-            "the firmware has started another boot program than this image's, or tried another disk before it",
+            "the firmware has started another boot program than this image's, or tried another disk before it, or Secure \
+             Boot is not as it was built for",
         ),
         (7, Same) => ("Secure Boot", "it is on, with these keys and no others"),
         (7, Differs) => ("Secure Boot", "it is off, or on with other keys"),

@@ -1,6 +1,6 @@
 //! Against a TPM in software (swtpm): what `kennel-tpm` makes it say is believed as it is, and in no other way.
 
-#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure in a helper is a failed test")]
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use kennel_model::api::Attest;
+use kennel_model::msg::{ControlReply, ControlRequest};
 use kennel_model::tpm::{Answer, Question};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::control::Control;
 use crate::error::{Error, Result};
+use crate::init::InitError;
 
 /// For an answer: the first one takes two keys to be made.
 const PATIENCE: Duration = Duration::from_secs(55);
@@ -34,11 +36,12 @@ impl Control {
         if let Some(last) = *last {
             tokio::time::sleep_until(last + PAUSE).await;
         }
-        let answer = self.init.ask_tpm(question, PATIENCE).await;
+        let reply = self.init.exchange(ControlRequest::Tpm(question), vec![], PATIENCE).await;
         *last = Some(Instant::now());
-        match answer? {
-            Answer::Failed(why) => Err(Error::Tpm(why)),
-            answer => Ok(answer),
+        match reply?.0 {
+            ControlReply::Tpm(Answer::Failed(why)) => Err(Error::Tpm(why)),
+            ControlReply::Tpm(answer) => Ok(answer),
+            ControlReply::Done | ControlReply::Status(_) => Err(InitError::Nonsense.into()),
         }
     }
 }

@@ -11,7 +11,6 @@ use kennel_model::denial::Batch;
 use kennel_model::msg::{
     ControlReply, ControlRequest, FromControl, HostStatus, Refusal, RequestId, SlotEvent, ToControl,
 };
-use kennel_model::tpm::{self, Question};
 use kennel_model::{SlotId, SlotState};
 use kennel_sys::{Channel, ChannelError, async_channel};
 use tokio::io::unix::AsyncFd;
@@ -148,17 +147,6 @@ impl Init {
         }
     }
 
-    /// Asks the TPM.
-    ///
-    /// # Errors
-    /// [`InitError`].
-    pub async fn ask_tpm(&self, question: Question, deadline: Duration) -> Result<tpm::Answer, InitError> {
-        match self.exchange(ControlRequest::Tpm(question), vec![], deadline).await? {
-            (ControlReply::Tpm(answer), _) => Ok(answer),
-            (ControlReply::Done | ControlReply::Status(_), _) => Err(InitError::Nonsense),
-        }
-    }
-
     /// A slot's state, and why when there is something to say.
     pub fn slot(&self, slot: SlotId) -> (SlotState, Option<String>) {
         match self.slots().get(&slot) {
@@ -182,7 +170,8 @@ impl Init {
         self.slots().remove(&slot);
     }
 
-    async fn exchange(
+    /// A request and whatever it is answered by.
+    pub(crate) async fn exchange(
         &self,
         request: ControlRequest,
         fds: Vec<OwnedFd>,

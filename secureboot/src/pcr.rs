@@ -13,9 +13,11 @@ use crate::variables::{Enrolment, GLOBAL, IMAGE_SECURITY, utf16};
 const CALLING: &[u8] = b"Calling EFI Application from Boot Option";
 /// The line between the firmware's own measurements and those of what it starts.
 const SEPARATOR: [u8; 4] = [0; 4];
+/// The part that is a program itself.
+const KERNEL: &str = ".linux";
 /// The parts of the boot program that systemd's stub measures, in its order, whatever their order in the file.
 const PARTS: [&str; 10] =
-    [".linux", ".osrel", ".cmdline", ".initrd", ".ucode", ".splash", ".dtb", ".uname", ".sbat", ".pcrpkey"];
+    [KERNEL, ".osrel", ".cmdline", ".initrd", ".ucode", ".splash", ".dtb", ".uname", ".sbat", ".pcrpkey"];
 
 /// A register, all zero at power-on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +37,19 @@ impl Register {
     }
 }
 
-/// Register 4: firmware starts this boot program and nothing else. The program need not be signed for this to be right.
+/// Register 4: firmware starts this boot program, and nothing before it. With Secure Boot off, systemd's stub has the firmware
+/// start the kernel too, which measures it; with Secure Boot on, the stub vouches for what it carries, and the firmware is
+/// not asked.
 ///
 /// # Errors
 /// It is no program.
-pub fn boot_program_pcr(image: &[u8]) -> Result<[u8; 32], Error> {
-    let digest = authenticode_digest(image)?;
-    Ok(Register::START.measure(CALLING).measure(&SEPARATOR).extend(&digest).0)
+pub fn boot_program_pcr(image: &[u8], secure_boot: bool) -> Result<[u8; 32], Error> {
+    let program = Register::START.measure(CALLING).measure(&SEPARATOR).extend(&authenticode_digest(image)?);
+    let sections = sections(image)?;
+    match sections.iter().find(|(name, _)| name == KERNEL) {
+        Some((_, kernel)) if !secure_boot => Ok(program.extend(&authenticode_digest(kernel)?).0),
+        _ => Ok(program.0),
+    }
 }
 
 /// Register 7: Secure Boot is on with these keys, no program is forbidden by name, and what boots is signed by db.
@@ -117,6 +125,8 @@ mod tests {
         other[name..name + 8].copy_from_slice(b".cmdline");
         let first = parts_pcr(&other).unwrap();
         assert_eq!(first, Register::START.measure(b".cmdline\0").measure(&[2; 0x200]).0);
-        assert_ne!(boot_program_pcr(&image).unwrap(), boot_program_pcr(&other).unwrap());
+        let started = |image: &[u8], secure_boot| boot_program_pcr(image, secure_boot).unwrap();
+        assert_ne!(started(&image, true), started(&other, true));
+        assert_eq!(started(&image, true), started(&image, false), "it carries no kernel");
     }
 }

@@ -82,7 +82,7 @@ impl<'a> Program<'a> {
     ) -> Result<Self, BuildError> {
         let authenticode =
             kennel_secureboot::authenticode_digest(program).map_err(kennel_secureboot::Error::from)?;
-        let boot = kennel_secureboot::boot_program_pcr(program)?;
+        let boot = kennel_secureboot::boot_program_pcr(program, signer.is_some())?;
         let keys = enrolment.map(kennel_secureboot::secure_boot_pcr);
         let parts = kennel_secureboot::parts_pcr(program)?;
         let pcr = Sha256::from_bytes;
