@@ -81,7 +81,7 @@ impl<R: FnMut() -> u32> Link<R> {
     }
 
     fn ask_kernel(&self) -> io::Result<()> {
-        rustix::net::send(&self.news, &news::question(self.interface.index()), SendFlags::empty())?;
+        rustix::net::send(&self.news, &news::question(), SendFlags::empty())?;
         Ok(())
     }
 

@@ -32,8 +32,8 @@ mod kind {
 /// Of a message, before its own header.
 const HEADER: usize = 16;
 const AF_INET6: u8 = 10;
-/// `NLM_F_REQUEST`.
-const REQUEST: u16 = 1;
+/// `NLM_F_REQUEST` and `NLM_F_DUMP`: IPv6 answers only who asks for all interfaces.
+const REQUEST: u16 = 0x301;
 /// `IFLA_PROTINFO`, `IFLA_INET6_FLAGS`, and the flag that the last router set (`IF_RA_MANAGED`).
 const LINK_PROTOCOL: u16 = 12;
 const LINK_FLAGS: u16 = 1;
@@ -45,16 +45,15 @@ const IN_USE: u8 = 0x08;
 const RDNSS: u8 = 25;
 const RDNSS_HEAD: usize = 8;
 
-/// The question how IPv6 fares on this interface: the answer is one of the messages that [`read`] knows.
-pub fn question(index: u32) -> Vec<u8> {
+/// The question how IPv6 fares: the answers are among the messages that [`read`] knows.
+pub fn question() -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + 16);
     bytes.extend(32u32.to_ne_bytes());
     bytes.extend(kind::GET_LINK.to_ne_bytes());
     bytes.extend(REQUEST.to_ne_bytes());
     bytes.extend([0; 8]);
     bytes.extend([AF_INET6, 0, 0, 0]);
-    bytes.extend(index.to_ne_bytes());
-    bytes.extend([0; 8]);
+    bytes.extend([0; 12]);
     bytes
 }
 
@@ -169,8 +168,8 @@ mod tests {
 
     #[test]
     fn the_question_is_a_whole_message() {
-        assert_eq!(question(7).len(), 32);
-        assert!(read(&question(7), 7).is_empty());
+        assert_eq!((question().len(), number(&question(), 0)), (32, Some(32)));
+        assert!(read(&question(), INDEX).is_empty());
     }
 
     proptest! {
