@@ -53,12 +53,6 @@ struct Cloud {
     identity: PathBuf,
 }
 
-/// The tests' own network, and what `kennel run` is told of it.
-struct Plugged {
-    cable: Cable,
-    arguments: [String; 6],
-}
-
 /// A host. Dropping it ends its QEMU, by PID.
 pub struct Vm {
     places: Places,
@@ -67,7 +61,7 @@ pub struct Vm {
     web_port: u16,
     isolated: bool,
     cloud: Option<Cloud>,
-    plugged: Option<Plugged>,
+    cable: Option<Cable>,
     /// The folder of keys with which Secure Boot is on.
     keys: Option<String>,
     pid: Option<Pid>,
@@ -89,7 +83,7 @@ impl Vm {
             web_port: 0,
             isolated: false,
             cloud: None,
-            plugged: None,
+            cable: None,
             keys: None,
             pid: None,
             earlier: String::new(),
@@ -111,23 +105,13 @@ impl Vm {
 
     /// From its next boot on this is its only network.
     pub fn plug(&mut self, cable: Cable) {
-        let (web, api) = cable.ports();
-        let socket = cable.socket().display().to_string();
-        let arguments = [
-            "--cable".to_owned(),
-            socket,
-            "--port".to_owned(),
-            web.to_string(),
-            "--api-port".to_owned(),
-            api.to_string(),
-        ];
-        self.plugged = Some(Plugged { cable, arguments });
+        self.cable = Some(cable);
         self.isolated = false;
     }
 
     /// That network.
-    pub fn cable(&self) -> Option<&Cable> {
-        self.plugged.as_ref().map(|plugged| &plugged.cable)
+    pub const fn cable(&self) -> Option<&Cable> {
+        self.cable.as_ref()
     }
 
     /// Its metadata service.
@@ -174,8 +158,8 @@ impl Vm {
 
     fn boot_arguments<'a>(&'a self, image: &'a str) -> Vec<&'a str> {
         let mut args = vec!["run", "--detach", "--image", image, "--timeout", "400"];
-        match &self.plugged {
-            Some(plugged) => args.extend(plugged.arguments.iter().map(String::as_str)),
+        match &self.cable {
+            Some(cable) => args.extend(cable.arguments()),
             None => args.extend(["--port", "0", "--api-port", "0"]),
         }
         args.extend(self.isolated.then_some("--isolated"));
