@@ -56,7 +56,7 @@ pub struct Link<R> {
 }
 
 impl<R: FnMut() -> u32> Link<R> {
-    /// Listens to the kernel, and asks it what routers said so far.
+    /// Listens to the kernel, and asks it and the routers what is so.
     ///
     /// # Errors
     /// The system's.
@@ -77,7 +77,15 @@ impl<R: FnMut() -> u32> Link<R> {
             quiet: Duration::ZERO,
         };
         link.ask_kernel()?;
+        link.ask_routers()?;
         Ok(link)
+    }
+
+    /// Routers may have spoken before anybody here listened, and the kernel keeps no name servers.
+    fn ask_routers(&self) -> io::Result<()> {
+        let socket = self.interface.packet_socket()?;
+        rustix::net::send(&socket, &news::solicitation(self.interface.mac), SendFlags::NOSIGNAL)?;
+        Ok(())
     }
 
     fn ask_kernel(&self) -> io::Result<()> {

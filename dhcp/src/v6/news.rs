@@ -5,6 +5,7 @@
 use std::net::Ipv6Addr;
 
 use super::message::name_servers;
+use crate::frame::{Mac, checksum};
 
 /// The groups to listen to: addresses, interfaces and routers' options of IPv6 (`RTNLGRP_IPV6_IFADDR`,
 /// `RTNLGRP_IPV6_IFINFO`, `RTNLGRP_ND_USEROPT`), each a bit.
@@ -55,6 +56,18 @@ pub fn question() -> Vec<u8> {
     bytes.extend([AF_INET6, 0, 0, 0]);
     bytes.extend([0; 12]);
     bytes
+}
+
+/// A whole frame that asks routers to say what they say (RFC 4861, 4.1), from no address, which is right before there is one
+/// and after.
+pub fn solicitation(mac: Mac) -> Vec<u8> {
+    let routers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2).octets();
+    let mut message = [133, 0, 0, 0, 0, 0, 0, 0];
+    let pseudo = [&[0; 16][..], &routers, &[0, 0, 0, 8, 0, 0, 0, 58]].concat();
+    let sum = checksum(&[&pseudo, &message]);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let ethernet = [&[0x33, 0x33, 0, 0, 0, 2][..], &mac, &[0x86, 0xdd]].concat();
+    [&ethernet[..], &[0x60, 0, 0, 0, 0, 8, 58, 255], &[0; 16], &routers, &message].concat()
 }
 
 /// What these messages say of the interface with this index.
@@ -164,6 +177,13 @@ mod tests {
         assert_eq!(read(&all.concat(), INDEX), [News::Managed, News::Duplicate(taken)]);
         let server = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x53);
         assert_eq!(read(&servers(600), INDEX), [News::NameServers(vec![server], 600)]);
+    }
+
+    #[test]
+    fn routers_are_asked_with_a_right_checksum() {
+        let frame = solicitation([2, 0, 0, 0, 0, 1]);
+        assert_eq!((frame.len(), frame[21], frame[54]), (62, 255, 133));
+        assert_eq!(checksum(&[&frame[22..54], &[0, 0, 0, 8, 0, 0, 0, 58], &frame[54..]]), 0);
     }
 
     #[test]

@@ -164,6 +164,9 @@ impl State {
                     return out.push(router::claim(HOST));
                 }
                 if kind == router::SOLICITATION {
+                    if !frame.is_whole() || frame.hop_limit != 255 {
+                        self.faults.push("a solicitation that routers drop".to_owned());
+                    }
                     out.push(self.says.advertisement());
                 }
             }
