@@ -30,6 +30,9 @@ const BATCH: usize = 64;
 /// Changed name servers are told to init at most so often: each time it loads rules of the packet filter.
 const TELL_AGAIN: Duration = Duration::from_secs(5);
 
+/// Routers are asked so far apart and so often, unless they name name servers (RFC 4861, 10).
+const ASK_ROUTERS: (Duration, u8) = (Duration::from_secs(4), 3);
+
 /// What is to be done about it by the loop.
 pub enum Out {
     /// Tell init.
@@ -53,10 +56,12 @@ pub struct Link<R> {
     told: Vec<Ipv6Addr>,
     /// Until when changed name servers wait.
     quiet: Duration,
+    /// When routers are asked next, and how often still.
+    ask_routers: Option<(Duration, u8)>,
 }
 
 impl<R: FnMut() -> u32> Link<R> {
-    /// Listens to the kernel, and asks it and the routers what is so.
+    /// Listens to the kernel, and asks it what routers said so far.
     ///
     /// # Errors
     /// The system's.
@@ -75,14 +80,14 @@ impl<R: FnMut() -> u32> Link<R> {
             router_dns_end: None,
             told: Vec::new(),
             quiet: Duration::ZERO,
+            ask_routers: Some((Duration::ZERO, ASK_ROUTERS.1)),
         };
         link.ask_kernel()?;
-        link.ask_routers()?;
         Ok(link)
     }
 
     /// Routers may have spoken before anybody here listened, and the kernel keeps no name servers.
-    fn ask_routers(&self) -> io::Result<()> {
+    fn solicit(&self) -> io::Result<()> {
         let socket = self.interface.packet_socket()?;
         rustix::net::send(&socket, &news::solicitation(self.interface.mac), SendFlags::NOSIGNAL)?;
         Ok(())
@@ -96,7 +101,8 @@ impl<R: FnMut() -> u32> Link<R> {
     /// When to call [`Link::work`] at the latest.
     pub fn wake(&self) -> Option<Duration> {
         let changed = (self.told != self.name_servers()).then_some(self.quiet);
-        self.machine.wake().into_iter().chain(self.router_dns_end).chain(changed).min()
+        let routers = self.ask_routers.map(|(due, _)| due);
+        self.machine.wake().into_iter().chain(self.router_dns_end).chain(changed).chain(routers).min()
     }
 
     /// What to wait for beside that.
@@ -118,6 +124,10 @@ impl<R: FnMut() -> u32> Link<R> {
             if let Some(answer) = message::decode(&bytes, self.machine.xid(), self.interface.mac) {
                 self.step(now, Event::Answer(answer), &mut out);
             }
+        }
+        if let Some((_, left)) = self.ask_routers.filter(|(due, _)| *due <= now) {
+            self.ask_routers = (left > 1).then(|| (now + ASK_ROUTERS.0, left - 1));
+            out.extend(self.solicit().err().map(|error| Out::Say(format!("cannot ask routers: {error}"))));
         }
         if self.machine.wake().is_some_and(|wake| wake <= now) {
             self.step(now, Event::Timer, &mut out);
@@ -168,6 +178,7 @@ impl<R: FnMut() -> u32> Link<R> {
 
     /// The latest router's list is the one that counts.
     fn take_servers(&mut self, now: Duration, servers: Vec<Ipv6Addr>, seconds: u32) {
+        self.ask_routers = None;
         self.router_dns = if seconds == 0 { Vec::new() } else { servers };
         let ends = !self.router_dns.is_empty() && seconds != message::FOR_EVER;
         self.router_dns_end = ends.then(|| now + Duration::from_secs(seconds.into()));
