@@ -157,10 +157,11 @@ impl<R: FnMut() -> u32> Link<R> {
                 Action::Send(ask) => {
                     // The machine asks again by itself; while the link-local address is not ready there is none to ask from.
                     match self.send(&message::encode(&ask, self.interface.mac)) {
-                        Err(error) if error.kind() != io::ErrorKind::AddrNotAvailable => {
-                            out.push(Out::Say(format!("cannot send by IPv6: {error}")));
+                        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                            self.machine.not_sent()
                         }
-                        _ => {}
+                        Err(error) => out.push(Out::Say(format!("cannot send by IPv6: {error}"))),
+                        Ok(()) => {}
                     }
                 }
             }
