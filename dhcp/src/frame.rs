@@ -83,7 +83,7 @@ pub fn payload(frame: &[u8], mac: Mac) -> Option<&[u8]> {
 }
 
 /// The Internet checksum over `parts`, each of which has an even length but the last.
-fn checksum(parts: &[&[u8]]) -> u16 {
+pub(crate) fn checksum(parts: &[&[u8]]) -> u16 {
     let mut sum = 0u32;
     for pair in parts.iter().flat_map(|part| part.chunks(2)) {
         sum += u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));

@@ -54,12 +54,6 @@ struct Cloud {
     identity: PathBuf,
 }
 
-/// The tests' own network, and what `kennel run` is told of it.
-struct Plugged {
-    cable: Cable,
-    arguments: [String; 6],
-}
-
 /// A host. Dropping it ends its QEMU, by PID.
 pub struct Vm {
     places: Places,
@@ -70,7 +64,7 @@ pub struct Vm {
     /// Whom it asks for the time, and what its clock says when it boots.
     time: Option<(Vec<Ntp>, Vec<String>, String)>,
     cloud: Option<Cloud>,
-    plugged: Option<Plugged>,
+    cable: Option<Cable>,
     /// It boots without its data disk.
     late_data: bool,
     /// The folder of keys with which Secure Boot is on.
@@ -96,7 +90,7 @@ impl Vm {
             isolated: false,
             time: None,
             cloud: None,
-            plugged: None,
+            cable: None,
             late_data: false,
             keys: None,
             tpm: false,
@@ -120,23 +114,13 @@ impl Vm {
 
     /// From its next boot on this is its only network.
     pub fn plug(&mut self, cable: Cable) {
-        let (web, api) = cable.ports();
-        let socket = cable.socket().display().to_string();
-        let arguments = [
-            "--cable".to_owned(),
-            socket,
-            "--port".to_owned(),
-            web.to_string(),
-            "--api-port".to_owned(),
-            api.to_string(),
-        ];
-        self.plugged = Some(Plugged { cable, arguments });
+        self.cable = Some(cable);
         self.isolated = false;
     }
 
     /// That network.
-    pub fn cable(&self) -> Option<&Cable> {
-        self.plugged.as_ref().map(|plugged| &plugged.cable)
+    pub const fn cable(&self) -> Option<&Cable> {
+        self.cable.as_ref()
     }
 
     /// From its next boot on it asks these for the time, and its clock says at first what is said here.
@@ -239,8 +223,8 @@ impl Vm {
 
     fn boot_arguments<'a>(&'a self, image: &'a str) -> Vec<&'a str> {
         let mut args = vec!["run", "--detach", "--image", image, "--timeout", "400"];
-        match &self.plugged {
-            Some(plugged) => args.extend(plugged.arguments.iter().map(String::as_str)),
+        match &self.cable {
+            Some(cable) => args.extend(cable.arguments()),
             None => args.extend(["--port", "0", "--api-port", "0"]),
         }
         args.extend(self.isolated.then_some("--isolated"));

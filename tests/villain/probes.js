@@ -193,6 +193,7 @@ export const probes = {
   async datagram({ host, port }) {
     const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
     const sent = new Promise((resolve, reject) => {
+      socket.once("error", reject);
       socket.send("villain", Number(port), host, (error) => (error ? reject(error) : resolve("sent")));
     });
     return within(PATIENCE_MS, sent, () => socket.close());

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use kennel_model::api;
-use kennel_model::cloud::{Instance, Notice, Report};
+use kennel_model::cloud::{Identity, Instance, Notice, Report};
 use kennel_model::msg::ToControl;
 use ssh_key::PrivateKey;
 
@@ -22,7 +22,11 @@ fn instance(user_data: &str, pair: &PrivateKey) -> Instance {
         public_key: Some(pair.public_key().to_openssh().unwrap()),
         user_data: user_data.into(),
         tags: vec![("Name".into(), "edge1".into())],
-        identity: None,
+        identity: Some(Identity {
+            account: "123456789012".into(),
+            image: "ami-1".into(),
+            ..Identity::default()
+        }),
     }
 }
 
@@ -120,6 +124,7 @@ async fn the_host_says_where_it_is_and_what_becomes_of_it() {
     assert_eq!((cloud.trouble.as_deref(), cloud.notices), (Some("late"), vec![notice.sentence()]));
     let instance = cloud.instance.unwrap();
     assert_eq!((instance.id.as_str(), instance.tags[0].value.as_str()), ("i-0123456789abcdef0", "edge1"));
+    assert_eq!((instance.account.as_deref(), instance.image.as_deref()), (Some("123456789012"), Some("ami-1")));
     let answer = client.get("/v1/host").await;
     assert!(!String::from_utf8_lossy(&answer.body).contains("secret"), "user-data is nobody's business");
 }

@@ -30,6 +30,9 @@ const BATCH: usize = 64;
 /// Changed name servers are told to init at most so often: each time it loads rules of the packet filter.
 const TELL_AGAIN: Duration = Duration::from_secs(5);
 
+/// Routers are asked so far apart and so often, unless they name name servers (RFC 4861, 10).
+const ASK_ROUTERS: (Duration, u8) = (Duration::from_secs(4), 3);
+
 /// What is to be done about it by the loop.
 pub enum Out {
     /// Tell init.
@@ -53,6 +56,8 @@ pub struct Link<R> {
     told: Vec<Ipv6Addr>,
     /// Until when changed name servers wait.
     quiet: Duration,
+    /// When routers are asked next, and how often still.
+    ask_routers: Option<(Duration, u8)>,
 }
 
 impl<R: FnMut() -> u32> Link<R> {
@@ -75,20 +80,29 @@ impl<R: FnMut() -> u32> Link<R> {
             router_dns_end: None,
             told: Vec::new(),
             quiet: Duration::ZERO,
+            ask_routers: Some((Duration::ZERO, ASK_ROUTERS.1)),
         };
         link.ask_kernel()?;
         Ok(link)
     }
 
+    /// Routers may have spoken before anybody here listened, and the kernel keeps no name servers.
+    fn solicit(&self) -> io::Result<()> {
+        let socket = self.interface.packet_socket()?;
+        rustix::net::send(&socket, &news::solicitation(self.interface.mac), SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
     fn ask_kernel(&self) -> io::Result<()> {
-        rustix::net::send(&self.news, &news::question(self.interface.index()), SendFlags::empty())?;
+        rustix::net::send(&self.news, &news::question(), SendFlags::empty())?;
         Ok(())
     }
 
     /// When to call [`Link::work`] at the latest.
     pub fn wake(&self) -> Option<Duration> {
         let changed = (self.told != self.name_servers()).then_some(self.quiet);
-        self.machine.wake().into_iter().chain(self.router_dns_end).chain(changed).min()
+        let routers = self.ask_routers.map(|(due, _)| due);
+        self.machine.wake().into_iter().chain(self.router_dns_end).chain(changed).chain(routers).min()
     }
 
     /// What to wait for beside that.
@@ -110,6 +124,10 @@ impl<R: FnMut() -> u32> Link<R> {
             if let Some(answer) = message::decode(&bytes, self.machine.xid(), self.interface.mac) {
                 self.step(now, Event::Answer(answer), &mut out);
             }
+        }
+        if let Some((_, left)) = self.ask_routers.filter(|(due, _)| *due <= now) {
+            self.ask_routers = (left > 1).then(|| (now + ASK_ROUTERS.0, left - 1));
+            out.extend(self.solicit().err().map(|error| Out::Say(format!("cannot ask routers: {error}"))));
         }
         if self.machine.wake().is_some_and(|wake| wake <= now) {
             self.step(now, Event::Timer, &mut out);
@@ -139,10 +157,11 @@ impl<R: FnMut() -> u32> Link<R> {
                 Action::Send(ask) => {
                     // The machine asks again by itself; while the link-local address is not ready there is none to ask from.
                     match self.send(&message::encode(&ask, self.interface.mac)) {
-                        Err(error) if error.kind() != io::ErrorKind::AddrNotAvailable => {
-                            out.push(Out::Say(format!("cannot send by IPv6: {error}")));
+                        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                            self.machine.not_sent()
                         }
-                        _ => {}
+                        Err(error) => out.push(Out::Say(format!("cannot send by IPv6: {error}"))),
+                        Ok(()) => {}
                     }
                 }
             }
@@ -160,6 +179,7 @@ impl<R: FnMut() -> u32> Link<R> {
 
     /// The latest router's list is the one that counts.
     fn take_servers(&mut self, now: Duration, servers: Vec<Ipv6Addr>, seconds: u32) {
+        self.ask_routers = None;
         self.router_dns = if seconds == 0 { Vec::new() } else { servers };
         let ends = !self.router_dns.is_empty() && seconds != message::FOR_EVER;
         self.router_dns_end = ends.then(|| now + Duration::from_secs(seconds.into()));

@@ -126,6 +126,11 @@ impl<R: FnMut() -> u32> Machine<R> {
         }
     }
 
+    /// The last question could not be sent: the next one is the first.
+    pub const fn not_sent(&mut self) {
+        self.asked = 0;
+    }
+
     /// One step. What does not fit the state is passed over.
     pub fn step(&mut self, now: Duration, event: Event) -> Vec<Action> {
         match event {

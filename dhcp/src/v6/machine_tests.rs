@@ -100,6 +100,17 @@ fn the_best_offer_of_the_first_second_is_taken() {
 }
 
 #[test]
+fn what_could_not_be_sent_was_not_asked() {
+    let mut machine = asking();
+    machine.not_sent();
+    let (_, actions) = due(&mut machine);
+    assert!(
+        matches!(&actions[..], [Action::Send(Ask { elapsed: 0, kind: AskKind::Solicit, .. })]),
+        "{actions:?}"
+    );
+}
+
+#[test]
 fn silence_is_met_with_patience() {
     let mut machine = asking();
     let mut before = s(0);

@@ -5,6 +5,7 @@
 use std::net::Ipv6Addr;
 
 use super::message::name_servers;
+use crate::frame::{Mac, checksum};
 
 /// The groups to listen to: addresses, interfaces and routers' options of IPv6 (`RTNLGRP_IPV6_IFADDR`,
 /// `RTNLGRP_IPV6_IFINFO`, `RTNLGRP_ND_USEROPT`), each a bit.
@@ -32,8 +33,8 @@ mod kind {
 /// Of a message, before its own header.
 const HEADER: usize = 16;
 const AF_INET6: u8 = 10;
-/// `NLM_F_REQUEST`.
-const REQUEST: u16 = 1;
+/// `NLM_F_REQUEST` and `NLM_F_DUMP`: IPv6 answers only who asks for all interfaces.
+const REQUEST: u16 = 0x301;
 /// `IFLA_PROTINFO`, `IFLA_INET6_FLAGS`, and the flag that the last router set (`IF_RA_MANAGED`).
 const LINK_PROTOCOL: u16 = 12;
 const LINK_FLAGS: u16 = 1;
@@ -45,17 +46,28 @@ const IN_USE: u8 = 0x08;
 const RDNSS: u8 = 25;
 const RDNSS_HEAD: usize = 8;
 
-/// The question how IPv6 fares on this interface: the answer is one of the messages that [`read`] knows.
-pub fn question(index: u32) -> Vec<u8> {
+/// The question how IPv6 fares: the answers are among the messages that [`read`] knows.
+pub fn question() -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + 16);
     bytes.extend(32u32.to_ne_bytes());
     bytes.extend(kind::GET_LINK.to_ne_bytes());
     bytes.extend(REQUEST.to_ne_bytes());
     bytes.extend([0; 8]);
     bytes.extend([AF_INET6, 0, 0, 0]);
-    bytes.extend(index.to_ne_bytes());
-    bytes.extend([0; 8]);
+    bytes.extend([0; 12]);
     bytes
+}
+
+/// A whole frame that asks routers to say what they say (RFC 4861, 4.1), from no address, which is right before there is one
+/// and after.
+pub fn solicitation(mac: Mac) -> Vec<u8> {
+    let routers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2).octets();
+    let mut message = [133, 0, 0, 0, 0, 0, 0, 0];
+    let pseudo = [&[0; 16][..], &routers, &[0, 0, 0, 8, 0, 0, 0, 58]].concat();
+    let sum = checksum(&[&pseudo, &message]);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let ethernet = [&[0x33, 0x33, 0, 0, 0, 2][..], &mac, &[0x86, 0xdd]].concat();
+    [&ethernet[..], &[0x60, 0, 0, 0, 0, 8, 58, 255], &[0; 16], &routers, &message].concat()
 }
 
 /// What these messages say of the interface with this index.
@@ -168,9 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn routers_are_asked_with_a_right_checksum() {
+        let frame = solicitation([2, 0, 0, 0, 0, 1]);
+        assert_eq!((frame.len(), frame[21], frame[54]), (62, 255, 133));
+        assert_eq!(checksum(&[&frame[22..54], &[0, 0, 0, 8, 0, 0, 0, 58], &frame[54..]]), 0);
+    }
+
+    #[test]
     fn the_question_is_a_whole_message() {
-        assert_eq!(question(7).len(), 32);
-        assert!(read(&question(7), 7).is_empty());
+        assert_eq!((question().len(), number(&question(), 0)), (32, Some(32)));
+        assert!(read(&question(), INDEX).is_empty());
     }
 
     proptest! {

@@ -305,6 +305,8 @@ fn from_outside_only_the_web_and_the_api_are_reached() {
         (from_link("fe80::1", "2600:1f18::2", 546), "DROP"),
         (from_link("fe80::1", "ff02::1", 546), "DROP"),
         (from_link("fe80::1", "fe80::2", 547), "DROP"),
+        (Packet { from: "fe80::1".parse().unwrap(), ..icmp("ipv6-icmp", "ff02::1", 130, 1) }, "ACCEPT"),
+        (icmp("ipv6-icmp", "ff02::1", 130, 1), "DROP"),
         (icmp("ipv6-icmp", "ff02::1", 134, 255), "ACCEPT"),
         (icmp("ipv6-icmp", "ff02::1", 134, 64), "DROP"),
         (icmp("ipv6-icmp", "ff02::1", 133, 255), "DROP"),

@@ -13,7 +13,7 @@ mod stack;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -60,9 +60,7 @@ pub struct State {
 /// The network. It ends with the process.
 #[derive(Debug, Clone)]
 pub struct Cable {
-    socket: PathBuf,
-    web_port: u16,
-    api_port: u16,
+    arguments: [String; 6],
     state: Arc<Mutex<State>>,
 }
 
@@ -77,12 +75,10 @@ impl Cable {
         let [web, api] = [0, 0].map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
         let (web, api) = (web?, api?);
         let state = Arc::new(Mutex::new(State::default()));
-        let cable = Self {
-            socket,
-            web_port: web.local_addr()?.port(),
-            api_port: api.local_addr()?.port(),
-            state: state.clone(),
-        };
+        let port = |listener: &TcpListener| Ok::<_, io::Error>(listener.local_addr()?.port().to_string());
+        let [cable, web_port, api_port] = ["--cable", "--port", "--api-port"].map(str::to_owned);
+        let arguments = [cable, socket.display().to_string(), web_port, port(&web)?, api_port, port(&api)?];
+        let cable = Self { arguments, state: state.clone() };
         let mut stack = Stack::new([(web, 80), (api, 8443)], imds)?;
         std::thread::spawn(move || {
             // A machine after the other: each boot is another QEMU.
@@ -95,14 +91,9 @@ impl Cable {
         Ok(cable)
     }
 
-    /// Where QEMU is to bring its frames.
-    pub fn socket(&self) -> &Path {
-        &self.socket
-    }
-
-    /// The ports here that lead to the proxy and to the API.
-    pub const fn ports(&self) -> (u16, u16) {
-        (self.web_port, self.api_port)
+    /// What `kennel run` is to be told.
+    pub fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.arguments.iter().map(String::as_str)
     }
 
     /// What it does and saw, to look at and to change.
@@ -173,6 +164,9 @@ impl State {
                     return out.push(router::claim(HOST));
                 }
                 if kind == router::SOLICITATION {
+                    if !frame.is_whole() || frame.hop_limit != 255 {
+                        self.faults.push("a solicitation that routers drop".to_owned());
+                    }
                     out.push(self.says.advertisement());
                 }
             }

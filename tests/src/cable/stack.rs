@@ -77,6 +77,23 @@ struct Pair {
     here_ended: bool,
 }
 
+impl Pair {
+    /// What `here` says goes there, as far as there is room.
+    fn read_here(&mut self, socket: &mut Socket<'_>, buffer: &mut [u8]) -> io::Result<()> {
+        while !self.here_ended && socket.can_send() {
+            let room = (socket.send_capacity() - socket.send_queue()).min(buffer.len());
+            match self.here.read(&mut buffer[..room]) {
+                Ok(0) => self.here_ended = true,
+                // There is room for it.
+                Ok(got) => drop(socket.send_slice(&buffer[..got])),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
 pub(super) struct Stack {
     wire: Wire,
     interface: Interface,
@@ -190,21 +207,8 @@ impl Stack {
     /// Moves what can be moved; nothing remains of a pair whose both ends are over.
     fn copy(&mut self, mut pair: Pair) -> Option<Pair> {
         let socket = self.sockets.get_mut::<Socket<'_>>(pair.there);
-        let mut here_broke = false;
         let mut buffer = [0; 16 << 10];
-        while !pair.here_ended && socket.can_send() {
-            let room = (socket.send_capacity() - socket.send_queue()).min(buffer.len());
-            match pair.here.read(&mut buffer[..room]) {
-                Ok(0) if room > 0 => pair.here_ended = true,
-                Ok(0) => break,
-                Ok(got) => drop(socket.send_slice(&buffer[..got])),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => here_broke = true,
-            }
-            if here_broke {
-                break;
-            }
-        }
+        let mut here_broke = pair.read_here(socket, &mut buffer).is_err();
         if pair.here_ended {
             socket.close();
         }
