@@ -71,7 +71,6 @@ pub struct Clock {
     /// Then it is off by no more than this, in microseconds, as the kernel counts it.
     pub max_error_us: u64,
     /// Seconds by which it was stepped last, since the host was started; it is slewed otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stepped_s: Option<i64>,
 }
 
