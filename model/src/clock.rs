@@ -70,9 +70,8 @@ pub struct Clock {
     pub synchronised: bool,
     /// Then it is off by no more than this, in microseconds, as the kernel counts it.
     pub max_error_us: u64,
-    /// Seconds by which it was stepped last, since the host was started; it is slewed otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stepped_s: Option<i64>,
+    /// Seconds by which it was stepped last, since the host was started; 0 when it was not. It is slewed otherwise.
+    pub stepped_s: i64,
 }
 
 #[cfg(test)]

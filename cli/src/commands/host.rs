@@ -111,7 +111,10 @@ fn clock_words(host: &api::Host) -> Option<(&'static str, String)> {
     let clock = &host.clock;
     let servers: Vec<_> = clock.servers.iter().map(ToString::to_string).collect();
     let servers = servers.join(", ");
-    let stepped = clock.stepped_s.map_or_else(String::new, |s| format!(", was stepped by {s:+} s"));
+    let stepped = match clock.stepped_s {
+        0 => String::new(),
+        s => format!(", was stepped by {s:+} s"),
+    };
     match clock {
         _ if clock.servers.is_empty() => None,
         c if c.synchronised => {

@@ -94,7 +94,7 @@ async fn the_host_empties_itself_before_it_is_taken_away_and_fills_again_if_it_i
 
 /// So many days after 1970-01-01, counted off.
 fn date(mut days: u64) -> String {
-    let leap = |y: u64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+    let leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
     let mut year = 1970;
     while days >= 365 + u64::from(leap(year)) {
         days -= 365 + u64::from(leap(year));

@@ -31,7 +31,7 @@ pub(super) struct Watch {
     /// What time of day it was when the kernel started, in milliseconds, at the last look.
     start_ms: Option<i64>,
     synchronised: bool,
-    stepped_ms: Option<i64>,
+    stepped_ms: i64,
 }
 
 /// What a look at the clock brought.
@@ -60,7 +60,7 @@ impl Watch {
     fn look(&mut self, synchronised: bool, start_ms: i64) -> Vec<News> {
         let by = self.start_ms.map_or(0, |before| start_ms - before);
         let stepped = (by.abs() >= STEP_MS).then(|| {
-            self.stepped_ms = Some(by);
+            self.stepped_ms = by;
             News::Stepped(by)
         });
         let turned = match (self.synchronised, synchronised) {
@@ -133,7 +133,7 @@ impl Host {
             servers: self.clock.servers.clone(),
             synchronised: state.is_some_and(|state| state.synchronised),
             max_error_us: state.map_or(0, |s| u64::try_from(s.max_error.as_micros()).unwrap_or(u64::MAX)),
-            stepped_s: self.clock.stepped_ms.map(|ms| ms / 1000),
+            stepped_s: self.clock.stepped_ms / 1000,
         }
     }
 }
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(watch.look(true, 3_601_000), []);
         assert_eq!(watch.look(false, 3_601_000), [News::Lost]);
         assert_eq!(watch.look(true, 1_000), [News::Stepped(-3_600_000), News::Synchronised]);
-        assert_eq!(watch.stepped_ms, Some(-3_600_000));
+        assert_eq!(watch.stepped_ms, -3_600_000);
     }
 
     #[test]
