@@ -2,6 +2,7 @@
 //! part of it (no `memory.oom.group`, no events) at the price of a D-Bus client in PID 1.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use kennel_model::Limits;
@@ -165,7 +166,8 @@ impl Cgroup {
     pub fn reclaim(&self, bytes: u64) -> Result<bool, Failed> {
         let path = self.path.join("memory.reclaim");
         // `memory.reclaim` in the kernel's cgroup-v2.rst: 200 of 200 for anonymous memory; EAGAIN when it was less.
-        match fs::write(&path, format!("{bytes} swappiness=200")) {
+        let order = format!("{bytes} swappiness=200");
+        match File::options().write(true).open(&path).and_then(|mut file| file.write_all(order.as_bytes())) {
             Ok(()) => Ok(true),
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
             Err(e) => Err(Failed::new(format!("write {}", path.display()), e)),
