@@ -35,9 +35,9 @@ pub struct Serves {
     pub times_s: [u32; 3],
     /// A name server that comes with it.
     pub name_server: Ipv6Addr,
-    /// The question before, when it was first asked, and when the address was last given.
+    /// The question before, when it was first asked, and when the address was last given, with which times.
     last: Option<(MessageType, [u8; 3], u16)>,
-    given: Option<Instant>,
+    given: Option<(Instant, [u32; 3])>,
 }
 
 impl Default for Serves {
@@ -162,15 +162,16 @@ impl Serves {
     }
 
     fn early(&self, kind: MessageType) -> Result<(), String> {
-        let after = match kind {
-            MessageType::Renew => self.times_s[0],
-            MessageType::Rebind => self.times_s[1],
+        let which = match kind {
+            MessageType::Renew => 0,
+            MessageType::Rebind => 1,
             _ => return Ok(()),
         };
-        let due = Duration::from_secs(after.into()).saturating_sub(SLACK);
-        match self.given {
-            Some(given) if given.elapsed() >= due => Ok(()),
-            given => Err(format!("too early, {:?} after the address was given", given.map(|at| at.elapsed()))),
+        let Some((given, times_s)) = self.given else { return Err("no address was given".to_owned()) };
+        let due = Duration::from_secs(times_s[which].into()).saturating_sub(SLACK);
+        match given.elapsed() {
+            age if age >= due => Ok(()),
+            age => Err(format!("too early, {age:?} after the address was given for {times_s:?}")),
         }
     }
 
@@ -186,7 +187,7 @@ impl Serves {
             _ => address(HOST, life),
         };
         if kind == MessageType::Reply && !self.is_empty {
-            self.given = Some(Instant::now());
+            self.given = Some((Instant::now(), self.times_s));
         }
         let mut answer = reply(question, kind, (t1, t2), within);
         answer.opts_mut().insert(DhcpOption::DomainNameServers(vec![self.name_server]));

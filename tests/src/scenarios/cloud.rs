@@ -71,6 +71,11 @@ pub(super) fn launch(vm: &mut Vm) -> Result<(), String> {
     })?;
     holds("nobody can sign in", vm.run(&["host", "status"])?.code != 0)?;
     emulator.switch_off(false);
+    until_an_operator_signs_in(vm)
+}
+
+/// Who may is known only when the metadata service has answered.
+pub(super) fn until_an_operator_signs_in(vm: &Vm) -> Result<(), String> {
     until("an operator to sign in", SOON, || Ok((vm.run(&["host", "status"])?.code == 0).then_some(())))
 }
 

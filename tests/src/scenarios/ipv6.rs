@@ -53,7 +53,7 @@ fn launch(vm: &mut Vm) -> Result<(), String> {
     vm.launch_on(emulator, identity);
     vm.plug(cable);
     vm.boot()?;
-    until("an operator to sign in", SOON, || Ok((vm.run(&["host", "status"])?.code == 0).then_some(())))
+    cloud::until_an_operator_signs_in(vm)
 }
 
 fn cable(vm: &Vm) -> Result<Cable, String> {

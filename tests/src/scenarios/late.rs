@@ -58,6 +58,7 @@ fn plugged_in(vm: &mut Vm) -> Result<(), String> {
     vm.finish_boot(booting)?;
     contains("the console", &vm.console(), "has the serial number kennel-late")?;
     contains("the console", &vm.console(), "was blank and is formatted now")?;
+    cloud::until_an_operator_signs_in(vm)?;
     vm.tenant("steady", "examples/node-hello")?;
     same("its page", vm.page("steady", "/")?.status, 200)?;
     // The next boot finds the volume late again, with what is on it.
