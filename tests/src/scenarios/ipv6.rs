@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Group, Scenario, people_image};
+use super::{Group, Scenario, cloud, people_image};
 use crate::cable::{Cable, HOST, VISITOR};
 use crate::checks::{contains, holds, refused, same};
 use crate::imds::Emulator;
