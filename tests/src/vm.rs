@@ -1,6 +1,8 @@
 //! One host in QEMU, run and asked through the `kennel` command as a person would, with folders and ports of its own.
 //! What is tried with it is the scenarios' business.
 
+mod setup;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,8 +14,8 @@ use tempfile::TempDir;
 
 use crate::cable::Cable;
 use crate::http::{self, Answer};
-use crate::imds::Emulator;
 use crate::ntp::Ntp;
+use setup::Cloud;
 
 /// For one command: emulation is slow, and CI's machine has two processors.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
@@ -44,14 +46,6 @@ pub struct Output {
     pub out: String,
     /// Standard error.
     pub err: String,
-}
-
-/// An instance's surroundings.
-struct Cloud {
-    emulator: Emulator,
-    address: String,
-    /// The key to sign in with.
-    identity: PathBuf,
 }
 
 /// A host. Dropping it ends its QEMU, by PID.
@@ -97,73 +91,6 @@ impl Vm {
             pid: None,
             earlier: String::new(),
         })
-    }
-
-    /// From its next boot on it reaches nothing outside of itself.
-    pub const fn isolate(&mut self) {
-        self.isolated = true;
-    }
-
-    /// From its next boot on it is an EC2 instance with this metadata service, and its operator has this key. Nothing
-    /// leaves it then.
-    pub fn launch_on(&mut self, emulator: Emulator, identity: PathBuf) {
-        let address = emulator.address().to_string();
-        self.cloud = Some(Cloud { emulator, address, identity });
-        self.isolate();
-    }
-
-    /// From its next boot on this is its only network.
-    pub fn plug(&mut self, cable: Cable) {
-        self.cable = Some(cable);
-        self.isolated = false;
-    }
-
-    /// That network.
-    pub const fn cable(&self) -> Option<&Cable> {
-        self.cable.as_ref()
-    }
-
-    /// From its next boot on it asks these for the time, and its clock says at first what is said here.
-    pub fn set_clock_by(&mut self, servers: &[Ntp], clock: &str) {
-        let addresses = servers.iter().map(Ntp::for_guest).collect();
-        self.time = Some((servers.to_vec(), addresses, clock.to_owned()));
-    }
-
-    /// The first of those that it asks for the time.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn time_server(&self) -> Result<&Ntp, String> {
-        self.time
-            .as_ref()
-            .and_then(|(servers, ..)| servers.first())
-            .ok_or("it asks nobody for the time".to_owned())
-    }
-
-    /// From its next boot on its data disk is not there until it is plugged in.
-    pub const fn boot_without_data(&mut self) {
-        self.late_data = true;
-    }
-
-    /// Its metadata service.
-    pub fn emulator(&self) -> Option<&Emulator> {
-        self.cloud.as_ref().map(|cloud| &cloud.emulator)
-    }
-
-    /// From its next boot on it has another image, and Secure Boot with the keys of this folder.
-    pub fn secure(&mut self, image: &Path, keys: &Path) {
-        self.change_image(image);
-        self.keys = Some(keys.display().to_string());
-    }
-
-    /// From its next boot on it has another image.
-    pub fn change_image(&mut self, image: &Path) {
-        self.image = image.to_owned();
-    }
-
-    /// From its next boot on it has a TPM, or none.
-    pub const fn give_tpm(&mut self, tpm: bool) {
-        self.tpm = tpm;
     }
 
     /// Boots it and waits until it is ready.
@@ -219,24 +146,6 @@ impl Vm {
     /// What a boot that was begun prints.
     fn ready_file(&self) -> PathBuf {
         self.home.path().join("ready.json")
-    }
-
-    fn boot_arguments<'a>(&'a self, image: &'a str) -> Vec<&'a str> {
-        let mut args = vec!["run", "--detach", "--image", image, "--timeout", "400"];
-        match &self.cable {
-            Some(cable) => args.extend(cable.arguments()),
-            None => args.extend(["--port", "0", "--api-port", "0"]),
-        }
-        args.extend(self.isolated.then_some("--isolated"));
-        args.extend(self.tpm.then_some("--tpm"));
-        args.extend(self.late_data.then_some("--late-data"));
-        if let Some((_, servers, clock)) = &self.time {
-            args.extend(servers.iter().flat_map(|server| ["--time-server", server]));
-            args.extend(["--clock", clock]);
-        }
-        args.extend(self.cloud.iter().flat_map(|cloud| ["--imds", &cloud.address, "--disks", "nvme"]));
-        args.extend(self.keys.iter().flat_map(|keys| ["--secure-boot", keys]));
-        args
     }
 
     /// Pulls the plug.

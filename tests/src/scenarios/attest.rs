@@ -1,5 +1,5 @@
 //! What the host's TPM says of what has booted, as a person asks for it: as built, with one bit changed, and on a host that
-//! has no TPM.
+//! has no TPM. With Secure Boot it is asked in `secure`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ pub(super) fn group() -> Group {
 }
 
 /// The registers of an answer with their verdicts, in order.
-fn verdicts(report: &Value) -> Vec<(u64, &str)> {
+pub(super) fn verdicts(report: &Value) -> Vec<(u64, &str)> {
     let registers = report["registers"].as_array().into_iter().flatten();
     registers
         .map(|r| (r["register"].as_u64().unwrap_or_default(), r["verdict"].as_str().unwrap_or_default()))

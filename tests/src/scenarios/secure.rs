@@ -6,8 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::attest::verdicts;
 use super::{Group, Scenario, people_image};
-use crate::checks::{contains, holds};
+use crate::checks::{contains, holds, same};
 use crate::vm::{Output, Vm};
 
 /// For a build whose parts are in the cache, since `make vm` has built the same image unsigned.
@@ -24,6 +25,7 @@ pub(super) fn group() -> Group {
         prepare,
         scenarios: vec![
             Scenario::new("Secure Boot boots the signed image", signed),
+            Scenario::new("Secure Boot and the image are what the TPM says", attested),
             Scenario::new("Secure Boot refuses the image when one bit is changed", tampered),
             Scenario::new("Secure Boot refuses the image that nobody has signed", unsigned),
         ],
@@ -61,13 +63,24 @@ fn prepare(vm: &mut Vm) -> Result<(), String> {
     let manifest = fs::read_to_string(vm.scratch().join("out/manifest.json")).map_err(|e| e.to_string())?;
     contains("the manifest", &manifest, "CN=Kennel db ")?;
     vm.secure(&signed_image(vm)?, &self::keys(vm));
+    vm.give_tpm(true);
     Ok(())
 }
 
 fn signed(vm: &mut Vm) -> Result<(), String> {
     vm.boot()?;
-    vm.stop()?;
     contains("the console", &vm.console(), "EFI stub: UEFI Secure Boot is enabled.")
+}
+
+/// Everything that was predicted, at once: the boot program, our keys and no others, its parts, and no additions.
+fn attested(vm: &mut Vm) -> Result<(), String> {
+    let manifest = vm.scratch().join("out/manifest.json").display().to_string();
+    let (attest, keys) = (["host", "attest", "--manifest", &manifest], keys(vm).display().to_string());
+    let all = [(4, "same"), (7, "same"), (11, "same"), (12, "same")].to_vec();
+    same("what is said of the registers", verdicts(&vm.json(&attest)?), all.clone())?;
+    let with_keys = vm.json(&[&attest[..], &["--secure-boot", &keys]].concat())?;
+    same("the same from the keys themselves", verdicts(&with_keys), all)?;
+    vm.stop()
 }
 
 fn tampered(vm: &mut Vm) -> Result<(), String> {
