@@ -1,10 +1,10 @@
-//! A server of NTP for tests, on a port of this computer's loopback: honest, wrong by some hours, or of no use. What a
+//! A server of NTP for tests, on a port of this computer's loopback: honest, or of no use. What a
 //! client needs of RFC 5905 and no more.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds from NTP's beginning, 1900, to 1970.
 const ERA: u64 = 2_208_988_800;
@@ -14,8 +14,6 @@ const ERA: u64 = 2_208_988_800;
 pub(crate) enum Manner {
     /// With this computer's time.
     Honest,
-    /// With a time that is so many seconds later.
-    Wrong(u64),
     /// That it does not know the time itself.
     Unsynchronised,
     /// Not to the question: with another's origin time, as who cannot see the question would.
@@ -74,13 +72,12 @@ impl Ntp {
 
 /// Leap indicator, version and mode; stratum, poll, precision; delay, dispersion, reference; four times.
 fn answer(question: &[u8], manner: Manner) -> Option<Vec<u8>> {
-    let (leap, stratum, later) = match manner {
+    let (leap, stratum) = match manner {
         Manner::Silent => return None,
-        Manner::Unsynchronised => (3, 0, 0),
-        Manner::Wrong(later) => (0, 1, later),
-        Manner::Honest | Manner::Forged => (0, 1, 0),
+        Manner::Unsynchronised => (3, 0),
+        Manner::Honest | Manner::Forged => (0, 1),
     };
-    let now = time(later);
+    let now = time();
     let mut origin = question[40..48].to_vec();
     if manner == Manner::Forged {
         origin.reverse();
@@ -90,8 +87,8 @@ fn answer(question: &[u8], manner: Manner) -> Option<Vec<u8>> {
 }
 
 /// Seconds since 1900, and their fraction.
-fn time(later: u64) -> [u8; 8] {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + Duration::from_secs(later);
+fn time() -> [u8; 8] {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let fraction = (u64::from(now.subsec_nanos()) << 32) / 1_000_000_000;
     (((now.as_secs() + ERA) << 32) | fraction).to_be_bytes()
 }

@@ -143,19 +143,23 @@ impl Reader<'_> {
         }
     }
 
-    /// The same server twice is one.
+    /// The same server twice is one. chronyd asks each address once, so another port of it would never be asked.
     fn time_servers(&mut self, found: &Found<'_>) {
         let Some(list) = found.value.get_ref().as_array() else {
             return self.wrong_kind(found, "a list of texts", "write servers = [\"192.0.2.1\"]");
         };
-        for (number, server) in (1..).zip(list.iter()) {
+        for (number, server_text) in (1..).zip(list.iter()) {
             let read = |text| clock::parse_server(text).map_err(|e| e.to_string());
-            match server.get_ref().as_str().map_or_else(|| Err("not a text".to_owned()), read) {
+            match server_text.get_ref().as_str().map_or_else(|| Err("not a text".to_owned()), read) {
                 Ok(server) if self.data.time_servers.contains(&server) => {}
+                Ok(server) if self.data.time_servers.iter().any(|known| known.ip() == server.ip()) => {
+                    let what = format!("server {number}: its address is that of another one");
+                    self.fault(&server_text.span(), &found.key, what, "each address is asked at one port only");
+                }
                 Ok(server) => self.data.time_servers.push(server),
                 Err(what) => {
                     let hint = "write an address, such as 192.0.2.1, 192.0.2.1:123 or [2001:db8::1]:123";
-                    self.fault(&server.span(), &found.key, format!("server {number}: {what}"), hint);
+                    self.fault(&server_text.span(), &found.key, format!("server {number}: {what}"), hint);
                 }
             }
         }

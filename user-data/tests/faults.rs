@@ -43,6 +43,8 @@ fn time_servers_are_addresses_and_each_counts_once() {
         "line 2, time.servers: server 1: it is not an address; names are not looked up; hint: write an address"
     ));
     assert!(said("['192.0.2.1', '127.0.0.1']").contains("server 2: no server can have this address"));
+    let other_port = "['192.0.2.1', '192.0.2.1', '192.0.2.1:4123']";
+    assert!(said(other_port).contains("server 3: its address is that of another one"));
     assert!(said("'192.0.2.1'").contains("a list of texts is wanted, and this is a text"));
     assert!(said("[123]").contains("server 1: not a text"));
     let many: Vec<_> = (1..10).map(|n| format!("'192.0.2.{n}'")).collect();
