@@ -111,7 +111,13 @@ mod tests {
     use super::*;
 
     fn facts() -> Facts {
-        Facts { name: "kennel".into(), version: "1.2".into(), root_hash: Some("ab".repeat(32)), signed: None, uefi_data: None }
+        Facts {
+            name: "kennel".into(),
+            version: "1.2".into(),
+            root_hash: Some("ab".repeat(32)),
+            signed: None,
+            uefi_data: None,
+        }
     }
 
     #[test]

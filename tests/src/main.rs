@@ -11,8 +11,10 @@ mod qmp;
 mod scenarios;
 mod vm;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use scenarios::{Group, Scenario};
@@ -29,18 +31,13 @@ fn main() -> ExitCode {
     };
     let named = |s: &Scenario| words.iter().any(|word| s.name.contains(word.as_str()));
     let wanted = |s: &Scenario| words.is_empty() || named(s);
-    let mut tally = Tally::default();
     // tests/coverage.sh looks at what one image's console says; the others are as ever.
     let covers = std::env::var_os("KENNEL_TEST_CONSOLES").is_some();
-    for group in scenarios::all() {
-        if covers && (group.image)(&places) != places.image {
-            continue;
-        }
-        let chosen: Vec<&Scenario> = group.scenarios.iter().filter(|s| wanted(s)).collect();
-        if !chosen.is_empty() {
-            run_group(&group, &chosen, &places, &mut tally);
-        }
-    }
+    let covered = |group: &Group| !covers || (group.image)(&places) == places.image;
+    let mut groups: Vec<Group> = scenarios::all().into_iter().filter(covered).collect();
+    groups.iter_mut().for_each(|group| group.scenarios.retain(wanted));
+    groups.retain(|group| !group.scenarios.is_empty());
+    let tally = run(&groups, &places);
     for failure in &tally.failures {
         println!("\n{failure}");
     }
@@ -48,39 +45,79 @@ fn main() -> ExitCode {
     if tally.failures.is_empty() && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// So many at a time, however many processors there are: each has a GiB of memory.
+const MOST_MACHINES: usize = 4;
+
 #[derive(Default)]
 struct Tally {
+    lines: String,
     passed: usize,
     failures: Vec<String>,
 }
 
+impl Tally {
+    fn say(&mut self, line: &str) {
+        self.lines += line;
+        self.lines.push('\n');
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failures.extend(other.failures);
+    }
+}
+
+/// Runs the groups, several side by side: an emulated machine keeps one processor busy.
+fn run(groups: &[Group], places: &Places) -> Tally {
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_MACHINES);
+    let (left, tally) = (Mutex::new(groups.iter()), Mutex::new(Tally::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(group) = next(&left) {
+                    let mut done = Tally::default();
+                    run_group(group, places, &mut done);
+                    // In one piece, as others go on beside it.
+                    print!("{}", done.lines);
+                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(done);
+                }
+            });
+        }
+    });
+    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn next<'g>(left: &Mutex<std::slice::Iter<'g, Group>>) -> Option<&'g Group> {
+    left.lock().unwrap_or_else(PoisonError::into_inner).next()
+}
+
 /// One VM, and its scenarios one after the other. After a failure the rest of the group still runs: each says what
 /// it needs, and makes it.
-fn run_group(group: &Group, chosen: &[&Scenario], places: &Places, tally: &mut Tally) {
-    println!("\n{}:", group.title);
+fn run_group(group: &Group, places: &Places, tally: &mut Tally) {
+    tally.say(&format!("\n{}:", group.title));
     let started = Instant::now();
     let vm = Vm::new(places, (group.image)(places)).and_then(|mut vm| (group.prepare)(&mut vm).map(|()| vm));
     let mut vm = match vm {
         Ok(vm) => vm,
         Err(error) => {
-            println!("  FAILED to set up: {error}");
+            tally.say(&format!("  FAILED to set up: {error}"));
             tally.failures.push(format!("{}: {error}", group.title));
             return;
         }
     };
-    println!("  set up in {:.0} s", started.elapsed().as_secs_f64());
-    for scenario in chosen {
+    tally.say(&format!("  set up in {:.0} s", started.elapsed().as_secs_f64()));
+    for scenario in &group.scenarios {
         let began = Instant::now();
         let seen = vm.console().len();
         let result = (scenario.run)(&mut vm).and_then(|()| checks::no_denials(&vm, seen, scenario.denials));
         let seconds = began.elapsed().as_secs_f64();
         match result {
             Ok(()) => {
-                println!("  ok      {} ({seconds:.1} s)", scenario.name);
+                tally.say(&format!("  ok      {} ({seconds:.1} s)", scenario.name));
                 tally.passed += 1;
             }
             Err(error) => {
-                println!("  FAILED  {} ({seconds:.1} s)\n          {error}", scenario.name);
+                tally.say(&format!("  FAILED  {} ({seconds:.1} s)\n          {error}", scenario.name));
                 let console = vm.console();
                 let tail: Vec<&str> = console.get(seen..).unwrap_or_default().lines().collect();
                 let tail = tail[tail.len().saturating_sub(40)..].join("\n  | ");

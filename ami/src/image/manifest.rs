@@ -83,6 +83,12 @@ impl Manifest {
         };
         let (name, version) =
             stem.split_once('-').filter(|(_, version)| good(version)).unwrap_or(("kennel", "unknown"));
-        Facts { name: name.to_owned(), version: version.to_owned(), root_hash: None, signed: None, uefi_data: None }
+        Facts {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            root_hash: None,
+            signed: None,
+            uefi_data: None,
+        }
     }
 }

@@ -85,7 +85,13 @@ mod tests {
 
     #[test]
     fn what_nobody_has_signed_would_not_start() {
-        let facts = |signed| Facts { name: "kennel".into(), version: "1".into(), root_hash: None, signed, uefi_data: None };
+        let facts = |signed| Facts {
+            name: "kennel".into(),
+            version: "1".into(),
+            root_hash: None,
+            signed,
+            uefi_data: None,
+        };
         let keys = UefiData { text: String::new(), digest: Digest::of(b"") };
         assert!(may_start(&facts(Some(false)), Some(&keys)).is_err());
         assert!(may_start(&facts(Some(true)), Some(&keys)).is_ok());
