@@ -170,6 +170,7 @@ fn nvme(vm: &mut Vm) -> Result<(), String> {
     vm.tenant("steady", "examples/node-hello")?;
     vm.stop()?;
     vm.boot()?;
+    until_an_operator_signs_in(vm)?;
     same("the data volume", told(vm), "checked".to_owned())?;
     same("the page after a reboot", vm.page("steady", "/")?.status, 200)
 }
@@ -189,6 +190,7 @@ fn grows(vm: &mut Vm) -> Result<(), String> {
     };
     enlarge().map_err(|e| format!("{} cannot be made larger: {e}", disk.display()))?;
     vm.boot()?;
+    until_an_operator_signs_in(vm)?;
     same("the data volume", told(vm), "checked, and grown from 4095 to 6143 MiB".to_owned())?;
     let after = size(vm)?;
     // What the file system needs for itself is no space for tenants.
@@ -198,6 +200,7 @@ fn grows(vm: &mut Vm) -> Result<(), String> {
     same("a page that was not", vm.page("later", "/")?.status, 200)?;
     vm.stop()?;
     vm.boot()?;
+    until_an_operator_signs_in(vm)?;
     same("the data volume, which does not grow again,", told(vm), "checked".to_owned())?;
     same("its size", size(vm)?, after)
 }
