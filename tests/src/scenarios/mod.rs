@@ -97,6 +97,7 @@ pub fn all() -> Vec<Group> {
         proof::group(),
         services::group(),
         clock::group(),
+        clock::killed_group(),
         cloud::group(),
         ipv6::group(),
         leaving::group(),
