@@ -171,14 +171,15 @@ fn the_host_has_these_programs_and_no_other() {
         .collect();
     programs.sort();
     let expect = [
+        "/usr/sbin/chronyd",
         "/usr/sbin/e2fsck",
         "/usr/sbin/kennel-audit",
         "/usr/sbin/kennel-control",
         "/usr/sbin/kennel-dhcp",
         "/usr/sbin/kennel-imds",
-        "/usr/sbin/kennel-tpm",
         "/usr/sbin/kennel-init",
         "/usr/sbin/kennel-proxy",
+        "/usr/sbin/kennel-tpm",
         "/usr/sbin/kennel-unpack",
         "/usr/sbin/kennel-villain",
         "/usr/sbin/mke2fs",
@@ -192,7 +193,7 @@ fn the_host_has_these_programs_and_no_other() {
 fn programs_are_to_the_last_byte_what_was_compiled() {
     let root = root_partition();
     let image = Image::open(&root[..data_size()]);
-    for program in ["audit", "control", "dhcp", "init", "proxy", "unpack", "villain"] {
+    for program in ["audit", "control", "dhcp", "imds", "init", "proxy", "tpm", "unpack", "villain"] {
         let name = format!("kennel-{program}");
         let compiled = fs::read(guests().join(&name)).unwrap();
         assert!(image.read(&format!("/usr/sbin/{name}")) == compiled, "{name}");
