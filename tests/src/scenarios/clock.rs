@@ -12,6 +12,8 @@ use crate::vm::{Vm, until};
 
 /// chronyd asks four times in the first eight seconds, and then once in a minute or so.
 const SOON: Duration = Duration::from_secs(120);
+/// Whom it does not believe it asks less and less often.
+const LATER: Duration = Duration::from_secs(420);
 /// Where the machine's clock begins: long past.
 const LONG_AGO: &str = "2026-01-01T00:00:00";
 /// So much may it be off, in seconds, on a slow machine.
@@ -136,7 +138,7 @@ fn of_no_use(vm: &mut Vm) -> Result<(), String> {
     changed_nothing(vm)?;
     server.behave(Manner::Unsynchronised);
     let asked = server.asked();
-    until("the server to be asked again", SOON, || Ok((server.asked() > asked).then_some(())))?;
+    until("the server to be asked again", LATER, || Ok((server.asked() > asked).then_some(())))?;
     let warned = || Ok(vm.ok(&["host", "status"])?.contains("the clock is not synchronised").then_some(()));
     until("the status to warn", Duration::from_secs(240), warned)?;
     changed_nothing(vm)
