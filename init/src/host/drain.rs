@@ -76,8 +76,8 @@ impl Host {
 
     /// Goes on when a phase is done.
     pub(super) fn continue_draining(&mut self) {
-        let alive = self.slots.values().any(|s| s.state.is_alive());
         let Some(draining) = &mut self.draining else { return };
+        let alive = self.slots.values().any(|s| s.state.is_alive());
         match draining.phase {
             Phase::Requests(limit) if uptime() >= limit => {
                 draining.phase = Phase::Programs;

@@ -71,12 +71,14 @@ impl Host {
         }
     }
 
-    /// The proxy gives a lease back.
+    /// The proxy gives a lease back. That ends nothing for a visitor who waits for the next: he holds what is started for him.
     pub(super) fn lease_ended(&mut self, id: SlotId, lease: RequestId, idle: Duration) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         if slot.lease == Some(lease) {
             slot.lease = None;
-            self.feed(id, Event::Idle(uptime().saturating_sub(idle)));
+            if !slot.is_held() {
+                self.feed(id, Event::Idle(uptime().saturating_sub(idle)));
+            }
         }
     }
 

@@ -1,3 +1,5 @@
+//! The ladder row by row. Its promises under any order of events are `fuzz/src/slots.rs`.
+
 use super::*;
 use Action::{AnswerStarters, AnswerStoppers, Freeze, Kill, Reclaim, Spawn, Tell, Terminate, Thaw};
 
