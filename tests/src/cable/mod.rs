@@ -42,7 +42,7 @@ pub struct State {
     pub says: Says,
     /// What the DHCPv6 server does.
     pub serves: Serves,
-    /// Messages of DHCPv6 that the host sent, by name.
+    /// Questions of DHCPv6 that the host asked, by name, each once.
     pub asked: Vec<String>,
     /// What the host did and may not.
     pub faults: Vec<String>,
@@ -101,7 +101,7 @@ impl Cable {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often the host sent this message of DHCPv6.
+    /// How many questions of this kind the host has asked by DHCPv6.
     pub fn times(&self, message: &str) -> usize {
         self.state().asked.iter().filter(|asked| *asked == message).count()
     }

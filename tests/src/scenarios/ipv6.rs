@@ -60,7 +60,7 @@ fn cable(vm: &Vm) -> Result<Cable, String> {
     vm.cable().cloned().ok_or("this host has no cable".to_owned())
 }
 
-/// Waits until the host has sent this message of DHCPv6 once more.
+/// Waits until the host has asked this of DHCPv6 once more; asking the same again does not count.
 fn asks(vm: &Vm, message: &str, limit: Duration) -> Result<(), String> {
     let cable = cable(vm)?;
     let before = cable.times(message);
@@ -175,7 +175,7 @@ fn duplicate(vm: &mut Vm) -> Result<(), String> {
     {
         let mut state = cable.state();
         state.is_taken = true;
-        state.serves.times_s = LONG;
+        (state.serves.answers, state.serves.times_s) = (true, LONG);
     }
     let before = cable.times("Decline");
     let mut booting = vm.begin_to_boot()?;
