@@ -82,7 +82,8 @@ impl Control {
         // Init's messages come in order: a start before `Configure` is known here by now, one after it is the new one.
         self.stop_if_running(row.slot, &row.limits).await?;
         let name = name.clone();
-        self.registry.with(move |store| store.settle(&name)).await
+        self.registry.with(move |store| store.settle(&name)).await?;
+        self.start_if_always_on(&row).await
     }
 
     /// Removes what interrupted, refused and old releases left. What cannot be removed stays registered as a leftover

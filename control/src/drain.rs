@@ -91,7 +91,11 @@ impl Control {
             let wish = wish(&notices.unwrap_or_default(), now());
             let wanted = wish == Wish::Drain;
             if drained != Some(wanted) {
+                let was_empty = drained == Some(true);
                 drained = self.drain(wanted).await.then_some(wanted);
+                if was_empty && drained == Some(false) {
+                    tokio::spawn(Arc::clone(&self).start_always_on(ControlRequest::Start));
+                }
             }
             if wish == Wish::Serve && drained.is_some() {
                 if cloud.changed().await.is_err() {

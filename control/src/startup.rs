@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kennel_model::msg::ControlRequest;
 use kennel_model::{SlotId, TenantName};
@@ -12,6 +13,11 @@ use crate::error::Result;
 use crate::registry::{TenantPhase, TenantRow};
 use crate::say;
 use crate::tenants::launch;
+
+/// Between the starts of two programs that are always on: about what one needs of a processor until it listens.
+const ALWAYS_ON_PAUSE: Duration = Duration::from_millis(250);
+/// How long init may take for one of them: when memory is short it lets starts wait.
+const ALWAYS_ON_START: Duration = Duration::from_secs(60);
 
 /// What is left to do for one tenant.
 enum Unfinished {
@@ -39,7 +45,25 @@ impl Control {
         say!("tenants: {ready}, unfinished acts: {}", unfinished.len());
         let strays = self.strays(&rows);
         tokio::spawn(Arc::clone(self).finish_all(unfinished, strays));
+        tokio::spawn(Arc::clone(self).start_always_on(ControlRequest::StartOnce));
         Ok(())
+    }
+
+    /// Starts the programs that are always on, one after the other with a pause, so that visitors of the others find a
+    /// host that answers. A deploy under way starts its own.
+    pub(crate) async fn start_always_on(self: Arc<Self>, start: fn(SlotId) -> ControlRequest) {
+        let rows = match self.registry.with(|store| store.tenants()).await {
+            Ok(rows) => rows,
+            Err(cause) => return say!("programs that are always on are not started: {cause}"),
+        };
+        let deployed =
+            |row: &&TenantRow| row.phase == TenantPhase::Ready && row.settled && launch(row).is_some();
+        for row in rows.iter().filter(|row| row.limits.always_on).filter(deployed) {
+            if let Err(cause) = self.init.act(start(row.slot), ALWAYS_ON_START).await {
+                say!("{}: not started although it is always on: {cause}", row.name);
+            }
+            tokio::time::sleep(ALWAYS_ON_PAUSE).await;
+        }
     }
 
     /// Configures one tenant, and notes what is unfinished about it. One whose egress list is not in force has nothing to

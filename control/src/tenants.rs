@@ -81,9 +81,18 @@ impl Control {
         row.limits = limits;
         if let Some(spec) = launch(&row) {
             self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
+            self.start_if_always_on(&row).await?;
         }
         self.publish_routes().await?;
         self.tenant(name).await
+    }
+
+    /// A program that is always on is not waited for by anybody: whoever configured it starts it.
+    pub(crate) async fn start_if_always_on(&self, row: &TenantRow) -> Result<()> {
+        if !row.limits.always_on {
+            return Ok(());
+        }
+        Ok(self.init.act(ControlRequest::Start(row.slot), QUICK).await?)
     }
 
     /// Starts the program now. It is configured anew first, which mends what an interrupted deploy left.

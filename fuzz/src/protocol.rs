@@ -145,6 +145,7 @@ fn sample_requests() -> Vec<ControlRequest> {
         R::Prepare(slot),
         R::Configure(slot, spec),
         R::Start(slot),
+        R::StartOnce(slot),
         R::Stop(slot),
         R::Wipe(slot),
         R::Unpack { slot, release, limits: Limits::default() },

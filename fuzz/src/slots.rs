@@ -16,6 +16,7 @@ const RUNGS: Rungs = Rungs {
     reclaim: Some(Duration::from_secs(5)),
     stop: Some(Duration::from_secs(20)),
     grace: Duration::from_secs(10),
+    always_on: false,
 };
 
 /// The outside of the table.

@@ -60,6 +60,8 @@ pub struct Limits {
     pub reclaim_after_s: Option<u32>,
     /// And until it is stopped; the next request starts it again.
     pub stop_after_s: Option<u32>,
+    /// Started with the host, after a deploy and whenever it has ended, without being asked for; never stopped for idleness.
+    pub always_on: bool,
 }
 
 impl Default for Limits {
@@ -81,6 +83,7 @@ impl Default for Limits {
             freeze_after_s: Some(30),
             reclaim_after_s: Some(120),
             stop_after_s: Some(3600),
+            always_on: false,
         }
     }
 }

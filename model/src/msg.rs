@@ -33,6 +33,8 @@ pub enum ControlRequest {
     Configure(SlotId, LaunchSpec),
     /// Start the slot's program now; an answer `Ok` means that it was started, not that it listens.
     Start(SlotId),
+    /// The same, unless it has been started before in this boot: what was stopped since then stays so.
+    StartOnce(SlotId),
     /// SIGTERM, the grace of the slot's limits, SIGKILL; answered when no process is left.
     Stop(SlotId),
     /// Stop, forget what it runs, remove every file of the slot; answered when all is gone.

@@ -1,5 +1,6 @@
 // A tenant that shows whether it is awake: it prints a line four times a second for as long as it gets processor time.
-// `/` says which process answers and how much of it is in swap, `/slow?ms=N` takes its time, and WebSockets are echoed.
+// `/` says which process answers and how much of it is in swap, `/slow?ms=N` takes its time, `/end` ends
+// it, and WebSockets are echoed.
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -25,6 +26,8 @@ const server = createServer((request, response) => {
   const send = () => response.writeHead(200, { "content-type": "application/json" }).end(body);
   if (url.pathname === "/slow") {
     setTimeout(send, Number(url.searchParams.get("ms")));
+  } else if (url.pathname === "/end") {
+    process.exit(1);
   } else if (url.pathname === "/ballast") {
     response.end(JSON.stringify(ballast.equals(Buffer.alloc(ballast.length, life))));
   } else {

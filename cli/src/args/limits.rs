@@ -12,7 +12,7 @@ use super::ByteSize;
 Example:
   kennel limits blog
   kennel limits blog --freeze-after 5m --stop-after never
-  kennel limits chat --no-freeze
+  kennel limits chat --no-freeze --always-on
 
 A program that nobody has needed for a while is frozen, later its memory goes to swap, and at last it
 is stopped; the next request wakes it. How long that takes, and how much disk it has, changes at once;
@@ -55,6 +55,12 @@ pub struct LimitArgs {
     /// The same as --freeze-after never: for programs that work without being asked
     #[arg(long, conflicts_with = "freeze_after")]
     pub no_freeze: bool,
+    /// Start it with the host, after a deploy and whenever it has ended, and never stop it for idleness
+    #[arg(long, conflicts_with = "on_demand")]
+    pub always_on: bool,
+    /// Start it when it is asked for (the default)
+    #[arg(long)]
+    pub on_demand: bool,
 }
 
 /// A time in seconds, or never.
@@ -107,6 +113,7 @@ impl LimitArgs {
             freeze_after_s: if self.no_freeze { None } else { after(self.freeze_after, limits.freeze_after_s) },
             reclaim_after_s: after(self.reclaim_after, limits.reclaim_after_s),
             stop_after_s: after(self.stop_after, limits.stop_after_s),
+            always_on: self.always_on || (limits.always_on && !self.on_demand),
             ..limits
         }
     }
@@ -137,5 +144,8 @@ mod tests {
         let typed = LimitArgs { no_freeze: true, stop_after: Some(After(Some(60))), ..LimitArgs::default() };
         let expected = Limits { freeze_after_s: None, stop_after_s: Some(60), ..before };
         assert_eq!(typed.apply(before), expected);
+        let on = LimitArgs { always_on: true, ..LimitArgs::default() }.apply(before);
+        assert!(on.always_on && LimitArgs::default().apply(on).always_on);
+        assert!(!LimitArgs { on_demand: true, ..LimitArgs::default() }.apply(on).always_on);
     }
 }

@@ -23,6 +23,10 @@ fn words(limits: &Limits) -> String {
         None => "never, as it is not frozen".to_owned(),
         Some(_) => after(limits.reclaim_after_s),
     };
+    let stop = match limits.always_on {
+        true => "never, as it is always on".to_owned(),
+        false => after(limits.stop_after_s),
+    };
     fields(&[
         (
             "memory",
@@ -33,6 +37,10 @@ fn words(limits: &Limits) -> String {
         ("disk", format!("{}, {} files", ByteSize(limits.disk_max_bytes), limits.disk_max_inodes)),
         ("freeze after", after(limits.freeze_after_s)),
         ("reclaim after", reclaim),
-        ("stop after", after(limits.stop_after_s)),
+        ("stop after", stop),
+        (
+            "starts",
+            if limits.always_on { "with the host, and whenever it has ended" } else { "when asked for" }.into(),
+        ),
     ])
 }

@@ -112,6 +112,38 @@ async fn other_limits_reach_init_and_are_kept() {
 }
 
 #[tokio::test]
+async fn who_is_always_on_is_started_by_whoever_configures_it() {
+    let mut host = Host::start();
+    let operator = host.operator().await;
+    for name in ["blog", "shop"] {
+        operator.post("/v1/tenants", &wish(name)).await.expect::<Tenant>(StatusCode::CREATED);
+    }
+    let always = Limits { always_on: true, ..Limits::default() };
+    let set = async |name: &str, limits: &Limits| {
+        operator.put(&format!("/v1/tenants/{name}/limits"), limits).await.expect::<Tenant>(StatusCode::OK).state
+    };
+    assert_eq!(set("shop", &always).await, SlotState::Stopped, "there is nothing to run");
+    for name in ["blog", "shop"] {
+        operator.deploy(name, archive(&[("server.js", 1)])).await.expect::<Deployed>(StatusCode::CREATED);
+    }
+    let starts = |host: &Host| {
+        let starts = |r: &&ControlRequest| matches!(r, ControlRequest::Start(_) | ControlRequest::StartOnce(_));
+        host.world.lock().requests.iter().filter(starts).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(starts(&host), [ControlRequest::Start(slot(1))]);
+    set("blog", &always).await;
+    assert_eq!(starts(&host)[1..], [ControlRequest::Start(slot(0))]);
+    set("blog", &Limits::default()).await;
+
+    host.world.cut_power();
+    host.restart();
+    host.world.wait("the start after the boot", |world| {
+        world.requests.last() == Some(&ControlRequest::StartOnce(slot(1)))
+    });
+    assert_eq!(starts(&host).len(), 3, "nobody else is started");
+}
+
+#[tokio::test]
 async fn tenants_that_cannot_be_made_leave_nothing() {
     let host = Host::start();
     let operator = host.operator().await;

@@ -53,6 +53,10 @@ impl Host {
             ControlRequest::Prepare(slot) => Some(self.prepare(slot)),
             ControlRequest::Configure(slot, spec) => Some(self.configure(slot, spec)),
             ControlRequest::Start(slot) => self.start_slot(slot, Starter::Control(id)).err().map(Err),
+            ControlRequest::StartOnce(slot) if self.slots.get(&slot).is_some_and(|s| s.was_started) => {
+                Some(Ok(ControlReply::Done))
+            }
+            ControlRequest::StartOnce(slot) => self.start_slot(slot, Starter::Control(id)).err().map(Err),
             ControlRequest::Stop(slot) => self.stop_slot(slot, Some(id)).err().map(Err),
             ControlRequest::Wipe(slot) => self.begin_wipe(slot, id).err().map(Err),
             ControlRequest::Unpack { slot, release, limits } => {
@@ -145,6 +149,7 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         ControlRequest::Prepare(slot)
         | ControlRequest::Configure(slot, _)
         | ControlRequest::Start(slot)
+        | ControlRequest::StartOnce(slot)
         | ControlRequest::Stop(slot)
         | ControlRequest::Wipe(slot)
         | ControlRequest::Unpack { slot, .. }

@@ -38,6 +38,8 @@ pub(super) struct Slot {
     pub(super) spec: Option<Rc<LaunchSpec>>,
     pub(super) job: Option<Job>,
     pub(super) wipe: Option<Wipe>,
+    /// In this boot, for the tenant that lives there now.
+    pub(super) was_started: bool,
     process: Option<Process>,
     starters: Vec<Starter>,
     stoppers: Vec<RequestId>,
@@ -197,6 +199,7 @@ impl Host {
         self.children.insert(started.pid, Child::Tenant(id));
         self.poller.add(&started.report, Source::SlotReport(id))?;
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
+        slot.was_started = true;
         slot.process = Some(Process {
             pid: started.pid,
             report: Some(started.report),

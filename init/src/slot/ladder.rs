@@ -12,7 +12,7 @@
 //! | reclaiming | thaw, answer → running | | thaw, terminate → stopping | | → reclaimed | → failed | reclaim a slice |
 //! | reclaimed | thaw, answer → running | | thaw, terminate → stopping | | | → failed | thaw, terminate → stopping |
 //! | stopping | wait → stopping, again | let go | wait | | | answer → stopped, or spawn → starting | kill |
-//! | failed | too early: refuse; else spawn → starting | | answer → stopped | | | | |
+//! | failed | too early: refuse; else spawn → starting | | answer → stopped | | | | if always on: spawn → starting |
 //!
 //! `Configured` (a deploy, other limits) clears a failure's record; what is awake or asleep goes on, by the new limits.
 //! There is no state of thawing: once the kernel has taken the order, every process can run again.
@@ -22,7 +22,8 @@
 //!
 //! A program that ends unasked has failed, whatever it says: it is meant to serve. After a first failure it may be tried
 //! again at once, so that one crash costs one request. From the second failure in a row on there is a wait, which
-//! doubles from one second to thirty, so that a crash loop costs the host little.
+//! doubles from one second to thirty, so that a crash loop costs the host little. One that is always on is tried again
+//! as soon as it may be, without being asked for.
 
 #[cfg(test)]
 mod tests;
@@ -116,6 +117,8 @@ pub struct Rungs {
     pub stop: Option<Duration>,
     /// Between SIGTERM and SIGKILL when it is.
     pub grace: Duration,
+    /// Started again when it has ended unasked.
+    pub always_on: bool,
 }
 
 /// What can happen to a slot's program.
@@ -174,8 +177,9 @@ impl From<&Limits> for Rungs {
         Self {
             freeze: seconds(limits.freeze_after_s),
             reclaim: seconds(limits.reclaim_after_s),
-            stop: seconds(limits.stop_after_s),
+            stop: seconds(limits.stop_after_s.filter(|_| !limits.always_on)),
             grace: Duration::from_millis(limits.stop_grace_ms.into()),
+            always_on: limits.always_on,
         }
     }
 }
@@ -206,7 +210,8 @@ impl State {
             Self::Frozen(Asleep { idle, .. }) => or_stop(rungs.reclaim, idle),
             Self::Reclaiming(_, next) => Some(next),
             Self::Reclaimed(Asleep { idle, .. }) => stop(idle),
-            Self::Stopped | Self::Running(_, None) | Self::Failed { .. } => None,
+            Self::Failed { not_before, .. } => rungs.always_on.then_some(not_before),
+            Self::Stopped | Self::Running(_, None) => None,
         }
     }
 
@@ -295,6 +300,7 @@ pub fn step(state: State, event: Event, now: Duration, rungs: &Rungs) -> (State,
             }
         }
 
+        (State::Failed { failures, .. }, Event::Timeout) => start(now, failures, false),
         (State::Failed { .. }, Event::Configured) => (State::Stopped, vec![]),
         (_, _) => (state, vec![]),
     }

@@ -29,6 +29,7 @@ pub(super) fn group() -> Group {
             Scenario::new("ladder: who nobody needs is frozen, and thawed by a request", frozen),
             Scenario::new("ladder: a frozen program's memory goes to swap and comes back whole", reclaimed),
             Scenario::new("ladder: at last it is stopped in order, and started by a request", stopped),
+            Scenario::new("ladder: who is always on starts again by itself, and with the host", always_on),
             Scenario::new("ladder: a request and a WebSocket keep it awake for as long as they last", needed),
             Scenario::new(
                 "ladder: a frozen tenant is stopped, deployed to and removed like any other",
@@ -92,6 +93,28 @@ fn stopped(vm: &mut Vm) -> Result<(), String> {
     contains("its log", &vm.logs(NAME)?, "asked to end")?;
     let after = vm.page_json(NAME, "/")?;
     holds("another process answers", life(&after)? != life(&before)?)
+}
+
+fn always_on(vm: &mut Vm) -> Result<(), String> {
+    vm.ok(&["tenant", "stop", NAME])?;
+    vm.ok(&["limits", NAME, "--always-on", "--no-freeze", "--stop-after", "3s"])?;
+    becomes(vm, "running")?;
+    let before = vm.page_json(NAME, "/")?;
+    same("the answer of a program that ends over it", vm.page(NAME, "/end")?.status, 502)?;
+    becomes(vm, "running")?;
+    let shown = vm.show(NAME)?["reason"].to_string();
+    let after = vm.page_json(NAME, "/")?;
+    holds(&format!("another process answers ({shown})"), life(&after)? != life(&before)?)?;
+
+    vm.tenant("idler", "tests/sleeper")?;
+    vm.page_json("idler", "/")?;
+    vm.stop()?;
+    vm.boot()?;
+    becomes(vm, "running")?;
+    same("who was not always on", vm.show("idler")?["state"].as_str(), Some("stopped"))?;
+    vm.ok(&["tenant", "rm", "idler", "--yes"])?;
+    vm.ok(&["limits", NAME, "--on-demand"])?;
+    becomes(vm, "stopped")
 }
 
 /// Longer than it takes to freeze and to stop an idle one.

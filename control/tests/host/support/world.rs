@@ -171,7 +171,7 @@ impl Shared {
                 spec.validate().map_err(|e| Refusal::Invalid(e.to_string()))?;
                 world.slot(slot)?.spec = Some(spec);
             }
-            ControlRequest::Start(slot) => world.start(channel, slot)?,
+            ControlRequest::Start(slot) | ControlRequest::StartOnce(slot) => world.start(channel, slot)?,
             ControlRequest::Stop(slot) => world.stop(channel, slot)?,
             ControlRequest::Wipe(slot) => world.wipe(channel, slot)?,
             ControlRequest::Unpack { slot, release, .. } => {

@@ -8,7 +8,8 @@ const fn s(n: u64) -> Duration {
 }
 
 const NOW: Duration = s(1000);
-const RUNGS: Rungs = Rungs { freeze: Some(s(30)), reclaim: Some(s(120)), stop: Some(s(3600)), grace: s(10) };
+const RUNGS: Rungs =
+    Rungs { freeze: Some(s(30)), reclaim: Some(s(120)), stop: Some(s(3600)), grace: s(10), always_on: false };
 const STARTING: State = State::Starting { deadline: s(1010), failures: 0, held: true };
 const LIFE: Life = Life { since: s(999), failures: 0 };
 const RUNNING: State = State::Running(LIFE, None);
@@ -122,6 +123,19 @@ fn a_start_without_a_visitor_is_idle_from_the_start() {
     assert_eq!(state.deadline(&RUNGS), Some(s(1050)), "wanted again, idle from then");
     assert_eq!(actions, vec![AnswerStarters(Ok(Rung::Running))]);
     assert_eq!(step(state, HELD, s(1021), &RUNGS).0.deadline(&RUNGS), None);
+}
+
+#[test]
+fn who_is_always_on_is_started_again_with_the_same_patience() {
+    let always = Rungs { always_on: true, ..RUNGS };
+    let waiting = failed(3, 1002);
+    assert_eq!(waiting.deadline(&RUNGS), None, "others wait until they are asked for");
+    assert_eq!(waiting.deadline(&always), Some(s(1002)));
+    let again = State::Starting { deadline: s(1012), failures: 3, held: false };
+    assert_eq!(step(waiting, Event::Timeout, s(1002), &always), (again, vec![Spawn]));
+    assert_eq!(State::Stopped.deadline(&always), None, "an operator who stops it is obeyed");
+    let limits = Limits { always_on: true, ..Limits::default() };
+    assert_eq!((Rungs::from(&limits).stop, Rungs::from(&limits).freeze), (None, Some(s(30))));
 }
 
 #[test]
