@@ -17,7 +17,6 @@ impl Control {
     pub async fn host(&self) -> Result<Host> {
         let status = self.init.status().await?;
         let slots_used = self.registry.with(|store| store.slots_used()).await?;
-        let meminfo = std::fs::read_to_string("/proc/meminfo").map_err(|e| Error::Io("/proc/meminfo", e))?;
         let data =
             rustix::fs::statvfs(&self.config.control_dir).map_err(|e| Error::Io("data volume", e.into()))?;
         Ok(Host {
@@ -31,8 +30,10 @@ impl Control {
             runtimes: self.facts.runtimes.clone(),
             services: status.services,
             uptime_ms: status.uptime_ms,
-            memory_total_bytes: meminfo_bytes(&meminfo, "MemTotal"),
-            memory_available_bytes: meminfo_bytes(&meminfo, "MemAvailable"),
+            memory_total_bytes: status.memory.total_bytes,
+            memory_available_bytes: status.memory.available_bytes,
+            swap: status.memory.swap,
+            memory_pressure: status.memory.pressure,
             data_total_bytes: data.f_blocks * data.f_frsize,
             data_available_bytes: data.f_bavail * data.f_frsize,
             warnings: self.warnings().await?,
@@ -79,28 +80,5 @@ fn shown(report: &Report) -> Cloud {
         instance,
         trouble: report.trouble.clone(),
         notices: report.notices.iter().map(Notice::sentence).collect(),
-    }
-}
-
-/// One line of /proc/meminfo, which counts in KiB; 0 when it is not there.
-fn meminfo_bytes(meminfo: &str, field: &str) -> u64 {
-    meminfo
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| *name == field)
-        .and_then(|(_, value)| value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
-        .map_or(0, |kib| kib << 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn meminfo_is_read_by_whole_names() {
-        let text = "MemTotal:       24680000 kB\nMemFree:  5 kB\nMemAvailable:   123 kB\n";
-        assert_eq!(meminfo_bytes(text, "MemTotal"), 24_680_000 << 10);
-        assert_eq!(meminfo_bytes(text, "MemAvailable"), 123 << 10);
-        assert_eq!(meminfo_bytes(text, "Mem"), 0);
     }
 }

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::denial::{Act, Layer};
 use crate::egress::Action;
 use crate::layout::RuntimeFacts;
+use crate::memory::{Pressure, Swap};
 use crate::msg::ServiceStatus;
 use crate::tpm::{Activation, Hex};
 use crate::{HostName, Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName};
@@ -254,6 +255,12 @@ pub struct Host {
     pub memory_total_bytes: u64,
     /// `MemAvailable` of /proc/meminfo, in bytes.
     pub memory_available_bytes: u64,
+    /// Its swap; all zeros from hosts that are older than that, as is what follows.
+    #[serde(default)]
+    pub swap: Swap,
+    /// How much programs wait for memory.
+    #[serde(default)]
+    pub memory_pressure: Pressure,
     /// Size of the data volume, in bytes.
     pub data_total_bytes: u64,
     /// Free for tenants on the data volume, in bytes.

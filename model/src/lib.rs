@@ -11,6 +11,7 @@ pub mod ids;
 pub mod labels;
 pub mod launch;
 pub mod layout;
+pub mod memory;
 pub mod msg;
 pub mod network;
 pub mod proof;

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::clock::Clock;
 use crate::egress::Egress;
+use crate::memory::Memory;
 use crate::{LaunchSpec, Limits, NodeName, ReleaseId, SlotId, SlotState};
 
 /// No message is longer; a longer packet is refused by the receiver.
@@ -150,6 +151,8 @@ pub struct HostStatus {
     pub clock: Clock,
     /// It takes no requests, see [`ControlRequest::Drain`].
     pub draining: bool,
+    /// Its memory.
+    pub memory: Memory,
 }
 
 /// One supervised child of init.

@@ -64,8 +64,9 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
         ("addresses", addresses(host)),
         ("slots", format!("{} of {} in use, {} running", host.slots_used, host.slots, host.running)),
         ("memory", of(host.memory_available_bytes, host.memory_total_bytes)),
-        ("data", of(host.data_available_bytes, host.data_total_bytes)),
     ]);
+    rows.extend(swap_words(host));
+    rows.push(("data", of(host.data_available_bytes, host.data_total_bytes)));
     rows.extend(clock_words(host));
     if host.draining {
         rows.push((
@@ -93,6 +94,24 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
     rows.extend(labelled("services", services));
     rows.extend(labelled("WARNING", host.warnings.iter().map(|denial| line(denial).trim_end().to_owned())));
     fields(&rows)
+}
+
+/// What has gone to swap, what that takes of the memory, and how much programs wait for memory.
+fn swap_words(host: &api::Host) -> impl Iterator<Item = (&'static str, String)> {
+    let (swap, pressure) = (&host.swap, &host.memory_pressure);
+    let used = (swap.total_bytes > 0).then(|| {
+        let taken = format!("{} of {} used", ByteSize(swap.used_bytes), ByteSize(swap.total_bytes));
+        match swap.zram_memory_bytes {
+            0 => ("swap", taken),
+            memory => ("swap", format!("{taken}, which takes {} of the memory", ByteSize(memory))),
+        }
+    });
+    let percent = |bp: u32| f64::from(bp) / 100.0;
+    let waits = (pressure.some_avg10_bp > 0).then(|| {
+        let (some, full) = (percent(pressure.some_avg10_bp), percent(pressure.full_avg10_bp));
+        ("pressure", format!("programs waited for memory {some} % of the last 10 s, all at once {full} %"))
+    });
+    used.into_iter().chain(waits)
 }
 
 fn addresses(host: &api::Host) -> String {

@@ -33,7 +33,8 @@ async fn a_tenants_whole_life() {
     assert_eq!((running.state, running.reason.as_deref()), (SlotState::Running, Some("as asked")));
     let state: HostState = operator.get("/v1/host").await.expect(StatusCode::OK);
     assert_eq!((state.slots, state.slots_used, state.running, state.uptime_ms), (4, 1, 1, 1234));
-    assert!(state.memory_total_bytes >= state.memory_available_bytes && state.memory_available_bytes > 0);
+    assert_eq!((state.memory_total_bytes, state.memory_available_bytes), (1 << 30, 1 << 29));
+    assert_eq!((state.swap.used_bytes, state.memory_pressure.some_avg10_bp), (1 << 20, 123));
     assert!(state.data_total_bytes >= state.data_available_bytes);
 
     let again: Deployed =

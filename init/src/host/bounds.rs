@@ -56,5 +56,4 @@ const CONTROL: Places = &[
     (layout::SLOTS_DIR, Reach::Use),
     (layout::FACTS_FILE, Reach::Look),
     (layout::VILLAIN, Reach::Look),
-    ("/proc/meminfo", Reach::Look),
 ];

@@ -121,6 +121,7 @@ impl Host {
             addresses: self.network.as_ref().map(super::network::Network::addresses).unwrap_or_default(),
             clock: self.clock_status(),
             draining: self.draining.is_some(),
+            memory: Self::memory(),
         }
     }
 

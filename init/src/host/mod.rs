@@ -19,6 +19,7 @@ mod jobs;
 pub mod link;
 pub mod network;
 pub mod poller;
+mod pressure;
 mod proxy;
 mod rungs;
 mod services;

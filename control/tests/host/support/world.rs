@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use kennel_model::clock::Clock;
 use kennel_model::egress::Egress;
+use kennel_model::memory::{Memory, Pressure, Swap};
 use kennel_model::msg::{
     ControlReply, ControlRequest, FromControl, HostStatus, Refusal, ServiceStatus, SlotEvent, ToControl,
     UnpackReport,
@@ -296,6 +297,12 @@ impl World {
             addresses: vec![[10, 0, 2, 15].into()],
             clock: Clock { servers: self.time_servers.clone(), ..Clock::default() },
             draining: self.draining,
+            memory: Memory {
+                total_bytes: 1 << 30,
+                available_bytes: 1 << 29,
+                swap: Swap { total_bytes: 1 << 31, used_bytes: 1 << 20, ..Swap::default() },
+                pressure: Pressure { some_avg10_bp: 123, full_avg10_bp: 45 },
+            },
         }
     }
 }

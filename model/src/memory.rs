@@ -1,0 +1,40 @@
+//! The host's memory, as init reads it from the kernel and as the API shows it.
+
+use serde::{Deserialize, Serialize};
+
+/// All of it, at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// `MemTotal` of /proc/meminfo, in bytes.
+    pub total_bytes: u64,
+    /// `MemAvailable` of /proc/meminfo, in bytes.
+    pub available_bytes: u64,
+    /// Swap.
+    pub swap: Swap,
+    /// How much programs wait for memory.
+    pub pressure: Pressure,
+}
+
+/// Where memory goes that nobody has used for a while: compressed, into memory (zram).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swap {
+    /// `SwapTotal` of /proc/meminfo, in bytes.
+    pub total_bytes: u64,
+    /// `SwapTotal` less `SwapFree`, in bytes.
+    pub used_bytes: u64,
+    /// What zram holds, in bytes before compressing (`orig_data_size` of its `mm_stat`).
+    pub zram_original_bytes: u64,
+    /// The same after compressing (`compr_data_size`).
+    pub zram_compressed_bytes: u64,
+    /// The memory that zram takes for it, gaps between compressed pages included (`mem_used_total`).
+    pub zram_memory_bytes: u64,
+}
+
+/// The kernel's pressure stall information for memory (PSI), in hundredths of a percent of the last ten seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pressure {
+    /// In which at least one process waited for memory (`some avg10`).
+    pub some_avg10_bp: u32,
+    /// In which all that had work waited for memory (`full avg10`).
+    pub full_avg10_bp: u32,
+}
