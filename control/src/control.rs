@@ -40,6 +40,8 @@ pub struct Control {
     /// Orders the route tables: a table is composed and published before the next is composed.
     pub(crate) publishing: tokio::sync::Mutex<()>,
     pub(crate) tables: AtomicU32,
+    /// Held while a reservation is checked and written.
+    pub(crate) reserving: tokio::sync::Mutex<()>,
     starts: u32,
     busy: Arc<Mutex<HashMap<TenantName, &'static str>>>,
 }
@@ -66,6 +68,7 @@ impl Control {
             tpm_asked: tokio::sync::Mutex::default(),
             publishing: tokio::sync::Mutex::default(),
             tables: AtomicU32::new(0),
+            reserving: tokio::sync::Mutex::default(),
             starts,
             busy: Arc::default(),
         })

@@ -78,6 +78,9 @@ pub enum Error {
     /// Command, limits or domains out of bounds.
     #[error("the tenant cannot be made: {0}")]
     InvalidTenant(String),
+    /// More is reserved than the host can give; what is left.
+    #[error("only {0} is left to reserve")]
+    Oversold(String),
     /// A rule that cannot be, with what to do about it.
     #[error("{0}")]
     InvalidRule(String, Option<String>),
@@ -159,6 +162,7 @@ impl Error {
             Self::NotDeployed(_) => ("not-deployed", S::CONFLICT),
             Self::BeingRemoved(_) => ("being-removed", S::CONFLICT),
             Self::NoSuchRuntime(..) => ("no-such-runtime", S::UNPROCESSABLE_ENTITY),
+            Self::Oversold(_) => ("oversold", S::CONFLICT),
             Self::InvalidTenant(_) => ("invalid-tenant", S::UNPROCESSABLE_ENTITY),
             Self::InvalidRule(..) => ("invalid-rule", S::UNPROCESSABLE_ENTITY),
             Self::NoSuchRule(..) => ("no-such-rule", S::NOT_FOUND),
@@ -194,6 +198,10 @@ impl Error {
             Self::NoSuchTenant(_) => "`kennel tenant ls` lists the tenants".into(),
             Self::TenantExists(_) => "choose another name, or remove it first".into(),
             Self::DomainTaken { .. } => "each domain belongs to one tenant only".into(),
+            Self::Oversold(_) => {
+                "reserve less, or take back what others have: `kennel limits NAME --reserve-memory 0 --reserve-cpu 0`"
+                    .into()
+            }
             Self::NoFreeSlot(_) => "remove a tenant, or build an image with more slots".into(),
             Self::Busy(..) | Self::TpmBusy | Self::Init(InitError::Refused(Refusal::Busy(_))) => {
                 "try again when it is done".into()

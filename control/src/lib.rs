@@ -32,6 +32,7 @@ pub mod operators;
 mod program;
 mod prove;
 pub mod registry;
+mod reservations;
 mod routes;
 mod startup;
 mod tenants;

@@ -25,7 +25,9 @@ impl Control {
         let name = wish.name.clone();
         let claim = self.claim(&name, "its making")?;
         let pool = self.facts.slots;
+        let turn = self.reserve(&name, &wish.limits).await?;
         let slot = self.registry.with(move |store| store.reserve(&wish, pool)).await?;
+        drop(turn);
         if let Err(cause) = self.prepare(slot).await {
             if let Err(second) = self.remove_claimed(&claim, &name).await {
                 say!("{name}: not made, and its removal is not done: {second}");
@@ -77,7 +79,9 @@ impl Control {
         let _claim = self.claim(name, "a change of its limits")?;
         let mut row = self.ready(name).await?;
         let wanted = name.clone();
+        let turn = self.reserve(name, &limits).await?;
         self.registry.with(move |store| store.set_limits(&wanted, &limits)).await?;
+        drop(turn);
         row.limits = limits;
         if let Some(spec) = launch(&row) {
             self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;

@@ -31,12 +31,17 @@ pub struct LaunchSpec {
 pub struct Limits {
     /// `memory.max`, in bytes.
     pub memory_max_bytes: u64,
+    /// `memory.min`, in bytes: never taken from it, whoever else needs memory. What all tenants have reserved is within
+    /// [`RESERVABLE_PERCENT`] of the machine.
+    pub memory_reserved_bytes: u64,
     /// `memory.swap.max`, in bytes.
     pub swap_max_bytes: u64,
     /// `pids.max`: processes and threads together.
     pub pids_max: u32,
     /// `cpu.weight`, 1 to 10000; the kernel's default is 100.
     pub cpu_weight: u16,
+    /// Processor time that it gets however many others want some, in percent of one processor; bounded as memory is.
+    pub cpu_reserved_percent: u16,
     /// Size of the slot's `/tmp`, in bytes; what is in it counts as memory.
     pub tmp_max_bytes: u64,
     /// `RLIMIT_NOFILE`, soft and hard.
@@ -69,9 +74,11 @@ impl Default for Limits {
         const MIB: u64 = 1 << 20;
         Self {
             memory_max_bytes: 256 * MIB,
+            memory_reserved_bytes: 0,
             swap_max_bytes: 512 * MIB,
             pids_max: 100,
             cpu_weight: 100,
+            cpu_reserved_percent: 0,
             tmp_max_bytes: 64 * MIB,
             open_files_max: 4096,
             disk_max_bytes: 2048 * MIB,
@@ -87,6 +94,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// Of memory and of processors; the rest is for the host itself and for those who have reserved nothing.
+pub const RESERVABLE_PERCENT: u16 = 75;
 
 /// Bounds on what a [`LaunchSpec`] may hold, so that one message stays below [`crate::msg::MAX_MESSAGE_BYTES`].
 pub const MAX_ARGV_BYTES: usize = 8 << 10;
@@ -154,6 +164,7 @@ impl Limits {
         let bad = |name| Err(InvalidLaunch::Limit(name));
         match self {
             l if l.memory_max_bytes < 4 << 20 => bad("memory_max_bytes"),
+            l if l.memory_reserved_bytes > l.memory_max_bytes => bad("memory_reserved_bytes"),
             l if !(1..=32_768).contains(&l.pids_max) => bad("pids_max"),
             l if !(1..=10_000).contains(&l.cpu_weight) => bad("cpu_weight"),
             l if l.tmp_max_bytes < 4096 => bad("tmp_max_bytes"),

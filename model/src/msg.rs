@@ -147,6 +147,8 @@ pub struct HostStatus {
     pub name: String,
     /// The NIC's addresses, IPv4 before IPv6.
     pub addresses: Vec<IpAddr>,
+    /// Processors that programs can run on.
+    pub processors: u16,
     /// Its clock.
     pub clock: Clock,
     /// It takes no requests, see [`ControlRequest::Drain`].

@@ -1,6 +1,6 @@
 // A tenant that shows whether it is awake: it prints a line four times a second for as long as it gets processor time.
-// `/` says which process answers and how much of it is in swap, `/slow?ms=N` takes its time, `/end` ends
-// it, and WebSockets are echoed.
+// `/` says which process answers and how much of it is in swap, `/slow?ms=N` takes its time,
+// `/burn?ms=N` takes the processor's, `/end` ends it, and WebSockets are echoed.
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -19,6 +19,15 @@ function facts() {
   return { life, ticks, rss: kib("VmRSS"), swap: kib("VmSwap") };
 }
 
+/** What part of a processor it got while it wanted a whole one. */
+function burn(ms) {
+  const [cpu, wall] = [process.cpuUsage(), process.hrtime.bigint()];
+  const until = Date.now() + ms;
+  while (Date.now() < until);
+  const { user, system } = process.cpuUsage(cpu);
+  return { part: (user + system) / (Number(process.hrtime.bigint() - wall) / 1e3) };
+}
+
 const server = createServer((request, response) => {
   const url = new URL(request.url, "http://localhost");
   // Before anything else is touched.
@@ -26,6 +35,8 @@ const server = createServer((request, response) => {
   const send = () => response.writeHead(200, { "content-type": "application/json" }).end(body);
   if (url.pathname === "/slow") {
     setTimeout(send, Number(url.searchParams.get("ms")));
+  } else if (url.pathname === "/burn") {
+    response.end(JSON.stringify(burn(Number(url.searchParams.get("ms")))));
   } else if (url.pathname === "/end") {
     process.exit(1);
   } else if (url.pathname === "/ballast") {

@@ -31,6 +31,9 @@ pub struct LimitArgs {
     /// Memory that all its processes may use together
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
+    /// Memory that is never taken from it, whoever else needs some; 0 for none
+    #[arg(long, value_name = "SIZE")]
+    pub reserve_memory: Option<Reserved>,
     /// Processes and threads that it may have
     #[arg(long, value_name = "N")]
     pub pids: Option<u32>,
@@ -43,6 +46,9 @@ pub struct LimitArgs {
     /// Share of the processors, against 100 of the others
     #[arg(long, value_name = "WEIGHT")]
     pub cpu_weight: Option<u16>,
+    /// Processor time that it gets however busy the others are, such as 25% of one processor; 0 for none
+    #[arg(long, value_name = "PERCENT")]
+    pub reserve_cpu: Option<Percent>,
     /// Freeze it when nobody has needed it for this long, such as 30s, 5m, 1h or never
     #[arg(long, value_name = "TIME")]
     pub freeze_after: Option<After>,
@@ -66,6 +72,36 @@ pub struct LimitArgs {
 /// A time in seconds, or never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct After(pub Option<u32>);
+
+/// Bytes to reserve, where none is an answer too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reserved(pub u64);
+
+impl FromStr for Reserved {
+    type Err = super::size::InvalidSize;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "0" { Ok(Self(0)) } else { text.parse().map(|ByteSize(bytes)| Self(bytes)) }
+    }
+}
+
+/// A part of one processor: `25%`, `150` for one and a half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percent(pub u16);
+
+impl FromStr for Percent {
+    type Err = InvalidPercent;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPercent> {
+        let digits = text.strip_suffix('%').unwrap_or(text);
+        digits.parse().map(Self).map_err(|_| InvalidPercent(text.chars().take(40).collect()))
+    }
+}
+
+/// Why a part of a processor was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a part of a processor: write percent of one, such as 25%")]
+pub struct InvalidPercent(String);
 
 /// Why a time was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +142,8 @@ impl LimitArgs {
         let after = |typed: Option<After>, there| typed.map_or(there, |After(seconds)| seconds);
         Limits {
             memory_max_bytes: self.memory.map_or(limits.memory_max_bytes, |size| size.0),
+            memory_reserved_bytes: self.reserve_memory.map_or(limits.memory_reserved_bytes, |r| r.0),
+            cpu_reserved_percent: self.reserve_cpu.map_or(limits.cpu_reserved_percent, |r| r.0),
             pids_max: self.pids.unwrap_or(limits.pids_max),
             disk_max_bytes: self.disk.map_or(limits.disk_max_bytes, |size| size.0),
             disk_max_inodes: self.files.unwrap_or(limits.disk_max_inodes),
@@ -134,6 +172,18 @@ mod tests {
         assert_eq!(After(Some(3600)).to_string(), "1h");
         for bad in ["", "30", "s", "-1s", "1.5h", "Never", "99999999d", "3w"] {
             assert!(bad.parse::<After>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn reservations_are_read_and_given_back() {
+        assert_eq!(("0".parse(), "64M".parse()), (Ok(Reserved(0)), Ok(Reserved(64 << 20))));
+        assert_eq!(
+            ("25%".parse(), "150".parse(), "0".parse()),
+            (Ok(Percent(25)), Ok(Percent(150)), Ok(Percent(0)))
+        );
+        for bad in ["", "%", "-5%", "2.5%", "70000"] {
+            assert!(bad.parse::<Percent>().is_err(), "{bad}");
         }
     }
 

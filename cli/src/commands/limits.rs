@@ -19,9 +19,16 @@ pub(super) async fn limits(context: &Context, args: &LimitsOf) -> Result<(), Fai
 
 fn words(limits: &Limits) -> String {
     let after = |seconds| After(seconds).to_string();
-    let reclaim = match limits.freeze_after_s {
-        None => "never, as it is not frozen".to_owned(),
-        Some(_) => after(limits.reclaim_after_s),
+    let reclaim = match limits {
+        Limits { freeze_after_s: None, .. } => "never, as it is not frozen".to_owned(),
+        Limits { memory_reserved_bytes: 1.., .. } => "never, as memory is reserved".to_owned(),
+        _ => after(limits.reclaim_after_s),
+    };
+    let reserved = match (limits.memory_reserved_bytes, limits.cpu_reserved_percent) {
+        (0, 0) => "nothing".to_owned(),
+        (memory, 0) => ByteSize(memory).to_string(),
+        (0, cpu) => format!("{cpu} % of a processor"),
+        (memory, cpu) => format!("{}, {cpu} % of a processor", ByteSize(memory)),
     };
     let stop = match limits.always_on {
         true => "never, as it is always on".to_owned(),
@@ -32,6 +39,7 @@ fn words(limits: &Limits) -> String {
             "memory",
             format!("{}, and {} in swap", ByteSize(limits.memory_max_bytes), ByteSize(limits.swap_max_bytes)),
         ),
+        ("reserved", reserved),
         ("processes", limits.pids_max.to_string()),
         ("cpu weight", limits.cpu_weight.to_string()),
         ("disk", format!("{}, {} files", ByteSize(limits.disk_max_bytes), limits.disk_max_inodes)),

@@ -138,10 +138,35 @@ async fn who_is_always_on_is_started_by_whoever_configures_it() {
 
     host.world.cut_power();
     host.restart();
-    host.world.wait("the start after the boot", |world| {
-        world.requests.last() == Some(&ControlRequest::StartOnce(slot(1)))
-    });
+    host.world
+        .wait("the start after the boot", |world| world.requests.contains(&ControlRequest::StartOnce(slot(1))));
     assert_eq!(starts(&host).len(), 3, "nobody else is started");
+}
+
+#[tokio::test]
+async fn what_is_reserved_is_sold_once() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    let total = operator.get("/v1/host").await.expect::<HostState>(StatusCode::OK).memory_total_bytes;
+    let part = |percent: u64| Limits {
+        memory_max_bytes: total,
+        memory_reserved_bytes: total / 100 * percent,
+        ..Limits::default()
+    };
+    let mut blog = wish("blog");
+    blog.limits = part(50);
+    operator.post("/v1/tenants", &blog).await.expect::<Tenant>(StatusCode::CREATED);
+    let mut shop = wish("shop");
+    shop.limits = part(26);
+    assert_eq!(operator.post("/v1/tenants", &shop).await.code(), "oversold");
+    shop.limits = part(25);
+    operator.post("/v1/tenants", &shop).await.expect::<Tenant>(StatusCode::CREATED);
+    // One's own is not counted against one, and what is given back can be had.
+    assert_eq!(operator.put("/v1/tenants/blog/limits", &part(51)).await.code(), "oversold");
+    operator.put("/v1/tenants/blog/limits", &part(40)).await.expect::<Tenant>(StatusCode::OK);
+    operator.put("/v1/tenants/shop/limits", &part(35)).await.expect::<Tenant>(StatusCode::OK);
+    let too_much = Limits { memory_reserved_bytes: total + 1, ..part(1) };
+    assert_eq!(operator.put("/v1/tenants/shop/limits", &too_much).await.code(), "invalid-tenant");
 }
 
 #[tokio::test]

@@ -119,6 +119,7 @@ impl Host {
             uptime_ms: u64::try_from(uptime().as_millis()).unwrap_or(u64::MAX),
             name: own_name(),
             addresses: self.network.as_ref().map(super::network::Network::addresses).unwrap_or_default(),
+            processors: self.processors,
             clock: self.clock_status(),
             draining: self.draining.is_some(),
             memory: Self::memory(),

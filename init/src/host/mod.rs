@@ -23,6 +23,7 @@ mod pressure;
 mod proxy;
 mod rungs;
 mod services;
+mod shares;
 mod slots;
 pub mod supervise;
 pub mod timers;
@@ -110,6 +111,8 @@ pub struct Host {
     denials: Option<denial::Batch>,
     filter: egress::Filter,
     clock: clock::Watch,
+    /// That programs can run on.
+    processors: u16,
     draining: Option<drain::Draining>,
     ending: Option<Ending>,
 }
@@ -147,6 +150,8 @@ impl Host {
             denials: None,
             filter: egress::Filter::new().step(|| "read the packet filter's templates".to_owned())?,
             clock: clock::Watch::default(),
+            processors: std::thread::available_parallelism()
+                .map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX)),
             draining: None,
             ending: None,
         })

@@ -40,6 +40,8 @@ pub(super) struct Slot {
     pub(super) wipe: Option<Wipe>,
     /// In this boot, for the tenant that lives there now.
     pub(super) was_started: bool,
+    /// The `cpu.weight` that its reservation has made necessary.
+    pub(super) weight: Option<u16>,
     process: Option<Process>,
     starters: Vec<Starter>,
     stoppers: Vec<RequestId>,
@@ -78,8 +80,13 @@ impl Slot {
         self.lease.is_some() || self.starters.iter().any(|starter| matches!(starter, Starter::Proxy(_)))
     }
 
+    /// Of what it runs.
+    pub(super) fn limits(&self) -> Option<&Limits> {
+        self.spec.as_ref().map(|spec| &spec.limits)
+    }
+
     fn rungs(&self) -> Rungs {
-        self.spec.as_ref().map_or_else(|| Rungs::from(&Limits::default()), |spec| Rungs::from(&spec.limits))
+        self.limits().map_or_else(|| Rungs::from(&Limits::default()), Rungs::from)
     }
 }
 
@@ -199,7 +206,7 @@ impl Host {
         self.children.insert(started.pid, Child::Tenant(id));
         self.poller.add(&started.report, Source::SlotReport(id))?;
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
-        slot.was_started = true;
+        (slot.was_started, slot.weight) = (true, None);
         slot.process = Some(Process {
             pid: started.pid,
             report: Some(started.report),
@@ -259,6 +266,7 @@ impl Host {
             }
             self.send("proxy", Outgoing::Proxy(ToProxy::Down(id)), vec![]);
         }
+        self.share_processors();
         self.tell_control(SlotEvent { slot: id, state, reason });
     }
 

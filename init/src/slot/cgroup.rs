@@ -50,7 +50,8 @@ pub fn make_tree() -> Result<(), Failed> {
         write(parent.path.join("cgroup.subtree_control"), controllers)?;
         parent.share(weight)?;
     }
-    Ok(())
+    // A slot's reservation counts as far as its parent's covers it; control sees to it that not too much is reserved.
+    write(Cgroup::at(TENANTS).path.join("memory.min"), "max")
 }
 
 /// Makes the kernel share a disk by `io.weight`: by the estimated cost of each request (io.cost), whatever scheduler the
@@ -96,6 +97,7 @@ impl Cgroup {
         // A little below the hard limit it is slowed down and reclaimed from, before anything is killed.
         self.set("memory.high", memory - memory / 16)?;
         self.set("memory.max", memory)?;
+        self.set("memory.min", limits.memory_reserved_bytes)?;
         self.set("memory.swap.max", limits.swap_max_bytes)?;
         // A program of several processes ends as a whole rather than limping on.
         self.set("memory.oom.group", 1)?;

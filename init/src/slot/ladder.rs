@@ -176,7 +176,8 @@ impl From<&Limits> for Rungs {
         let seconds = |s: Option<u32>| s.map(|s| Duration::from_secs(s.into()));
         Self {
             freeze: seconds(limits.freeze_after_s),
-            reclaim: seconds(limits.reclaim_after_s),
+            // What is reserved stays.
+            reclaim: seconds(limits.reclaim_after_s.filter(|_| limits.memory_reserved_bytes == 0)),
             stop: seconds(limits.stop_after_s.filter(|_| !limits.always_on)),
             grace: Duration::from_millis(limits.stop_grace_ms.into()),
             always_on: limits.always_on,

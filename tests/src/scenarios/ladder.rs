@@ -30,6 +30,7 @@ pub(super) fn group() -> Group {
             Scenario::new("ladder: a frozen program's memory goes to swap and comes back whole", reclaimed),
             Scenario::new("ladder: at last it is stopped in order, and started by a request", stopped),
             Scenario::new("ladder: who is always on starts again by itself, and with the host", always_on),
+            Scenario::new("ladder: who has processor time reserved gets it beside the busiest", reserved),
             Scenario::new("ladder: a request and a WebSocket keep it awake for as long as they last", needed),
             Scenario::new(
                 "ladder: a frozen tenant is stopped, deployed to and removed like any other",
@@ -115,6 +116,43 @@ fn always_on(vm: &mut Vm) -> Result<(), String> {
     vm.ok(&["tenant", "rm", "idler", "--yes"])?;
     vm.ok(&["limits", NAME, "--on-demand"])?;
     becomes(vm, "stopped")
+}
+
+/// Who wants a processor beside the one that has most of one reserved; the machine has two.
+const BURNERS: [&str; 4] = ["burner-1", "burner-2", "burner-3", "burner-4"];
+
+fn reserved(vm: &mut Vm) -> Result<(), String> {
+    let too_much = vm.run(&["limits", NAME, "--reserve-cpu", "1000%"])?;
+    contains("the refusal", &too_much.err, "only 150 % of a processor is left to reserve")?;
+    vm.ok(&["limits", NAME, "--reserve-cpu", "90%", "--reserve-memory", "48M", "--no-freeze"])?;
+    contains("its limits", &vm.ok(&["limits", NAME])?, "48M, 90 % of a processor")?;
+    for name in BURNERS {
+        vm.tenant(name, "tests/sleeper")?;
+        vm.page_json(name, "/")?;
+    }
+    let port = vm.web_port();
+    let burn = |name: &'static str| {
+        std::thread::spawn(move || {
+            http::get(port, &format!("{name}.localhost"), "/burn?ms=12000", PAGE_DEADLINE)
+        })
+    };
+    let others = BURNERS.map(burn);
+    let parts: Vec<f64> = std::iter::once(burn(NAME))
+        .chain(others)
+        .map(|thread| {
+            let answer = thread.join().map_err(|_| "the request panicked")??;
+            let facts: Value =
+                serde_json::from_str(&answer.body).map_err(|e| format!("{e}: {}", answer.body))?;
+            facts["part"].as_f64().ok_or_else(|| format!("no part in {facts}"))
+        })
+        .collect::<Result<_, String>>()?;
+    // Without it each would get two fifths.
+    holds(&format!("it got what is reserved for it: {parts:.2?}"), parts[0] > 0.75)?;
+    holds(&format!("the others got what was left: {parts:.2?}"), parts[1..].iter().all(|part| *part < 0.5))?;
+    for name in BURNERS {
+        vm.ok(&["tenant", "rm", name, "--yes"])?;
+    }
+    vm.ok(&["limits", NAME, "--reserve-cpu", "0", "--reserve-memory", "0"]).map(drop)
 }
 
 /// Longer than it takes to freeze and to stop an idle one.

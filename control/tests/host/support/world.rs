@@ -295,6 +295,7 @@ impl World {
             uptime_ms: 1234,
             name: self.name.clone(),
             addresses: vec![[10, 0, 2, 15].into()],
+            processors: 2,
             clock: Clock { servers: self.time_servers.clone(), ..Clock::default() },
             draining: self.draining,
             memory: Memory {
