@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use kennel_init::slot::ladder::{Action, Event, Rungs, State, step};
+use kennel_init::slot::ladder::{Action, Event, Relief, Rungs, State, step};
 
 use crate::Numbers;
 
@@ -53,11 +53,13 @@ pub fn run(data: &[u8]) {
 
 impl Slot {
     fn happen(&mut self, numbers: &mut Numbers<'_>) {
-        match numbers.byte() % 11 {
+        match numbers.byte() % 13 {
             0 => self.start(true),
             8 => self.start(false),
             9 => self.feed(Event::Idle(self.now)),
             10 => self.settle(),
+            11 => self.press(Relief::Reclaim),
+            12 => self.press(Relief::Stop),
             1 => {
                 self.stoppers += 1;
                 self.feed(Event::Stop { grace: Duration::from_millis(numbers.word().into()) });
@@ -85,6 +87,24 @@ impl Slot {
         self.feed(Event::Start { held });
         if held && let State::Running(_, idle) = self.state {
             assert_eq!(idle, None, "held, and yet idle: {self:?}");
+        }
+    }
+
+    /// The host is short of memory: who is needed, or is not there, notices nothing of it.
+    fn press(&mut self, relief: Relief) {
+        let before = self.state;
+        self.feed(Event::Pressure(relief));
+        let spared = matches!(
+            before,
+            State::Stopped
+                | State::Starting { .. }
+                | State::Running(_, None)
+                | State::Stopping { .. }
+                | State::Failed { .. }
+        );
+        assert!(!spared || self.state == before, "{before:?} is to make room: {self:?}");
+        if relief == Relief::Stop && !spared {
+            assert!(matches!(self.state, State::Stopping { .. }), "it makes no room: {self:?}");
         }
     }
 
@@ -198,8 +218,8 @@ impl Slot {
     }
 }
 
-/// A life with a crash, one with an impatient operator, one that never starts, and two down the ladder: to its end, and
-/// woken on the way.
+/// A life with a crash, one with an impatient operator, one that never starts, two down the ladder (to its end, and woken
+/// on the way), and two on a host that is short of memory.
 pub fn seeds() -> Vec<Vec<u8>> {
     [
         &[0, 2, 3, 0, 4, 232, 3, 0, 2][..],
@@ -208,6 +228,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         &[1, 0, 0, 3, 3],
         &[0, 2, 9, 6, 10, 6, 6, 10, 6, 6, 3],
         &[8, 2, 6, 0, 9, 6, 10, 6, 0, 9, 6, 6, 0],
+        &[0, 2, 9, 11, 10, 11, 6, 10, 12, 0, 3],
+        &[8, 2, 12, 3, 0, 2, 11, 9, 6, 11, 10, 0],
     ]
     .map(<[u8]>::to_vec)
     .into()

@@ -64,6 +64,8 @@ pub struct Vm {
     /// The folder of keys with which Secure Boot is on.
     keys: Option<String>,
     tpm: bool,
+    /// As `kennel run` has it where nothing is said.
+    memory: Option<&'static str>,
     pid: Option<Pid>,
     /// The consoles of earlier boots; each boot begins a new file.
     earlier: String,
@@ -88,6 +90,7 @@ impl Vm {
             late_data: false,
             keys: None,
             tpm: false,
+            memory: None,
             pid: None,
             earlier: String::new(),
         })

@@ -101,9 +101,10 @@ fn swap_words(host: &api::Host) -> impl Iterator<Item = (&'static str, String)> 
     let (swap, pressure) = (&host.swap, &host.memory_pressure);
     let used = (swap.total_bytes > 0).then(|| {
         let taken = format!("{} of {} used", ByteSize(swap.used_bytes), ByteSize(swap.total_bytes));
-        match swap.zram_memory_bytes {
+        let memory = ByteSize(swap.zram_memory_bytes);
+        match swap.used_bytes {
             0 => ("swap", taken),
-            memory => ("swap", format!("{taken}, which takes {} of the memory", ByteSize(memory))),
+            _ => ("swap", format!("{taken}, which takes {memory} of the memory")),
         }
     });
     let percent = |bp: u32| f64::from(bp) / 100.0;

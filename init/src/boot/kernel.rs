@@ -83,9 +83,29 @@ const SETTINGS: &[(&str, &str)] = &[
     // paths go around those who are asked about connect() and TCP.
     ("net/ipv4/tcp_fastopen", "0"),
     ("net/mptcp/enabled", "0"),
-    // Swap is compressed memory: using it is cheap.
-    ("vm/swappiness", "100"),
+    // Swap is compressed memory, from where a page is back in some 10 µs. A page of a program's file is read from a disk,
+    // verified and unpacked, and neighbours use it too: it is taken to cost ten times that. The kernel's sysctl/vm.rst has
+    // the rule for it, x : 1 of 200 for a swap that is x times as fast as files.
+    ("vm/swappiness", "180"),
+    // Single pages: a neighbour in compressed memory is no nearer than any other page.
     ("vm/page-cluster", "0"),
+    // The kernel begins to make room when 1.25 % of the memory is free and not 0.1 %, so that who starts finds some instead
+    // of waiting for it: compressing takes its time. It does not do more of it after a large allocation, which nobody
+    // here makes again and again.
+    ("vm/watermark_scale_factor", "125"),
+    ("vm/watermark_boost_factor", "0"),
+];
+
+/// Files below `/sys/kernel/mm` with their values.
+const MEMORY: &[(&str, &str)] = &[
+    // Which pages were used lately is known by generations (MGLRU), from a walk through page tables instead of each page's:
+    // what an idle program had goes, what its neighbours use stays. Debian's kernel has it on; said here since the ladder
+    // counts on it. `min_ttl_ms` stays 0: with more the kernel would kill a program when the last moments' pages do not
+    // fit, and init puts programs to sleep, or stops them in order, before that.
+    ("lru_gen/enabled", "y"),
+    // A program that touches a byte gets 4 KiB for it and not 2 MiB, which would have to be split again for swap; one that
+    // knows better says so.
+    ("transparent_hugepage/enabled", "madvise"),
 ];
 
 /// Those of the packet filter's table of connections, which are there once its modules are. It holds many times what the
@@ -140,6 +160,7 @@ pub(super) fn check_sealed() -> Result<(), Failed> {
 /// kernel does not have is said, and missed.
 pub(crate) fn settings() {
     SETTINGS.iter().filter(|(file, _)| applies(file)).for_each(set);
+    MEMORY.iter().for_each(|(file, value)| set_file(&format!("/sys/kernel/mm/{file}"), value));
 }
 
 /// Applies the settings of the table of connections. To be called when the modules are loaded.
@@ -148,7 +169,11 @@ pub(super) fn connections() {
 }
 
 fn set((file, value): &(&str, &str)) {
-    if let Err(e) = write(format!("/proc/sys/{file}"), value) {
+    set_file(&format!("/proc/sys/{file}"), value);
+}
+
+fn set_file(path: &str, value: &str) {
+    if let Err(e) = write(path, value) {
         say!("FAILED to {e}");
     }
 }

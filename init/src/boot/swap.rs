@@ -1,4 +1,14 @@
-//! Swap to compressed memory: one zram device of half the memory's size.
+//! Swap to compressed memory: one zram device of twice the memory's size.
+//!
+//! What a small idle Node.js program leaves (7 MiB) becomes 1.9 MiB by zstd, a page in 23 µs and back in 8, and 2.7 MiB by
+//! lz4, in 7 µs and back in 3 (its pages one by one, libzstd 1.5.4 at the kernel's level 3 and lz4 1.9.4). Programs sleep long
+//! and wake seldom. A wake is 1800 pages at the most, 10 ms more by zstd, and where lz4 has room for ten that sleep,
+//! zstd has for fourteen.
+//!
+//! The size is the most that may go there, counted before compressing. Half of the memory, full of what was compressed to a
+//! little more than a quarter, is nearly twice the memory; from there on `host/pressure` stops programs. An empty device
+//! costs 24 bytes a page in the kernel (`struct zram_table_entry`), 1.2 % of the memory; one that is too small would leave
+//! memory to programs that nobody needs.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -11,12 +21,15 @@ use crate::step::{Failed, Step};
 
 const PAGE: usize = 4096;
 
+/// Of the memory's size.
+const TIMES: u64 = 2;
+
 /// Sets the device up and swaps to it.
 ///
 /// # Errors
 /// The system's.
 pub(super) fn start() -> Result<(), Failed> {
-    let size = memory()? / 2 / (PAGE as u64) * (PAGE as u64);
+    let size = memory()? * TIMES / (PAGE as u64) * (PAGE as u64);
     write("/sys/block/zram0/comp_algorithm", "zstd")?;
     write("/sys/block/zram0/disksize", size.to_string())?;
     label("/dev/zram0", &labels::object(labels::SWAP_DISK))?;

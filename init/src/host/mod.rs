@@ -4,8 +4,8 @@
 //! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
 //! and `proxy` say what may be asked by whom, `slots` and `rungs` carry out what the table in `slot/ladder.rs` decides, `jobs` runs
 //! `kennel-unpack`, `egress` loads slots' lists into the packet filter, `denials` passes on what `kennel-audit` saw,
-//! `cloud` what `kennel-imds` heard, `clock` sets whom chronyd asks, `tpm` asks the TPM, `drain` empties the host,
-//! `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
+//! `cloud` what `kennel-imds` heard, `pressure` makes room when memory is short, `clock` sets whom chronyd asks, `tpm`
+//! asks the TPM, `drain` empties the host, `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
 
 mod bounds;
 mod clock;
@@ -113,6 +113,7 @@ pub struct Host {
     clock: clock::Watch,
     /// That programs can run on.
     processors: u16,
+    memory: pressure::Watch,
     draining: Option<drain::Draining>,
     ending: Option<Ending>,
 }
@@ -152,6 +153,7 @@ impl Host {
             clock: clock::Watch::default(),
             processors: std::thread::available_parallelism()
                 .map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX)),
+            memory: pressure::Watch::default(),
             draining: None,
             ending: None,
         })
@@ -165,6 +167,8 @@ impl Host {
         for index in 0..self.services.len() {
             self.start_service(index);
         }
+        self.memory = pressure::Watch::begin(&self.poller);
+        self.look_at_memory(false);
         loop {
             for ready in self.poller.wait(self.timers.wait(uptime()))? {
                 self.handle(ready);
@@ -187,6 +191,7 @@ impl Host {
             Source::JobReport(slot) => self.handle_job_report(slot),
             Source::Cgroup(slot) => self.handle_cgroup(slot, false),
             Source::Freezer(slot) => self.handle_freezer(slot),
+            Source::Memory => self.look_at_memory(true),
         }
     }
 
@@ -199,6 +204,8 @@ impl Host {
             Timer::Network => self.handle_network_timer(),
             Timer::Service(index) => self.handle_service_timer(index),
             Timer::Clock => self.look_at_clock(),
+            Timer::Memory => self.handle_memory_timer(),
+            Timer::Admission => self.handle_admission_timer(),
             // `continue_draining` and `continue_ending` look at the time themselves.
             Timer::Drain | Timer::Ending => {}
         }

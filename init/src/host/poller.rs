@@ -32,6 +32,8 @@ pub enum Source {
     Cgroup(SlotId),
     /// The events of a slot's cgroup that is to freeze.
     Freezer(SlotId),
+    /// Processes wait for memory.
+    Memory,
 }
 
 impl Source {
@@ -45,6 +47,7 @@ impl Source {
             Self::JobReport(slot) => (5, slot.index()),
             Self::Cgroup(slot) => (6, slot.index()),
             Self::Freezer(slot) => (7, slot.index()),
+            Self::Memory => (8, 0),
         };
         (kind << 16) | u64::from(index)
     }
@@ -61,6 +64,7 @@ impl Source {
             5 => Self::JobReport(slot.ok()?),
             6 => Self::Cgroup(slot.ok()?),
             7 => Self::Freezer(slot.ok()?),
+            8 => Self::Memory,
             _ => return None,
         })
     }
@@ -95,7 +99,7 @@ impl Poller {
     /// # Errors
     /// The system's.
     pub fn add(&self, fd: impl AsFd, source: Source) -> Result<(), Failed> {
-        let flags = if matches!(source, Source::Cgroup(_) | Source::Freezer(_)) {
+        let flags = if matches!(source, Source::Cgroup(_) | Source::Freezer(_) | Source::Memory) {
             EventFlags::PRI
         } else {
             EventFlags::IN
@@ -163,10 +167,11 @@ mod tests {
             Source::JobReport(slot),
             Source::Cgroup(slot),
             Source::Freezer(slot),
+            Source::Memory,
         ] {
             assert_eq!(Source::decode(source.encode()), Some(source));
         }
-        assert_eq!(Source::decode(8 << 16), None);
+        assert_eq!(Source::decode(9 << 16), None);
         assert_eq!(Source::decode((4 << 16) | 5000), None);
     }
 

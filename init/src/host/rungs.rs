@@ -67,6 +67,7 @@ impl Host {
             false
         });
         if !more {
+            self.has_given_all(id);
             self.feed(id, Event::Settled);
         }
     }

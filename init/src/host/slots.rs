@@ -85,7 +85,7 @@ impl Slot {
         self.spec.as_ref().map(|spec| &spec.limits)
     }
 
-    fn rungs(&self) -> Rungs {
+    pub(super) fn rungs(&self) -> Rungs {
         self.limits().map_or_else(|| Rungs::from(&Limits::default()), Rungs::from)
     }
 }
@@ -111,7 +111,13 @@ impl Host {
             return Err(Refusal::Busy("too many requests wait for it".into()));
         }
         slot.starters.push(starter);
-        self.feed(id, Event::Start { held: matches!(starter, Starter::Proxy(_)) });
+        let (held, cold) = (slot.is_held(), slot.state.is_cold());
+        let by_visitor = matches!(starter, Starter::Proxy(_));
+        if by_visitor && cold && !self.admit(id) {
+            return Ok(());
+        }
+        self.leave_the_line(id);
+        self.feed(id, Event::Start { held });
         Ok(())
     }
 
@@ -123,6 +129,9 @@ impl Host {
         }
         slot.stoppers.extend(request);
         let grace = slot.spec.as_ref().map_or(Duration::ZERO, |spec| millis(spec.limits.stop_grace_ms));
+        if self.leave_the_line(id) {
+            self.answer_starters(id, &Err("stopped before it had started".to_owned()));
+        }
         self.feed(id, Event::Stop { grace });
         Ok(())
     }

@@ -24,6 +24,10 @@ pub enum Timer {
     Service(usize),
     /// The next look at the clock.
     Clock,
+    /// The next look at the memory.
+    Memory,
+    /// The next start of those that stand in line.
+    Admission,
     /// Requests in flight have had their time.
     Drain,
     /// The next phase of the shutdown.

@@ -2,20 +2,24 @@
 //! call is made here; carrying the actions out is `host/slots.rs`'s work. Who waits for an answer is kept there too:
 //! `AnswerStarters` and `AnswerStoppers` answer everybody who waits, so one start serves however many requests asked for it.
 //!
-//! | state | `Start` | `Idle` | `Stop` | `Executed` | `Settled` | `Ended` | `Timeout` |
-//! |---|---|---|---|---|---|---|---|
-//! | stopped | spawn → starting | | answer | | | | |
-//! | starting | wait | let go | kill → stopping | answer → running | | refuse → failed | kill |
-//! | running | answer | idle from then on | terminate → stopping | | | → failed | if idle: freeze → freezing, or terminate → stopping |
-//! | freezing | thaw, answer → running | | thaw, terminate → stopping | | → frozen | → failed | thaw → running |
-//! | frozen | thaw, answer → running | | thaw, terminate → stopping | | | → failed | → reclaiming, or thaw, terminate → stopping |
-//! | reclaiming | thaw, answer → running | | thaw, terminate → stopping | | → reclaimed | → failed | reclaim a slice |
-//! | reclaimed | thaw, answer → running | | thaw, terminate → stopping | | | → failed | thaw, terminate → stopping |
-//! | stopping | wait → stopping, again | let go | wait | | | answer → stopped, or spawn → starting | kill |
-//! | failed | too early: refuse; else spawn → starting | | answer → stopped | | | | if always on: spawn → starting |
+//! | state | `Start` | `Idle` | `Stop` | `Executed` | `Settled` | `Ended` | `Timeout` | `Pressure`: reclaim | stop |
+//! |---|---|---|---|---|---|---|---|---|---|
+//! | stopped | spawn → starting | | answer | | | | | | |
+//! | starting | wait | let go | kill → stopping | answer → running | | refuse → failed | kill | | |
+//! | running | answer | idle from then on | terminate → stopping | | | → failed | if idle: freeze → freezing, or terminate → stopping | if idle: freeze → freezing, or reclaim a slice | if idle and it gives way: terminate → stopping |
+//! | freezing | thaw, answer → running | | thaw, terminate → stopping | | → frozen, or → reclaiming | → failed | thaw → running | → reclaiming then | if it gives way: thaw, terminate → stopping |
+//! | frozen | thaw, answer → running | | thaw, terminate → stopping | | | → failed | → reclaiming, or thaw, terminate → stopping | → reclaiming | if it gives way: thaw, terminate → stopping |
+//! | reclaiming | thaw, answer → running | | thaw, terminate → stopping | | → reclaimed | → failed | reclaim a slice | | if it gives way: thaw, terminate → stopping |
+//! | reclaimed | thaw, answer → running | | thaw, terminate → stopping | | | → failed | thaw, terminate → stopping | | if it gives way: thaw, terminate → stopping |
+//! | stopping | wait → stopping, again | let go | wait | | | answer → stopped, or spawn → starting | kill | | |
+//! | failed | too early: refuse; else spawn → starting | | answer → stopped | | | | if always on: spawn → starting | | |
 //!
 //! `Configured` (a deploy, other limits) clears a failure's record; what is awake or asleep goes on, by the new limits.
 //! There is no state of thawing: once the kernel has taken the order, every process can run again.
+//!
+//! `Pressure` comes when the host's memory is short, to whom `host/pressure` chose, and asks for no times. Freezing alone makes
+//! no room, so that it goes on to reclaiming. A program that must not be frozen gives of its memory while it runs. It works
+//! without being asked, and one that is always on is meant to: neither gives way to others by being stopped.
 //!
 //! Who starts it for a visitor holds it: it is needed until `Idle` says since when it is not. Times of the way down count
 //! from there, on the clock that nobody can set. A rung that is later than a deeper one is passed over.
@@ -25,6 +29,7 @@
 //! doubles from one second to thirty, so that a crash loop costs the host little. One that is always on is tried again
 //! as soon as it may be, without being asked for.
 
+mod asleep;
 #[cfg(test)]
 mod tests;
 
@@ -104,6 +109,8 @@ pub struct Asleep {
     pub life: Life,
     /// Since when.
     pub idle: Duration,
+    /// It makes room, as the host's memory is short; its times did not ask for it.
+    pub short: bool,
 }
 
 /// How long nobody has to need a program for each rung down; never when absent.
@@ -119,6 +126,15 @@ pub struct Rungs {
     pub grace: Duration,
     /// Started again when it has ended unasked.
     pub always_on: bool,
+}
+
+/// How a program is to make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relief {
+    /// Its memory goes to swap.
+    Reclaim,
+    /// It ends.
+    Stop,
 }
 
 /// What can happen to a slot's program.
@@ -146,6 +162,8 @@ pub enum Event {
     Timeout,
     /// Control has said what it runs from now on, and within which limits.
     Configured,
+    /// The host's memory is short, and this program's turn has come.
+    Pressure(Relief),
 }
 
 /// What is to be done about it.
@@ -169,6 +187,13 @@ pub enum Action {
     AnswerStoppers,
     /// Control is told the new state and why; the proxy too, when there is no program any more.
     Tell(SlotState, String),
+}
+
+impl Rungs {
+    /// Whether the program may be stopped to make room: a request would bring it back, and nothing is missed until then.
+    pub const fn gives_way(&self) -> bool {
+        self.freeze.is_some() && !self.always_on
+    }
 }
 
 impl From<&Limits> for Rungs {
@@ -216,6 +241,11 @@ impl State {
         }
     }
 
+    /// Whether being needed takes a start, or memory back from swap.
+    pub const fn is_cold(self) -> bool {
+        matches!(self, Self::Stopped | Self::Failed { .. } | Self::Reclaimed(_))
+    }
+
     /// Whether there is a process.
     pub const fn is_alive(self) -> bool {
         !matches!(self, Self::Stopped | Self::Failed { .. })
@@ -235,7 +265,7 @@ impl State {
 pub fn step(state: State, event: Event, now: Duration, rungs: &Rungs) -> (State, Vec<Action>) {
     use Action::{AnswerStarters, AnswerStoppers, Kill, Tell, Terminate};
     if let Some((asleep, rung)) = state.asleep() {
-        return step_asleep(state, asleep, rung, event, now, rungs);
+        return asleep::step(state, asleep, rung, event, now, rungs);
     }
     match (state, event) {
         (State::Stopped, Event::Start { held }) => start(now, 0, held),
@@ -294,10 +324,24 @@ pub fn step(state: State, event: Event, now: Duration, rungs: &Rungs) -> (State,
             (State::Stopping { deadline: now + START_LIMIT, again }, vec![Kill])
         }
         (State::Running(life, Some(idle)), Event::Timeout) => {
-            let asleep = Asleep { life, idle };
+            let asleep = Asleep { life, idle, short: false };
             match due(rungs.stop, idle, now) {
-                true => stop(now + rungs.grace, quiet(idle, now), vec![Terminate]),
+                true => stop(now + rungs.grace, quiet(asleep, now), vec![Terminate]),
                 false => (State::Freezing(asleep, now + FREEZE_LIMIT), vec![Action::Freeze]),
+            }
+        }
+
+        (State::Running(life, Some(idle)), Event::Pressure(relief)) => {
+            let asleep = Asleep { life, idle, short: true };
+            match relief {
+                Relief::Reclaim if rungs.freeze.is_some() => {
+                    (State::Freezing(asleep, now + FREEZE_LIMIT), vec![Action::Freeze])
+                }
+                Relief::Reclaim => (state, vec![Action::Reclaim]),
+                Relief::Stop if rungs.gives_way() => {
+                    stop(now + rungs.grace, quiet(asleep, now), vec![Terminate])
+                }
+                Relief::Stop => (state, vec![]),
             }
         }
 
@@ -307,49 +351,16 @@ pub fn step(state: State, event: Event, now: Duration, rungs: &Rungs) -> (State,
     }
 }
 
-/// The rows of the rungs below running. Each is left upwards in the same way.
-fn step_asleep(
-    state: State,
-    asleep: Asleep,
-    rung: Rung,
-    event: Event,
-    now: Duration,
-    rungs: &Rungs,
-) -> (State, Vec<Action>) {
-    use Action::{AnswerStarters, Reclaim, Tell, Terminate, Thaw};
-    let Asleep { life, idle } = asleep;
-    match (state, event) {
-        (_, Event::Start { held }) => {
-            let awake = Tell(SlotState::Running, "needed again".to_owned());
-            let idle = (!held).then_some(now);
-            (State::Running(life, idle), vec![Thaw, awake, AnswerStarters(Ok(rung))])
-        }
-        (_, Event::Stop { grace }) => stop(now + grace, "stop requested".to_owned(), vec![Thaw, Terminate]),
-        (_, Event::Ended(why)) => died(life, now, why),
-        (State::Freezing(..), Event::Settled) => {
-            (State::Frozen(asleep), vec![Tell(SlotState::Frozen, quiet(idle, now))])
-        }
-        // Tried again after as long as the first time.
-        (State::Freezing(..), Event::Timeout) => (State::Running(life, Some(now)), vec![Thaw]),
-        (State::Frozen(_) | State::Reclaimed(_), Event::Timeout) if due(rungs.stop, idle, now) => {
-            stop(now + rungs.grace, quiet(idle, now), vec![Thaw, Terminate])
-        }
-        (State::Frozen(_) | State::Reclaiming(..), Event::Timeout) => {
-            (State::Reclaiming(asleep, now + RECLAIM_PAUSE), vec![Reclaim])
-        }
-        (State::Reclaiming(..), Event::Settled) => {
-            (State::Reclaimed(asleep), vec![Tell(SlotState::Reclaimed, quiet(idle, now))])
-        }
-        (_, _) => (state, vec![]),
-    }
-}
-
 fn due(rung: Option<Duration>, idle: Duration, now: Duration) -> bool {
     rung.is_some_and(|after| idle + after <= now)
 }
 
-fn quiet(idle: Duration, now: Duration) -> String {
-    format!("not needed for {} s", now.saturating_sub(idle).as_secs())
+fn quiet(asleep: Asleep, now: Duration) -> String {
+    let seconds = now.saturating_sub(asleep.idle).as_secs();
+    match asleep.short {
+        true => format!("the host is short of memory; not needed for {seconds} s"),
+        false => format!("not needed for {seconds} s"),
+    }
 }
 
 fn start(now: Duration, failures: u32, held: bool) -> (State, Vec<Action>) {

@@ -19,6 +19,7 @@ mod ipv6;
 mod ladder;
 mod late;
 mod leaving;
+mod pressure;
 mod probes;
 mod proof;
 mod secure;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Group> {
     vec![
         tenants::group(),
         ladder::group(),
+        pressure::group(),
         egress::group(),
         denials::group(),
         probes::group(),

@@ -83,6 +83,11 @@ impl Vm {
         self.tpm = tpm;
     }
 
+    /// From its next boot on it has so much memory.
+    pub const fn give_memory(&mut self, size: &'static str) {
+        self.memory = Some(size);
+    }
+
     /// What `kennel run` is told.
     pub(super) fn boot_arguments<'a>(&'a self, image: &'a str) -> Vec<&'a str> {
         let mut args = vec!["run", "--detach", "--image", image, "--timeout", "400"];
@@ -90,6 +95,7 @@ impl Vm {
             Some(cable) => args.extend(cable.arguments()),
             None => args.extend(["--port", "0", "--api-port", "0"]),
         }
+        args.extend(self.memory.iter().flat_map(|size| ["--memory", size]));
         args.extend(self.isolated.then_some("--isolated"));
         args.extend(self.tpm.then_some("--tpm"));
         args.extend(self.late_data.then_some("--late-data"));

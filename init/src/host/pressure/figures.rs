@@ -1,4 +1,4 @@
-//! What the kernel says of the host's memory. Small files, each read whole; what one of them does not say is 0, and
+//! What the kernel says of the host's memory. Four small files, each read whole; what one of them does not say is 0, and
 //! decides nothing.
 
 use kennel_model::memory::{Memory, Pressure, Swap};
@@ -6,34 +6,72 @@ use kennel_model::memory::{Memory, Pressure, Swap};
 use crate::fs::read;
 use crate::slot::cgroup;
 
-/// Looks.
-pub(super) fn read_memory() -> Memory {
-    let text = |path: &str| read(path).unwrap_or_default();
-    let (meminfo, psi, zram) = (text("/proc/meminfo"), text(&psi_file()), text("/sys/block/zram0/mm_stat"));
-    let swap_total = bytes(&meminfo, "SwapTotal");
-    Memory {
-        total_bytes: bytes(&meminfo, "MemTotal"),
-        available_bytes: bytes(&meminfo, "MemAvailable"),
-        swap: Swap {
-            total_bytes: swap_total,
-            used_bytes: swap_total.saturating_sub(bytes(&meminfo, "SwapFree")),
-            zram_original_bytes: column(&zram, 0),
-            zram_compressed_bytes: column(&zram, 1),
-            zram_memory_bytes: column(&zram, 2),
-        },
-        pressure: Pressure { some_avg10_bp: avg10_bp(&psi, "some"), full_avg10_bp: avg10_bp(&psi, "full") },
+/// One look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Figures {
+    /// What is shown of it.
+    pub(super) memory: Memory,
+    /// Time since the kernel's start in which a process waited for memory, in microseconds (PSI's `some total`).
+    pub(super) some_us: u64,
+    /// In which all that had work did (`full total`).
+    pub(super) full_us: u64,
+    /// Pages that the kernel has looked at to find free memory for the machine as a whole. What it takes from a control
+    /// group for the sake of that group's own limit does not count here (mm/vmscan.c).
+    pub(super) scanned: u64,
+}
+
+impl Figures {
+    /// Looks.
+    pub(super) fn read() -> Self {
+        let text = |path: &str| read(path).unwrap_or_default();
+        let meminfo = text("/proc/meminfo");
+        let psi = text(&psi_file());
+        let zram = text("/sys/block/zram0/mm_stat");
+        let vmstat = text("/proc/vmstat");
+        let (some, full) = (Line::of(&psi, "some"), Line::of(&psi, "full"));
+        let swap_total = bytes(&meminfo, "SwapTotal");
+        Self {
+            memory: Memory {
+                total_bytes: bytes(&meminfo, "MemTotal"),
+                available_bytes: bytes(&meminfo, "MemAvailable"),
+                swap: Swap {
+                    total_bytes: swap_total,
+                    used_bytes: swap_total.saturating_sub(bytes(&meminfo, "SwapFree")),
+                    zram_original_bytes: column(&zram, 0),
+                    zram_compressed_bytes: column(&zram, 1),
+                    zram_memory_bytes: column(&zram, 2),
+                },
+                pressure: Pressure { some_avg10_bp: some.avg10_bp, full_avg10_bp: full.avg10_bp },
+            },
+            some_us: some.total_us,
+            full_us: full.total_us,
+            scanned: counter(&vmstat, "pgscan_kswapd") + counter(&vmstat, "pgscan_direct"),
+        }
     }
 }
 
 /// The whole machine's PSI for memory: what /proc/pressure/memory is too, where init has no right to write.
-fn psi_file() -> String {
+pub(super) fn psi_file() -> String {
     format!("{}/memory.pressure", cgroup::ROOT)
 }
 
-/// `some avg10=1.23 avg60=0.00 avg300=0.00 total=4567`.
-fn avg10_bp(psi: &str, kind: &str) -> u32 {
-    let line = psi.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(" avg10="));
-    line.and_then(|line| hundredths(line.split(' ').next()?)).unwrap_or(0)
+/// A line of a PSI file.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Line {
+    avg10_bp: u32,
+    total_us: u64,
+}
+
+impl Line {
+    /// `some avg10=1.23 avg60=0.00 avg300=0.00 total=4567`.
+    fn of(text: &str, kind: &str) -> Self {
+        let line = text.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' ')).unwrap_or_default();
+        let value = |key| line.split(' ').find_map(|word: &str| word.strip_prefix(key)?.strip_prefix('='));
+        Self {
+            avg10_bp: value("avg10").and_then(hundredths).unwrap_or_default(),
+            total_us: value("total").and_then(|v| v.parse().ok()).unwrap_or_default(),
+        }
+    }
 }
 
 /// The kernel prints two digits behind the point, always.
@@ -50,6 +88,12 @@ fn bytes(meminfo: &str, field: &str) -> u64 {
     kib.map_or(0, |kib| kib << 10)
 }
 
+/// One line of /proc/vmstat.
+fn counter(vmstat: &str, field: &str) -> u64 {
+    let line = vmstat.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
 /// One number of zram's `mm_stat` (the kernel's `admin-guide/blockdev/zram.rst`).
 fn column(mm_stat: &str, index: usize) -> u64 {
     mm_stat.split_whitespace().nth(index).and_then(|n| n.parse().ok()).unwrap_or(0)
@@ -60,16 +104,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn meminfo_is_read_by_whole_names() {
+    fn meminfo_and_vmstat_are_read_by_whole_names() {
         let text = "MemTotal:       24680000 kB\nMemFree:  5 kB\nMemAvailable:   123 kB\n";
         assert_eq!((bytes(text, "MemTotal"), bytes(text, "MemAvailable")), (24_680_000 << 10, 123 << 10));
         assert_eq!((bytes(text, "Mem"), bytes(text, "SwapTotal")), (0, 0));
+        let text = "pgscan_kswapd 12\npgscan_direct 3\npgscan_direct_throttle 9";
+        assert_eq!((counter(text, "pgscan_direct"), counter(text, "pgscan")), (3, 0));
     }
 
     #[test]
     fn pressure_is_read_as_the_kernel_prints_it() {
         let text = "some avg10=12.03 avg60=0.50 avg300=0.10 total=8241\nfull avg10=100.00 avg60=0.00 avg300=0.00 total=7";
-        assert_eq!((avg10_bp(text, "some"), avg10_bp(text, "full"), avg10_bp("", "full")), (1203, 10_000, 0));
+        assert_eq!(Line::of(text, "some"), Line { avg10_bp: 1203, total_us: 8241 });
+        assert_eq!(Line::of(text, "full"), Line { avg10_bp: 10_000, total_us: 7 });
+        assert_eq!(Line::of("", "full"), Line::default());
     }
 
     #[test]

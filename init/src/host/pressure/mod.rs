@@ -1,14 +1,175 @@
-//! Memory: what there is of it.
+//! The host's memory: looks at what there is of it and lets `policy` say who makes room, lets `admission` say who may be
+//! started. The kernel wakes init when processes wait for memory; as it has no event for little being left, there is a
+//! look every few seconds too.
 
+mod admission;
 mod figures;
+mod policy;
 
+use std::fs::File;
+use std::io::Write as _;
+use std::time::Duration;
+
+use kennel_model::SlotId;
 use kennel_model::memory::Memory;
 
 use super::Host;
+use super::poller::{Poller, Source};
+use super::slots::Slot;
+use super::timers::Timer;
+use crate::console::uptime;
+use crate::say;
+use crate::slot::ladder::{Event, Rungs, State};
+use crate::step::{Failed, Step};
+use admission::Admission;
+use figures::Figures;
+use policy::{Candidate, News, Policy};
+
+/// Between two looks while there is enough, and while there is not.
+const SELDOM: Duration = Duration::from_secs(5);
+const OFTEN: Duration = Duration::from_millis(100);
+/// In which the kernel counts how long processes wait, in microseconds (the kernel's `accounting/psi.rst`).
+const WINDOW_US: u64 = 1_000_000;
+
+/// What is remembered of the memory.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Has an event when processes wait; closing it would end that.
+    _trigger: Option<File>,
+    /// When the next look is due; other timers have no meaning any more.
+    due: Duration,
+    policy: Policy,
+    admission: Admission,
+    /// How many starts have stood in line since memory became short.
+    delayed: u32,
+}
+
+impl Watch {
+    /// Asks the kernel to say when processes wait. Without that there are the looks.
+    pub(super) fn begin(poller: &Poller) -> Self {
+        let trigger = ask_kernel().and_then(|file| {
+            poller.add(&file, Source::Memory)?;
+            Ok(file)
+        });
+        Self { _trigger: trigger.inspect_err(|e| say!("FAILED to {e}")).ok(), ..Self::default() }
+    }
+}
+
+fn ask_kernel() -> Result<File, Failed> {
+    let path = figures::psi_file();
+    let order = format!("some {} {WINDOW_US}", policy::WAITING * WINDOW_US / 1000);
+    let mut file = File::options().read(true).write(true).open(&path).step(|| format!("open {path}"))?;
+    file.write_all(order.as_bytes()).step(|| format!("write {path}"))?;
+    Ok(file)
+}
 
 impl Host {
     /// What is shown of the host's memory.
     pub(super) fn memory() -> Memory {
-        figures::read_memory()
+        Figures::read().memory
     }
+
+    /// The next look may be due.
+    pub(super) fn handle_memory_timer(&mut self) {
+        if uptime() >= self.memory.due {
+            self.look_at_memory(false);
+        }
+    }
+
+    /// Looks, and lets at most one program go down a rung. `fired`: as the kernel said that processes wait.
+    pub(super) fn look_at_memory(&mut self, fired: bool) {
+        let now = uptime();
+        let figures = Figures::read();
+        let available = figures.memory.available_bytes >> 20;
+        match self.memory.policy.look(figures, fired, now) {
+            Some(News::Short) => {
+                say!("memory is short: {available} MiB available; programs that nobody needs make room");
+            }
+            Some(News::Enough) => {
+                let delayed = std::mem::take(&mut self.memory.delayed);
+                say!("memory: {available} MiB available again; {delayed} starts waited their turn");
+            }
+            None => {}
+        }
+        self.make_room(now);
+        let often = self.memory.policy.is_short() || self.memory.policy.is_strained();
+        self.memory.due = now + if often { OFTEN } else { SELDOM };
+        self.timers.arm(self.memory.due, Timer::Memory);
+    }
+
+    fn make_room(&mut self, now: Duration) {
+        if !self.memory.policy.is_short() || self.ending.is_some() {
+            return;
+        }
+        let awaited = self.memory.policy.awaited(now).and_then(|id| self.slots.get(&id));
+        if awaited.is_some_and(|slot| is_on_its_way_down(slot.state)) {
+            return;
+        }
+        let candidates: Vec<_> = self.slots.iter().filter_map(|(id, slot)| candidate(*id, slot)).collect();
+        if let Some((id, relief)) = self.memory.policy.choose(&candidates, now) {
+            self.feed(id, Event::Pressure(relief));
+        }
+    }
+
+    /// A program whose memory was to go to swap has no more to give.
+    pub(super) fn has_given_all(&mut self, id: SlotId) {
+        self.memory.policy.spent(id, uptime());
+    }
+
+    /// Whether a slot that a visitor waits for may be started now; if not, it will be by itself.
+    pub(super) fn admit(&mut self, id: SlotId) -> bool {
+        let idle = self.memory.admission.due().is_none();
+        let admitted = self.memory.admission.ask(id, self.memory.policy.is_strained(), uptime());
+        if !admitted {
+            self.memory.delayed += 1;
+        }
+        if idle {
+            self.await_admission();
+        }
+        admitted
+    }
+
+    /// Somebody starts or stops it without standing in line; answers whether it stood there.
+    pub(super) fn leave_the_line(&mut self, id: SlotId) -> bool {
+        self.memory.admission.leave(id)
+    }
+
+    /// The next in line may be due.
+    pub(super) fn handle_admission_timer(&mut self) {
+        let strained = self.memory.policy.is_strained();
+        while let Some(id) = self.memory.admission.take(strained, uptime()) {
+            // Who waited for it may have gone.
+            if self.slots.get(&id).is_some_and(Slot::is_held) {
+                self.feed(id, Event::Start { held: true });
+            }
+        }
+        self.await_admission();
+    }
+
+    fn await_admission(&mut self) {
+        if let Some(due) = self.memory.admission.due() {
+            self.timers.arm(due, Timer::Admission);
+        }
+    }
+}
+
+const fn is_on_its_way_down(state: State) -> bool {
+    matches!(state, State::Freezing(..) | State::Reclaiming(..) | State::Stopping { .. })
+}
+
+/// A slot's program, if nobody holds it and it stands still.
+fn candidate(slot: SlotId, of: &Slot) -> Option<Candidate> {
+    if of.is_held() {
+        return None;
+    }
+    let rungs: Rungs = of.rungs();
+    let (idle, awake, reclaimed) = match of.state {
+        State::Running(_, Some(idle)) => (idle, true, false),
+        State::Frozen(asleep) => (asleep.idle, false, false),
+        State::Reclaimed(asleep) => (asleep.idle, false, true),
+        _ => return None,
+    };
+    let freezes = !awake || rungs.freeze.is_some();
+    let (gives_way, stops) = (rungs.gives_way(), rungs.stop.is_some());
+    Some(Candidate { slot, idle, reclaimed, freezes, gives_way, stops })
 }

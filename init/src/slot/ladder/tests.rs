@@ -14,7 +14,7 @@ const STARTING: State = State::Starting { deadline: s(1010), failures: 0, held: 
 const LIFE: Life = Life { since: s(999), failures: 0 };
 const RUNNING: State = State::Running(LIFE, None);
 const STOPPING: State = State::Stopping { deadline: s(1005), again: None };
-const ASLEEP: Asleep = Asleep { life: LIFE, idle: s(880) };
+const ASLEEP: Asleep = Asleep { life: LIFE, idle: s(880), short: false };
 const HELD: Event = Event::Start { held: true };
 
 fn go(state: State, event: Event) -> (State, Vec<Action>) {
@@ -88,7 +88,7 @@ fn who_nobody_holds_descends_rung_by_rung() {
     assert_eq!(RUNNING.deadline(&RUNGS), None);
     assert_eq!(go(RUNNING, Event::Idle(s(970))), (idle, vec![]));
     assert_eq!(idle.deadline(&RUNGS), Some(NOW));
-    let asleep = Asleep { life: LIFE, idle: s(970) };
+    let asleep = Asleep { life: LIFE, idle: s(970), short: false };
     let freezing = State::Freezing(asleep, s(1010));
     assert_eq!(go(idle, Event::Timeout), (freezing, vec![Freeze]));
     let frozen = State::Frozen(asleep);
@@ -242,4 +242,58 @@ fn what_comes_too_late_changes_nothing() {
         assert_eq!(go(RUNNING, event), (RUNNING, vec![]));
     }
     assert_eq!(go(State::Frozen(ASLEEP), Event::Settled), (State::Frozen(ASLEEP), vec![]));
+}
+
+const MAKE_ROOM: Event = Event::Pressure(Relief::Reclaim);
+const GIVE_WAY: Event = Event::Pressure(Relief::Stop);
+const SHORT: &str = "the host is short of memory; not needed for 120 s";
+
+#[test]
+fn short_of_memory_who_nobody_needs_makes_room_at_once() {
+    let idle = State::Running(LIFE, Some(s(880)));
+    let never = Rungs { reclaim: None, stop: None, freeze: Some(s(9999)), ..RUNGS };
+    let short = Asleep { short: true, ..ASLEEP };
+    let freezing = State::Freezing(short, s(1010));
+    assert_eq!(step(idle, MAKE_ROOM, NOW, &never), (freezing, vec![Freeze]));
+    assert_eq!(go(State::Freezing(ASLEEP, s(1005)), MAKE_ROOM), (State::Freezing(short, s(1005)), vec![]));
+    let reclaiming = State::Reclaiming(short, NOW + RECLAIM_PAUSE);
+    let frozen = told(SlotState::Frozen, SHORT);
+    assert_eq!(step(freezing, Event::Settled, NOW, &never), (reclaiming, vec![frozen, Reclaim]));
+    assert_eq!(go(State::Frozen(ASLEEP), MAKE_ROOM), (reclaiming, vec![Reclaim]));
+    let reclaimed = State::Reclaimed(short);
+    assert_eq!(go(reclaiming, Event::Settled), (reclaimed, vec![told(SlotState::Reclaimed, SHORT)]));
+    for state in [reclaiming, reclaimed] {
+        assert_eq!(go(state, MAKE_ROOM), (state, vec![]), "it has given what it can");
+    }
+}
+
+#[test]
+fn short_of_memory_who_nobody_needs_is_stopped_in_order() {
+    let stopping = State::Stopping { deadline: s(1010), again: None };
+    let told = told(SlotState::Stopping, SHORT);
+    let idle = State::Running(LIFE, Some(s(880)));
+    assert_eq!(go(idle, GIVE_WAY), (stopping, vec![told.clone(), Terminate]));
+    for (state, _) in each_asleep() {
+        assert_eq!(go(state, GIVE_WAY), (stopping, vec![told.clone(), Thaw, Terminate]), "{state:?}");
+    }
+}
+
+#[test]
+fn short_of_memory_who_works_without_being_asked_goes_on() {
+    let busy = Rungs { freeze: None, ..RUNGS };
+    let idle = State::Running(LIFE, Some(s(880)));
+    assert_eq!(step(idle, MAKE_ROOM, NOW, &busy), (idle, vec![Reclaim]));
+    assert_eq!(step(idle, Event::Settled, NOW, &busy), (idle, vec![]), "it had no more to give");
+    let always = Rungs { always_on: true, ..RUNGS };
+    for rungs in [busy, always] {
+        assert_eq!(step(idle, GIVE_WAY, NOW, &rungs), (idle, vec![]));
+        for (state, _) in each_asleep() {
+            assert_eq!(step(state, GIVE_WAY, NOW, &rungs), (state, vec![]), "{state:?}");
+        }
+    }
+    for event in [MAKE_ROOM, GIVE_WAY] {
+        for state in [State::Stopped, STARTING, RUNNING, STOPPING, failed(1, 1000)] {
+            assert_eq!(go(state, event.clone()), (state, vec![]), "{state:?} {event:?}");
+        }
+    }
 }

@@ -1,0 +1,309 @@
+//! When the host is short of memory, and who makes room then: pure, on the figures of each look and the programs that nobody
+//! holds. Carrying it out is `pressure/mod.rs`'s work, what a rung down means is `slot/ladder.rs`'s.
+//!
+//! Memory is short when little is available, or when processes wait for it while the kernel looks for some for the machine
+//! as a whole; and until there has been twice as much for a moment and nobody has waited. A program that fills its own
+//! limit waits for its own memory, and nobody else goes down for that.
+//!
+//! One at a time, the least recently used first:
+//! 1. who may be frozen is, and its memory goes to swap;
+//! 2. who does not freeze gives memory while it goes on, slice by slice;
+//! 3. when swap is full or nobody has more to give, programs are stopped; those that otherwise never are, last. Who does
+//!    not freeze works without being asked, and who is always on is meant to run: neither is stopped, as nobody's request
+//!    would bring it back in time.
+//!
+//! What was needed a moment ago is left alone, so that nobody is woken and put to sleep in turns.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kennel_model::SlotId;
+use kennel_model::memory::Memory;
+
+use super::figures::Figures;
+use crate::slot::ladder::Relief;
+
+/// Memory is short when less than this part of it is available, and not more than [`LOW_MOST`].
+const LOW_PART: u64 = 16;
+/// Enough for many starts, however large the machine is.
+const LOW_MOST: u64 = 512 << 20;
+/// From this share of the time on, in thousandths, waiting for memory is taken for a want of it; it is what the kernel is
+/// asked to wake init for.
+pub(super) const WAITING: u64 = 100;
+/// Less than this is no waiting.
+const QUIET: u64 = 50;
+/// Swap is full when less than this part of it is free.
+const SWAP_PART: u64 = 16;
+/// And when what it holds takes more than this part of the memory that it is to make room in.
+const ZRAM_PART: u64 = 2;
+/// Since its last response a program was up at least so long.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
+/// How long the next one waits for a program that is on its way down.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For so long there is enough before it counts.
+const CALM: Duration = Duration::from_secs(5);
+/// Who had no more to give is not asked again for so long.
+const SPENT: Duration = Duration::from_secs(30);
+
+/// A program that nobody holds, and that is not on its way down or up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Candidate {
+    /// Whose.
+    pub(super) slot: SlotId,
+    /// Since when nobody has needed it, in time since the kernel's start.
+    pub(super) idle: Duration,
+    /// All that can go has gone to swap.
+    pub(super) reclaimed: bool,
+    /// It may be frozen, or is.
+    pub(super) freezes: bool,
+    /// It may be stopped for others.
+    pub(super) gives_way: bool,
+    /// It would be stopped by itself some day.
+    pub(super) stops: bool,
+}
+
+/// What a look brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    /// There is little memory from now on.
+    Short,
+    /// There is enough again.
+    Enough,
+}
+
+/// What is remembered from look to look.
+#[derive(Debug, Default)]
+pub(super) struct Policy {
+    short: bool,
+    /// Short, but there has been enough since then.
+    calm: Option<Duration>,
+    /// In thousandths of the time between the last two looks, all that had work waited for memory.
+    full: u64,
+    last: Option<(Duration, Figures)>,
+    /// Who was chosen last, and until when the next one waits for it.
+    chosen: Option<(SlotId, Duration)>,
+    /// Who does not freeze and had no more to give, and until when.
+    spent: BTreeMap<SlotId, Duration>,
+}
+
+impl Policy {
+    /// Takes a look in. `fired`: the kernel said that processes wait.
+    pub(super) fn look(&mut self, figures: Figures, fired: bool, now: Duration) -> Option<News> {
+        let (some, full) = self.waits(&figures, now);
+        let some = if fired && some > 0 { some.max(WAITING) } else { some };
+        self.full = full;
+        let Memory { total_bytes: total, available_bytes: available, .. } = figures.memory;
+        let low = (total / LOW_PART).min(LOW_MOST);
+        // While there is half of it, what waits does not wait for want of memory: a disk is read at the time.
+        let waiting = |from: u64| some >= from && available < total / 2;
+        let (mark, from) = if self.short { (2 * low, QUIET) } else { (low, WAITING) };
+        let lacking = available < mark || waiting(from);
+        self.last = Some((now, figures));
+        self.judge(lacking, now)
+    }
+
+    fn judge(&mut self, lacking: bool, now: Duration) -> Option<News> {
+        let calm = (self.short && !lacking).then(|| self.calm.unwrap_or(now));
+        let short = lacking || calm.is_some_and(|since| now < since + CALM);
+        let news = (short != self.short).then_some(if short { News::Short } else { News::Enough });
+        self.short = short;
+        self.calm = calm.filter(|_| short);
+        news
+    }
+
+    /// How much was waited since the last look, in thousandths of the time; 0 unless the kernel looked for memory for
+    /// the whole machine meanwhile.
+    fn waits(&self, figures: &Figures, now: Duration) -> (u64, u64) {
+        let Some((then, before)) = &self.last else { return (0, 0) };
+        if figures.scanned <= before.scanned {
+            return (0, 0);
+        }
+        let ms = u64::try_from(now.saturating_sub(*then).as_millis()).unwrap_or(u64::MAX).max(1);
+        let share = |now_us: u64, then_us: u64| now_us.saturating_sub(then_us) / ms;
+        // At least a trace, for the kernel's word to count.
+        (share(figures.some_us, before.some_us).max(1), share(figures.full_us, before.full_us))
+    }
+
+    /// Whether there is little memory.
+    pub(super) const fn is_short(&self) -> bool {
+        self.short
+    }
+
+    /// Whether all that has work waits for memory, much of the time: what is started now makes it worse.
+    pub(super) const fn is_strained(&self) -> bool {
+        self.full >= WAITING
+    }
+
+    /// Who was chosen last, while the next one waits for it.
+    pub(super) fn awaited(&self, now: Duration) -> Option<SlotId> {
+        self.chosen.filter(|(_, until)| now < *until).map(|(slot, _)| slot)
+    }
+
+    /// A program that was asked for memory has no more to give.
+    pub(super) fn spent(&mut self, slot: SlotId, now: Duration) {
+        self.spent.retain(|_, until| *until > now);
+        self.spent.insert(slot, now + SPENT);
+    }
+
+    /// Who makes room now, and how. The caller has seen that nobody is awaited.
+    pub(super) fn choose(&mut self, candidates: &[Candidate], now: Duration) -> Option<(SlotId, Relief)> {
+        let (_, figures) = self.last.as_ref().filter(|_| self.short && self.calm.is_none())?;
+        let quiet = || candidates.iter().filter(|c| c.idle + LEFT_ALONE <= now);
+        let gives = |c: &&Candidate| !c.reclaimed && (c.freezes || !self.spent.contains_key(&c.slot));
+        let giver = quiet().filter(gives).min_by_key(|c| (!c.freezes, c.idle));
+        let chosen = match giver.filter(|_| has_room(&figures.memory)) {
+            Some(giver) => (giver.slot, Relief::Reclaim),
+            None => (quiet().filter(|c| c.gives_way).min_by_key(|c| (!c.stops, c.idle))?.slot, Relief::Stop),
+        };
+        self.chosen = Some((chosen.0, now + PATIENCE));
+        Some(chosen)
+    }
+}
+
+/// Whether more can go to swap, and it helps.
+fn has_room(memory: &Memory) -> bool {
+    let swap = &memory.swap;
+    let free = swap.total_bytes.saturating_sub(swap.used_bytes);
+    free > swap.total_bytes / SWAP_PART && swap.zram_memory_bytes < memory.total_bytes / ZRAM_PART
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kennel_model::memory::Swap;
+
+    const fn s(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    const MIB: u64 = 1 << 20;
+    /// The kernel has looked for memory in each of these.
+    fn figures(available: u64, some_ms: u64, scanned: u64) -> Figures {
+        let swap = Swap { total_bytes: 2048 * MIB, ..Swap::default() };
+        let memory =
+            Memory { total_bytes: 1024 * MIB, available_bytes: available * MIB, swap, ..Memory::default() };
+        Figures { memory, some_us: some_ms * 1000, full_us: some_ms * 500, scanned }
+    }
+
+    fn short() -> Policy {
+        let mut policy = Policy::default();
+        assert_eq!(policy.look(figures(20, 0, 0), false, s(100)), Some(News::Short));
+        policy
+    }
+
+    fn candidate(slot: u16, idle: u64) -> Candidate {
+        let slot = SlotId::new(slot).unwrap();
+        Candidate { slot, idle: s(idle), reclaimed: false, freezes: true, gives_way: true, stops: true }
+    }
+
+    fn chosen(policy: &mut Policy, candidates: &[Candidate]) -> Option<(u16, Relief)> {
+        policy.choose(candidates, s(101)).map(|(slot, relief)| (slot.index(), relief))
+    }
+
+    #[test]
+    fn short_from_the_low_mark_to_the_high_one() {
+        let mut policy = Policy::default();
+        for (now, available, news) in [
+            (1, 65, None),
+            (1, 64, None),
+            (1, 63, Some(News::Short)),
+            (2, 65, None),
+            (2, 127, None),
+            (3, 128, None),
+            (4, 127, None),
+            (5, 128, None),
+            (6, 128, None),
+            (9, 128, None),
+            (10, 128, Some(News::Enough)),
+            (11, 65, None),
+        ] {
+            assert_eq!(
+                policy.look(figures(available, 0, 0), false, s(now)),
+                news,
+                "{available} MiB at {now} s"
+            );
+        }
+    }
+
+    #[test]
+    fn waiting_counts_while_the_kernel_looks_for_memory_for_all() {
+        let mut policy = Policy::default();
+        assert_eq!(policy.look(figures(300, 0, 0), false, s(1)), None);
+        assert_eq!(policy.look(figures(300, 900, 0), false, s(2)), None, "within some program's own limit");
+        assert_eq!(policy.look(figures(300, 990, 5), false, s(3)), None, "90 ms of a second");
+        assert_eq!(policy.look(figures(300, 1090, 9), false, s(4)), Some(News::Short));
+        assert!(!policy.is_strained());
+        assert_eq!(policy.look(figures(300, 1390, 19), false, s(5)), None);
+        assert!(policy.is_strained());
+        assert_eq!(policy.look(figures(300, 1400, 29), false, s(6)), None, "10 ms");
+        assert_eq!(policy.look(figures(300, 1400, 29), false, s(11)), Some(News::Enough));
+        assert_eq!(policy.look(figures(600, 2300, 39), false, s(12)), None, "half of it is there");
+    }
+
+    #[test]
+    fn the_kernels_word_counts_however_long_ago_the_last_look_was() {
+        let mut policy = Policy::default();
+        assert_eq!(policy.look(figures(300, 0, 0), false, s(1)), None);
+        assert_eq!(policy.look(figures(300, 100, 0), true, s(6)), None, "nobody looked for memory for all");
+        assert_eq!(policy.look(figures(300, 200, 1), true, s(11)), Some(News::Short));
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first_and_who_does_not_freeze_last() {
+        let mut policy = short();
+        let busy = Candidate { freezes: false, gives_way: false, ..candidate(1, 10) };
+        let all = [candidate(3, 50), busy, candidate(2, 40), candidate(4, 97)];
+        assert_eq!(chosen(&mut policy, &all), Some((2, Relief::Reclaim)));
+        assert_eq!(policy.awaited(s(102)), Some(all[2].slot));
+        assert_eq!(policy.awaited(s(106)), None);
+        assert_eq!(chosen(&mut policy, &[busy, all[0]]), Some((3, Relief::Reclaim)));
+        assert_eq!(chosen(&mut policy, &[busy, all[3]]), Some((1, Relief::Reclaim)));
+        assert_eq!(chosen(&mut policy, &[all[3]]), None, "needed a moment ago");
+    }
+
+    #[test]
+    fn who_has_given_all_is_stopped_and_who_does_not_freeze_never() {
+        let mut policy = short();
+        let gone = |c: Candidate| Candidate { reclaimed: true, ..c };
+        let never = Candidate { stops: false, ..gone(candidate(1, 10)) };
+        let busy = Candidate { freezes: false, gives_way: false, ..candidate(5, 5) };
+        let all = [gone(candidate(3, 50)), never, gone(candidate(2, 60)), busy];
+        assert_eq!(chosen(&mut policy, &all), Some((5, Relief::Reclaim)));
+        policy.spent(busy.slot, s(101));
+        assert_eq!(chosen(&mut policy, &all), Some((3, Relief::Stop)));
+        assert_eq!(chosen(&mut policy, &[never, busy]), Some((1, Relief::Stop)));
+        assert_eq!(chosen(&mut policy, &[busy]), None);
+        let always_on = Candidate { gives_way: false, ..never };
+        assert_eq!(chosen(&mut policy, &[always_on]), None);
+        policy.spent(never.slot, s(131));
+        assert_eq!(chosen(&mut policy, &[busy]), Some((5, Relief::Reclaim)), "asked again after a while");
+    }
+
+    #[test]
+    fn full_swap_is_asked_for_no_room() {
+        for (used, zram) in [(1921, 100), (500, 512)] {
+            let mut policy = short();
+            let mut full = figures(20, 0, 0);
+            full.memory.swap.used_bytes = used * MIB;
+            full.memory.swap.zram_memory_bytes = zram * MIB;
+            policy.look(full, false, s(101));
+            assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), Some((1, Relief::Stop)), "{used} {zram}");
+        }
+        let mut policy = short();
+        let mut none = figures(20, 0, 0);
+        none.memory.swap.total_bytes = 0;
+        policy.look(none, false, s(101));
+        assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), Some((1, Relief::Stop)), "there is no swap");
+    }
+
+    #[test]
+    fn nobody_goes_while_there_is_enough() {
+        let mut policy = Policy::default();
+        assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), None);
+        policy.look(figures(500, 0, 0), false, s(1));
+        assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), None);
+        let mut policy = short();
+        policy.look(figures(200, 0, 0), false, s(101));
+        assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), None, "as soon as there is enough");
+    }
+}

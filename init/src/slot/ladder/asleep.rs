@@ -1,0 +1,59 @@
+//! The rows of the rungs below running, of the table in `ladder.rs`. Each is left upwards in the same way.
+
+use std::time::Duration;
+
+use kennel_model::SlotState;
+use kennel_model::msg::Rung;
+
+use super::Action::{self, AnswerStarters, Reclaim, Tell, Terminate, Thaw};
+use super::{Asleep, Event, RECLAIM_PAUSE, Relief, Rungs, State, died, due, quiet, stop};
+
+/// The table, from `asleep` on `rung`.
+pub(super) fn step(
+    state: State,
+    asleep: Asleep,
+    rung: Rung,
+    event: Event,
+    now: Duration,
+    rungs: &Rungs,
+) -> (State, Vec<Action>) {
+    let Asleep { life, idle, .. } = asleep;
+    let short = Asleep { short: true, ..asleep };
+    match (state, event) {
+        (_, Event::Start { held }) => {
+            let awake = Tell(SlotState::Running, "needed again".to_owned());
+            let idle = (!held).then_some(now);
+            (State::Running(life, idle), vec![Thaw, awake, AnswerStarters(Ok(rung))])
+        }
+        (_, Event::Stop { grace }) => stop(now + grace, "stop requested".to_owned(), vec![Thaw, Terminate]),
+        (_, Event::Ended(why)) => died(life, now, why),
+        (State::Freezing(..), Event::Settled) => {
+            let frozen = Tell(SlotState::Frozen, quiet(asleep, now));
+            match asleep.short {
+                true => (State::Reclaiming(asleep, now + RECLAIM_PAUSE), vec![frozen, Reclaim]),
+                false => (State::Frozen(asleep), vec![frozen]),
+            }
+        }
+        // Tried again after as long as the first time.
+        (State::Freezing(..), Event::Timeout) => (State::Running(life, Some(now)), vec![Thaw]),
+        (State::Frozen(_) | State::Reclaimed(_), Event::Timeout) if due(rungs.stop, idle, now) => {
+            stop(now + rungs.grace, quiet(asleep, now), vec![Thaw, Terminate])
+        }
+        (_, Event::Pressure(Relief::Stop)) if rungs.gives_way() => {
+            stop(now + rungs.grace, quiet(short, now), vec![Thaw, Terminate])
+        }
+        (State::Freezing(_, deadline), Event::Pressure(Relief::Reclaim)) => {
+            (State::Freezing(short, deadline), vec![])
+        }
+        (State::Frozen(_), Event::Pressure(Relief::Reclaim)) => {
+            (State::Reclaiming(short, now + RECLAIM_PAUSE), vec![Reclaim])
+        }
+        (State::Frozen(_) | State::Reclaiming(..), Event::Timeout) => {
+            (State::Reclaiming(asleep, now + RECLAIM_PAUSE), vec![Reclaim])
+        }
+        (State::Reclaiming(..), Event::Settled) => {
+            (State::Reclaimed(asleep), vec![Tell(SlotState::Reclaimed, quiet(asleep, now))])
+        }
+        (_, _) => (state, vec![]),
+    }
+}

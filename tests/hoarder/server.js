@@ -1,0 +1,42 @@
+// A tenant that keeps what it is told to: `/hold?mib=N` takes so much more memory, which compresses well, and
+// `/hold?mib=N&kind=random` such that does not compress at all. `/` says which process answers and what of it is in swap,
+// `/whole` whether it still has what it had.
+
+import { createHash, randomFillSync, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+
+const life = randomUUID();
+const digest = (buffer) => createHash("sha256").update(buffer).digest("hex");
+const held = [];
+
+function hold(mib, kind) {
+  const buffer = Buffer.alloc(mib << 20, life);
+  if (kind === "random") {
+    randomFillSync(buffer);
+  }
+  held.push({ buffer, digest: digest(buffer) });
+}
+
+function facts() {
+  const status = readFileSync("/proc/self/status", "utf8");
+  const kib = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? -1);
+  const mib = held.reduce((sum, { buffer }) => sum + (buffer.length >> 20), 0);
+  return { life, mib, rss: kib("VmRSS"), swap: kib("VmSwap") };
+}
+
+const server = createServer((request, response) => {
+  const url = new URL(request.url, "http://localhost");
+  if (url.pathname === "/hold") {
+    hold(Number(url.searchParams.get("mib")), url.searchParams.get("kind"));
+  }
+  const whole = url.pathname === "/whole" && held.every((one) => digest(one.buffer) === one.digest);
+  const body = JSON.stringify({ ...facts(), whole });
+  response.writeHead(200, { "content-type": "application/json" }).end(body);
+});
+
+server.listen(Number(process.env.PORT), "127.0.0.1");
+process.on("SIGTERM", () => {
+  console.log("asked to end");
+  process.exit(0);
+});
