@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kennel_model::cloud::{Notice, Report};
-use kennel_model::msg::ControlRequest;
+use kennel_model::msg::{Cause, ControlRequest};
 
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -94,7 +94,10 @@ impl Control {
                 let was_empty = drained == Some(true);
                 drained = self.drain(wanted).await.then_some(wanted);
                 if was_empty && drained == Some(false) {
-                    tokio::spawn(Arc::clone(&self).start_always_on(ControlRequest::Start));
+                    tokio::spawn(
+                        Arc::clone(&self)
+                            .start_always_on(|slot| ControlRequest::Start(slot, Cause::always_on())),
+                    );
                 }
             }
             if wish == Wish::Serve && drained.is_some() {

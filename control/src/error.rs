@@ -66,6 +66,9 @@ pub enum Error {
     /// Another act on the same tenant is under way.
     #[error("the tenant {0} is busy: {1} is under way")]
     Busy(TenantName, &'static str),
+    /// It does not go to sleep.
+    #[error("{0} is not put to sleep: {1}")]
+    Needed(TenantName, String),
     /// Nothing to start.
     #[error("the tenant {0} has no release yet")]
     NotDeployed(TenantName),
@@ -157,6 +160,7 @@ impl Error {
             Self::Busy(..) | Self::TpmBusy | Self::Init(InitError::Refused(Refusal::Busy(_))) => {
                 ("busy", S::CONFLICT)
             }
+            Self::Needed(..) => ("busy", S::CONFLICT),
             Self::NoTpm => ("no-tpm", S::CONFLICT),
             Self::Tpm(_) => ("tpm-failed", S::INTERNAL_SERVER_ERROR),
             Self::NotDeployed(_) => ("not-deployed", S::CONFLICT),
@@ -209,6 +213,9 @@ impl Error {
             Self::NoTpm => "`kennel run --tpm` gives it one; on EC2, an AMI of `kennel ami publish` and an \
                 instance type with NitroTPM do"
                 .into(),
+            Self::Needed(name, _) => {
+                format!("try again, or `kennel tenant stop {name}`, which waits for nobody")
+            }
             Self::NotDeployed(name) => format!("`kennel deploy {name} FOLDER` brings the first"),
             Self::BeingRemoved(name) => format!("`kennel tenant rm {name}` tries to finish it"),
             Self::NoSuchRuntime(_, known) => format!("it has {}", list(known)),

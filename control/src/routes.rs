@@ -35,8 +35,10 @@ fn compose(generation: u64, rows: &[TenantRow]) -> RouteTable {
             host: host.clone(),
             tenant: row.name.clone(),
             slot: row.slot,
-            deployed: row.current.is_some(),
+            release: row.current,
             start_timeout_ms: row.limits.start_timeout_ms,
+            health: row.limits.health,
+            crawlers: row.limits.crawlers,
         })
     });
     RouteTable { generation, routes: routes.collect() }
@@ -70,8 +72,8 @@ mod tests {
         store.confirm(&"a".parse().unwrap()).unwrap();
         store.begin_removal(&"c".parse().unwrap()).unwrap();
         let table = compose(7, &store.tenants().unwrap());
-        let hosts: Vec<_> = table.routes.iter().map(|r| (r.host.as_str(), r.deployed)).collect();
-        assert_eq!(hosts, [("a.test", false)]);
+        let hosts: Vec<_> = table.routes.iter().map(|r| (r.host.as_str(), r.release)).collect();
+        assert_eq!(hosts, [("a.test", None)]);
     }
 
     #[test]

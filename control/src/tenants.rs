@@ -1,13 +1,16 @@
 //! Making, removing, starting and stopping tenants. Each act can be cut off at any point: the registry's phase tells
 //! the next start of control what is left to do, and every step may be done twice.
 
+use std::time::Duration;
+
 use kennel_model::api::{NewTenant, Release, Tenant};
 use kennel_model::egress::Egress;
-use kennel_model::msg::ControlRequest;
+use kennel_model::msg::{Cause, ControlRequest, Depth, Refusal};
 use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, TenantName};
 
 use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
+use crate::init::InitError;
 use crate::registry::{TenantPhase, TenantRow};
 use crate::say;
 
@@ -96,10 +99,10 @@ impl Control {
         if !row.limits.always_on {
             return Ok(());
         }
-        Ok(self.init.act(ControlRequest::Start(row.slot), QUICK).await?)
+        Ok(self.init.act(ControlRequest::Start(row.slot, Cause::always_on()), QUICK).await?)
     }
 
-    /// Starts the program now. It is configured anew first, which mends what an interrupted deploy left.
+    /// Starts the program now, or wakes it. It is configured anew first, which mends what an interrupted deploy left.
     ///
     /// # Errors
     /// [`Error::NotDeployed`] and others.
@@ -108,8 +111,25 @@ impl Control {
         let row = self.ready(name).await?;
         let spec = launch(&row).ok_or_else(|| Error::NotDeployed(row.name.clone()))?;
         self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
-        self.init.act(ControlRequest::Start(row.slot), QUICK).await?;
+        self.init.act(ControlRequest::Start(row.slot, Cause::operator()), QUICK).await?;
         self.tenant(name).await
+    }
+
+    /// Puts the program to sleep without waiting for the time, unless somebody needs it. Much memory takes its time to swap;
+    /// the answer shows how far it is.
+    ///
+    /// # Errors
+    /// [`Error::Needed`] and others.
+    pub async fn sleep(&self, name: &TenantName, depth: Depth) -> Result<Tenant> {
+        let _claim = self.claim(name, "a way to sleep")?;
+        let row = self.ready(name).await?;
+        let grace = Duration::from_millis(row.limits.stop_grace_ms.into());
+        match self.init.act(ControlRequest::Sleep(row.slot, depth), grace + QUICK).await {
+            Ok(()) => self.tenant(name).await,
+            Err(InitError::Deadline(_)) if depth == Depth::Reclaimed => self.tenant(name).await,
+            Err(InitError::Refused(Refusal::Busy(why))) => Err(Error::Needed(row.name, why)),
+            Err(cause) => Err(cause.into()),
+        }
     }
 
     /// Stops the program; the next request starts it again.

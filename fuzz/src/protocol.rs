@@ -9,7 +9,9 @@ use kennel_model::cloud::{Instance, Notice, Report};
 use kennel_model::denial::Batch;
 use kennel_model::launch::{MAX_ARGV_BYTES, MAX_ENV_BYTES};
 use kennel_model::layout::RUNTIME_MOUNTS;
-use kennel_model::msg::{self, ControlRequest, FromControl, FromProxy, Lease, ToControl, ToProxy};
+use kennel_model::msg::{
+    self, Cause, ControlRequest, Depth, FromControl, FromProxy, Lease, ToControl, ToProxy,
+};
 use kennel_model::slot::{FIRST_UID, MAX_SLOTS};
 use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId};
 use serde::Serialize;
@@ -144,8 +146,9 @@ fn sample_requests() -> Vec<ControlRequest> {
     let requests = [
         R::Prepare(slot),
         R::Configure(slot, spec),
-        R::Start(slot),
+        R::Start(slot, Cause::operator()),
         R::StartOnce(slot),
+        R::Sleep(slot, Depth::Reclaimed),
         R::Stop(slot),
         R::Wipe(slot),
         R::Unpack { slot, release, limits: Limits::default() },

@@ -91,7 +91,9 @@ fn sealed(bytes: &[u8]) -> Vec<OwnedFd> {
 /// Tables with none, one and two routes, and ways to ask.
 pub fn seeds() -> Vec<Vec<u8>> {
     let route = |host: &str, slot: u16| {
-        format!(r#"{{"host":"{host}","tenant":"t{slot}","slot":{slot},"deployed":true,"start_timeout_ms":9}}"#)
+        format!(
+            r#"{{"host":"{host}","tenant":"t{slot}","slot":{slot},"release":1,"start_timeout_ms":9,"health":null,"crawlers":"wake"}}"#
+        )
     };
     let table = |routes: &[String]| format!(r#"{{"generation":3,"routes":[{}]}}"#, routes.join(","));
     let two = table(&[route("a.example", 1), route("b.example", 2)]);

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use kennel_init::slot::ladder::{Action, Event, Relief, Rungs, State, step};
+use kennel_model::msg::Depth;
 
 use crate::Numbers;
 
@@ -28,6 +29,8 @@ struct Slot {
     /// Those who wait for it to run, and for it to be gone.
     starters: u32,
     stoppers: u32,
+    /// How deep those want it asleep who wait for that.
+    sleepers: Vec<Depth>,
     killed: bool,
 }
 
@@ -53,13 +56,16 @@ pub fn run(data: &[u8]) {
 
 impl Slot {
     fn happen(&mut self, numbers: &mut Numbers<'_>) {
-        match numbers.byte() % 13 {
+        match numbers.byte() % 16 {
             0 => self.start(true),
             8 => self.start(false),
             9 => self.feed(Event::Idle(self.now)),
             10 => self.settle(),
             11 => self.press(Relief::Reclaim),
             12 => self.press(Relief::Stop),
+            13 => self.sleep(Depth::Frozen),
+            14 => self.sleep(Depth::Reclaimed),
+            15 => self.sleep(Depth::Stopped),
             1 => {
                 self.stoppers += 1;
                 self.feed(Event::Stop { grace: Duration::from_millis(numbers.word().into()) });
@@ -105,6 +111,16 @@ impl Slot {
         assert!(!spared || self.state == before, "{before:?} is to make room: {self:?}");
         if relief == Relief::Stop && !spared {
             assert!(matches!(self.state, State::Stopping { .. }), "it makes no room: {self:?}");
+        }
+    }
+
+    /// Whoever needs it is not taken it from.
+    fn sleep(&mut self, depth: Depth) {
+        let before = self.state;
+        self.sleepers.push(depth);
+        self.feed(Event::Sleep(depth));
+        if matches!(before, State::Running(_, None) | State::Starting { .. }) {
+            assert_eq!(self.state, before, "put to sleep although needed");
         }
     }
 
@@ -176,6 +192,14 @@ impl Slot {
                 self.starters = 0;
             }
             Action::AnswerStoppers => self.stoppers = 0,
+            Action::AnswerSleepers(Err(_)) => self.sleepers.clear(),
+            Action::AnswerSleepers(Ok(reached)) => {
+                assert!(*reached == Depth::Stopped || self.is_frozen(), "said to sleep: {self:?}");
+                self.sleepers.retain(|wanted| wanted > reached);
+                if let Some(deeper) = self.sleepers.iter().copied().max() {
+                    self.feed(Event::Sleep(deeper));
+                }
+            }
             Action::Tell(..) => {}
         }
     }
@@ -187,6 +211,9 @@ impl Slot {
             State::Freezing(..) | State::Frozen(_) | State::Reclaiming(..) | State::Reclaimed(_)
         );
         assert_eq!(asleep, self.is_frozen(), "{self:?}");
+        let may_wait =
+            matches!(self.state, State::Freezing(..) | State::Reclaiming(..) | State::Stopping { .. });
+        assert!(may_wait || self.sleepers.is_empty(), "{self:?}");
         match self.state {
             State::Stopped => assert_eq!((self.starters, self.stoppers), (0, 0), "{self:?}"),
             State::Running(..)
@@ -230,6 +257,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         &[8, 2, 6, 0, 9, 6, 10, 6, 0, 9, 6, 6, 0],
         &[0, 2, 9, 11, 10, 11, 6, 10, 12, 0, 3],
         &[8, 2, 12, 3, 0, 2, 11, 9, 6, 11, 10, 0],
+        &[8, 2, 14, 10, 6, 10, 0, 13, 9, 13, 10, 15, 3],
     ]
     .map(<[u8]>::to_vec)
     .into()

@@ -11,6 +11,7 @@
 //! | `GET`, `DELETE /v1/tenants/{name}` | → [`Tenant`]; → 204 |
 //! | `POST /v1/tenants/{name}/releases` | a tar stream (`application/x-tar`) → 201 [`Deployed`] |
 //! | `POST /v1/tenants/{name}/start`, `/stop` | → [`Tenant`] |
+//! | `POST /v1/tenants/{name}/sleep` | [`Sleep`] → [`Tenant`] |
 //! | `GET /v1/tenants/{name}/logs?lines=N&follow=true` | → `text/plain`, streamed |
 //! | `GET /v1/denials?lines=N&follow=true`, `GET /v1/tenants/{name}/denials?…` | → a [`Denial`] a line, streamed |
 //! | `POST /v1/host/attest` | [`Attest`] → [`crate::tpm::Answer`] |
@@ -31,6 +32,7 @@ use crate::layout::RuntimeFacts;
 use crate::memory::{Pressure, Swap};
 use crate::msg::ServiceStatus;
 use crate::tpm::{Activation, Hex};
+pub use crate::wake::Sleep;
 use crate::{HostName, Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName};
 
 /// The SSHSIG namespace of sign-in signatures (see OpenSSH's PROTOCOL.sshsig).

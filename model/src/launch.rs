@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{MAX_RULES, Ports};
-use crate::{ReleaseId, RuntimeName, TenantName};
+use crate::routes::Crawlers;
+use crate::{HealthPath, ReleaseId, RuntimeName, TenantName};
 
 /// Everything init needs to start a slot's program; kept by init in memory so that waking works without control.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,10 @@ pub struct Limits {
     pub stop_after_s: Option<u32>,
     /// Started with the host, after a deploy and whenever it has ended, without being asked for; never stopped for idleness.
     pub always_on: bool,
+    /// Whether crawlers wake it.
+    pub crawlers: Crawlers,
+    /// What is asked whether it is ready; without it, it is when its port accepts.
+    pub health: Option<HealthPath>,
 }
 
 impl Default for Limits {
@@ -91,6 +96,8 @@ impl Default for Limits {
             reclaim_after_s: Some(120),
             stop_after_s: Some(3600),
             always_on: false,
+            crawlers: Crawlers::Wake,
+            health: None,
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod cloud;
 pub mod denial;
 pub mod egress;
+mod health;
 pub mod ids;
 pub mod labels;
 pub mod launch;
@@ -19,7 +20,9 @@ pub mod routes;
 pub mod services;
 pub mod slot;
 pub mod tpm;
+pub mod wake;
 
+pub use health::{HealthPath, InvalidHealthPath};
 pub use ids::{HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName};
 pub use launch::{LaunchSpec, Limits};
 pub use slot::{SlotId, SlotState};

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::memory::Memory;
+pub use crate::wake::{Cause, Depth};
 use crate::{LaunchSpec, Limits, NodeName, ReleaseId, SlotId, SlotState};
 
 /// No message is longer; a longer packet is refused by the receiver.
@@ -32,12 +33,14 @@ pub enum ControlRequest {
     Prepare(SlotId),
     /// Say what the slot runs from its next start on.
     Configure(SlotId, LaunchSpec),
-    /// Start the slot's program now; an answer `Ok` means that it was started, not that it listens.
-    Start(SlotId),
+    /// Start the slot's program now, or wake it; an answer `Ok` means that it runs, not that it listens.
+    Start(SlotId, Cause),
     /// The same, unless it has been started before in this boot: what was stopped since then stays so.
     StartOnce(SlotId),
     /// SIGTERM, the grace of the slot's limits, SIGKILL; answered when no process is left.
     Stop(SlotId),
+    /// Put the program to sleep, at least as deep as said; answered when it is. Refused while somebody needs it.
+    Sleep(SlotId, Depth),
     /// Stop, forget what it runs, remove every file of the slot; answered when all is gone.
     Wipe(SlotId),
     /// Start `kennel-unpack` for a new release. The reply carries two descriptors: the write end of the archive's
@@ -177,6 +180,8 @@ pub enum FromProxy {
         id: RequestId,
         /// The slot of the route.
         slot: SlotId,
+        /// The request.
+        cause: Cause,
     },
     /// After [`ToProxy::Refuse`]: no request is in flight any more.
     Quiet,
@@ -222,6 +227,9 @@ pub enum ToProxy {
     },
     /// The slot's program ended, and the lease with it; who waits for it to listen need not wait longer.
     Down(SlotId),
+    /// The slot's program is awake, and of which release it is, or asleep; also without a lease. Said of all that are awake to
+    /// a proxy that starts, and of each from then on.
+    Awake(SlotId, Option<ReleaseId>),
     /// Whether new requests are refused from now on, as the machine is about to be taken away. What is in flight goes on;
     /// [`FromProxy::Quiet`] says that it has ended.
     Refuse(bool),
@@ -336,7 +344,8 @@ mod tests {
 
     #[test]
     fn a_message_survives_the_trip() {
-        let message = FromControl { id: 7, request: ControlRequest::Start(SlotId::new(12).unwrap()) };
+        let message =
+            FromControl { id: 7, request: ControlRequest::Start(SlotId::new(12).unwrap(), Cause::operator()) };
         assert_eq!(decode::<FromControl>(&encode(&message).unwrap()).unwrap(), message);
     }
 
@@ -348,7 +357,8 @@ mod tests {
 
     #[test]
     fn trailing_bytes_and_giants_are_refused() {
-        let mut bytes = encode(&FromProxy::Wake { id: 1, slot: SlotId::new(1).unwrap() }).unwrap();
+        let mut bytes =
+            encode(&FromProxy::Wake { id: 1, slot: SlotId::new(1).unwrap(), cause: Cause::default() }).unwrap();
         bytes.push(0);
         assert!(decode::<FromProxy>(&bytes).is_err());
         assert!(matches!(encode(&"x".repeat(MAX_MESSAGE_BYTES)), Err(BadMessage::TooLong(_))));

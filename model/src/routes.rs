@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HostName, SlotId, TenantName};
+use crate::{HealthPath, HostName, ReleaseId, SlotId, TenantName};
 
 /// All routes of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +25,25 @@ pub struct Route {
     pub tenant: TenantName,
     /// Where it lives; its first port is the upstream.
     pub slot: SlotId,
-    /// Whether a release is there to be started; without one the answer is a 503.
-    pub deployed: bool,
+    /// What is started; without one the answer is a 503.
+    pub release: Option<ReleaseId>,
     /// How long a first request waits for the program to listen, in milliseconds.
     pub start_timeout_ms: u32,
+    /// What is asked whether the program is ready, once it listens.
+    pub health: Option<HealthPath>,
+    /// Whether crawlers wake it.
+    pub crawlers: Crawlers,
+}
+
+/// What crawlers may do to a program that is asleep.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Crawlers {
+    /// They wake it, as visitors do.
+    #[default]
+    Wake,
+    /// They are told to come again later.
+    Wait,
 }
 
 /// A table that is not to be used.

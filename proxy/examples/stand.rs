@@ -10,8 +10,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Child, Command, Stdio};
 
 use kennel_model::msg::ToProxy;
-use kennel_model::routes::{Route, RouteTable};
-use kennel_model::{HostName, SlotId, TenantName};
+use kennel_model::routes::{Crawlers, Route, RouteTable};
+use kennel_model::{HostName, ReleaseId, SlotId, TenantName};
 use kennel_sys::Channel;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -48,8 +48,10 @@ fn publish(init: &Channel, host: &str, slot: u16) -> Result<(), Box<dyn Error>> 
         host: HostName::new(host)?,
         tenant: TenantName::new("bench")?,
         slot: SlotId::new(slot)?,
-        deployed: true,
+        release: Some(ReleaseId(1)),
         start_timeout_ms: 10_000,
+        health: None,
+        crawlers: Crawlers::Wake,
     };
     let json = serde_json::to_vec(&RouteTable { generation: 1, routes: vec![route] })?;
     let mut file = File::from(memfd_create("routes", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)?);

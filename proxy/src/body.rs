@@ -12,6 +12,7 @@ use http_body_util::{Either, Empty, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::kept::Copying;
 use crate::leases::Visit;
 
 /// The body of a response: a page of ours, or what the tenant's program sends.
@@ -69,6 +70,8 @@ pub(crate) struct Paced<B> {
     timer: Option<Pin<Box<Sleep>>>,
     armed: bool,
     progress: Option<Progress>,
+    /// What is kept of it.
+    copy: Option<Copying>,
     /// The slot's visit is given back when the body is through or dropped.
     _visit: Option<Visit>,
 }
@@ -76,12 +79,12 @@ pub(crate) struct Paced<B> {
 impl<B> Paced<B> {
     /// A request's body.
     pub(crate) fn request(inner: B, stall: Duration, progress: Progress) -> Self {
-        Self { inner, stall, timer: None, armed: false, progress: Some(progress), _visit: None }
+        Self { inner, stall, timer: None, armed: false, progress: Some(progress), copy: None, _visit: None }
     }
 
-    /// A response's body, which keeps the slot's visit until its end.
-    pub(crate) fn response(inner: B, stall: Duration, visit: Visit) -> Self {
-        Self { inner, stall, timer: None, armed: false, progress: None, _visit: Some(visit) }
+    /// A response's body, which keeps the slot's visit until its end, and may leave a copy.
+    pub(crate) fn response(inner: B, stall: Duration, visit: Visit, copy: Option<Copying>) -> Self {
+        Self { inner, stall, timer: None, armed: false, progress: None, copy, _visit: Some(visit) }
     }
 
     /// Whether the pause has become too long; arms the timer at the pause's begin.
@@ -93,6 +96,23 @@ impl<B> Paced<B> {
             self.armed = true;
         }
         timer.as_mut().poll(cx)
+    }
+
+    /// A body that has come to its end is not asked for more.
+    fn go_on_copying<E>(&mut self, frame: &Option<Result<Frame<Bytes>, E>>)
+    where
+        B: HttpBody,
+    {
+        let copy = self.copy.take();
+        let copy = match frame {
+            None => return copy.map_or((), Copying::finish),
+            Some(Ok(frame)) => copy.and_then(|copy| copy.add(frame.data_ref()?)),
+            Some(Err(_)) => None,
+        };
+        match copy {
+            Some(copy) if self.inner.is_end_stream() => copy.finish(),
+            copy => self.copy = copy,
+        }
     }
 
     fn note(&self, stalled: bool) {
@@ -121,6 +141,9 @@ where
         };
         self.armed = false;
         self.note(false);
+        if self.copy.is_some() {
+            self.go_on_copying(&frame);
+        }
         Poll::Ready(match frame {
             Some(Ok(frame)) if frame.is_data() => Some(Ok(frame)),
             Some(Ok(_)) | None => None,

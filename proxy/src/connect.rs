@@ -2,13 +2,16 @@
 //! the program was started. Sending a request over it is left to `exchange`.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http1;
+use hyper::http::request::Parts;
+use hyper::{Method, Uri};
 use hyper_util::rt::TokioIo;
 use kennel_model::SlotId;
+use kennel_model::msg::Cause;
 use tokio::net::TcpStream;
 
 use crate::fault::Fault;
@@ -19,6 +22,7 @@ use crate::routes::Target;
 use crate::shared::Shared;
 use crate::stall::WriteBound;
 use crate::starts::Phase;
+use crate::wake::Wish;
 
 /// Why a connection attempt failed.
 #[derive(Debug, thiserror::Error)]
@@ -38,13 +42,17 @@ pub(crate) enum DialError {
 ///
 /// # Errors
 /// The fault that the visitor is to be told.
-pub(crate) async fn open(shared: &Arc<Shared>, target: &Arc<Target>) -> Result<Upstream, Fault> {
+pub(crate) async fn open(
+    shared: &Arc<Shared>,
+    target: &Arc<Target>,
+    asking: &Asking,
+) -> Result<Upstream, Fault> {
     match dial(target.slot, shared.limits.connect).await {
         Ok(stream) => return handshake(stream, &shared.limits).await,
         Err(DialError::Refused) => (),
         Err(e) => return Err(fault_of(e, target)),
     }
-    wake(shared, target).await?;
+    wake(shared, target, asking).await?;
     if let Some(upstream) = shared.pool.take(target.slot) {
         return Ok(upstream);
     }
@@ -88,16 +96,57 @@ pub(crate) async fn handshake(stream: TcpStream, limits: &Limits) -> Result<Upst
     Ok(upstream)
 }
 
-/// Has init wake the slot's program, unless that is under way, and waits until it listens.
+/// What a request that may have to wait for a start is, and takes.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    method: Method,
+    uri: Uri,
+    client: IpAddr,
+    /// Of its head.
+    bytes: u32,
+}
+
+impl Asking {
+    /// As it came from the client.
+    pub(crate) fn new(head: &Parts, client: IpAddr) -> Self {
+        let fields: usize = head.headers.iter().map(|(n, v)| n.as_str().len() + v.len()).sum();
+        let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        let bytes = u32::try_from(fields + target).unwrap_or(u32::MAX);
+        Self { method: head.method.clone(), uri: head.uri.clone(), client, bytes }
+    }
+
+    fn cause(&self) -> Cause {
+        Cause::request(self.method.as_str(), self.uri.path(), self.client)
+    }
+}
+
+/// Has init wake the slot's program, unless that is under way, and waits until it is ready.
 ///
 /// # Errors
 /// The fault that the visitor is to be told.
-pub(crate) async fn wake(shared: &Arc<Shared>, target: &Arc<Target>) -> Result<(), Fault> {
-    let _place = shared.waiting.enter(target.slot).ok_or(Fault::Overloaded)?;
+pub(crate) async fn wake(shared: &Arc<Shared>, target: &Arc<Target>, asking: &Asking) -> Result<(), Fault> {
+    let _place = shared.waiting.enter(target.slot, 1).ok_or(Fault::Overloaded)?;
+    let _bytes = shared.waiting_bytes.enter(target.slot, asking.bytes).ok_or(Fault::Overloaded)?;
+    let end = join(shared, target, asking).await;
+    // A deploy has stopped what was starting: the release that it brought is started instead.
+    if end == Err(Fault::Died)
+        && let Some(next) = shared.routes.successor(target)
+    {
+        return join(shared, &next, asking).await;
+    }
+    end
+}
+
+async fn join(shared: &Arc<Shared>, target: &Arc<Target>, asking: &Asking) -> Result<(), Fault> {
     let mut joined = shared.starts.join(target.slot);
     if let Some(id) = joined.to_carry_out {
         // A task of its own: the start goes on when the visitor who caused it leaves.
-        tokio::spawn(crate::wake::carry_out(shared.clone(), target.clone(), id, joined.phase.clone()));
+        tokio::spawn(crate::wake::carry_out(
+            shared.clone(),
+            target.clone(),
+            Wish { id, cause: asking.cause() },
+            joined.phase.clone(),
+        ));
     }
     // Bounded by the start itself, which ends after `start_wait` at the latest.
     match joined.phase.wait_for(|p| p.is_end()).await.map(|p| *p) {

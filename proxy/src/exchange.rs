@@ -16,7 +16,7 @@ use kennel_model::SlotId;
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::{Paced, Progress, ToProgram};
-use crate::connect;
+use crate::connect::{self, Asking};
 use crate::fault::Fault;
 use crate::log;
 use crate::pool::Upstream;
@@ -30,8 +30,8 @@ use crate::shared::Shared;
 pub(crate) async fn exchange(
     shared: &Arc<Shared>,
     target: &Arc<Target>,
-    head: Parts,
-    body: Incoming,
+    asking: &Asking,
+    (head, body): (Parts, Incoming),
 ) -> Result<Response<Incoming>, Fault> {
     let mut sending = Sending::new(head, body, shared.limits.request_stall);
     if let Some(upstream) = shared.pool.take(target.slot) {
@@ -44,7 +44,7 @@ pub(crate) async fn exchange(
             Err(failure) => return Err(failure.fault),
         }
     }
-    let upstream = connect::open(shared, target).await?;
+    let upstream = connect::open(shared, target, asking).await?;
     sending.over(shared, target.slot, upstream).await.map_err(|failure| failure.fault)
 }
 

@@ -33,6 +33,10 @@ pub enum Fault {
     Leaving,
     /// The tenant has no release.
     NotDeployed,
+    /// The program is asleep, and this is no reason to wake it.
+    Asleep,
+    /// A certificate authority's challenge that nobody has asked for.
+    NoChallenge,
     /// The slot has as many requests in flight or waiting as it may.
     Overloaded,
     /// Init is busy with the slot: stopping it, for instance.
@@ -83,6 +87,8 @@ impl Fault {
             Self::NoRoutes => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
             Self::Leaving => (StatusCode::SERVICE_UNAVAILABLE, "leaving"),
             Self::NotDeployed => (StatusCode::SERVICE_UNAVAILABLE, "not-deployed"),
+            Self::Asleep => (StatusCode::SERVICE_UNAVAILABLE, "asleep"),
+            Self::NoChallenge => (StatusCode::NOT_FOUND, "no-challenge"),
             Self::Overloaded | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::CannotStart => (StatusCode::SERVICE_UNAVAILABLE, "cannot-start"),
             Self::Died => (StatusCode::BAD_GATEWAY, "died"),
@@ -104,6 +110,8 @@ impl Fault {
             Self::NoRoutes => ("Just a moment", "This server is still starting."),
             Self::Leaving => ("Back soon", "This server is being moved. Please try again in a minute."),
             Self::NotDeployed => ("Nothing here yet", "This site has not been published yet."),
+            Self::Asleep => ("Asleep", "This site is asleep. Please try again later."),
+            Self::NoChallenge => ("Not found", "There is nothing at this address."),
             Self::Overloaded | Self::Busy => ("Busy", "This site is busy. Please try again in a moment."),
             Self::CannotStart => ("Out of order", "This site cannot be reached at the moment."),
             Self::Died => ("Out of order", "This site stopped before it could answer."),
@@ -118,6 +126,8 @@ impl Fault {
         match self {
             Self::NoRoutes | Self::Overloaded | Self::Busy => Some(2),
             Self::CannotStart | Self::Leaving => Some(30),
+            // For robots, which have time.
+            Self::Asleep => Some(600),
             _ => None,
         }
     }
@@ -160,7 +170,7 @@ impl Fault {
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 16] = [
+    const ALL: [Fault; 18] = [
         Fault::BadRequest,
         Fault::Method,
         Fault::Expectation,
@@ -170,6 +180,8 @@ mod tests {
         Fault::NoRoutes,
         Fault::Leaving,
         Fault::NotDeployed,
+        Fault::Asleep,
+        Fault::NoChallenge,
         Fault::Overloaded,
         Fault::Busy,
         Fault::CannotStart,

@@ -1,4 +1,4 @@
-//! A count per slot with an upper bound: how many requests wait for a start. A counted place is given back when it is
+//! A sum per slot with an upper bound: how many requests wait for a start, and how much they hold. A counted place is given back when it is
 //! dropped, however the request ends.
 
 use std::sync::Arc;
@@ -14,11 +14,12 @@ pub(crate) struct Gauge {
     bound: u32,
 }
 
-/// One of the slot's places, taken.
+/// Some of the slot's places, taken.
 #[derive(Debug)]
 pub(crate) struct Place {
     gauge: Arc<Gauge>,
     slot: SlotId,
+    weight: u32,
 }
 
 impl Gauge {
@@ -27,18 +28,18 @@ impl Gauge {
         Arc::new(Self { counts: (0..MAX_SLOTS).map(|_| AtomicU32::new(0)).collect(), bound })
     }
 
-    /// Takes a place, or nothing when all are taken.
-    pub(crate) fn enter(self: &Arc<Self>, slot: SlotId) -> Option<Place> {
+    /// Takes so many places, or nothing when there are not as many.
+    pub(crate) fn enter(self: &Arc<Self>, slot: SlotId, weight: u32) -> Option<Place> {
         let count = &self.counts[usize::from(slot.index())];
-        let raise = |n: u32| (n < self.bound).then_some(n + 1);
+        let raise = |n: u32| n.checked_add(weight).filter(|sum| *sum <= self.bound);
         count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise).ok()?;
-        Some(Place { gauge: self.clone(), slot })
+        Some(Place { gauge: self.clone(), slot, weight })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gauge.counts[usize::from(self.slot.index())].fetch_sub(1, Ordering::Relaxed);
+        self.gauge.counts[usize::from(self.slot.index())].fetch_sub(self.weight, Ordering::Relaxed);
     }
 }
 
@@ -50,11 +51,12 @@ mod tests {
     fn the_bound_holds_per_slot_and_places_come_back() {
         let gauge = Gauge::new(2);
         let (a, b) = (SlotId::new(0).unwrap(), SlotId::new(MAX_SLOTS - 1).unwrap());
-        let held = (gauge.enter(a), gauge.enter(a));
+        let held = (gauge.enter(a, 1), gauge.enter(a, 1));
         assert!(held.0.is_some() && held.1.is_some());
-        assert!(gauge.enter(a).is_none());
-        assert!(gauge.enter(b).is_some());
+        assert!(gauge.enter(a, 1).is_none());
+        assert!(gauge.enter(b, 3).is_none());
+        assert!(gauge.enter(b, 2).is_some());
         drop(held);
-        assert!(gauge.enter(a).is_some());
+        assert!(gauge.enter(a, 2).is_some());
     }
 }

@@ -28,6 +28,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// Says of an answer that the proxy gave it for a program that is asleep, and how it came to it; never passed on from a tenant.
+pub(crate) const ASLEEP_FIELD: HeaderName = HeaderName::from_static("kennel-asleep");
+
 /// Our name in `Via`, which a gateway has to leave (RFC 9110, 7.6.3).
 const VIA: &str = "1.1 kennel";
 
@@ -96,6 +99,7 @@ pub(crate) fn to_client(fields: &mut HeaderMap, length: Length, bodiless: bool, 
     let was_chunked = fields.contains_key(header::TRANSFER_ENCODING);
     remove_connection_fields(fields);
     fields.remove(ERROR_FIELD);
+    fields.remove(ASLEEP_FIELD);
     match length {
         Length::Exact(bytes) => _ = fields.insert(header::CONTENT_LENGTH, bytes.into()),
         Length::None if bodiless && !was_chunked => (),

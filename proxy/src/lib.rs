@@ -2,11 +2,13 @@
 //! waking the tenant through init if nobody listens. It decides nothing: routes come from control, starts are init's.
 //! It opens no file and no listener; all it has it is handed.
 //!
-//! The way of a request: `serve` (accept) → `request` (order of steps) → `strict`, `host`, `routes` → `leases` (→ `wake`) →
+//! The way of a request: `serve` (accept) → `request` (order of steps) → `strict`, `host`, `routes` → `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
 //! `headers` → `exchange` → `pool` or `connect` → back through `headers` and `body`, or on through `tunnel`. What goes
 //! wrong is a `fault`, shown by `page`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
 
+mod asleep;
+mod awake;
 mod body;
 mod clients;
 mod connect;
@@ -15,6 +17,8 @@ pub mod fault;
 mod gauge;
 mod headers;
 pub mod host;
+mod instead;
+mod kept;
 mod leases;
 mod limits;
 mod link;

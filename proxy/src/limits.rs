@@ -20,10 +20,20 @@ pub struct Limits {
     pub slot_requests: u32,
     /// Requests that may wait for one slot to start. Beyond it: 503 with `Retry-After`, which spreads the crowd.
     pub slot_waiting: u32,
+    /// Bytes of the heads of those: what a waiting request holds beside its connection, as its body is not read before.
+    /// Beyond it: 503 with `Retry-After`. The heads of all that may wait, at the usual size of some KiB.
+    pub slot_waiting_bytes: u32,
     /// Idle upstream connections kept per slot; more only pay off for tenants that are busy anyway.
     pub idle_per_slot: usize,
     /// Idle upstream connections kept in all, each a descriptor and some 10 KiB.
     pub idle_total: usize,
+
+    /// Answers that are kept per slot for when its program is asleep: two files of eight names.
+    pub kept_per_slot: usize,
+    /// Bytes of one such answer's body: a favicon of many sizes.
+    pub kept_answer_bytes: usize,
+    /// Bytes of all such answers together: some 8 KiB for each slot of the usual pool.
+    pub kept_bytes: usize,
 
     /// Bytes that a connection may write before all others that can go on have had their turn: what a small page waits
     /// for beside so many large ones. Too few would cost more in turns than in copying.
@@ -60,6 +70,10 @@ pub struct Limits {
     pub poll_first: Duration,
     /// The longest pause between connection attempts of a start: what a first visitor may lose at most.
     pub poll_longest: Duration,
+    /// The same where a start is found out by asking a path, which costs the program more than a connection.
+    pub ask_longest: Duration,
+    /// From a question whether the program is ready to the head of its answer; then it is asked again.
+    pub ask: Duration,
     /// Upper bound on a route's `start_timeout_ms`; browsers give up at about this time.
     pub start_longest: Duration,
     /// From `Drain` to exit, whatever is still in flight.
@@ -73,8 +87,12 @@ impl Default for Limits {
             address_connections: 256,
             slot_requests: 512,
             slot_waiting: 256,
+            slot_waiting_bytes: 1 << 20,
             idle_per_slot: 32,
             idle_total: 1024,
+            kept_per_slot: 16,
+            kept_answer_bytes: 128 << 10,
+            kept_bytes: 8 << 20,
             turn_bytes: 32 << 10,
             request_head_bytes: 32 << 10,
             response_head_bytes: 64 << 10,
@@ -90,6 +108,8 @@ impl Default for Limits {
             upstream_idle: Duration::from_secs(4),
             poll_first: Duration::from_millis(2),
             poll_longest: Duration::from_millis(50),
+            ask_longest: Duration::from_millis(500),
+            ask: Duration::from_secs(5),
             start_longest: Duration::from_secs(120),
             drain: Duration::from_secs(30),
         }

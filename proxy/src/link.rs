@@ -87,9 +87,11 @@ impl Link {
                 }
                 Ok(Some((ToProxy::Down(slot), _))) => {
                     shared.leases.revoke(slot);
+                    shared.awake.down(slot);
                     shared.pool.clear(slot);
                     shared.starts.down(slot);
                 }
+                Ok(Some((ToProxy::Awake(slot, release), _))) => shared.awake.set(slot, release),
                 Ok(Some((ToProxy::Routes, fds))) => take_routes(shared, fds),
                 Ok(None) => return LinkError::Closed,
                 Err(ChannelError::WouldBlock) => ready.clear_ready(),

@@ -7,23 +7,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http_body_util::Either;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::http::request::Parts;
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version, header};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::asleep::Kind;
 use crate::body::{Body, Paced};
 use crate::clients::Share;
+use crate::connect::{self, Asking};
 use crate::exchange::exchange;
 use crate::fault::Fault;
 use crate::headers::{self, Length, Sender};
+use crate::kept::Key;
 use crate::leases::Visit;
 use crate::page::Format;
 use crate::routes::{Found, Target};
 use crate::shared::Shared;
-use crate::{connect, host, strict, tunnel};
+use crate::{host, instead, strict, tunnel};
 
 /// What is known of the client's connection.
 #[derive(Debug, Clone)]
@@ -66,21 +69,33 @@ async fn pass(
     let (mut head, body) = request.into_parts();
     strict::check(&head)?;
     let host = host::authority(&head)?;
-    let target = find(shared, &host::name(&host)?)?;
+    let target = match find(shared, &host::name(&host)?) {
+        // It asks after the host.
+        Err(Fault::UnknownHost) if Kind::of(&head) == Kind::HealthCheck => return Ok(instead::fine()),
+        found => found?,
+    };
     let visit = shared.leases.enter(target.slot).ok_or(Fault::Overloaded)?;
-    if !visit.is_leased() {
-        connect::wake(shared, &target).await?;
+    if !visit.is_leased()
+        && !shared.awake.is_awake(target.slot)
+        && let Some(answer) = instead::of_program(shared, &target, &head)?
+    {
+        return Ok(answer);
+    }
+    let asking = Asking::new(&head, client.address);
+    if !visit.is_leased() || (target.health.is_some() && !shared.awake.is_ready(target.slot)) {
+        connect::wake(shared, &target, &asking).await?;
     }
 
     let length = Length::of(&body);
     let websocket = strict::wants_websocket(&head, length);
     let is_head = head.method == Method::HEAD;
+    let key = Key::of(&target, &head).filter(|key| !is_head && shared.awake.runs(key.slot, key.release));
     headers::to_program(&mut head.headers, Sender { client: client.address, host, length, websocket });
-    let mut response = exchange(shared, &target, origin_form(head)?, body).await?;
+    let mut response = exchange(shared, &target, &asking, (origin_form(head)?, body)).await?;
     let to_program =
         (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
     match (websocket, to_program) {
-        (_, None) => Ok(pass_back(shared, response, is_head, visit)),
+        (_, None) => Ok(pass_back(shared, response, is_head, (visit, key))),
         (true, Some(to_program)) => switch(shared, response, to_client, to_program, (client, visit)),
         // Nobody asked it to switch.
         (false, Some(_)) => Err(Fault::Broke),
@@ -89,7 +104,7 @@ async fn pass(
 
 fn find(shared: &Shared, name: &str) -> Result<Arc<Target>, Fault> {
     match shared.routes.find(name) {
-        Found::Target(target) if target.deployed => Ok(target),
+        Found::Target(target) if target.release.is_some() => Ok(target),
         Found::Target(_) => Err(Fault::NotDeployed),
         Found::Unknown => Err(Fault::UnknownHost),
         Found::NoTable => Err(Fault::NoRoutes),
@@ -107,13 +122,24 @@ fn origin_form(head: Parts) -> Result<Parts, Fault> {
     Ok(request.into_parts().0)
 }
 
-fn pass_back(shared: &Shared, response: Response<Incoming>, is_head: bool, visit: Visit) -> Response<Body> {
+fn pass_back(
+    shared: &Shared,
+    response: Response<Incoming>,
+    is_head: bool,
+    (visit, key): (Visit, Option<Key>),
+) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     let bodiless = is_head || head.status == StatusCode::NOT_MODIFIED;
     headers::to_client(&mut head.headers, Length::of(&body), bodiless, false);
     // How it is written depends on the client's version; hyper sees to that.
     head.version = Version::HTTP_11;
-    Response::from_parts(head, Either::Right(Paced::response(body, shared.limits.response_stall, visit)))
+    let mut copy = key.and_then(|key| shared.kept.copy(key, &head));
+    if body.is_end_stream()
+        && let Some(copy) = copy.take()
+    {
+        copy.finish();
+    }
+    Response::from_parts(head, Either::Right(Paced::response(body, shared.limits.response_stall, visit, copy)))
 }
 
 /// Passes the switch of protocols back and leaves the two connections to a tunnel.

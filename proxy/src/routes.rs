@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use kennel_model::routes::{DuplicateHost, RouteTable};
-use kennel_model::{SlotId, TenantName};
+use kennel_model::routes::{Crawlers, DuplicateHost, RouteTable};
+use kennel_model::{HealthPath, HostName, ReleaseId, SlotId, TenantName};
 
 /// Where requests for one name go.
 #[derive(Debug)]
@@ -15,10 +15,16 @@ pub struct Target {
     pub tenant: TenantName,
     /// Whose first port is the upstream.
     pub slot: SlotId,
-    /// Whether there is a release to start.
-    pub deployed: bool,
+    /// The name.
+    pub host: HostName,
+    /// What there is to start, if anything.
+    pub release: Option<ReleaseId>,
     /// How long a first request waits for the program to listen.
     pub start_wait: Duration,
+    /// What is asked whether it is ready.
+    pub health: Option<HealthPath>,
+    /// Whether crawlers wake it.
+    pub crawlers: Crawlers,
 }
 
 /// A table that is not taken, the one before stays.
@@ -72,6 +78,14 @@ impl Routes {
         }
     }
 
+    /// The same program with another release, if there has been a deploy since it was looked up.
+    pub(crate) fn successor(&self, target: &Target) -> Option<Arc<Target>> {
+        match self.find(target.host.as_str()) {
+            Found::Target(now) if now.slot == target.slot && now.release != target.release => Some(now),
+            _ => None,
+        }
+    }
+
     /// Puts a new table in force; requests under way keep the target that they have.
     ///
     /// # Errors
@@ -80,13 +94,17 @@ impl Routes {
         table.validate()?;
         let generation = table.generation;
         let by_name = table.routes.into_iter().map(|route| {
+            let name = route.host.as_str().to_owned();
             let target = Target {
+                host: route.host,
                 tenant: route.tenant,
                 slot: route.slot,
-                deployed: route.deployed,
+                release: route.release,
                 start_wait: Duration::from_millis(route.start_timeout_ms.into()).min(start_longest),
+                health: route.health,
+                crawlers: route.crawlers,
             };
-            (String::from(route.host), Arc::new(target))
+            (name, Arc::new(target))
         });
         let table = Arc::new(Table { generation, by_name: by_name.collect() });
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +119,6 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kennel_model::HostName;
     use kennel_model::routes::Route;
 
     const LONGEST: Duration = Duration::from_secs(120);
@@ -111,8 +128,10 @@ mod tests {
             host: HostName::new(host).unwrap(),
             tenant: TenantName::new("blog").unwrap(),
             slot: SlotId::new(slot).unwrap(),
-            deployed: true,
+            release: Some(ReleaseId(1)),
             start_timeout_ms: u32::MAX,
+            health: None,
+            crawlers: Crawlers::Wake,
         }
     }
 

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::awake::Awake;
 use crate::gauge::Gauge;
+use crate::kept::Kept;
 use crate::leases::Leases;
 use crate::limits::Limits;
 use crate::link::Link;
@@ -24,8 +26,14 @@ pub(crate) struct Shared {
     pub(crate) pool: Pool,
     /// Requests in flight, waiting ones included, and whose program is held awake.
     pub(crate) leases: Arc<Leases>,
+    /// What is known of programs beside that.
+    pub(crate) awake: Awake,
+    /// What programs answered, for when they are asleep.
+    pub(crate) kept: Arc<Kept>,
     /// Requests that wait for a start.
     pub(crate) waiting: Arc<Gauge>,
+    /// Bytes of their heads.
+    pub(crate) waiting_bytes: Arc<Gauge>,
     /// New requests are refused: the machine is about to be taken away.
     pub(crate) refusing: AtomicBool,
     /// The channel to init.
@@ -40,6 +48,9 @@ impl Shared {
             starts: Starts::default(),
             pool: Pool::new(&limits),
             leases: Leases::new(&limits),
+            awake: Awake::new(),
+            kept: Kept::new(&limits),
+            waiting_bytes: Gauge::new(limits.slot_waiting_bytes),
             waiting: Gauge::new(limits.slot_waiting),
             refusing: AtomicBool::new(false),
             init,

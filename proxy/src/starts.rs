@@ -11,6 +11,7 @@
 //! | any | the route's time is over | `Late`, the end |
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -72,7 +73,8 @@ impl Starts {
     /// Joins the slot's start, or begins one.
     pub(crate) fn join(&self, slot: SlotId) -> Joined {
         let mut starts = self.lock();
-        if let Some(start) = starts.get(&slot) {
+        // One that has ended is about to be removed.
+        if let Some(start) = starts.get(&slot).filter(|start| !start.phase.borrow().is_end()) {
             return Joined { phase: start.phase.subscribe(), to_carry_out: None };
         }
         let id = self.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
@@ -105,16 +107,13 @@ impl Starts {
         }
     }
 
-    /// Ends a start and tells everyone who waits for it.
-    pub(crate) fn end(&self, slot: SlotId, phase: Phase) {
-        if let Some(start) = self.lock().remove(&slot) {
-            start.phase.send_if_modified(|now| {
-                let open = !now.is_end();
-                if open {
-                    *now = phase;
-                }
-                open
-            });
+    /// Ends a start and tells everyone who waits for it. The next may be under way already.
+    pub(crate) fn end(&self, slot: SlotId, id: RequestId, phase: Phase) {
+        let mut starts = self.lock();
+        if let Entry::Occupied(start) = starts.entry(slot)
+            && start.get().id == id
+        {
+            start.remove().step(|now| !now.is_end(), phase);
         }
     }
 
@@ -147,11 +146,23 @@ mod tests {
     fn only_the_first_carries_out() {
         let starts = Starts::default();
         let first = starts.join(slot());
-        assert!(first.to_carry_out.is_some());
+        let id = first.to_carry_out.unwrap();
         assert!(starts.join(slot()).to_carry_out.is_none());
-        starts.end(slot(), Phase::Listens);
+        starts.end(slot(), id, Phase::Listens);
         assert_eq!(*first.phase.borrow(), Phase::Listens);
         assert!(starts.join(slot()).to_carry_out.is_some());
+    }
+
+    #[test]
+    fn who_comes_after_the_end_begins_anew_and_is_not_ended_with_the_one_before() {
+        let starts = Starts::default();
+        let first = starts.join(slot()).to_carry_out.unwrap();
+        starts.answered(first, &Ok(Rung::Stopped));
+        starts.down(slot());
+        let next = starts.join(slot());
+        assert!(next.to_carry_out.is_some_and(|id| id != first));
+        starts.end(slot(), first, Phase::Died);
+        assert_eq!(*next.phase.borrow(), Phase::Asked);
     }
 
     #[test]
@@ -164,7 +175,7 @@ mod tests {
         assert_eq!(*joined.phase.borrow(), Phase::Awake(Rung::Stopped));
         starts.down(slot());
         assert_eq!(*joined.phase.borrow(), Phase::Died);
-        starts.end(slot(), Phase::Late);
+        starts.end(slot(), joined.to_carry_out.unwrap(), Phase::Late);
         assert_eq!(*joined.phase.borrow(), Phase::Died, "the end is the end");
     }
 
@@ -182,7 +193,7 @@ mod tests {
             assert_eq!(*joined.phase.borrow(), Phase::Asked);
             starts.answered(id, &Err(refusal));
             assert_eq!(*joined.phase.borrow(), phase);
-            starts.end(slot(), phase);
+            starts.end(slot(), id, phase);
         }
     }
 }

@@ -1,10 +1,17 @@
 //! Carries a start out: asks init once, then tries to connect with growing pauses until the program listens, died, or
-//! the route's time is over. One that runs already or was asleep listens at the first attempt. Its rules stand in `starts`; who waits for it and what they answer, in `connect`.
+//! the route's time is over; where the route has a path for it, it asks that path whether the program is ready. One that was
+//! asleep listens at the first attempt, and is as ready as it was. Its rules stand in `starts`; who waits for it and what
+//! they answer, in `connect`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use kennel_model::msg::{FromProxy, RequestId, Rung};
+use http_body_util::{Either, Empty};
+use hyper::header::{HOST, USER_AGENT};
+use hyper::{Request, Uri};
+use kennel_model::HealthPath;
+use kennel_model::msg::{Cause, FromProxy, RequestId, Rung};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -15,49 +22,106 @@ use crate::routes::Target;
 use crate::shared::Shared;
 use crate::starts::Phase;
 
+/// A start that init is to be asked for.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    /// Its number.
+    pub(crate) id: RequestId,
+    /// The first request's.
+    pub(crate) cause: Cause,
+}
+
+/// The last status that the route's path was answered with; 0 for none.
+type LastStatus = AtomicU16;
+
 /// Runs until the start has ended. The connection that proved the program to listen goes to the pool.
 pub(crate) async fn carry_out(
     shared: Arc<Shared>,
     target: Arc<Target>,
-    id: RequestId,
+    wish: Wish,
     phase: watch::Receiver<Phase>,
 ) {
     let began = Instant::now();
     let found = phase.clone();
-    let end = tokio::time::timeout(target.start_wait, start(&shared, &target, id, phase)).await;
+    let (id, last) = (wish.id, LastStatus::new(0));
+    let end = tokio::time::timeout(target.start_wait, start(&shared, &target, wish, phase, &last)).await;
     let end = end.unwrap_or(Phase::Late);
     let ran = matches!(*found.borrow(), Phase::Awake(Rung::Running));
-    shared.starts.end(target.slot, end);
+    if let (Some(release), true) = (target.release, end != Phase::Busy) {
+        shared.awake.ended(target.slot, release, end == Phase::Listens);
+    }
+    shared.starts.end(target.slot, id, end);
     let (tenant, slot, took) = (&target.tenant, target.slot, began.elapsed().as_millis());
     match end {
         // Its lease was renewed, no more.
         Phase::Listens if ran => (),
         Phase::Listens => log::line(format_args!("{tenant} (slot {slot}) listens after {took} ms")),
         Phase::Died => log::line(format_args!("{tenant} (slot {slot}) ended before it listened")),
-        Phase::Late => log::line(format_args!(
-            "{tenant} (slot {slot}) does not listen on port {} after {took} ms",
-            slot.port()
-        )),
+        Phase::Late => {
+            let what = late(&target, last.into_inner());
+            log::line(format_args!("{tenant} (slot {slot}) {what} after {took} ms"));
+        }
         Phase::Asked | Phase::Awake(_) | Phase::Busy | Phase::Refused => (),
     }
 }
 
-async fn start(shared: &Shared, target: &Target, id: RequestId, mut phase: watch::Receiver<Phase>) -> Phase {
-    if let Err(e) = shared.init.send(&FromProxy::Wake { id, slot: target.slot }).await {
+/// What a program that was not ready in time does not do.
+fn late(target: &Target, last: u16) -> String {
+    match (target.health, last) {
+        (Some(path), 1..) => format!("is not ready: {path} is answered with {last}"),
+        (Some(path), 0) => format!("does not listen on port {}, or not answer {path},", target.slot.port()),
+        (None, _) => format!("does not listen on port {}", target.slot.port()),
+    }
+}
+
+async fn start(
+    shared: &Shared,
+    target: &Target,
+    Wish { id, cause }: Wish,
+    mut phase: watch::Receiver<Phase>,
+    last: &LastStatus,
+) -> Phase {
+    if let Err(e) = shared.init.send(&FromProxy::Wake { id, slot: target.slot, cause }).await {
         log::line(format_args!("cannot ask to wake slot {}: {e}", target.slot));
         return Phase::Refused;
     }
-    match phase.wait_for(|p| *p != Phase::Asked).await.map(|p| *p) {
-        Ok(Phase::Awake(_)) => (),
+    let rung = match phase.wait_for(|p| *p != Phase::Asked).await.map(|p| *p) {
+        Ok(Phase::Awake(rung)) => rung,
         Ok(end) => return end,
         Err(_) => return Phase::Refused,
-    }
-    let stream = tokio::select! {
-        biased;
-        stream = until_it_listens(shared, target) => stream,
-        _ = phase.wait_for(|p| p.is_end()) => return Phase::Died,
     };
-    keep(shared, target, stream).await
+    let was_asleep = matches!(rung, Rung::Frozen | Rung::Reclaimed);
+    let health = target.health.filter(|_| !was_asleep && !shared.awake.is_ready(target.slot));
+    tokio::select! {
+        biased;
+        () = until_ready(shared, target, health, last) => Phase::Listens,
+        _ = phase.wait_for(|p| p.is_end()) => Phase::Died,
+    }
+}
+
+async fn until_ready(shared: &Shared, target: &Target, health: Option<HealthPath>, last: &LastStatus) {
+    let mut pause = shared.limits.poll_first;
+    loop {
+        let stream = until_it_listens(shared, target).await;
+        let Some(path) = health else { return keep(shared, target, stream).await };
+        let asked = tokio::time::timeout(shared.limits.ask, ask(shared, target, path, stream)).await;
+        let status = asked.ok().flatten().unwrap_or(0);
+        if matches!(status, 1..500) {
+            return;
+        }
+        last.store(status, Ordering::Relaxed);
+        tokio::time::sleep(pause).await;
+        pause = next_pause(pause, shared.limits.ask_longest);
+    }
+}
+
+/// The status that the path is answered with, if there is an answer. Its connection ends with it.
+async fn ask(shared: &Shared, target: &Target, path: HealthPath, stream: TcpStream) -> Option<u16> {
+    let uri: Uri = path.as_str().parse().ok()?;
+    let request = Request::get(uri).header(HOST, target.host.as_str()).header(USER_AGENT, "kennel");
+    let request = request.body(Either::Left(Empty::new())).ok()?;
+    let mut upstream = connect::handshake(stream, &shared.limits).await.ok()?;
+    Some(upstream.send_request(request).await.ok()?.status().as_u16())
 }
 
 async fn until_it_listens(shared: &Shared, target: &Target) -> TcpStream {
@@ -77,11 +141,10 @@ fn next_pause(pause: Duration, longest: Duration) -> Duration {
     (pause * 2).min(longest)
 }
 
-async fn keep(shared: &Shared, target: &Target, stream: TcpStream) -> Phase {
+async fn keep(shared: &Shared, target: &Target, stream: TcpStream) {
     if let Ok(upstream) = connect::handshake(stream, &shared.limits).await {
         shared.pool.put(target.slot, upstream);
     }
-    Phase::Listens
 }
 
 #[cfg(test)]

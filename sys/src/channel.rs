@@ -149,11 +149,11 @@ impl AsRawFd for Channel {
 mod tests {
     use super::*;
     use kennel_model::SlotId;
-    use kennel_model::msg::FromProxy;
+    use kennel_model::msg::{Cause, FromProxy};
     use std::io::{Read, Write};
 
     fn wake() -> FromProxy {
-        FromProxy::Wake { id: 3, slot: SlotId::new(4).unwrap() }
+        FromProxy::Wake { id: 3, slot: SlotId::new(4).unwrap(), cause: Cause::default() }
     }
 
     #[test]

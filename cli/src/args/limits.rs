@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use kennel_model::{Limits, TenantName};
+use kennel_model::routes::Crawlers;
+use kennel_model::{HealthPath, InvalidHealthPath, Limits, TenantName};
 
 use super::ByteSize;
 
@@ -13,6 +14,7 @@ Example:
   kennel limits blog
   kennel limits blog --freeze-after 5m --stop-after never
   kennel limits chat --no-freeze --always-on
+  kennel limits shop --health /healthz --crawlers wait
 
 A program that nobody has needed for a while is frozen, later its memory goes to swap, and at last it
 is stopped; the next request wakes it. How long that takes, and how much disk it has, changes at once;
@@ -67,6 +69,42 @@ pub struct LimitArgs {
     /// Start it when it is asked for (the default)
     #[arg(long)]
     pub on_demand: bool,
+    /// What crawlers do to it while it sleeps: wake it, or wait until a visitor has (503, try again later)
+    #[arg(long, value_name = "WAKE|WAIT")]
+    pub crawlers: Option<CrawlersArg>,
+    /// After a start it is ready when this path answers with a status below 500; none: when its port accepts
+    #[arg(long, value_name = "PATH|none")]
+    pub health: Option<Health>,
+}
+
+/// What crawlers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CrawlersArg {
+    /// They wake it
+    Wake,
+    /// They are told to come again later
+    Wait,
+}
+
+/// A path, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health(pub Option<HealthPath>);
+
+impl FromStr for Health {
+    type Err = InvalidHealthPath;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHealthPath> {
+        if text == "none" { Ok(Self(None)) } else { text.parse().map(|path| Self(Some(path))) }
+    }
+}
+
+impl From<CrawlersArg> for Crawlers {
+    fn from(arg: CrawlersArg) -> Self {
+        match arg {
+            CrawlersArg::Wake => Self::Wake,
+            CrawlersArg::Wait => Self::Wait,
+        }
+    }
 }
 
 /// A time in seconds, or never.
@@ -152,6 +190,8 @@ impl LimitArgs {
             reclaim_after_s: after(self.reclaim_after, limits.reclaim_after_s),
             stop_after_s: after(self.stop_after, limits.stop_after_s),
             always_on: self.always_on || (limits.always_on && !self.on_demand),
+            crawlers: self.crawlers.map_or(limits.crawlers, Crawlers::from),
+            health: self.health.map_or(limits.health, |Health(path)| path),
             ..limits
         }
     }
@@ -191,6 +231,16 @@ mod tests {
     fn what_was_not_typed_stays() {
         let before = Limits { stop_after_s: None, pids_max: 7, ..Limits::default() };
         assert_eq!(LimitArgs::default().apply(before), before);
+        let typed = LimitArgs {
+            crawlers: Some(CrawlersArg::Wait),
+            health: Some("/up".parse().unwrap()),
+            ..LimitArgs::default()
+        };
+        let set = typed.apply(before);
+        assert_eq!((set.crawlers, set.health), (Crawlers::Wait, "/up".parse().ok()));
+        let typed = LimitArgs { health: Some("none".parse().unwrap()), ..LimitArgs::default() };
+        assert_eq!(typed.apply(set), Limits { health: None, ..set });
+        assert!("up".parse::<Health>().is_err());
         let typed = LimitArgs { no_freeze: true, stop_after: Some(After(Some(60))), ..LimitArgs::default() };
         let expected = Limits { freeze_after_s: None, stop_after_s: Some(60), ..before };
         assert_eq!(typed.apply(before), expected);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use kennel_model::msg::Depth;
 use kennel_model::{HostName, RuntimeName, TenantName};
 
 use super::LimitArgs;
@@ -11,7 +12,7 @@ use super::LimitArgs;
 #[derive(Debug, Subcommand)]
 pub enum TenantCommand {
     /// Give a new tenant a slot of its own
-    Add(TenantAdd),
+    Add(Box<TenantAdd>),
     /// List the tenants
     #[command(after_help = "Example:\n  kennel tenant ls")]
     Ls,
@@ -30,11 +31,28 @@ pub enum TenantCommand {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Start a tenant's program now instead of at its first request
-    #[command(after_help = "Example:\n  kennel tenant start blog")]
+    /// Start a tenant's program now instead of at its first request, or wake it if it sleeps
+    #[command(
+        visible_alias = "wake",
+        after_help = "Example:\n  kennel tenant start blog\n  kennel tenant wake blog"
+    )]
     Start {
         /// The tenant
         name: TenantName,
+    },
+    /// Put a tenant's program to sleep without waiting for the time; the next request wakes it
+    #[command(after_help = "\
+Example:
+  kennel tenant sleep blog
+  kennel tenant sleep blog --to reclaimed
+
+Refused while a request is in flight; `kennel tenant stop` waits for nobody.")]
+    Sleep {
+        /// The tenant
+        name: TenantName,
+        /// How deep: no processor time, or its memory in swap as well, or no process at all
+        #[arg(long, value_name = "DEPTH", default_value = "frozen")]
+        to: DepthArg,
     },
     /// Stop a tenant's program; the next request starts it again
     #[command(after_help = "Example:\n  kennel tenant stop blog")]
@@ -42,6 +60,27 @@ pub enum TenantCommand {
         /// The tenant
         name: TenantName,
     },
+}
+
+/// How deep a program is put to sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DepthArg {
+    /// It gets no processor time
+    Frozen,
+    /// And its memory goes to swap
+    Reclaimed,
+    /// It is stopped
+    Stopped,
+}
+
+impl From<DepthArg> for Depth {
+    fn from(arg: DepthArg) -> Self {
+        match arg {
+            DepthArg::Frozen => Self::Frozen,
+            DepthArg::Reclaimed => Self::Reclaimed,
+            DepthArg::Stopped => Self::Stopped,
+        }
+    }
 }
 
 /// `kennel tenant add`

@@ -1,5 +1,6 @@
 //! `kennel limits`: shows a tenant's limits and changes them.
 
+use kennel_model::routes::Crawlers;
 use kennel_model::{Limits, api};
 
 use super::{Context, tenant_path};
@@ -34,6 +35,10 @@ fn words(limits: &Limits) -> String {
         true => "never, as it is always on".to_owned(),
         false => after(limits.stop_after_s),
     };
+    let crawlers = match limits.crawlers {
+        Crawlers::Wake => "wake it",
+        Crawlers::Wait => "wait until a visitor has woken it",
+    };
     fields(&[
         (
             "memory",
@@ -49,6 +54,11 @@ fn words(limits: &Limits) -> String {
         (
             "starts",
             if limits.always_on { "with the host, and whenever it has ended" } else { "when asked for" }.into(),
+        ),
+        ("crawlers", crawlers.to_owned()),
+        (
+            "ready when",
+            limits.health.map_or_else(|| "its port accepts".to_owned(), |path| format!("{path} answers")),
         ),
     ])
 }

@@ -1,5 +1,6 @@
 //! `kennel tenant`: adds, lists, shows, starts, stops and removes tenants.
 
+use kennel_model::msg::Depth;
 use kennel_model::{Limits, SlotState, TenantName, api};
 
 use super::{Context, tenant_path};
@@ -10,12 +11,13 @@ use crate::ui::{ago, fields, table};
 
 pub(super) async fn tenant(context: &Context, command: TenantCommand) -> Result<(), Failure> {
     match command {
-        TenantCommand::Add(args) => add(context, args).await,
+        TenantCommand::Add(args) => add(context, *args).await,
         TenantCommand::Ls => ls(context).await,
         TenantCommand::Show { name } => show(context, &name).await,
         TenantCommand::Rm { name, yes } => rm(context, &name, yes).await,
         TenantCommand::Start { name } => act(context, &name, "start").await,
         TenantCommand::Stop { name } => act(context, &name, "stop").await,
+        TenantCommand::Sleep { name, to } => sleep(context, &name, to.into()).await,
     }
 }
 
@@ -116,6 +118,18 @@ async fn rm(context: &Context, name: &TenantName, yes: bool) -> Result<(), Failu
     context.client()?.delete(&tenant_path(name)).await?;
     let document = serde_json::json!({ "removed": name });
     Ok(context.ui.result(&document, |_| format!("tenant {name} is gone"))?)
+}
+
+async fn sleep(context: &Context, name: &TenantName, to: Depth) -> Result<(), Failure> {
+    let path = format!("{}/sleep", tenant_path(name));
+    let tenant: api::Tenant = context.client()?.post(&path, &api::Sleep { to }).await?;
+    Ok(context.ui.result(&tenant, |t| {
+        let rest = match (to, t.state) {
+            (Depth::Reclaimed, SlotState::Frozen) => "; its memory is still on its way to swap",
+            _ => "",
+        };
+        format!("tenant {} is {}{rest}", t.name, state(t.state))
+    })?)
 }
 
 async fn act(context: &Context, name: &TenantName, verb: &str) -> Result<(), Failure> {

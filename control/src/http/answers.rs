@@ -10,7 +10,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
-use kennel_model::api::{NewEgressRule, NewTenant};
+use kennel_model::api::{NewEgressRule, NewTenant, Sleep};
 use kennel_model::msg::ControlRequest;
 use kennel_model::{Limits, TenantName};
 use serde::de::DeserializeOwned;
@@ -130,6 +130,11 @@ async fn of_tenant(
         Endpoint::Stop => {
             let tenant = undisturbed(control, |control| async move { control.stop(&name).await }).await?;
             Ok(json(StatusCode::OK, &tenant))
+        }
+        Endpoint::Sleep => {
+            let wish: Sleep = read_of(control, asked.head, asked.body).await?;
+            let act = |control: Arc<Control>| async move { control.sleep(&name, wish.to).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
         Endpoint::Deploy => deploy(control, name, asked).await,
         Endpoint::Egress => Ok(json(StatusCode::OK, &control.egress(&name).await?)),

@@ -37,6 +37,8 @@ pub enum Endpoint {
     Start,
     /// A stop.
     Stop,
+    /// A way down the ladder.
+    Sleep,
     /// What a tenant may connect to.
     Egress,
     /// A new rule about that.
@@ -74,6 +76,7 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::PUT, "/v1/tenants/{name}/limits", Endpoint::SetLimits),
     (Method::POST, "/v1/tenants/{name}/start", Endpoint::Start),
     (Method::POST, "/v1/tenants/{name}/stop", Endpoint::Stop),
+    (Method::POST, "/v1/tenants/{name}/sleep", Endpoint::Sleep),
     (Method::GET, "/v1/tenants/{name}/logs", Endpoint::Logs),
     (Method::GET, "/v1/tenants/{name}/denials", Endpoint::TenantDenials),
     (Method::GET, "/v1/tenants/{name}/egress", Endpoint::Egress),

@@ -2,7 +2,8 @@
 
 use hyper::StatusCode;
 use kennel_model::api::{Deployed, Host as HostState, NewTenant, Tenant};
-use kennel_model::msg::{ControlRequest, Refusal};
+use kennel_model::msg::{Cause, ControlRequest, Refusal};
+use kennel_model::routes::Crawlers;
 use kennel_model::{Limits, ReleaseId, SlotId, SlotState};
 
 use crate::support::{Host, archive, openapi, wish};
@@ -19,7 +20,7 @@ async fn a_tenants_whole_life() {
     assert_eq!((made.slot, made.uid, made.port, made.state), (slot(0), 100_000, 20_000, SlotState::Stopped));
     assert_eq!((made.context.as_str(), made.current), ("system_u:jit_r:tenant0000_t", None));
     assert_eq!(operator.post("/v1/tenants/blog/start", &()).await.code(), "not-deployed");
-    assert!(!host.world.lock().routes.clone().unwrap().routes[0].deployed);
+    assert!(host.world.lock().routes.clone().unwrap().routes[0].release.is_none());
 
     let answer = operator.deploy("blog", archive(&[("index.js", 40), ("package.json", 2)])).await;
     let deployed: Deployed = answer.expect(StatusCode::CREATED);
@@ -27,7 +28,7 @@ async fn a_tenants_whole_life() {
     assert!(deployed.release.by.starts_with("SHA256:"));
     assert_eq!(deployed.tenant.command, ["/usr/bin/node", "index.js"]);
     let route = host.world.lock().routes.clone().unwrap().routes.remove(0);
-    assert_eq!((route.host.as_str(), route.slot, route.deployed), ("blog.test", slot(0), true));
+    assert_eq!((route.host.as_str(), route.slot, route.release), ("blog.test", slot(0), Some(ReleaseId(1))));
 
     let running: Tenant = operator.post("/v1/tenants/blog/start", &()).await.expect(StatusCode::OK);
     assert_eq!((running.state, running.reason.as_deref()), (SlotState::Running, Some("as asked")));
@@ -42,6 +43,9 @@ async fn a_tenants_whole_life() {
     assert_eq!((again.release.id, again.tenant.state), (ReleaseId(2), SlotState::Stopped));
     assert_eq!(host.world.lock().slots[&slot(0)].spec.as_ref().unwrap().release, ReleaseId(2));
     operator.post("/v1/tenants/blog/start", &()).await.expect::<Tenant>(StatusCode::OK);
+    let frozen: Tenant =
+        operator.post("/v1/tenants/blog/sleep", &serde_json::json!({})).await.expect(StatusCode::OK);
+    assert_eq!(frozen.state, SlotState::Frozen);
     let stopped: Tenant = operator.post("/v1/tenants/blog/stop", &()).await.expect(StatusCode::OK);
     assert_eq!(stopped.state, SlotState::Stopped);
     assert_eq!(
@@ -101,7 +105,8 @@ async fn other_limits_reach_init_and_are_kept() {
     assert_eq!(before.limits, limits, "also without a release");
     operator.deploy("blog", archive(&[("server.js", 1)])).await.expect::<Deployed>(StatusCode::CREATED);
 
-    let limits = Limits { pids_max: 7, freeze_after_s: Some(5), ..limits };
+    let health = Some("/healthz".parse().unwrap());
+    let limits = Limits { pids_max: 7, freeze_after_s: Some(5), health, crawlers: Crawlers::Wait, ..limits };
     operator.put("/v1/tenants/blog/limits", &limits).await.expect::<Tenant>(StatusCode::OK);
     let told = |host: &Host| host.world.lock().slots[&slot(0)].spec.clone().unwrap().limits;
     assert_eq!(told(&host), limits);
@@ -110,6 +115,32 @@ async fn other_limits_reach_init_and_are_kept() {
     assert_eq!(operator.put("/v1/tenants/nobody/limits", &limits).await.code(), "no-such-tenant");
     let kept: Tenant = operator.get("/v1/tenants/blog").await.expect(StatusCode::OK);
     assert_eq!((kept.limits, told(&host)), (limits, limits));
+    let route = host.world.lock().routes.clone().unwrap().routes.remove(0);
+    assert_eq!((route.health, route.crawlers), (health, Crawlers::Wait));
+    let wrong = serde_json::json!({"health": "healthz"});
+    assert_eq!(operator.put("/v1/tenants/blog/limits", &wrong).await.code(), "bad-request");
+}
+
+#[tokio::test]
+async fn a_program_that_is_needed_is_not_put_to_sleep() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    operator.post("/v1/tenants", &wish("blog")).await.expect::<Tenant>(StatusCode::CREATED);
+    operator.deploy("blog", archive(&[("server.js", 1)])).await.expect::<Deployed>(StatusCode::CREATED);
+    operator.post("/v1/tenants/blog/start", &()).await.expect::<Tenant>(StatusCode::OK);
+    host.world.lock().refuse = Some(("Sleep", Refusal::Busy("a request is in flight".into())));
+    let reclaimed = serde_json::json!({"to": "reclaimed"});
+    let answer = operator.post("/v1/tenants/blog/sleep", &reclaimed).await;
+    assert_eq!(answer.code(), "busy");
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(text.contains("blog is not put to sleep: a request is in flight"), "{text}");
+    host.world.lock().refuse = None;
+    let asleep: Tenant = operator.post("/v1/tenants/blog/sleep", &reclaimed).await.expect(StatusCode::OK);
+    assert_eq!(asleep.state, SlotState::Reclaimed);
+    let running = serde_json::json!({"to": "running"});
+    assert_eq!(operator.post("/v1/tenants/blog/sleep", &running).await.code(), "bad-request");
+    let woken: Tenant = operator.post("/v1/tenants/blog/start", &()).await.expect(StatusCode::OK);
+    assert_eq!(woken.state, SlotState::Running);
 }
 
 #[tokio::test]
@@ -128,12 +159,13 @@ async fn who_is_always_on_is_started_by_whoever_configures_it() {
         operator.deploy(name, archive(&[("server.js", 1)])).await.expect::<Deployed>(StatusCode::CREATED);
     }
     let starts = |host: &Host| {
-        let starts = |r: &&ControlRequest| matches!(r, ControlRequest::Start(_) | ControlRequest::StartOnce(_));
+        let starts =
+            |r: &&ControlRequest| matches!(r, ControlRequest::Start(..) | ControlRequest::StartOnce(_));
         host.world.lock().requests.iter().filter(starts).cloned().collect::<Vec<_>>()
     };
-    assert_eq!(starts(&host), [ControlRequest::Start(slot(1))]);
+    assert_eq!(starts(&host), [ControlRequest::Start(slot(1), Cause::always_on())]);
     set("blog", &always).await;
-    assert_eq!(starts(&host)[1..], [ControlRequest::Start(slot(0))]);
+    assert_eq!(starts(&host)[1..], [ControlRequest::Start(slot(0), Cause::always_on())]);
     set("blog", &Limits::default()).await;
 
     host.world.cut_power();

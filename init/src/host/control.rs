@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use kennel_model::msg::{
-    ControlReply, ControlRequest, FromControl, HostStatus, Refusal, RequestId, SlotEvent, ToControl,
+    Cause, ControlReply, ControlRequest, FromControl, HostStatus, Refusal, RequestId, SlotEvent, ToControl,
 };
 use kennel_model::{LaunchSpec, NodeName, SlotId, SlotState};
 use kennel_sys::memfd::is_sealed;
@@ -14,7 +14,7 @@ use kennel_sys::power::End;
 use super::Host;
 use super::link::Outgoing;
 use super::services::Service;
-use super::slots::Starter;
+use super::slots::{Starter, Who};
 use crate::console::{self, uptime};
 use crate::say;
 use crate::slot::folders;
@@ -52,11 +52,14 @@ impl Host {
         match request {
             ControlRequest::Prepare(slot) => Some(self.prepare(slot)),
             ControlRequest::Configure(slot, spec) => Some(self.configure(slot, spec)),
-            ControlRequest::Start(slot) => self.start_slot(slot, Starter::Control(id)).err().map(Err),
+            ControlRequest::Start(slot, cause) => self.start_for_control(slot, cause, id).err().map(Err),
             ControlRequest::StartOnce(slot) if self.slots.get(&slot).is_some_and(|s| s.was_started) => {
                 Some(Ok(ControlReply::Done))
             }
-            ControlRequest::StartOnce(slot) => self.start_slot(slot, Starter::Control(id)).err().map(Err),
+            ControlRequest::StartOnce(slot) => {
+                self.start_for_control(slot, Cause::always_on(), id).err().map(Err)
+            }
+            ControlRequest::Sleep(slot, depth) => self.put_to_sleep(slot, depth, id).err().map(Err),
             ControlRequest::Stop(slot) => self.stop_slot(slot, Some(id)).err().map(Err),
             ControlRequest::Wipe(slot) => self.begin_wipe(slot, id).err().map(Err),
             ControlRequest::Unpack { slot, release, limits } => {
@@ -77,6 +80,10 @@ impl Host {
             ControlRequest::CountEgress(slot) => self.count_egress(slot, id).err().map(Err),
             ControlRequest::Tpm(question) => self.ask_tpm(id, question).err().map(Err),
         }
+    }
+
+    fn start_for_control(&mut self, slot: SlotId, cause: Cause, id: RequestId) -> Result<(), Refusal> {
+        self.start_slot(slot, Starter { who: Who::Control(id), cause })
     }
 
     fn prepare(&self, slot: SlotId) -> Result<ControlReply, Refusal> {
@@ -150,8 +157,9 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
     match request {
         ControlRequest::Prepare(slot)
         | ControlRequest::Configure(slot, _)
-        | ControlRequest::Start(slot)
+        | ControlRequest::Start(slot, _)
         | ControlRequest::StartOnce(slot)
+        | ControlRequest::Sleep(slot, _)
         | ControlRequest::Stop(slot)
         | ControlRequest::Wipe(slot)
         | ControlRequest::Unpack { slot, .. }

@@ -5,14 +5,14 @@ use kennel_model::SlotId;
 use kennel_model::msg::{FromProxy, Refusal, RequestId, Rung, ToProxy};
 
 use super::link::Outgoing;
-use super::slots::Starter;
+use super::slots::{Starter, Who};
 use super::{Host, millis};
 
 impl Host {
     pub(super) fn on_proxy(&mut self, message: FromProxy) {
         match message {
-            FromProxy::Wake { id, slot } => {
-                if let Err(refusal) = self.start_slot(slot, Starter::Proxy(id)) {
+            FromProxy::Wake { id, slot, cause } => {
+                if let Err(refusal) = self.start_slot(slot, Starter { who: Who::Proxy(id), cause }) {
                     self.answer_wake(slot, id, Err(refusal));
                 }
             }
@@ -23,5 +23,13 @@ impl Host {
 
     pub(super) fn answer_wake(&mut self, slot: SlotId, id: RequestId, result: Result<Rung, Refusal>) {
         self.send("proxy", Outgoing::Proxy(ToProxy::Wake { id, slot, result }), vec![]);
+    }
+
+    /// Tells a proxy that has just started what is awake.
+    pub(super) fn tell_proxy_of_awake(&mut self) {
+        let awake: Vec<_> = self.slots.iter().filter_map(|(id, slot)| Some((*id, slot.awake()?))).collect();
+        for (id, release) in awake {
+            self.send("proxy", Outgoing::Proxy(ToProxy::Awake(id, Some(release))), vec![]);
+        }
     }
 }

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use kennel_model::SlotId;
-use kennel_model::msg::RequestId;
+use kennel_model::msg::{ControlReply, Depth, Refusal, RequestId};
 
 use super::Host;
 use super::poller::Source;
+use super::slots::MAX_WAITING;
 use crate::console::uptime;
 use crate::say;
 use crate::slot::cgroup::Cgroup;
@@ -69,6 +70,34 @@ impl Host {
         if !more {
             self.has_given_all(id);
             self.feed(id, Event::Settled);
+        }
+    }
+
+    /// An operator wants a program asleep. An error is the answer; otherwise it comes by itself.
+    pub(super) fn put_to_sleep(&mut self, id: SlotId, depth: Depth, request: RequestId) -> Result<(), Refusal> {
+        let slot = self.slots.entry(id).or_default();
+        if slot.sleepers.len() >= MAX_WAITING {
+            return Err(Refusal::Busy("too many requests wait for it".into()));
+        }
+        slot.sleepers.push((request, depth));
+        self.feed(id, Event::Sleep(depth));
+        Ok(())
+    }
+
+    /// It is asleep, this deep, or is not going to be.
+    pub(super) fn answer_sleepers(&mut self, id: SlotId, result: &Result<Depth, String>) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let is_answered = |wanted: Depth| result.as_ref().map_or(true, |reached| wanted <= *reached);
+        let (answered, deeper): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut slot.sleepers).into_iter().partition(|(_, wanted)| is_answered(*wanted));
+        let next = deeper.iter().map(|(_, wanted)| *wanted).max();
+        slot.sleepers = deeper;
+        for (request, _) in answered {
+            let answer = result.clone().map(|_| ControlReply::Done).map_err(Refusal::Busy);
+            self.reply(request, answer, vec![]);
+        }
+        if let Some(depth) = next {
+            self.feed(id, Event::Sleep(depth));
         }
     }
 

@@ -129,6 +129,7 @@ impl Host {
         match service.entry.name.as_str() {
             "proxy" => {
                 self.send_routes();
+                self.tell_proxy_of_awake();
                 self.tell_proxy_of_drain();
             }
             "control" => self.pass_on_cloud(),

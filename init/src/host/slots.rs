@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use kennel_model::msg::{ControlReply, Refusal, RequestId, Rung, SlotEvent, ToProxy};
-use kennel_model::{LaunchSpec, Limits, SlotId, SlotState};
+use kennel_model::msg::{Cause, ControlReply, Depth, Refusal, RequestId, Rung, SlotEvent, ToProxy};
+use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, SlotState};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::jobs::{Job, Wipe};
@@ -27,7 +27,7 @@ use crate::slot::{launch, log};
 use crate::step::Failed;
 
 /// More waiters than this for one slot come from a service that has lost its senses.
-const MAX_WAITING: usize = 1024;
+pub(super) const MAX_WAITING: usize = 1024;
 /// How long a cgroup may take to become empty after SIGKILL to all that is in it.
 const CGROUP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -45,6 +45,8 @@ pub(super) struct Slot {
     process: Option<Process>,
     starters: Vec<Starter>,
     stoppers: Vec<RequestId>,
+    /// Who wants it asleep, and how deep.
+    pub(super) sleepers: Vec<(RequestId, Depth)>,
     /// The proxy's, while it holds the program awake.
     pub(super) lease: Option<RequestId>,
     /// The events of its cgroup while it is to freeze.
@@ -62,22 +64,42 @@ struct Process {
     /// Why it could not start.
     failure: Option<String>,
     program: String,
+    release: ReleaseId,
     limits: Limits,
 }
 
-/// Who waits for a slot to run.
+/// Who waits for a slot to run, and why.
+#[derive(Debug)]
+pub(super) struct Starter {
+    pub(super) who: Who,
+    pub(super) cause: Cause,
+}
+
+/// Who is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Starter {
+pub(super) enum Who {
     /// By a start request.
     Control(RequestId),
     /// By a wake.
     Proxy(RequestId),
 }
 
+impl Starter {
+    fn is_visitor(&self) -> bool {
+        matches!(self.who, Who::Proxy(_))
+    }
+}
+
 impl Slot {
     /// Whether the proxy holds its program awake, or waits to.
     pub(super) fn is_held(&self) -> bool {
-        self.lease.is_some() || self.starters.iter().any(|starter| matches!(starter, Starter::Proxy(_)))
+        self.lease.is_some() || self.starters.iter().any(Starter::is_visitor)
+    }
+
+    /// The release that runs, when its program is awake.
+    pub(super) fn awake(&self) -> Option<ReleaseId> {
+        let awake = self.state.public() == SlotState::Running;
+        self.process.as_ref().filter(|_| awake).map(|process| process.release)
     }
 
     /// Of what it runs.
@@ -110,9 +132,9 @@ impl Host {
         if slot.starters.len() >= MAX_WAITING {
             return Err(Refusal::Busy("too many requests wait for it".into()));
         }
+        let by_visitor = starter.is_visitor();
         slot.starters.push(starter);
         let (held, cold) = (slot.is_held(), slot.state.is_cold());
-        let by_visitor = matches!(starter, Starter::Proxy(_));
         if by_visitor && cold && !self.admit(id) {
             return Ok(());
         }
@@ -165,6 +187,7 @@ impl Host {
             Action::Kill => self.kill(id),
             Action::AnswerStarters(result) => self.answer_starters(id, &result),
             Action::AnswerStoppers => self.answer_stoppers(id),
+            Action::AnswerSleepers(result) => self.answer_sleepers(id, &result),
             Action::Tell(state, reason) => self.tell(id, state, reason),
         }
     }
@@ -181,10 +204,11 @@ impl Host {
         }
         for slot in self.slots.values_mut() {
             match service {
-                "proxy" => slot.starters.retain(|starter| !matches!(starter, Starter::Proxy(_))),
+                "proxy" => slot.starters.retain(|starter| !starter.is_visitor()),
                 "control" => {
-                    slot.starters.retain(|starter| !matches!(starter, Starter::Control(_)));
+                    slot.starters.retain(Starter::is_visitor);
                     slot.stoppers.clear();
+                    slot.sleepers.clear();
                     slot.wipe.iter_mut().for_each(Wipe::forget_requests);
                     slot.job.iter_mut().for_each(Job::forget_request);
                 }
@@ -221,6 +245,7 @@ impl Host {
             report: Some(started.report),
             failure: None,
             program: launch::program_path(&spec),
+            release: spec.release,
             limits: spec.limits,
         });
         Ok(())
@@ -249,9 +274,9 @@ impl Host {
         let starters = self.slots.get_mut(&id).map(|s| mem::take(&mut s.starters));
         for starter in starters.into_iter().flatten() {
             let result = result.clone().map_err(Refusal::Failed);
-            match starter {
-                Starter::Control(request) => self.reply(request, result.map(|_| ControlReply::Done), vec![]),
-                Starter::Proxy(request) => {
+            match starter.who {
+                Who::Control(request) => self.reply(request, result.map(|_| ControlReply::Done), vec![]),
+                Who::Proxy(request) => {
                     if let (Ok(_), Some(slot)) = (&result, self.slots.get_mut(&id)) {
                         slot.lease = Some(request);
                     }
@@ -268,13 +293,20 @@ impl Host {
         }
     }
 
-    fn tell(&mut self, id: SlotId, state: SlotState, reason: String) {
-        if matches!(state, SlotState::Stopped | SlotState::Failed) {
-            if let Some(slot) = self.slots.get_mut(&id) {
-                slot.lease = None;
-            }
-            self.send("proxy", Outgoing::Proxy(ToProxy::Down(id)), vec![]);
+    fn tell(&mut self, id: SlotId, state: SlotState, mut reason: String) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        // The first who asked; the others found it on its way.
+        if let (SlotState::Running, Some(first)) = (state, slot.starters.first()) {
+            reason = format!("{reason} by {}", first.cause.as_str());
         }
+        let message = match state {
+            SlotState::Stopped | SlotState::Failed => {
+                slot.lease = None;
+                ToProxy::Down(id)
+            }
+            _ => ToProxy::Awake(id, slot.awake()),
+        };
+        self.send("proxy", Outgoing::Proxy(message), vec![]);
         self.share_processors();
         self.tell_control(SlotEvent { slot: id, state, reason });
     }

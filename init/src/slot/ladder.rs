@@ -14,6 +14,8 @@
 //! | stopping | wait → stopping, again | let go | wait | | | answer → stopped, or spawn → starting | kill | | |
 //! | failed | too early: refuse; else spawn → starting | | answer → stopped | | | | if always on: spawn → starting | | |
 //!
+//! `Sleep`, by hand, has a table of its own in `ladder/sleep.rs`.
+//!
 //! `Configured` (a deploy, other limits) clears a failure's record; what is awake or asleep goes on, by the new limits.
 //! There is no state of thawing: once the kernel has taken the order, every process can run again.
 //!
@@ -30,12 +32,13 @@
 //! as soon as it may be, without being asked for.
 
 mod asleep;
+mod sleep;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use kennel_model::msg::Rung;
+use kennel_model::msg::{Depth, Rung};
 use kennel_model::{Limits, SlotState};
 
 /// From clone to exec there are only mounts and a few system calls.
@@ -152,6 +155,8 @@ pub enum Event {
         /// The grace.
         grace: Duration,
     },
+    /// An operator wants it asleep, this deep.
+    Sleep(Depth),
     /// The exec succeeded.
     Executed,
     /// It is frozen; or no more of its memory goes to swap.
@@ -185,7 +190,11 @@ pub enum Action {
     AnswerStarters(Result<Rung, String>),
     /// Everybody who waits for it to be gone is told.
     AnswerStoppers,
-    /// Control is told the new state and why; the proxy too, when there is no program any more.
+    /// It is asleep, this deep: who wanted it so is told, and for who wants more there is another [`Event::Sleep`]. Or it
+    /// is not going to be, and everybody is told.
+    AnswerSleepers(Result<Depth, String>),
+    /// Control is told the new state and why, with who wanted it if somebody waits for it to run; the proxy is told what
+    /// concerns it.
     Tell(SlotState, String),
 }
 
@@ -264,6 +273,9 @@ impl State {
 /// The table.
 pub fn step(state: State, event: Event, now: Duration, rungs: &Rungs) -> (State, Vec<Action>) {
     use Action::{AnswerStarters, AnswerStoppers, Kill, Tell, Terminate};
+    if let Event::Sleep(depth) = event {
+        return sleep::step(state, depth, now, rungs);
+    }
     if let Some((asleep, rung)) = state.asleep() {
         return asleep::step(state, asleep, rung, event, now, rungs);
     }
@@ -378,9 +390,9 @@ fn died(life: Life, now: Duration, why: String) -> (State, Vec<Action>) {
 }
 
 fn fail(now: Duration, failures: u32, why: String) -> (State, Vec<Action>) {
-    let refusal = Action::AnswerStarters(Err(why.clone()));
+    let answers = [Action::AnswerStarters(Err(why.clone())), Action::AnswerSleepers(Ok(Depth::Stopped))];
     let state = State::Failed { not_before: now + delay(failures), failures };
-    (state, vec![refusal, Action::Tell(SlotState::Failed, why)])
+    (state, answers.into_iter().chain([Action::Tell(SlotState::Failed, why)]).collect())
 }
 
 /// How long to wait after so many failures in a row.
@@ -392,7 +404,8 @@ fn delay(failures: u32) -> Duration {
 }
 
 fn stopped(now: Duration, again: Option<bool>, why: String) -> (State, Vec<Action>) {
-    let mut actions = vec![Action::Tell(SlotState::Stopped, why), Action::AnswerStoppers];
+    let asleep = Action::AnswerSleepers(Ok(Depth::Stopped));
+    let mut actions = vec![Action::Tell(SlotState::Stopped, why), Action::AnswerStoppers, asleep];
     let Some(held) = again else { return (State::Stopped, actions) };
     let (state, more) = start(now, 0, held);
     actions.extend(more);

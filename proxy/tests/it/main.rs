@@ -4,10 +4,12 @@
 // Helpers of tests are not tests to clippy.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod asleep;
 mod binary;
 mod clients;
 mod drain;
 mod headers;
+mod health;
 mod leases;
 mod pages;
 mod reuse;

@@ -40,7 +40,7 @@ async fn an_unknown_host_is_a_404_in_the_format_asked_for() {
 #[tokio::test]
 async fn a_tenant_without_a_release_is_a_503_and_nobody_is_woken() {
     let (mut proxy, claim) = (proxy(Limits::default()).await, claim());
-    proxy.publish(vec![Route { deployed: false, ..route("a.example", claim.slot) }]).await;
+    proxy.publish(vec![Route { release: None, ..route("a.example", claim.slot) }]).await;
     let answer = proxy.get("a.example", "/").await;
     assert_eq!(
         (answer.status(), answer.code(), answer.field("retry-after")),

@@ -18,9 +18,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use kennel_model::msg::{FromProxy, Refusal, RequestId, Rung, ToProxy};
-use kennel_model::routes::{Route, RouteTable};
-use kennel_model::{HostName, SlotId, TenantName};
+use kennel_model::msg::{Cause, FromProxy, Refusal, RequestId, Rung, ToProxy};
+use kennel_model::routes::{Crawlers, Route, RouteTable};
+use kennel_model::{HostName, ReleaseId, SlotId, TenantName};
 use kennel_proxy::{Limits, ProxyError};
 use kennel_sys::{Channel, ChannelError, async_channel};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -63,8 +63,10 @@ pub(crate) fn route(host: &str, slot: SlotId) -> Route {
         host: HostName::new(host).unwrap(),
         tenant: TenantName::new("blog").unwrap(),
         slot,
-        deployed: true,
+        release: Some(ReleaseId(1)),
         start_timeout_ms: 20_000,
+        health: None,
+        crawlers: Crawlers::Wake,
     }
 }
 
@@ -113,8 +115,19 @@ impl Init {
     /// The next wake request.
     pub(crate) async fn woken(&self) -> (RequestId, SlotId) {
         loop {
-            if let FromProxy::Wake { id, slot } = self.hears().await {
+            if let FromProxy::Wake { id, slot, .. } = self.hears().await {
                 return (id, slot);
+            }
+        }
+    }
+
+    /// Grants the next wake, of a program that was on this rung, and says that it is awake; answers why it was woken.
+    pub(crate) async fn grants(&self, rung: Rung) -> Cause {
+        loop {
+            if let FromProxy::Wake { id, slot, cause } = self.hears().await {
+                self.say(&ToProxy::Awake(slot, Some(ReleaseId(1))));
+                self.say(&ToProxy::Wake { id, slot, result: Ok(rung) });
+                return cause;
             }
         }
     }
@@ -143,7 +156,7 @@ async fn listen_to(channel: Arc<AsyncFd<Channel>>, tell: mpsc::UnboundedSender<F
     loop {
         let Ok(mut ready) = channel.readable().await else { return };
         match channel.get_ref().recv() {
-            Ok(Some((FromProxy::Wake { id, slot }, _))) if listens(slot) => {
+            Ok(Some((FromProxy::Wake { id, slot, .. }, _))) if listens(slot) => {
                 let granted = ToProxy::Wake { id, slot, result: Ok(Rung::Running) };
                 _ = channel.get_ref().send(&granted, &[]);
             }
@@ -188,7 +201,7 @@ impl Proxy {
         self.generation += 1;
         // A name of its own for each table, without a release: found means 503, unknown 404.
         let marker = format!("table-{}.example", self.generation);
-        routes.push(Route { deployed: false, ..route(&marker, SlotId::new(0).unwrap()) });
+        routes.push(Route { release: None, ..route(&marker, SlotId::new(0).unwrap()) });
         self.init.publish(self.generation, routes);
         soon(async { while self.get(&marker, "/").await.code() != Some("not-deployed") {} }).await;
     }

@@ -48,8 +48,8 @@ async fn a_bad_table_leaves_the_old_one() {
         b"{}",
         b"[1]",
         br#"{"generation":9,"routes":[],"more":1}"#,
-        br#"{"generation":9,"routes":[{"host":"UPPER.example","tenant":"t","slot":1,"deployed":true,"start_timeout_ms":1}]}"#,
-        br#"{"generation":9,"routes":[{"host":"x.example","tenant":"t","slot":9999,"deployed":true,"start_timeout_ms":1}]}"#,
+        br#"{"generation":9,"routes":[{"host":"UPPER.example","tenant":"t","slot":1,"release":1,"start_timeout_ms":1,"crawlers":"wake"}]}"#,
+        br#"{"generation":9,"routes":[{"host":"x.example","tenant":"t","slot":9999,"release":1,"start_timeout_ms":1,"crawlers":"wake"}]}"#,
         &serde_json::to_vec(&duplicate).unwrap(),
         // Older than the one in force.
         br#"{"generation":0,"routes":[]}"#,
@@ -73,7 +73,7 @@ async fn a_table_that_could_still_change_is_not_taken() {
     let _proxy = tokio::spawn(kennel_proxy::run(near, listener, Limits::default()));
     let json = serde_json::to_vec(&RouteTable {
         generation: 1,
-        routes: vec![Route { deployed: false, ..route("a.example", claim().slot) }],
+        routes: vec![Route { release: None, ..route("a.example", claim().slot) }],
     });
     let mut open = tempfile::tempfile().unwrap();
     std::io::Write::write_all(&mut open, &json.unwrap()).unwrap();

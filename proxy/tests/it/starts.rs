@@ -1,6 +1,8 @@
 //! Waking: once, for everyone who waits, and no longer than needed.
 
+use kennel_model::ReleaseId;
 use kennel_model::msg::{Refusal, Rung, ToProxy};
+use kennel_model::routes::Route;
 use kennel_proxy::Limits;
 use tokio::task::JoinSet;
 
@@ -111,4 +113,41 @@ async fn the_queue_for_a_start_is_bounded() {
     while let Some(answer) = soon(visitors.join_next()).await {
         assert_eq!(answer.unwrap().text(), "hello");
     }
+}
+
+#[tokio::test]
+async fn what_the_waiting_hold_is_bounded() {
+    let limits = Limits { slot_waiting_bytes: 1000, ..Limits::default() };
+    let (proxy, claim) = proxy_with_a_tenant(limits).await;
+    let get = |cookie: usize| {
+        let request = hyper::Request::get("/").header("host", "a.example").header("cookie", "x".repeat(cookie));
+        proxy.send(request.body(empty()).unwrap())
+    };
+    let starts = async {
+        proxy.init.woken_and(Ok(())).await;
+        let answer = get(600).await;
+        assert_eq!(
+            (answer.status(), answer.code(), answer.field("retry-after")),
+            (503, Some("busy"), Some("2"))
+        );
+        hello(claim.slot).await
+    };
+    let (answer, _program) = tokio::join!(get(600), starts);
+    assert_eq!(answer.text(), "hello");
+    assert_eq!(get(600).await.text(), "hello", "who does not wait is not counted");
+}
+
+#[tokio::test]
+async fn a_deploy_during_a_start_costs_the_visitor_no_error() {
+    let (mut proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
+    let mut visitor = proxy.connect().await;
+    let request = hyper::Request::get("/").header("host", "a.example").body(empty()).unwrap();
+    let visit = tokio::spawn(async move { Answer::read(visitor.send_request(request).await.unwrap()).await });
+    proxy.init.grants(Rung::Stopped).await;
+    proxy.publish(vec![Route { release: Some(ReleaseId(2)), ..route("a.example", claim.slot) }]).await;
+    proxy.init.say(&ToProxy::Down(claim.slot));
+    assert_eq!(proxy.init.woken_and(Ok(())).await, claim.slot);
+    let _program = hello(claim.slot).await;
+    assert_eq!(soon(visit).await.unwrap().text(), "hello");
+    proxy.init.nothing_more();
 }

@@ -25,6 +25,7 @@ mod proof;
 mod secure;
 mod services;
 mod tenants;
+mod wakes;
 
 /// Scenarios that share one VM.
 pub struct Group {
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Group> {
         tenants::group(),
         ladder::group(),
         pressure::group(),
+        wakes::group(),
         egress::group(),
         denials::group(),
         probes::group(),

@@ -16,7 +16,7 @@ use kennel_model::clock::Clock;
 use kennel_model::egress::Egress;
 use kennel_model::memory::{Memory, Pressure, Swap};
 use kennel_model::msg::{
-    ControlReply, ControlRequest, FromControl, HostStatus, Refusal, ServiceStatus, SlotEvent, ToControl,
+    ControlReply, ControlRequest, Depth, FromControl, HostStatus, Refusal, ServiceStatus, SlotEvent, ToControl,
     UnpackReport,
 };
 use kennel_model::routes::RouteTable;
@@ -172,7 +172,8 @@ impl Shared {
                 spec.validate().map_err(|e| Refusal::Invalid(e.to_string()))?;
                 world.slot(slot)?.spec = Some(spec);
             }
-            ControlRequest::Start(slot) | ControlRequest::StartOnce(slot) => world.start(channel, slot)?,
+            ControlRequest::Start(slot, _) | ControlRequest::StartOnce(slot) => world.start(channel, slot)?,
+            ControlRequest::Sleep(slot, depth) => world.sleep(channel, slot, depth)?,
             ControlRequest::Stop(slot) => world.stop(channel, slot)?,
             ControlRequest::Wipe(slot) => world.wipe(channel, slot)?,
             ControlRequest::Unpack { slot, release, .. } => {
@@ -250,6 +251,19 @@ impl World {
             std::fs::write(log, &self.villain_says).unwrap();
             self.slot(id)?.running = None;
             tell(channel, id, SlotState::Stopped);
+        }
+        Ok(())
+    }
+
+    fn sleep(&mut self, channel: &Channel, id: SlotId, depth: Depth) -> Result<(), Refusal> {
+        let slot = self.slot(id)?;
+        if slot.running.is_none() {
+            return Ok(());
+        }
+        match depth {
+            Depth::Frozen => tell(channel, id, SlotState::Frozen),
+            Depth::Reclaimed => tell(channel, id, SlotState::Reclaimed),
+            Depth::Stopped => self.stop(channel, id)?,
         }
         Ok(())
     }

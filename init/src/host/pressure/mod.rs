@@ -157,9 +157,10 @@ const fn is_on_its_way_down(state: State) -> bool {
     matches!(state, State::Freezing(..) | State::Reclaiming(..) | State::Stopping { .. })
 }
 
-/// A slot's program, if nobody holds it and it stands still.
+/// A slot's program, if nobody holds it and it stands still. Who has memory reserved makes room for nobody.
 fn candidate(slot: SlotId, of: &Slot) -> Option<Candidate> {
-    if of.is_held() {
+    let reserved = of.limits().is_some_and(|limits| limits.memory_reserved_bytes > 0);
+    if of.is_held() || reserved {
         return None;
     }
     let rungs: Rungs = of.rungs();

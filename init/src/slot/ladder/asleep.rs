@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use kennel_model::SlotState;
-use kennel_model::msg::Rung;
+use kennel_model::msg::{Depth, Rung};
 
-use super::Action::{self, AnswerStarters, Reclaim, Tell, Terminate, Thaw};
+use super::Action::{self, AnswerSleepers, AnswerStarters, Reclaim, Tell, Terminate, Thaw};
 use super::{Asleep, Event, RECLAIM_PAUSE, Relief, Rungs, State, died, due, quiet, stop};
 
 /// The table, from `asleep` on `rung`.
@@ -21,21 +21,26 @@ pub(super) fn step(
     let short = Asleep { short: true, ..asleep };
     match (state, event) {
         (_, Event::Start { held }) => {
-            let awake = Tell(SlotState::Running, "needed again".to_owned());
+            let awake = Tell(SlotState::Running, "woken".to_owned());
             let idle = (!held).then_some(now);
-            (State::Running(life, idle), vec![Thaw, awake, AnswerStarters(Ok(rung))])
+            let woken = AnswerSleepers(Err("somebody has woken it".to_owned()));
+            (State::Running(life, idle), vec![Thaw, awake, AnswerStarters(Ok(rung)), woken])
         }
         (_, Event::Stop { grace }) => stop(now + grace, "stop requested".to_owned(), vec![Thaw, Terminate]),
         (_, Event::Ended(why)) => died(life, now, why),
         (State::Freezing(..), Event::Settled) => {
             let frozen = Tell(SlotState::Frozen, quiet(asleep, now));
+            let answer = AnswerSleepers(Ok(Depth::Frozen));
             match asleep.short {
-                true => (State::Reclaiming(asleep, now + RECLAIM_PAUSE), vec![frozen, Reclaim]),
-                false => (State::Frozen(asleep), vec![frozen]),
+                true => (State::Reclaiming(asleep, now + RECLAIM_PAUSE), vec![frozen, answer, Reclaim]),
+                false => (State::Frozen(asleep), vec![frozen, answer]),
             }
         }
         // Tried again after as long as the first time.
-        (State::Freezing(..), Event::Timeout) => (State::Running(life, Some(now)), vec![Thaw]),
+        (State::Freezing(..), Event::Timeout) => {
+            let awake = AnswerSleepers(Err("a process of it does not freeze".to_owned()));
+            (State::Running(life, Some(now)), vec![Thaw, awake])
+        }
         (State::Frozen(_) | State::Reclaimed(_), Event::Timeout) if due(rungs.stop, idle, now) => {
             stop(now + rungs.grace, quiet(asleep, now), vec![Thaw, Terminate])
         }
@@ -52,7 +57,8 @@ pub(super) fn step(
             (State::Reclaiming(asleep, now + RECLAIM_PAUSE), vec![Reclaim])
         }
         (State::Reclaiming(..), Event::Settled) => {
-            (State::Reclaimed(asleep), vec![Tell(SlotState::Reclaimed, quiet(asleep, now))])
+            let reclaimed = Tell(SlotState::Reclaimed, quiet(asleep, now));
+            (State::Reclaimed(asleep), vec![reclaimed, AnswerSleepers(Ok(Depth::Reclaimed))])
         }
         (_, _) => (state, vec![]),
     }

@@ -1,7 +1,9 @@
 //! The ladder row by row. Its promises under any order of events are `fuzz/src/slots.rs`.
 
 use super::*;
-use Action::{AnswerStarters, AnswerStoppers, Freeze, Kill, Reclaim, Spawn, Tell, Terminate, Thaw};
+use Action::{
+    AnswerSleepers, AnswerStarters, AnswerStoppers, Freeze, Kill, Reclaim, Spawn, Tell, Terminate, Thaw,
+};
 
 const fn s(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -31,6 +33,10 @@ fn ended() -> Event {
 
 fn told(state: SlotState, why: &str) -> Action {
     Tell(state, why.into())
+}
+
+fn gone() -> Action {
+    AnswerSleepers(Ok(Depth::Stopped))
 }
 
 fn failed(failures: u32, not_before: u64) -> State {
@@ -70,12 +76,12 @@ fn start_and_stop() {
         (RUNNING, stop_event(), stopping, vec![told(SlotState::Stopping, "stop requested"), Terminate]),
         (STOPPING, stop_event(), STOPPING, vec![]),
         (STOPPING, HELD, State::Stopping { deadline: s(1005), again: Some(true) }, vec![]),
-        (STOPPING, ended(), State::Stopped, vec![told(SlotState::Stopped, "over"), AnswerStoppers]),
+        (STOPPING, ended(), State::Stopped, vec![told(SlotState::Stopped, "over"), AnswerStoppers, gone()]),
         (
             State::Stopping { deadline: s(1005), again: Some(true) },
             ended(),
             STARTING,
-            vec![told(SlotState::Stopped, "over"), AnswerStoppers, Spawn],
+            vec![told(SlotState::Stopped, "over"), AnswerStoppers, gone(), Spawn],
         ),
     ] {
         assert_eq!(go(state, event.clone()), (after, actions), "{state:?} {event:?}");
@@ -88,11 +94,13 @@ fn who_nobody_holds_descends_rung_by_rung() {
     assert_eq!(RUNNING.deadline(&RUNGS), None);
     assert_eq!(go(RUNNING, Event::Idle(s(970))), (idle, vec![]));
     assert_eq!(idle.deadline(&RUNGS), Some(NOW));
-    let asleep = Asleep { life: LIFE, idle: s(970), short: false };
-    let freezing = State::Freezing(asleep, s(1010));
+    let since = Asleep { life: LIFE, idle: s(970), short: false };
+    let freezing = State::Freezing(since, s(1010));
     assert_eq!(go(idle, Event::Timeout), (freezing, vec![Freeze]));
-    let frozen = State::Frozen(asleep);
-    assert_eq!(go(freezing, Event::Settled), (frozen, vec![told(SlotState::Frozen, "not needed for 30 s")]));
+    let frozen = State::Frozen(since);
+    let asleep = |state, why, depth| vec![told(state, why), AnswerSleepers(Ok(depth))];
+    let actions = asleep(SlotState::Frozen, "not needed for 30 s", Depth::Frozen);
+    assert_eq!(go(freezing, Event::Settled), (frozen, actions));
     assert_eq!(frozen.deadline(&RUNGS), Some(s(1090)));
 
     let frozen = State::Frozen(ASLEEP);
@@ -100,10 +108,8 @@ fn who_nobody_holds_descends_rung_by_rung() {
     assert_eq!(go(frozen, Event::Timeout), (reclaiming, vec![Reclaim]));
     assert_eq!(go(reclaiming, Event::Timeout), (reclaiming, vec![Reclaim]));
     let reclaimed = State::Reclaimed(ASLEEP);
-    assert_eq!(
-        go(reclaiming, Event::Settled),
-        (reclaimed, vec![told(SlotState::Reclaimed, "not needed for 120 s")])
-    );
+    let actions = asleep(SlotState::Reclaimed, "not needed for 120 s", Depth::Reclaimed);
+    assert_eq!(go(reclaiming, Event::Settled), (reclaimed, actions));
     assert_eq!(reclaimed.deadline(&RUNGS), Some(s(4480)));
     assert_eq!(
         step(reclaimed, Event::Timeout, s(4480), &RUNGS),
@@ -158,8 +164,9 @@ fn rungs_that_are_never_or_late_are_passed_over() {
 #[test]
 fn from_every_rung_a_visitor_wakes_it_and_a_stop_ends_it() {
     for (state, rung) in each_asleep() {
-        let awake = vec![Thaw, told(SlotState::Running, "needed again"), AnswerStarters(Ok(rung))];
-        assert_eq!(go(state, HELD), (RUNNING, awake), "{state:?}");
+        let (after, actions) = go(state, HELD);
+        assert_eq!(after, RUNNING, "{state:?}");
+        assert_eq!(actions[..3], [Thaw, told(SlotState::Running, "woken"), AnswerStarters(Ok(rung))]);
         let (after, actions) = go(state, stop_event());
         assert_eq!(after, State::Stopping { deadline: s(1010), again: None });
         assert_eq!(actions[1..], [Thaw, Terminate], "a frozen program would not hear the signal");
@@ -169,7 +176,7 @@ fn from_every_rung_a_visitor_wakes_it_and_a_stop_ends_it() {
 #[test]
 fn what_does_not_freeze_is_left_awake_and_tried_again() {
     let (state, actions) = go(State::Freezing(ASLEEP, NOW), Event::Timeout);
-    assert_eq!((state, actions), (State::Running(LIFE, Some(NOW)), vec![Thaw]));
+    assert_eq!((state, &actions[0]), (State::Running(LIFE, Some(NOW)), &Thaw));
     assert_eq!(state.deadline(&RUNGS), Some(s(1030)));
 }
 
@@ -186,7 +193,7 @@ fn an_end_that_nobody_asked_for_is_a_failure() {
     for state in alive {
         let (after, actions) = go(state, ended());
         assert_eq!(after, failed(1, 1000));
-        assert_eq!(actions, vec![AnswerStarters(Err("over".into())), told(SlotState::Failed, "over")]);
+        assert_eq!(actions, vec![AnswerStarters(Err("over".into())), gone(), told(SlotState::Failed, "over")]);
     }
 }
 
@@ -258,10 +265,14 @@ fn short_of_memory_who_nobody_needs_makes_room_at_once() {
     assert_eq!(go(State::Freezing(ASLEEP, s(1005)), MAKE_ROOM), (State::Freezing(short, s(1005)), vec![]));
     let reclaiming = State::Reclaiming(short, NOW + RECLAIM_PAUSE);
     let frozen = told(SlotState::Frozen, SHORT);
-    assert_eq!(step(freezing, Event::Settled, NOW, &never), (reclaiming, vec![frozen, Reclaim]));
+    assert_eq!(
+        step(freezing, Event::Settled, NOW, &never),
+        (reclaiming, vec![frozen, AnswerSleepers(Ok(Depth::Frozen)), Reclaim])
+    );
     assert_eq!(go(State::Frozen(ASLEEP), MAKE_ROOM), (reclaiming, vec![Reclaim]));
     let reclaimed = State::Reclaimed(short);
-    assert_eq!(go(reclaiming, Event::Settled), (reclaimed, vec![told(SlotState::Reclaimed, SHORT)]));
+    let told = vec![told(SlotState::Reclaimed, SHORT), AnswerSleepers(Ok(Depth::Reclaimed))];
+    assert_eq!(go(reclaiming, Event::Settled), (reclaimed, told));
     for state in [reclaiming, reclaimed] {
         assert_eq!(go(state, MAKE_ROOM), (state, vec![]), "it has given what it can");
     }
