@@ -41,7 +41,7 @@ impl Control {
         match reply?.0 {
             ControlReply::Tpm(Answer::Failed(why)) => Err(Error::Tpm(why)),
             ControlReply::Tpm(answer) => Ok(answer),
-            ControlReply::Done | ControlReply::Status(_) => Err(InitError::Nonsense.into()),
+            _ => Err(InitError::Nonsense.into()),
         }
     }
 }

@@ -35,6 +35,14 @@ pub struct Control {
     pub logs: Logs,
     /// What was denied just now.
     pub(crate) denials: News,
+    /// What slots had spent when it was asked last.
+    pub(crate) counted: crate::counters::Last,
+    /// What programs did that is not written yet.
+    pub(crate) timeline: crate::timeline::Timeline,
+    /// How long wakes took.
+    pub(crate) wakes: crate::metrics::Wakes,
+    /// What tenants use.
+    pub(crate) account: crate::usage::Account,
     /// When the TPM was asked last; held while it is asked.
     pub(crate) tpm_asked: tokio::sync::Mutex<Option<tokio::time::Instant>>,
     /// Orders the route tables: a table is composed and published before the next is composed.
@@ -65,6 +73,10 @@ impl Control {
             init,
             logs,
             denials: News::default(),
+            counted: crate::counters::Last::default(),
+            timeline: crate::timeline::Timeline::default(),
+            wakes: crate::metrics::Wakes::default(),
+            account: crate::usage::Account::default(),
             tpm_asked: tokio::sync::Mutex::default(),
             publishing: tokio::sync::Mutex::default(),
             tables: AtomicU32::new(0),

@@ -1,15 +1,19 @@
 //! The way to init: one task owns the channel, everyone else asks through [`Init`]. Requests are paired with their
 //! replies by number, each has a deadline, and what init tells of the slots is kept here for whoever asks.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kennel_model::cloud::Report;
+use kennel_model::counters::Counters;
 use kennel_model::denial::Batch;
 use kennel_model::msg::{
-    ControlReply, ControlRequest, FromControl, HostStatus, Refusal, RequestId, SlotEvent, ToControl,
+    ControlReply, ControlRequest, FromControl, HostStatus, Refusal, RequestId, Rung, SlotEvent, ToControl,
 };
 use kennel_model::{SlotId, SlotState};
 use kennel_sys::{Channel, ChannelError, async_channel};
@@ -54,6 +58,33 @@ pub enum LinkError {
 
 /// Batches of denied acts that wait to be kept. Init sends one at a time, a few a second at most.
 const BATCHES: usize = 32;
+/// Changes of slots that wait to be taken note of: every slot of the largest pool may be woken at once.
+const CHANGES: usize = 8192;
+
+/// What init tells of its own accord, to be kept.
+#[derive(Debug)]
+pub struct Told {
+    /// Denied acts.
+    pub denials: mpsc::Receiver<Batch>,
+    /// What slots did.
+    pub changes: mpsc::Receiver<Change>,
+}
+
+/// What a slot did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It does something else.
+    Moved(SlotEvent),
+    /// The program that was woken last takes requests.
+    Woken {
+        /// Whose.
+        slot: SlotId,
+        /// Where it was found.
+        from: Rung,
+        /// How long that took, in milliseconds.
+        took_ms: u32,
+    },
+}
 
 /// A handle for asking init; clones share the channel.
 #[derive(Clone)]
@@ -70,6 +101,7 @@ pub struct Link {
     slots: Arc<Mutex<HashMap<SlotId, SlotEvent>>>,
     cloud: watch::Sender<Option<Report>>,
     denials: mpsc::Sender<Batch>,
+    changes: mpsc::Sender<Change>,
     waiting: HashMap<RequestId, oneshot::Sender<Answer>>,
     last_id: RequestId,
 }
@@ -88,12 +120,13 @@ struct Outgoing {
 }
 
 impl Init {
-    /// Takes the channel over; denied acts come out at the receiver. Nothing is sent before [`Link::run`].
+    /// Takes the channel over; what is to be kept comes out at the receivers. Nothing is sent before [`Link::run`].
     ///
     /// # Errors
     /// The descriptor's.
-    pub fn new(channel: Channel) -> Result<(Self, Link, mpsc::Receiver<Batch>), LinkError> {
+    pub fn new(channel: Channel) -> Result<(Self, Link, Told), LinkError> {
         let (denials, batches) = mpsc::channel(BATCHES);
+        let (changes, changed) = mpsc::channel(CHANGES);
         let (calls, queue) = mpsc::channel(QUEUE);
         let slots = Arc::new(Mutex::default());
         let (cloud, heard) = watch::channel(None);
@@ -103,10 +136,11 @@ impl Init {
             slots: Arc::clone(&slots),
             cloud,
             denials,
+            changes,
             waiting: HashMap::new(),
             last_id: 0,
         };
-        Ok((Self { calls, slots, cloud: heard }, link, batches))
+        Ok((Self { calls, slots, cloud: heard }, link, Told { denials: batches, changes: changed }))
     }
 
     /// Asks for an act that is answered by `Done`, within the time that such an act may take.
@@ -129,7 +163,7 @@ impl Init {
     ) -> Result<Vec<OwnedFd>, InitError> {
         match self.exchange(request, fds, deadline).await? {
             (ControlReply::Done, fds) => Ok(fds),
-            (ControlReply::Status(_) | ControlReply::Tpm(_), _) => Err(InitError::Nonsense),
+            _ => Err(InitError::Nonsense),
         }
     }
 
@@ -143,8 +177,27 @@ impl Init {
                 self.reconcile(&status);
                 Ok(status)
             }
-            (ControlReply::Done | ControlReply::Tpm(_), _) => Err(InitError::Nonsense),
+            _ => Err(InitError::Nonsense),
         }
+    }
+
+    /// What slots have spent, piece by piece.
+    ///
+    /// # Errors
+    /// [`InitError`].
+    pub async fn counters(&self) -> Result<Counters, InitError> {
+        let mut whole = Counters { next: SlotId::pool(1).next(), ..Counters::default() };
+        while let Some(from) = whole.next {
+            let asked = self.exchange(ControlRequest::Counters(from), vec![], Duration::from_secs(10)).await?;
+            let (ControlReply::Counters(piece), _) = asked else { return Err(InitError::Nonsense) };
+            // A piece leads on, or there would be no end to asking.
+            if piece.next.is_some_and(|next| next <= from) {
+                return Err(InitError::Nonsense);
+            }
+            (whole.boot, whole.uptime_ms, whole.next) = (piece.boot, piece.uptime_ms, piece.next);
+            whole.slots.extend(piece.slots);
+        }
+        Ok(whole)
     }
 
     /// A slot's state, and why when there is something to say.
@@ -196,7 +249,7 @@ impl Init {
             event.state = SlotState::Stopped;
         }
         for (&slot, &state) in &listed {
-            let event = slots.entry(slot).or_insert_with(|| SlotEvent { slot, state, reason: String::new() });
+            let event = slots.entry(slot).or_insert_with(|| unheard(slot, state));
             if event.state != state {
                 (event.state, event.reason) = (state, String::new());
             }
@@ -250,10 +303,15 @@ impl Link {
                 }
             }
             ToControl::Slot(event) => {
+                // One that cannot be kept is one of thousands that came at once.
+                let _ = self.changes.try_send(Change::Moved(event.clone()));
                 self.slots.lock().unwrap_or_else(PoisonError::into_inner).insert(event.slot, event);
             }
             ToControl::Cloud(report) => {
                 self.cloud.send_replace(Some(*report));
+            }
+            ToControl::Woken { slot, from, took_ms } => {
+                let _ = self.changes.try_send(Change::Woken { slot, from, took_ms });
             }
             // When the disk is that slow, counts are the least of it.
             ToControl::Denials(batch) => {
@@ -261,6 +319,11 @@ impl Link {
             }
         }
     }
+}
+
+/// What a slot does, of which nothing was heard but that.
+const fn unheard(slot: SlotId, state: SlotState) -> SlotEvent {
+    SlotEvent { slot, state, from: Rung::Stopped, at_ms: 0, reason: String::new() }
 }
 
 /// The next message; a packet that is none is init's fault and skipped.
@@ -294,102 +357,5 @@ async fn transmit(channel: &AsyncFd<Channel>, outgoing: Option<&Outgoing>) -> Re
             Err(ChannelError::Closed) => return Err(LinkError::Closed),
             Err(other) => return Err(other.into()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOON: Duration = Duration::from_secs(20);
-
-    fn slot(n: u16) -> SlotId {
-        SlotId::new(n).unwrap()
-    }
-
-    fn event(n: u16, state: SlotState, reason: &str) -> SlotEvent {
-        SlotEvent { slot: slot(n), state, reason: reason.into() }
-    }
-
-    /// Both ends: control's handle with its task running, and init's end of the channel.
-    fn pair() -> (Init, Channel, tokio::task::JoinHandle<LinkError>) {
-        let (ours, theirs) = Channel::pair().unwrap();
-        let (init, link, _) = Init::new(ours).unwrap();
-        (init, theirs, tokio::spawn(link.run()))
-    }
-
-    /// Init's next request, received without holding up the event loop.
-    async fn next(init: Channel) -> (FromControl, Channel) {
-        tokio::task::spawn_blocking(move || (init.recv::<FromControl>().unwrap().unwrap().0, init))
-            .await
-            .unwrap()
-    }
-
-    fn reply(init: &Channel, id: RequestId, result: Result<ControlReply, Refusal>) {
-        init.send(&ToControl::Reply { id, result }, &[]).unwrap();
-    }
-
-    #[tokio::test]
-    async fn answers_find_their_askers_in_any_order() {
-        let (init, theirs, _task) = pair();
-        let ask = |n| {
-            let init = init.clone();
-            tokio::spawn(async move { init.act(ControlRequest::Prepare(slot(n)), SOON).await })
-        };
-        let first = ask(1);
-        let (a, theirs) = next(theirs).await;
-        let second = ask(2);
-        let (b, theirs) = next(theirs).await;
-        assert_eq!(b.request, ControlRequest::Prepare(slot(2)));
-        reply(&theirs, b.id, Ok(ControlReply::Done));
-        reply(&theirs, a.id, Err(Refusal::Failed("no space".into())));
-        second.await.unwrap().unwrap();
-        assert_eq!(first.await.unwrap().unwrap_err().to_string(), "the host did not do it: no space");
-    }
-
-    #[tokio::test]
-    async fn a_late_answer_is_dropped_with_its_descriptors() {
-        let (init, theirs, _task) = pair();
-        let late = init.act(ControlRequest::Prepare(slot(1)), Duration::from_millis(1)).await;
-        assert!(matches!(late, Err(InitError::Deadline(_))));
-        let (asked, theirs) = next(theirs).await;
-        let (mut reader, writer) = std::io::pipe().unwrap();
-        theirs
-            .send(&ToControl::Reply { id: asked.id, result: Ok(ControlReply::Done) }, &[writer.as_fd()])
-            .unwrap();
-        drop(writer);
-        let end =
-            tokio::task::spawn_blocking(move || std::io::Read::read(&mut reader, &mut [0])).await.unwrap();
-        assert_eq!(end.unwrap(), 0, "the write end is closed");
-    }
-
-    #[tokio::test]
-    async fn events_and_status_make_one_picture() {
-        let (init, theirs, _task) = pair();
-        for event in [event(1, SlotState::Running, ""), event(2, SlotState::Failed, "exit 1 three times")] {
-            theirs.send(&ToControl::Slot(event), &[]).unwrap();
-        }
-        let asking = tokio::spawn({
-            let init = init.clone();
-            async move { init.status().await }
-        });
-        let (asked, theirs) = next(theirs).await;
-        let slots = vec![(slot(2), SlotState::Failed), (slot(3), SlotState::Stopping)];
-        let status = HostStatus { slots, services: vec![], uptime_ms: 1, ..HostStatus::default() };
-        reply(&theirs, asked.id, Ok(ControlReply::Status(status.clone())));
-        assert_eq!(asking.await.unwrap().unwrap(), status);
-        assert_eq!(init.slot(slot(1)), (SlotState::Stopped, None));
-        assert_eq!(init.slot(slot(2)), (SlotState::Failed, Some("exit 1 three times".into())));
-        assert_eq!(init.running(), [slot(3)]);
-    }
-
-    #[tokio::test]
-    async fn the_end_of_init_ends_the_task_and_all_waits() {
-        let (init, theirs, task) = pair();
-        let asking = tokio::spawn(async move { init.act(ControlRequest::Prepare(slot(1)), SOON).await });
-        let (_, theirs) = next(theirs).await;
-        drop(theirs);
-        assert!(matches!(task.await.unwrap(), LinkError::Closed));
-        assert!(matches!(asking.await.unwrap(), Err(InitError::Gone)));
     }
 }

@@ -10,6 +10,7 @@
 //! | `drain` | what is done when the cloud takes the machine away |
 //! | `startup` | what a kill or a power cut has interrupted |
 //! | `registry` | what is on disk |
+//! | `counters`, `timeline`, `usage`, `metrics` | what tenants do and use |
 //! | `init`, `routes`, `logs`, `denials` | init, the proxy's table, the tenants' lines, what was denied |
 
 mod attest;
@@ -18,6 +19,7 @@ pub mod certificate;
 pub mod config;
 pub mod console;
 pub mod control;
+mod counters;
 mod denials;
 mod deploy;
 mod door;
@@ -28,6 +30,7 @@ mod host;
 pub mod http;
 pub mod init;
 pub mod logs;
+mod metrics;
 pub mod operators;
 mod program;
 mod prove;
@@ -36,7 +39,9 @@ mod reservations;
 mod routes;
 mod startup;
 mod tenants;
+mod timeline;
 mod upload;
+mod usage;
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -98,11 +103,13 @@ pub async fn run(
 ) -> Result<(), Fatal> {
     let registry = Registry::open(&config.registry_file())?;
     let certificate = Certificate::load_or_make(&config.certificate_file())?;
-    let (init, link, denials) = Init::new(handed.channel)?;
+    let (init, link, told) = Init::new(handed.channel)?;
     let serving = async {
         let control = Arc::new(Control::new(config, facts, registry, init).await?);
         control.start_up().await?;
-        tokio::spawn(Arc::clone(&control).keep_denials(denials));
+        tokio::spawn(Arc::clone(&control).keep_denials(told.denials));
+        tokio::spawn(Arc::clone(&control).keep_timeline(told.changes));
+        tokio::spawn(Arc::clone(&control).keep_usage());
         tokio::spawn(control.logs.clone().rotate_for_ever(control.init.clone()));
         let fingerprint = certificate.fingerprint();
         let digest = certificate.digest();

@@ -66,11 +66,16 @@ impl Control {
         let row = self.row(name).await?;
         self.publish_routes().await?;
         self.stop_if_running(row.slot, &row.limits).await?;
+        self.close_account(name).await;
         self.init.act(ControlRequest::Wipe(row.slot), REMOVAL).await?;
         self.logs.forget(row.slot).await?;
         self.init.forget(row.slot);
+        self.timeline.forget(row.slot);
+        self.forget_spent().await;
         let gone = name.clone();
-        self.registry.with(move |store| store.forget(&gone)).await
+        self.registry.with(move |store| store.forget(&gone)).await?;
+        self.forget_account(name).await;
+        Ok(())
     }
 
     /// Gives a tenant other limits. Those of disk and of time are in force at once, the others from its next start on.

@@ -155,6 +155,7 @@ fn sample_requests() -> Vec<ControlRequest> {
         R::RemoveRelease(slot, release),
         R::PublishRoutes,
         R::Status,
+        R::Counters(slot),
         R::Announce("certificate SHA256:x".into()),
         R::PowerOff,
     ];

@@ -5,6 +5,7 @@
 pub mod api;
 pub mod clock;
 pub mod cloud;
+pub mod counters;
 pub mod denial;
 pub mod egress;
 mod health;
@@ -17,6 +18,7 @@ pub mod msg;
 pub mod network;
 pub mod proof;
 pub mod routes;
+pub mod seeing;
 pub mod services;
 pub mod slot;
 pub mod tpm;

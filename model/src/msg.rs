@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::clock::Clock;
+use crate::counters::{Counters, Traffic};
 use crate::egress::Egress;
 use crate::memory::Memory;
 pub use crate::wake::{Cause, Depth};
@@ -81,6 +82,8 @@ pub enum ControlRequest {
     /// `true`: take no new requests, let those in flight end, stop every program; answered when none runs. The host goes on,
     /// and stays empty until `false`, which is answered at once.
     Drain(bool),
+    /// What slots have used, from this one on; answered by a piece, which says where the next begins.
+    Counters(SlotId),
 }
 
 /// What init sends to control.
@@ -99,6 +102,15 @@ pub enum ToControl {
     Denials(crate::denial::Batch),
     /// What the cloud says of the host; sent to every control that starts, and when it changed. Never without a cloud.
     Cloud(Box<crate::cloud::Report>),
+    /// A program that was woken takes requests.
+    Woken {
+        /// Whose.
+        slot: SlotId,
+        /// Where it was found.
+        from: Rung,
+        /// How long that took the proxy, from the request on, in milliseconds.
+        took_ms: u32,
+    },
 }
 
 /// A request's outcome.
@@ -110,6 +122,8 @@ pub enum ControlReply {
     Status(HostStatus),
     /// The answer to `Tpm`.
     Tpm(crate::tpm::Answer),
+    /// The answer to `Counters`.
+    Counters(Box<Counters>),
 }
 
 /// Why init did not do what it was asked to.
@@ -133,6 +147,10 @@ pub struct SlotEvent {
     pub slot: SlotId,
     /// Its state now.
     pub state: SlotState,
+    /// Where on the ladder it was before.
+    pub from: Rung,
+    /// When, in milliseconds since the kernel started.
+    pub at_ms: u64,
     /// Why, in words for a person; also in the tenant's log when it concerns the program.
     pub reason: String,
 }
@@ -194,9 +212,21 @@ pub enum FromProxy {
         /// How long ago the last response ended, in milliseconds.
         idle_ms: u32,
     },
+    /// What went through for slots since this was last said of them. At most [`MAX_PASSED`].
+    Passed(Vec<(SlotId, Traffic)>),
+    /// A program that was woken takes requests.
+    Woken {
+        /// Whose.
+        slot: SlotId,
+        /// How long that took from the request on, in milliseconds.
+        took_ms: u32,
+    },
 }
 
-/// Where on the ladder a wake found a slot.
+/// Slots in one [`FromProxy::Passed`]; so many fit into a message whatever went through.
+pub const MAX_PASSED: usize = 1024;
+
+/// Where on the ladder a slot was, to a wake for example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rung {

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::kept::Copying;
 use crate::leases::Visit;
+use crate::tally::Meter;
 
 /// The body of a response: a page of ours, or what the tenant's program sends.
 pub(crate) type Body = Either<Full<Bytes>, Paced<Incoming>>;
@@ -72,19 +73,27 @@ pub(crate) struct Paced<B> {
     progress: Option<Progress>,
     /// What is kept of it.
     copy: Option<Copying>,
+    meter: Meter,
     /// The slot's visit is given back when the body is through or dropped.
     _visit: Option<Visit>,
 }
 
 impl<B> Paced<B> {
     /// A request's body.
-    pub(crate) fn request(inner: B, stall: Duration, progress: Progress) -> Self {
-        Self { inner, stall, timer: None, armed: false, progress: Some(progress), copy: None, _visit: None }
+    pub(crate) fn request(inner: B, stall: Duration, meter: Meter, progress: Progress) -> Self {
+        let progress = Some(progress);
+        Self { inner, stall, timer: None, armed: false, progress, copy: None, meter, _visit: None }
     }
 
     /// A response's body, which keeps the slot's visit until its end, and may leave a copy.
-    pub(crate) fn response(inner: B, stall: Duration, visit: Visit, copy: Option<Copying>) -> Self {
-        Self { inner, stall, timer: None, armed: false, progress: None, copy, _visit: Some(visit) }
+    pub(crate) fn response(
+        inner: B,
+        stall: Duration,
+        meter: Meter,
+        visit: Visit,
+        copy: Option<Copying>,
+    ) -> Self {
+        Self { inner, stall, timer: None, armed: false, progress: None, copy, meter, _visit: Some(visit) }
     }
 
     /// Whether the pause has become too long; arms the timer at the pause's begin.
@@ -145,7 +154,10 @@ where
             self.go_on_copying(&frame);
         }
         Poll::Ready(match frame {
-            Some(Ok(frame)) if frame.is_data() => Some(Ok(frame)),
+            Some(Ok(frame)) if frame.is_data() => {
+                self.meter.count(frame.data_ref().map_or(0, Bytes::len));
+                Some(Ok(frame))
+            }
             Some(Ok(_)) | None => None,
             Some(Err(e)) => Some(Err(e.into())),
         })
@@ -163,7 +175,9 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tally::{Tally, Way};
     use http_body_util::BodyExt;
+    use kennel_model::SlotId;
 
     /// Gives its pieces, then pauses for ever.
     struct Stuck(Vec<Frame<Bytes>>);
@@ -179,11 +193,15 @@ mod tests {
         }
     }
 
+    fn meter() -> Meter {
+        Tally::new().meter(SlotId::new(0).unwrap(), Way::In)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_pause_is_an_error_and_shows() {
         let progress = Progress::default();
         let inner = Stuck(vec![Frame::data("x".into())]);
-        let mut body = Paced::request(inner, Duration::from_secs(30), progress.clone());
+        let mut body = Paced::request(inner, Duration::from_secs(30), meter(), progress.clone());
         assert!(progress.get().at.is_none());
         assert!(body.frame().await.unwrap().unwrap().is_data());
         assert!(progress.get().at.is_some() && !progress.get().stalled);
@@ -194,7 +212,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn trailers_end_here() {
         let inner = Stuck(vec![Frame::trailers(hyper::HeaderMap::new()), Frame::data("x".into())]);
-        let mut body = Paced::request(inner, Duration::from_secs(30), Progress::default());
+        let mut body = Paced::request(inner, Duration::from_secs(30), meter(), Progress::default());
         assert!(body.frame().await.unwrap().unwrap().is_data());
         assert!(body.frame().await.is_none());
     }

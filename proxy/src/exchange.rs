@@ -22,6 +22,7 @@ use crate::log;
 use crate::pool::Upstream;
 use crate::routes::Target;
 use crate::shared::Shared;
+use crate::tally::{Meter, Way};
 
 /// Sends the request and waits for the response's head.
 ///
@@ -33,7 +34,9 @@ pub(crate) async fn exchange(
     asking: &Asking,
     (head, body): (Parts, Incoming),
 ) -> Result<Response<Incoming>, Fault> {
-    let mut sending = Sending::new(head, body, shared.limits.request_stall);
+    shared.tally.request(target.slot);
+    let meter = shared.tally.meter(target.slot, Way::In);
+    let mut sending = Sending::new(head, body, shared.limits.request_stall, meter);
     if let Some(upstream) = shared.pool.take(target.slot) {
         let again = sending.again();
         match sending.over(shared, target.slot, upstream).await {
@@ -65,10 +68,10 @@ struct Failure {
 }
 
 impl Sending {
-    fn new(head: Parts, body: Incoming, stall: Duration) -> Self {
+    fn new(head: Parts, body: Incoming, stall: Duration, meter: Meter) -> Self {
         let progress = (!body.is_end_stream()).then(Progress::default);
         let body = match &progress {
-            Some(progress) => Either::Right(Paced::request(body, stall, progress.clone())),
+            Some(progress) => Either::Right(Paced::request(body, stall, meter, progress.clone())),
             None => Either::Left(Empty::new()),
         };
         Self { request: Request::from_parts(head, body), progress }

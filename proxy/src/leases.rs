@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::limits::Limits;
-use crate::link::Link;
 use crate::log;
+use crate::shared::Shared;
 
 /// All slots' leases and counts.
 #[derive(Debug)]
@@ -93,17 +93,17 @@ impl Leases {
     }
 
     /// Gives back what nobody needs. Runs for ever, and sleeps while nothing is held.
-    pub(crate) async fn give_back_forever(&self, init: &Link) {
+    pub(crate) async fn give_back_forever(&self, shared: &Shared) {
         loop {
             self.granted.notified().await;
-            while self.give_back(init).await {
+            while self.give_back(shared).await {
                 tokio::time::sleep(self.idle / 2).await;
             }
         }
     }
 
     /// Whether anything is still held.
-    async fn give_back(&self, init: &Link) -> bool {
+    async fn give_back(&self, shared: &Shared) -> bool {
         let mut held = false;
         for index in 0..MAX_SLOTS {
             let Ok(slot) = SlotId::new(index) else { break };
@@ -113,8 +113,9 @@ impl Leases {
             }
             match self.end_if_idle(slot, old) {
                 Some(idle_ms) => {
+                    shared.tally.tell_of(slot, &shared.init).await;
                     let message = FromProxy::Idle { slot, lease: lease(old), idle_ms };
-                    if let Err(e) = init.send(&message).await {
+                    if let Err(e) = shared.init.send(&message).await {
                         log::line(format_args!("cannot give back the lease of slot {slot}: {e}"));
                     }
                 }
@@ -149,6 +150,11 @@ impl Leases {
 }
 
 impl Visit {
+    /// Whose.
+    pub(crate) const fn slot(&self) -> SlotId {
+        self.slot
+    }
+
     /// Whether init holds the program awake.
     pub(crate) fn is_leased(&self) -> bool {
         lease(self.leases.at(self.slot).word.load(Ordering::Relaxed)) != 0

@@ -4,7 +4,7 @@
 //!
 //! The way of a request: `serve` (accept) → `request` (order of steps) → `strict`, `host`, `routes` → `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
 //! `headers` → `exchange` → `pool` or `connect` → back through `headers` and `body`, or on through `tunnel`. What goes
-//! wrong is a `fault`, shown by `page`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
+//! wrong is a `fault`, shown by `page`; what goes through is told by `tally`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
 
 mod asleep;
@@ -33,6 +33,7 @@ pub mod snapshot;
 mod stall;
 mod starts;
 mod strict;
+mod tally;
 mod tunnel;
 mod wake;
 
@@ -71,9 +72,13 @@ pub async fn run(channel: Channel, listener: TcpListener, limits: Limits) -> Res
     let worker = serve::serve(shared.clone(), listener, draining.clone());
     tokio::pin!(worker);
     let lost = tokio::select! {
-        () = &mut worker => return Ok(()),
+        () = &mut worker => {
+            shared.tally.tell(&shared.init).await;
+            return Ok(());
+        }
         () = shared.pool.sweep_forever() => return Ok(()),
-        () = shared.leases.give_back_forever(&shared.init) => return Ok(()),
+        () = shared.leases.give_back_forever(&shared) => return Ok(()),
+        () = shared.tally.tell_forever(&shared.init) => return Ok(()),
         lost = shared.init.hear(&shared, &drain) => lost,
     };
     if !*draining.borrow() {
@@ -81,5 +86,6 @@ pub async fn run(channel: Channel, listener: TcpListener, limits: Limits) -> Res
     }
     // Init need not stay to listen while we finish.
     worker.await;
+    shared.tally.tell(&shared.init).await;
     Ok(())
 }

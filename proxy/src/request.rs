@@ -13,6 +13,7 @@ use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version, header};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::asleep::Kind;
 use crate::body::{Body, Paced};
@@ -26,6 +27,7 @@ use crate::leases::Visit;
 use crate::page::Format;
 use crate::routes::{Found, Target};
 use crate::shared::Shared;
+use crate::tally::Way;
 use crate::{host, instead, strict, tunnel};
 
 /// What is known of the client's connection.
@@ -83,7 +85,10 @@ async fn pass(
     }
     let asking = Asking::new(&head, client.address);
     if !visit.is_leased() || (target.health.is_some() && !shared.awake.is_ready(target.slot)) {
-        connect::wake(shared, &target, &asking).await?;
+        let came = Instant::now();
+        let woken = connect::wake(shared, &target, &asking).await;
+        shared.tally.queued(target.slot, came.elapsed());
+        woken?;
     }
 
     let length = Length::of(&body);
@@ -139,7 +144,9 @@ fn pass_back(
     {
         copy.finish();
     }
-    Response::from_parts(head, Either::Right(Paced::response(body, shared.limits.response_stall, visit, copy)))
+    let meter = shared.tally.meter(visit.slot(), Way::Out);
+    let body = Paced::response(body, shared.limits.response_stall, meter, visit, copy);
+    Response::from_parts(head, Either::Right(body))
 }
 
 /// Passes the switch of protocols back and leaves the two connections to a tunnel.
@@ -155,6 +162,7 @@ fn switch(
     }
     let (mut head, _) = response.into_parts();
     headers::to_client(&mut head.headers, Length::None, false, true);
-    tokio::spawn(tunnel::run(to_client, to_program, shared.limits.tunnel_idle, held));
+    let meters = [Way::In, Way::Out].map(|way| shared.tally.meter(held.1.slot(), way));
+    tokio::spawn(tunnel::run(to_client, to_program, shared.limits.tunnel_idle, meters, held));
     Ok(Response::from_parts(head, crate::body::page(bytes::Bytes::new())))
 }

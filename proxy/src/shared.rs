@@ -13,6 +13,7 @@ use crate::link::Link;
 use crate::pool::Pool;
 use crate::routes::Routes;
 use crate::starts::Starts;
+use crate::tally::Tally;
 
 /// The proxy's state.
 pub(crate) struct Shared {
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) awake: Awake,
     /// What programs answered, for when they are asleep.
     pub(crate) kept: Arc<Kept>,
+    /// What went through since init was told.
+    pub(crate) tally: Arc<Tally>,
     /// Requests that wait for a start.
     pub(crate) waiting: Arc<Gauge>,
     /// Bytes of their heads.
@@ -51,6 +54,7 @@ impl Shared {
             awake: Awake::new(),
             kept: Kept::new(&limits),
             waiting_bytes: Gauge::new(limits.slot_waiting_bytes),
+            tally: Tally::new(),
             waiting: Gauge::new(limits.slot_waiting),
             refusing: AtomicBool::new(false),
             init,

@@ -12,11 +12,19 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
+use crate::tally::Meter;
+
 /// Connects the two ends as soon as both are there. `held` is what the tunnel occupies, given back at its end.
-pub(crate) async fn run(client: OnUpgrade, program: OnUpgrade, idle: Duration, held: impl Send) {
+pub(crate) async fn run(
+    client: OnUpgrade,
+    program: OnUpgrade,
+    idle: Duration,
+    meters: [Meter; 2],
+    held: impl Send,
+) {
     // Either side may be gone before the switch is complete; then there is nobody to tell.
     if let Ok((client, program)) = tokio::try_join!(client, program) {
-        join(TokioIo::new(client), TokioIo::new(program), idle).await;
+        join(TokioIo::new(client), TokioIo::new(program), idle, meters).await;
     }
     drop(held);
 }
@@ -26,10 +34,11 @@ async fn join(
     client: impl AsyncRead + AsyncWrite + Unpin,
     mut program: impl AsyncRead + AsyncWrite + Unpin,
     idle: Duration,
+    [from_client, to_client]: [Meter; 2],
 ) {
     let moved = Arc::new(AtomicBool::new(false));
     // Every byte passes the client's end, one way or the other.
-    let mut client = Watched { inner: client, moved: moved.clone() };
+    let mut client = Watched { inner: client, moved: moved.clone(), from_client, to_client };
     let quiet = async {
         loop {
             tokio::time::sleep(idle).await;
@@ -44,10 +53,12 @@ async fn join(
     }
 }
 
-/// Notes when bytes pass.
+/// Notes when bytes pass, and how many.
 struct Watched<T> {
     inner: T,
     moved: Arc<AtomicBool>,
+    from_client: Meter,
+    to_client: Meter,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
@@ -56,7 +67,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.from_client.count(buf.filled().len() - before);
         if polled.is_ready() {
             self.moved.store(true, Ordering::Relaxed);
         }
@@ -67,6 +80,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.to_client.count(written);
+        }
         if polled.is_ready() {
             self.moved.store(true, Ordering::Relaxed);
         }
@@ -85,15 +101,21 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tally::{Tally, Way};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     const IDLE: Duration = Duration::from_secs(600);
+
+    fn meters() -> [Meter; 2] {
+        let slot = kennel_model::SlotId::new(0).unwrap();
+        [Way::In, Way::Out].map(|way| Tally::new().meter(slot, way))
+    }
 
     #[tokio::test(start_paused = true)]
     async fn silence_ends_it_and_a_byte_keeps_it() {
         let (client, mut browser) = tokio::io::duplex(64);
         let (program, mut server) = tokio::io::duplex(64);
-        let tunnel = tokio::spawn(join(client, program, IDLE));
+        let tunnel = tokio::spawn(join(client, program, IDLE, meters()));
         for _ in 0..5 {
             tokio::time::sleep(IDLE - Duration::from_secs(1)).await;
             server.write_all(b"ping").await.unwrap();
@@ -109,7 +131,7 @@ mod tests {
     async fn one_side_may_close_before_the_other() {
         let (client, mut browser) = tokio::io::duplex(64);
         let (program, mut server) = tokio::io::duplex(64);
-        let tunnel = tokio::spawn(join(client, program, IDLE));
+        let tunnel = tokio::spawn(join(client, program, IDLE, meters()));
         browser.write_all(b"last").await.unwrap();
         browser.shutdown().await.unwrap();
         let mut got = Vec::new();

@@ -55,7 +55,13 @@ pub(crate) async fn carry_out(
     match end {
         // Its lease was renewed, no more.
         Phase::Listens if ran => (),
-        Phase::Listens => log::line(format_args!("{tenant} (slot {slot}) listens after {took} ms")),
+        Phase::Listens => {
+            log::line(format_args!("{tenant} (slot {slot}) listens after {took} ms"));
+            let woken = FromProxy::Woken { slot, took_ms: u32::try_from(took).unwrap_or(u32::MAX) };
+            if let Err(e) = shared.init.send(&woken).await {
+                log::line(format_args!("cannot say that slot {slot} was woken: {e}"));
+            }
+        }
         Phase::Died => log::line(format_args!("{tenant} (slot {slot}) ended before it listened")),
         Phase::Late => {
             let what = late(&target, last.into_inner());

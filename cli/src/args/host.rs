@@ -15,6 +15,13 @@ pub enum HostCommand {
     /// Show how a host is doing: slots, services, memory, disk, runtimes
     #[command(after_help = "Example:\n  kennel host status --host local")]
     Status,
+    /// Print what the host and its tenants do, as Prometheus reads it
+    #[command(after_help = "\
+Example:
+  kennel host metrics --host edge1 > /var/lib/node_exporter/edge1.prom
+
+The same page is at /v1/metrics of the host's API, for who has signed in there.")]
+    Metrics,
     /// Ask a host's TPM what has booted there, and compare it with what was built
     Attest(Attest),
     /// List the hosts known here

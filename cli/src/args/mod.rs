@@ -7,6 +7,7 @@ mod host;
 mod image;
 mod limits;
 mod local;
+mod seeing;
 mod size;
 mod tenant;
 mod user_data;
@@ -23,6 +24,7 @@ pub use host::{Attest, HostAdd, HostCommand};
 pub use image::{Build, KeysCommand, Lock};
 pub use limits::{After, LimitArgs, LimitsOf};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
+pub use seeing::{SortKey, Top, Usage};
 pub use size::ByteSize;
 pub use tenant::{Deploy, Logs, TenantAdd, TenantCommand};
 pub use user_data::UserDataCommand;
@@ -103,6 +105,10 @@ pub enum Command {
     Deploy(Deploy),
     /// Show and change a tenant's limits, and when its program goes to sleep
     Limits(LimitsOf),
+    /// Show what tenants do and use, live
+    Top(Top),
+    /// Show what tenants have used in a month
+    Usage(Usage),
     /// Show what a tenant's program printed
     Logs(Logs),
     /// Show what tenants and the host's own programs tried and were refused

@@ -22,6 +22,15 @@ pub enum TenantCommand {
         /// The tenant
         name: TenantName,
     },
+    /// Show what a tenant's program did of late: when it slept, what woke it, how long that took
+    #[command(after_help = "Example:\n  kennel tenant timeline blog\n  kennel tenant timeline blog -n 200")]
+    Timeline {
+        /// The tenant
+        name: TenantName,
+        /// Changes to show, the last ones; 200 are kept
+        #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=200))]
+        lines: u32,
+    },
     /// Remove a tenant with its releases and its data
     #[command(after_help = "Example:\n  kennel tenant rm blog --yes")]
     Rm {

@@ -129,6 +129,17 @@ impl Client {
         self.checked(response).await.map(drop)
     }
 
+    /// `GET` of a text, signed in.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn text(&mut self, path: &str) -> Result<String, ClientError> {
+        let response = self.signed(Method::GET, path, None).await?;
+        let response = self.checked(response).await?;
+        let bytes = self.collect(response.into_body()).await?;
+        String::from_utf8(bytes).map_err(|e| self.malformed(&e))
+    }
+
     /// `GET` of a stream, signed in; the body is the caller's to read.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ const CLOCK_PATIENCE_MS: u64 = 180_000;
 pub(super) async fn host(context: &Context, command: HostCommand) -> Result<(), Failure> {
     match command {
         HostCommand::Status => status(context).await,
+        HostCommand::Metrics => metrics(context).await,
         HostCommand::Attest(args) => attest::attest(context, &args).await,
         HostCommand::Ls => ls(context),
         HostCommand::Add(args) => add(context, args).await,
@@ -33,6 +34,12 @@ pub(super) async fn host(context: &Context, command: HostCommand) -> Result<(), 
 /// What is done by way of AWS, not of the host's API.
 fn on_ec2(context: &Context, act: &str, passed: &PassedOn) -> Result<(), Failure> {
     apart::ami(&context.global, &["host", act], &passed.arguments)
+}
+
+/// As it is, also with `--json`: it is for programs.
+async fn metrics(context: &Context) -> Result<(), Failure> {
+    let page = context.client()?.text("/v1/metrics").await?;
+    Ok(context.ui.raw(page.as_bytes())?)
 }
 
 async fn status(context: &Context) -> Result<(), Failure> {

@@ -17,6 +17,9 @@ mod run;
 mod shell;
 mod stop;
 mod tenant;
+mod timeline;
+mod top;
+mod usage;
 mod user_data;
 
 use std::io;
@@ -67,6 +70,8 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Deploy(args) => block_on(deploy::deploy(&context, &args)),
         Command::Limits(args) => block_on(limits::limits(&context, &args)),
         Command::Logs(args) => block_on(logs::logs(&context, &args)),
+        Command::Top(args) => block_on(top::top(&context, &args)),
+        Command::Usage(args) => block_on(usage::usage(&context, &args)),
         Command::Denials(args) => block_on(denials::denials(&context, &args)),
         Command::Prove(args) => block_on(prove::prove(&context, &args)),
         Command::Egress(args) => block_on(egress::egress(&context, &args)),

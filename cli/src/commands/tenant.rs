@@ -1,8 +1,9 @@
 //! `kennel tenant`: adds, lists, shows, starts, stops and removes tenants.
 
-use kennel_model::msg::Depth;
+use kennel_model::msg::{Depth, Rung};
 use kennel_model::{Limits, SlotState, TenantName, api};
 
+use super::timeline::timeline;
 use super::{Context, tenant_path};
 use crate::args::{ByteSize, TenantAdd, TenantCommand};
 use crate::exit::Failure;
@@ -14,6 +15,7 @@ pub(super) async fn tenant(context: &Context, command: TenantCommand) -> Result<
         TenantCommand::Add(args) => add(context, *args).await,
         TenantCommand::Ls => ls(context).await,
         TenantCommand::Show { name } => show(context, &name).await,
+        TenantCommand::Timeline { name, lines } => timeline(context, &name, lines).await,
         TenantCommand::Rm { name, yes } => rm(context, &name, yes).await,
         TenantCommand::Start { name } => act(context, &name, "start").await,
         TenantCommand::Stop { name } => act(context, &name, "stop").await,
@@ -51,7 +53,16 @@ async fn ls(context: &Context) -> Result<(), Failure> {
     })?)
 }
 
-const fn state(state: SlotState) -> &'static str {
+pub(super) const fn rung(rung: Rung) -> &'static str {
+    match rung {
+        Rung::Running => "running",
+        Rung::Frozen => "frozen",
+        Rung::Reclaimed => "reclaimed",
+        Rung::Stopped => "stopped",
+    }
+}
+
+pub(super) const fn state(state: SlotState) -> &'static str {
     match state {
         SlotState::Stopped => "stopped",
         SlotState::Running => "running",

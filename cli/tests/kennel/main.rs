@@ -10,6 +10,8 @@ mod keys;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod seeing;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod user_data;

@@ -22,6 +22,8 @@ use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, LineEnding, PrivateKey, PublicKey, SshSig};
 use tokio_rustls::TlsAcceptor;
 
+use crate::seeing;
+
 /// A person's home, and the command in it.
 pub(crate) struct Home(pub(crate) tempfile::TempDir);
 
@@ -238,6 +240,13 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
             let rule = egress_report().rules.remove(0).rule;
             json(200, &api::EgressChange { rule, stopped: false })
         }
+        ("GET", "/v1/top") => {
+            let looks = state.lock().unwrap().requests.iter().filter(|r| *r == "GET /v1/top").count();
+            json(200, &seeing::top(looks as u64))
+        }
+        ("GET", "/v1/usage" | "/v1/tenants/blog/usage") => json(200, &seeing::usage()),
+        ("GET", "/v1/tenants/blog/timeline") => json(200, &seeing::timeline()),
+        ("GET", "/v1/metrics") => Response::new(Full::from("kennel_slots 4\n")),
         ("GET", "/v1/tenants/blog/denials") => Response::new(Full::from(denials())),
         ("POST", "/v1/tenants/blog/releases") => return upload(request, state).await,
         ("GET", "/v1/tenants/blog/logs") => {

@@ -18,12 +18,13 @@ use serde::de::DeserializeOwned;
 use super::Server;
 use super::body::{AnswerBody, Streamed, empty, json, problem, raw, read_json, stream};
 use super::paths::{Endpoint, resolve};
+use super::seeing;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::logs::Wish;
 use crate::upload;
 
-type Answer = Response<AnswerBody>;
+pub(super) type Answer = Response<AnswerBody>;
 
 /// The API's description, as committed.
 const OPENAPI: &str = include_str!("../../openapi.json");
@@ -87,6 +88,9 @@ async fn dispatch(server: &Server, head: &Parts, body: &mut Option<Incoming>) ->
             tokio::spawn(Arc::clone(control).prove(wish, operator, sink));
             Ok(stream(StatusCode::OK, NDJSON, answer.boxed_unsync()))
         }
+        (Endpoint::Top | Endpoint::Usage | Endpoint::Metrics, _) => {
+            seeing::of_host(control, endpoint, head.uri.query()).await
+        }
         (Endpoint::Denials, _) => denials(control, None, head.uri.query()).await,
         (Endpoint::Tenants, _) => Ok(json(StatusCode::OK, &control.tenants().await?)),
         (Endpoint::AddTenant, _) => {
@@ -149,6 +153,9 @@ async fn of_tenant(
             Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
         Endpoint::TenantDenials => denials(control, Some(name), asked.head.uri.query()).await,
+        Endpoint::TenantUsage | Endpoint::Timeline => {
+            seeing::of_tenant(control, endpoint, name, asked.head.uri.query()).await
+        }
         Endpoint::Logs => logs(control, name, asked.head.uri.query()).await,
         other => Err(Error::Internal(format!("{other:?} is not about a tenant"))),
     }

@@ -4,6 +4,7 @@
 mod answers;
 mod body;
 mod paths;
+mod seeing;
 
 use std::convert::Infallible;
 use std::io;

@@ -55,6 +55,16 @@ pub enum Endpoint {
     Denials,
     /// What was denied to a tenant.
     TenantDenials,
+    /// What tenants do and use now.
+    Top,
+    /// What tenants have used.
+    Usage,
+    /// What a tenant has used, by the hour.
+    TenantUsage,
+    /// What a tenant's program did.
+    Timeline,
+    /// What Prometheus reads.
+    Metrics,
 }
 
 /// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it), its meaning.
@@ -83,6 +93,11 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/v1/tenants/{name}/egress", Endpoint::AddEgress),
     (Method::DELETE, "/v1/tenants/{name}/egress/{number}", Endpoint::RemoveEgress),
     (Method::GET, "/v1/denials", Endpoint::Denials),
+    (Method::GET, "/v1/top", Endpoint::Top),
+    (Method::GET, "/v1/usage", Endpoint::Usage),
+    (Method::GET, "/v1/tenants/{name}/usage", Endpoint::TenantUsage),
+    (Method::GET, "/v1/tenants/{name}/timeline", Endpoint::Timeline),
+    (Method::GET, "/v1/metrics", Endpoint::Metrics),
 ];
 
 impl Endpoint {

@@ -32,7 +32,7 @@ pub struct DenialRow {
 }
 
 /// Tenants by slot, with the numbers of their rows.
-type Residents = BTreeMap<SlotId, (i64, TenantName)>;
+pub(super) type Residents = BTreeMap<SlotId, (i64, TenantName)>;
 
 impl Store {
     /// Adds what was counted, and gives the rows with the counts of this batch alone.
@@ -123,7 +123,7 @@ impl Store {
     }
 }
 
-fn residents(tx: &Transaction<'_>) -> Result<Residents> {
+pub(super) fn residents(tx: &Transaction<'_>) -> Result<Residents> {
     let mut query = tx.prepare_cached("SELECT slot, id, name FROM tenants")?;
     let rows = query.query_map([], |row| Ok((row.get::<_, u16>(0)?, row.get(1)?, row.get::<_, String>(2)?)))?;
     rows.map(|row| {

@@ -6,6 +6,8 @@ mod egress;
 mod releases;
 mod schema;
 mod tenants;
+mod timeline;
+mod usage;
 
 use std::fs::File;
 use std::path::Path;
@@ -20,6 +22,7 @@ use crate::error::{Error, Result};
 pub use denials::DenialRow;
 pub use releases::Unpacked;
 pub use schema::OpenError;
+pub use timeline::Seen;
 
 /// A handle to the registry; clones share it.
 #[derive(Clone)]

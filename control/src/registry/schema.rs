@@ -88,6 +88,43 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (tenant, number),
         UNIQUE (tenant, action, destination)
     ) STRICT, WITHOUT ROWID;",
+    // 4: what tenants' programs did.
+    "CREATE TABLE timeline (
+        id INTEGER PRIMARY KEY,
+        tenant INTEGER NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+        at_ms INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        took_ms INTEGER,
+        reason TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX timeline_of_tenant ON timeline (tenant, id);",
+    // 5: what tenants have used, by the hour since 1970; by name, as it outlives them. And the looks up to which that is.
+    "CREATE TABLE usage (
+        tenant TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        hours INTEGER NOT NULL,
+        cpu_us INTEGER NOT NULL,
+        running_kib_ms INTEGER NOT NULL,
+        frozen_kib_ms INTEGER NOT NULL,
+        reclaimed_kib_ms INTEGER NOT NULL,
+        swap_kib_ms INTEGER NOT NULL,
+        requests INTEGER NOT NULL,
+        bytes_in INTEGER NOT NULL,
+        bytes_out INTEGER NOT NULL,
+        queued_ms INTEGER NOT NULL,
+        woken_frozen INTEGER NOT NULL,
+        woken_reclaimed INTEGER NOT NULL,
+        woken_stopped INTEGER NOT NULL,
+        oom_kills INTEGER NOT NULL,
+        disk_kib_s INTEGER NOT NULL,
+        PRIMARY KEY (tenant, hour)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_by_hour ON usage (hour);
+    CREATE TABLE looks (
+        tenant INTEGER PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
+        look TEXT NOT NULL
+    ) STRICT;",
 ];
 
 /// Opens the file with the promises that the rest relies on.
@@ -172,7 +209,10 @@ mod tests {
         drop(db);
         let error = open(&file).unwrap_err();
         assert!(matches!(error, OpenError::Newer { .. }));
-        assert!(error.to_string().contains("this program knows up to 3"), "{error}");
+        assert!(
+            error.to_string().contains(&format!("this program knows up to {}", MIGRATIONS.len())),
+            "{error}"
+        );
     }
 
     #[test]

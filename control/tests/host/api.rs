@@ -72,6 +72,9 @@ async fn a_tenants_whole_life() {
     for path in ["/v1/denials", "/v1/tenants/shop/denials"] {
         assert_eq!(operator.get(path).await.status, StatusCode::OK);
     }
+    for path in ["/v1/top", "/v1/usage", "/v1/metrics", "/v1/tenants/shop/usage", "/v1/tenants/shop/timeline"] {
+        assert_eq!(operator.get(path).await.status, StatusCode::OK, "{path}");
+    }
     let rule = serde_json::json!({"action": "allow", "to": "10.0.5.7:5432"});
     assert_eq!(operator.post("/v1/tenants/shop/egress", &rule).await.status, StatusCode::CREATED);
     assert_eq!(operator.get("/v1/tenants/shop/egress").await.status, StatusCode::OK);

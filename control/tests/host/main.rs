@@ -12,6 +12,7 @@ mod described;
 mod egress;
 mod logs;
 mod prove;
+mod seeing;
 mod sign_in;
 mod support;
 mod uploads;

@@ -46,7 +46,7 @@ impl Host {
         {
             return Some(invalid(format!("{slot:?} is not in this image, which has {}", self.facts.slots)));
         }
-        if self.ending.is_some() && !matches!(request, ControlRequest::Status) {
+        if self.ending.is_some() && !matches!(request, ControlRequest::Status | ControlRequest::Counters(_)) {
             return Some(Err(Refusal::Busy("the host is shutting down".into())));
         }
         match request {
@@ -70,6 +70,7 @@ impl Host {
             }
             ControlRequest::PublishRoutes => Some(self.publish(fds)),
             ControlRequest::Status => Some(Ok(ControlReply::Status(self.status()))),
+            ControlRequest::Counters(from) => Some(Ok(ControlReply::Counters(Box::new(self.counters(from))))),
             ControlRequest::Announce(text) => Some(announce(&text)),
             ControlRequest::Name(name) => Some(rename(&name)),
             ControlRequest::PowerOff => Some(self.end_by_request(End::PowerOff)),
@@ -168,6 +169,7 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::CountEgress(slot) => Some(*slot),
         ControlRequest::PublishRoutes
         | ControlRequest::Status
+        | ControlRequest::Counters(_)
         | ControlRequest::Announce(_)
         | ControlRequest::Name(_)
         | ControlRequest::Tpm(_)

@@ -3,14 +3,16 @@
 //!
 //! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
 //! and `proxy` say what may be asked by whom, `slots` and `rungs` carry out what the table in `slot/ladder.rs` decides, `jobs` runs
-//! `kennel-unpack`, `egress` loads slots' lists into the packet filter, `denials` passes on what `kennel-audit` saw,
-//! `cloud` what `kennel-imds` heard, `pressure` makes room when memory is short, `clock` sets whom chronyd asks, `tpm`
-//! asks the TPM, `drain` empties the host, `ending` shuts down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
+//! `kennel-unpack`, `counters` says what slots have spent, `egress` loads slots' lists into the packet filter, `denials` passes
+//! on what `kennel-audit` saw, `cloud` what `kennel-imds` heard, `pressure` makes room when memory is short, `shares` gives
+//! reserved processor time, `clock` sets whom chronyd asks, `tpm` asks the TPM, `drain` empties the host, `ending` shuts
+//! down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
 
 mod bounds;
 mod clock;
 mod cloud;
 mod control;
+mod counters;
 mod denials;
 mod drain;
 mod egress;
@@ -32,6 +34,7 @@ mod tpm;
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -90,6 +93,8 @@ enum Child {
 #[derive(Debug)]
 pub struct Host {
     facts: ImageFacts,
+    /// Random: who has counters of another boot sees that these began anew.
+    boot: u64,
     surroundings: Surroundings,
     listeners: BTreeMap<u16, OwnedFd>,
     user_data: OwnedFd,
@@ -133,6 +138,8 @@ impl Host {
         let services: Vec<Service> = setting.services.into_iter().map(Service::new).collect();
         Ok(Self {
             facts: setting.facts,
+            // Seeded by the kernel.
+            boot: RandomState::new().hash_one(0),
             surroundings: setting.surroundings,
             listeners: setting.listeners,
             user_data: setting.user_data,

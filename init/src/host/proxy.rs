@@ -1,5 +1,5 @@
-//! What the proxy may say: that a slot is to be woken and held awake, that it need not be any more, and that no request is in
-//! flight.
+//! What the proxy may say: that a slot is to be woken and held awake, that it need not be any more, that no request is in
+//! flight, and what went through.
 
 use kennel_model::SlotId;
 use kennel_model::msg::{FromProxy, Refusal, RequestId, Rung, ToProxy};
@@ -18,6 +18,8 @@ impl Host {
             }
             FromProxy::Idle { slot, lease, idle_ms } => self.lease_ended(slot, lease, millis(idle_ms)),
             FromProxy::Quiet => self.on_quiet(),
+            FromProxy::Passed(passed) => self.on_passed(passed),
+            FromProxy::Woken { slot, took_ms } => self.on_woken(slot, took_ms),
         }
     }
 

@@ -103,6 +103,7 @@ impl Host {
 
     /// The proxy gives a lease back. That ends nothing for a visitor who waits for the next: he holds what is started for him.
     pub(super) fn lease_ended(&mut self, id: SlotId, lease: RequestId, idle: Duration) {
+        self.see_memory(id);
         let Some(slot) = self.slots.get_mut(&id) else { return };
         if slot.lease == Some(lease) {
             slot.lease = None;

@@ -23,6 +23,7 @@ use crate::say;
 use crate::slot::cgroup::Cgroup;
 use crate::slot::ending::{self, End};
 use crate::slot::ladder::{Action, Event, Rungs, State, step};
+use crate::slot::meter::{Meter, millis as whole_ms};
 use crate::slot::{launch, log};
 use crate::step::Failed;
 
@@ -49,6 +50,8 @@ pub(super) struct Slot {
     pub(super) sleepers: Vec<(RequestId, Depth)>,
     /// The proxy's, while it holds the program awake.
     pub(super) lease: Option<RequestId>,
+    /// What it has spent.
+    pub(super) meter: Meter,
     /// The events of its cgroup while it is to freeze.
     pub(super) freezer: Option<File>,
     /// Its cgroup is not empty although its process has ended: its events, and why the program ended.
@@ -94,6 +97,11 @@ impl Slot {
     /// Whether the proxy holds its program awake, or waits to.
     pub(super) fn is_held(&self) -> bool {
         self.lease.is_some() || self.starters.iter().any(Starter::is_visitor)
+    }
+
+    /// Whether anything of a program is left, on its way in or out.
+    pub(super) const fn has_process(&self) -> bool {
+        self.process.is_some() || self.leaving.is_some()
     }
 
     /// The release that runs, when its program is awake.
@@ -162,17 +170,18 @@ impl Host {
     pub(super) fn feed(&mut self, id: SlotId, event: Event) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         let rungs = slot.rungs();
+        let from = slot.state.rung();
         let (state, actions) = step(slot.state, event, uptime(), &rungs);
         slot.state = state;
         if let Some(deadline) = state.deadline(&rungs) {
             self.timers.arm(deadline, Timer::Slot(id));
         }
         for action in actions {
-            self.act(id, action);
+            self.act(id, action, from);
         }
     }
 
-    fn act(&mut self, id: SlotId, action: Action) {
+    fn act(&mut self, id: SlotId, action: Action, from: Rung) {
         match action {
             Action::Spawn => {
                 if let Err(e) = self.spawn(id) {
@@ -188,7 +197,7 @@ impl Host {
             Action::AnswerStarters(result) => self.answer_starters(id, &result),
             Action::AnswerStoppers => self.answer_stoppers(id),
             Action::AnswerSleepers(result) => self.answer_sleepers(id, &result),
-            Action::Tell(state, reason) => self.tell(id, state, reason),
+            Action::Tell(state, reason) => self.tell(id, state, from, reason),
         }
     }
 
@@ -293,8 +302,11 @@ impl Host {
         }
     }
 
-    fn tell(&mut self, id: SlotId, state: SlotState, mut reason: String) {
+    fn tell(&mut self, id: SlotId, state: SlotState, from: Rung, mut reason: String) {
+        let now = uptime();
+        self.see_memory(id);
         let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.meter.moved(now, state, from);
         // The first who asked; the others found it on its way.
         if let (SlotState::Running, Some(first)) = (state, slot.starters.first()) {
             reason = format!("{reason} by {}", first.cause.as_str());
@@ -308,7 +320,7 @@ impl Host {
         };
         self.send("proxy", Outgoing::Proxy(message), vec![]);
         self.share_processors();
-        self.tell_control(SlotEvent { slot: id, state, reason });
+        self.tell_control(SlotEvent { slot: id, state, from, at_ms: whole_ms(now), reason });
     }
 
     pub(super) fn handle_slot_report(&mut self, id: SlotId) {
@@ -348,6 +360,7 @@ impl Host {
     /// Removes the cgroup, now or when it has become empty; only then the slot has ended. As the end of process 1 of a
     /// PID namespace is the end of all in it, "now" is what is to be expected.
     fn leave_cgroup(&mut self, id: SlotId, cgroup: &Cgroup, why: String) {
+        self.see_end(id, cgroup);
         let removed = cgroup.remove();
         if let Ok(false) = removed
             && let Ok(events) = cgroup.kill().and_then(|()| cgroup.events())
@@ -370,7 +383,9 @@ impl Host {
     pub(super) fn handle_cgroup(&mut self, id: SlotId, overdue: bool) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         let Some((events, why)) = slot.leaving.take() else { return };
-        let gone = Cgroup::at(&id.cgroup()).remove().unwrap_or(false);
+        let cgroup = Cgroup::at(&id.cgroup());
+        slot.meter.count(cgroup.counted());
+        let gone = cgroup.remove().unwrap_or(false);
         if !gone && !overdue {
             slot.leaving = Some((events, why));
             return;
@@ -383,6 +398,9 @@ impl Host {
     }
 
     fn slot_ended(&mut self, id: SlotId, why: String) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.meter.ended(uptime());
+        }
         self.feed(id, Event::Ended(why));
         self.continue_wipe(id);
     }

@@ -126,6 +126,11 @@ impl Cgroup {
         write(self.path.join("io.weight"), format!("default {weight}"))
     }
 
+    /// One of its files.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     fn set(&self, file: &str, value: u64) -> Result<(), Failed> {
         write(self.path.join(file), value.to_string())
     }
@@ -199,7 +204,7 @@ impl Cgroup {
 }
 
 /// The number behind a key of a flat keyed file.
-fn field(text: &str, key: &str) -> u64 {
+pub(super) fn field(text: &str, key: &str) -> u64 {
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
     value.and_then(|v| v.parse().ok()).unwrap_or(0)
 }

@@ -260,6 +260,15 @@ impl State {
         !matches!(self, Self::Stopped | Self::Failed { .. })
     }
 
+    /// Where on the ladder it is, to who wakes it.
+    pub const fn rung(self) -> Rung {
+        match (self.asleep(), self) {
+            (Some((_, rung)), _) => rung,
+            (None, Self::Running(..)) => Rung::Running,
+            (None, _) => Rung::Stopped,
+        }
+    }
+
     /// A program that is on its way down, or has arrived.
     const fn asleep(self) -> Option<(Asleep, Rung)> {
         match self {

@@ -7,4 +7,6 @@ pub mod folders;
 pub mod ladder;
 pub mod launch;
 pub mod log;
+pub mod meter;
 pub mod quota;
+pub mod usage;

@@ -18,4 +18,5 @@ mod routes;
 mod starts;
 mod streaming;
 mod strict;
+mod tally;
 mod websocket;

@@ -82,6 +82,7 @@ pub(crate) fn sealed(json: &[u8]) -> OwnedFd {
 pub(crate) struct Init {
     channel: Arc<AsyncFd<Channel>>,
     heard: Mutex<mpsc::UnboundedReceiver<FromProxy>>,
+    counted: Mutex<mpsc::UnboundedReceiver<FromProxy>>,
     /// Ends with this.
     _listens: JoinSet<()>,
 }
@@ -90,9 +91,10 @@ impl Init {
     pub(crate) fn new(channel: Channel) -> Self {
         let channel = Arc::new(async_channel::register(channel).unwrap());
         let (tell, heard) = mpsc::unbounded_channel();
+        let (count, counted) = mpsc::unbounded_channel();
         let mut listens = JoinSet::new();
-        listens.spawn(listen_to(channel.clone(), tell));
-        Self { channel, heard: Mutex::new(heard), _listens: listens }
+        listens.spawn(listen_to(channel.clone(), tell, count));
+        Self { channel, heard: Mutex::new(heard), counted: Mutex::new(counted), _listens: listens }
     }
 
     pub(crate) fn say(&self, message: &ToProxy) {
@@ -107,7 +109,12 @@ impl Init {
         self.say_routes(&serde_json::to_vec(&RouteTable { generation, routes }).unwrap());
     }
 
-    /// What the proxy says next, but for wakes of programs that listen.
+    /// The next that the proxy has counted: what went through, and how long wakes took.
+    pub(crate) async fn counts(&self) -> FromProxy {
+        soon(self.counted.lock().await.recv()).await.unwrap()
+    }
+
+    /// What the proxy says next, but for wakes of programs that listen, and for what it counts.
     pub(crate) async fn hears(&self) -> FromProxy {
         soon(self.heard.lock().await.recv()).await.unwrap()
     }
@@ -152,13 +159,20 @@ impl Init {
     }
 }
 
-async fn listen_to(channel: Arc<AsyncFd<Channel>>, tell: mpsc::UnboundedSender<FromProxy>) {
+async fn listen_to(
+    channel: Arc<AsyncFd<Channel>>,
+    tell: mpsc::UnboundedSender<FromProxy>,
+    count: mpsc::UnboundedSender<FromProxy>,
+) {
     loop {
         let Ok(mut ready) = channel.readable().await else { return };
         match channel.get_ref().recv() {
             Ok(Some((FromProxy::Wake { id, slot, .. }, _))) if listens(slot) => {
                 let granted = ToProxy::Wake { id, slot, result: Ok(Rung::Running) };
                 _ = channel.get_ref().send(&granted, &[]);
+            }
+            Ok(Some((message @ (FromProxy::Passed(_) | FromProxy::Woken { .. }), _))) => {
+                _ = count.send(message)
             }
             Ok(Some((message, _))) => _ = tell.send(message),
             Err(ChannelError::WouldBlock) => ready.clear_ready(),

@@ -23,6 +23,7 @@ mod pressure;
 mod probes;
 mod proof;
 mod secure;
+mod seeing;
 mod services;
 mod tenants;
 mod wakes;
@@ -95,6 +96,7 @@ pub fn all() -> Vec<Group> {
         ladder::group(),
         pressure::group(),
         wakes::group(),
+        seeing::group(),
         egress::group(),
         denials::group(),
         probes::group(),

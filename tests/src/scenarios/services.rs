@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Group, Scenario, probe_image};
+use super::{Group, Scenario, probe_image, seeing};
 use crate::checks::{holds, same};
 use crate::vm::{Vm, until};
 
@@ -73,6 +73,9 @@ fn killed(vm: &mut Vm) -> Result<(), String> {
     same("the status", vm.page("steady", "/")?.status, 200)?;
     let starts = |vm: &Vm| vm.logs("steady").map(|log| log.matches("listening").count());
     let before = starts(vm)?;
+    let used = until("its first request to be counted", Duration::from_secs(60), || {
+        Ok(seeing::outlives(vm, "steady", None).ok())
+    })?;
     // The probe takes them in turn, once each; meanwhile pages are asked for, one after the other.
     for service in ["proxy", "control"] {
         until(&format!("{service} to have been killed and started again"), Duration::from_secs(180), || {
@@ -84,6 +87,7 @@ fn killed(vm: &mut Vm) -> Result<(), String> {
         })?;
         same("the status afterwards", vm.page("steady", "/")?.status, 200)?;
     }
+    seeing::outlives(vm, "steady", Some(&used))?;
     same("starts of the tenant's program", starts(vm)?, before)
 }
 

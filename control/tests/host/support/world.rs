@@ -13,11 +13,12 @@ use std::thread;
 use std::time::Duration;
 
 use kennel_model::clock::Clock;
+use kennel_model::counters::{Counters, SlotCounters};
 use kennel_model::egress::Egress;
 use kennel_model::memory::{Memory, Pressure, Swap};
 use kennel_model::msg::{
-    ControlReply, ControlRequest, Depth, FromControl, HostStatus, Refusal, ServiceStatus, SlotEvent, ToControl,
-    UnpackReport,
+    ControlReply, ControlRequest, Depth, FromControl, HostStatus, Refusal, Rung, ServiceStatus, SlotEvent,
+    ToControl, UnpackReport,
 };
 use kennel_model::routes::RouteTable;
 use kennel_model::{LaunchSpec, SlotId, SlotState};
@@ -54,6 +55,12 @@ pub(crate) struct World {
     pub(crate) hold_unpacking: bool,
     /// What the programs that read counters print, for IPv4 and IPv6.
     pub(crate) counters: (String, String),
+    /// What slots have spent.
+    pub(crate) spent: BTreeMap<SlotId, SlotCounters>,
+    /// Which start of the host this is.
+    pub(crate) boot: u64,
+    /// For how long it has been up.
+    pub(crate) uptime_ms: u64,
     /// Where slots have their folders.
     pub(crate) slots_dir: PathBuf,
 }
@@ -133,6 +140,11 @@ impl Shared {
     /// False when the channel is to be broken now.
     fn handle(&self, channel: &Channel, message: FromControl, fds: Vec<OwnedFd>) -> bool {
         let mut world = self.lock();
+        // Control looks whenever it likes: that is no act to be cut off at.
+        if let ControlRequest::Counters(from) = message.request {
+            let result = Ok(ControlReply::Counters(Box::new(world.counters(from))));
+            return channel.send(&ToControl::Reply { id: message.id, result }, &[]).is_ok();
+        }
         world.requests.push(message.request.clone());
         let breaks = world.break_at.filter(|b| b.at == world.requests.len());
         if breaks.is_some_and(|b| !b.acted) {
@@ -202,7 +214,7 @@ impl Shared {
                 let answer = world.tpm.clone().ok_or_else(|| Refusal::Invalid("no TPM".into()))?;
                 return Ok((ControlReply::Tpm(answer), vec![]));
             }
-            ControlRequest::PowerOff | ControlRequest::Reboot => {}
+            ControlRequest::PowerOff | ControlRequest::Reboot | ControlRequest::Counters(_) => {}
         }
         Ok((ControlReply::Done, vec![]))
     }
@@ -297,6 +309,17 @@ impl World {
         Ok(())
     }
 
+    /// One slot a piece, whatever fits.
+    fn counters(&self, from: SlotId) -> Counters {
+        let mut told = self.spent.range(from..);
+        Counters {
+            boot: self.boot,
+            uptime_ms: self.uptime_ms,
+            slots: told.next().map(|(id, counters)| (*id, *counters)).into_iter().collect(),
+            next: told.next().map(|(id, _)| *id),
+        }
+    }
+
     fn status(&self) -> HostStatus {
         let running = self.slots.iter().filter(|(_, slot)| slot.running.is_some());
         HostStatus {
@@ -327,7 +350,16 @@ fn running_service(name: &str) -> ServiceStatus {
 }
 
 fn tell(channel: &Channel, slot: SlotId, state: SlotState) {
-    let _ = channel.send(&ToControl::Slot(SlotEvent { slot, state, reason: "as asked".into() }), &[]);
+    let _ = channel.send(
+        &ToControl::Slot(SlotEvent {
+            slot,
+            state,
+            from: Rung::Stopped,
+            at_ms: 1000,
+            reason: "as asked".into(),
+        }),
+        &[],
+    );
 }
 
 /// Reads a tar stream to its end. An entry named `evil` is refused at once, without hearing the rest.

@@ -1,0 +1,199 @@
+//! What the host and its tenants do, as Prometheus reads it. Counters of tenants begin anew with the host and with the
+//! tenant; how they come about stands in `docs/accounting.md`.
+
+#[cfg(test)]
+mod tests;
+mod text;
+mod wakes;
+
+use kennel_model::SlotState;
+use kennel_model::api::Host;
+use kennel_model::counters::{Holds, Spent};
+use kennel_model::seeing::{Top, TopTenant};
+
+use crate::control::Control;
+use crate::error::Result;
+use text::{Kind, Page};
+pub(crate) use wakes::Wakes;
+
+/// The media type of the format.
+pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All states with their words.
+const STATES: [(SlotState, &str); 6] = [
+    (SlotState::Stopped, "stopped"),
+    (SlotState::Running, "running"),
+    (SlotState::Frozen, "frozen"),
+    (SlotState::Reclaimed, "reclaimed"),
+    (SlotState::Stopping, "stopping"),
+    (SlotState::Failed, "failed"),
+];
+
+impl Control {
+    /// The page.
+    ///
+    /// # Errors
+    /// Init's or the registry's.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        let (top, host) = (self.top().await?, self.host().await?);
+        Ok(page(&top, &host, &self.wakes))
+    }
+}
+
+fn page(top: &Top, host: &Host, wakes: &Wakes) -> String {
+    let mut page = Page::default();
+    of_host(&mut page, host);
+    wakes.print(&mut page);
+    of_states(&mut page, &top.tenants);
+    of_holds(&mut page, &top.tenants);
+    of_spent(&mut page, &top.tenants);
+    page.finish()
+}
+
+fn of_host(page: &mut Page, host: &Host) {
+    let mut one = |name: &str, kind, help: &str, value: String| {
+        page.family(name, kind, help, [(NONE, value)]);
+    };
+    one("kennel_uptime_seconds", Kind::Gauge, "Time since the kernel started.", seconds(host.uptime_ms, 3));
+    for (name, help, value) in [
+        ("kennel_memory_total_bytes", "MemTotal of /proc/meminfo.", host.memory_total_bytes),
+        ("kennel_memory_available_bytes", "MemAvailable of /proc/meminfo.", host.memory_available_bytes),
+        ("kennel_data_total_bytes", "Size of the data volume.", host.data_total_bytes),
+        ("kennel_data_available_bytes", "What is free on the data volume.", host.data_available_bytes),
+        ("kennel_slots", "Slots of the image.", host.slots.into()),
+        ("kennel_slots_used", "Slots that have a tenant.", host.slots_used.into()),
+    ] {
+        one(name, Kind::Gauge, help, value.to_string());
+    }
+    page.family(
+        "kennel_build_info",
+        Kind::Gauge,
+        "The image that runs.",
+        [([("version", host.version.as_str())], 1)],
+    );
+    let services = || host.services.iter();
+    page.family(
+        "kennel_service_up",
+        Kind::Gauge,
+        "Whether a service of the host runs.",
+        services().map(|s| ([("service", s.name.as_str())], u8::from(s.pid.is_some()))),
+    );
+    page.family(
+        "kennel_service_restarts_total",
+        Kind::Counter,
+        "Times a service was started again.",
+        services().map(|s| ([("service", s.name.as_str())], s.restarts)),
+    );
+}
+
+/// A number of what a program holds.
+type OfHolds = fn(&Holds) -> u64;
+/// A number of what a slot has spent.
+type OfSpent = fn(&Spent) -> u64;
+
+/// Of samples that need none.
+const NONE: [(&str, &str); 0] = [];
+
+fn of_states(page: &mut Page, tenants: &[TopTenant]) {
+    page.family(
+        "kennel_tenants",
+        Kind::Gauge,
+        "Tenants by what their programs do.",
+        STATES.map(|(state, word)| ([("state", word)], tenants.iter().filter(|t| t.state == state).count())),
+    );
+    let word = |state| STATES.iter().find(|(s, _)| *s == state).map_or("", |(_, word)| *word);
+    page.family(
+        "kennel_tenant_state",
+        Kind::Gauge,
+        "1 for what a tenant's program does; the other states are left out.",
+        tenants.iter().map(|t| ([("tenant", t.tenant.as_str()), ("state", word(t.state))], 1)),
+    );
+}
+
+fn of_holds(page: &mut Page, tenants: &[TopTenant]) {
+    let whole: [(&str, &str, OfHolds); 3] = [
+        ("kennel_tenant_memory_resident_bytes", "Memory in RAM: memory.current of the cgroup.", |h| h.resident),
+        ("kennel_tenant_memory_swap_bytes", "Memory in swap, before compression: memory.swap.current.", |h| {
+            h.swap
+        }),
+        ("kennel_tenant_processes", "Processes and threads: pids.current.", |h| h.pids.into()),
+    ];
+    for (name, help, get) in whole {
+        let samples = tenants.iter().map(|t| ([("tenant", t.tenant.as_str())], get(&t.holds)));
+        page.family(name, Kind::Gauge, help, samples);
+    }
+    let kinds: [(&str, OfHolds); 4] = [
+        ("anon", |h| h.anon),
+        ("file", |h| h.file),
+        ("kernel", |h| h.kernel),
+        ("page_tables", |h| h.page_tables),
+    ];
+    page.family(
+        "kennel_tenant_memory_bytes",
+        Kind::Gauge,
+        "Parts of the memory in RAM, by memory.stat; page_tables are a part of kernel.",
+        tenants.iter().flat_map(|t| {
+            kinds.map(|(kind, get)| ([("tenant", t.tenant.as_str()), ("kind", kind)], get(&t.holds)))
+        }),
+    );
+}
+
+fn of_spent(page: &mut Page, tenants: &[TopTenant]) {
+    let mut counter = |name: &str, help: &str, get: &dyn Fn(&TopTenant) -> String| {
+        let samples = tenants.iter().map(|t| ([("tenant", t.tenant.as_str())], get(t)));
+        page.family(name, Kind::Counter, help, samples);
+    };
+    counter("kennel_tenant_cpu_seconds_total", "Processor time: usage_usec of cpu.stat.", &|t| {
+        seconds(t.spent.cpu_us, 6)
+    });
+    counter("kennel_tenant_queued_seconds_total", "Time that requests waited for a wake.", &|t| {
+        seconds(t.spent.traffic.queued_ms, 3)
+    });
+    let plain: [(&str, &str, OfSpent); 4] = [
+        ("kennel_tenant_requests_total", "Requests passed to the program.", |s| s.traffic.requests),
+        ("kennel_tenant_received_bytes_total", "Bytes from visitors.", |s| s.traffic.bytes_in),
+        ("kennel_tenant_sent_bytes_total", "Bytes to visitors.", |s| s.traffic.bytes_out),
+        ("kennel_tenant_oom_kills_total", "Kills for want of memory: oom_kill of memory.events.", |s| {
+            s.oom_kills
+        }),
+    ];
+    for (name, help, get) in plain {
+        counter(name, help, &|t| get(&t.spent).to_string());
+    }
+    counter("kennel_tenant_denials_total", "Acts that were refused to the tenant.", &|t| t.denials.to_string());
+    let wakes: [(&str, OfSpent); 3] = [
+        ("frozen", |s| s.woken_frozen),
+        ("reclaimed", |s| s.woken_reclaimed),
+        ("stopped", |s| s.woken_stopped),
+    ];
+    by(page, tenants, "kennel_tenant_wakes_total", "Wakes, by where they found the program.", "from", &wakes);
+    let memory: [(&str, OfSpent); 4] = [
+        ("running", |s| kennel_model::seeing::byte_s(s.running_kib_ms)),
+        ("frozen", |s| kennel_model::seeing::byte_s(s.frozen_kib_ms)),
+        ("reclaimed", |s| kennel_model::seeing::byte_s(s.reclaimed_kib_ms)),
+        ("swap", |s| kennel_model::seeing::byte_s(s.swap_kib_ms)),
+    ];
+    let help = "Memory in RAM times seconds, by rung; swap is what was in swap on any.";
+    by(page, tenants, "kennel_tenant_memory_byte_seconds_total", help, "rung", &memory);
+}
+
+/// A counter with one more label.
+fn by(
+    page: &mut Page,
+    tenants: &[TopTenant],
+    name: &str,
+    help: &str,
+    label: &'static str,
+    values: &[(&'static str, OfSpent)],
+) {
+    let samples = tenants.iter().flat_map(|t| {
+        values.iter().map(|(value, get)| ([("tenant", t.tenant.as_str()), (label, *value)], get(&t.spent)))
+    });
+    page.family(name, Kind::Counter, help, samples);
+}
+
+/// A count of 10^-`digits` seconds as seconds, exactly.
+fn seconds(count: u64, digits: u32) -> String {
+    let unit = 10u64.pow(digits);
+    format!("{}.{:0width$}", count / unit, count % unit, width = digits as usize)
+}
