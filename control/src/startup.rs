@@ -1,6 +1,7 @@
 //! What control does when it starts: tell init what every slot runs, publish the routes, and take up what a power cut
 //! or a kill has interrupted. Slow work goes on in the background, with its tenants claimed beforehand.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,13 +50,15 @@ impl Control {
         Ok(())
     }
 
-    /// Starts the programs that are always on, one after the other with a pause, so that visitors of the others find a
-    /// host that answers. A deploy under way starts its own.
+    /// Starts the programs that are always on, those with the most visitors of late first, one after the other with a pause,
+    /// so that visitors of the others find a host that answers. A deploy under way starts its own.
     pub(crate) async fn start_always_on(self: Arc<Self>, start: fn(SlotId) -> ControlRequest) {
-        let rows = match self.registry.with(|store| store.tenants()).await {
-            Ok(rows) => rows,
-            Err(cause) => return say!("programs that are always on are not started: {cause}"),
-        };
+        let (mut rows, requests) =
+            match self.registry.with(|store| Ok((store.tenants()?, store.requests_lately()?))).await {
+                Ok(known) => known,
+                Err(cause) => return say!("programs that are always on are not started: {cause}"),
+            };
+        rows.sort_by_key(|row| Reverse(requests.get(&row.name).copied().unwrap_or(0)));
         let deployed =
             |row: &&TenantRow| row.phase == TenantPhase::Ready && row.settled && launch(row).is_some();
         for row in rows.iter().filter(|row| row.limits.always_on).filter(deployed) {

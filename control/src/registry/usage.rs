@@ -1,6 +1,7 @@
 //! Rows of what tenants have used, a row an hour. They stay when the tenant goes, as somebody may still have to pay for
 //! them. Hours are folded into days after two months, and days are gone after thirteen.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -105,6 +106,24 @@ impl Store {
         ))?;
         let rows = query.query_map(rusqlite::params![hours.start, hours.end, name.as_str()], read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// How many requests each tenant had in the last day that anybody had some; the clock of a host that has just booted need
+    /// not be right yet.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn requests_lately(&mut self) -> Result<HashMap<TenantName, u64>> {
+        let mut query = self.db.prepare_cached(
+            "SELECT tenant, sum(requests) FROM usage
+             WHERE hour > (SELECT max(hour) FROM usage WHERE requests > 0) - 24 GROUP BY tenant",
+        )?;
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+        rows.map(|row| {
+            let (name, requests) = row?;
+            Ok((checked("tenant", TenantName::new(name))?, requests))
+        })
+        .collect()
     }
 
     /// Whether there is such a tenant, or was one that has used something.
@@ -222,6 +241,18 @@ mod tests {
         store.keep_usage(&[entry(52, 1_000)]).unwrap();
         assert_eq!(store.usage_of(&name(), 52..53).unwrap(), [], "it is gone");
         assert!(store.is_known(&name()).unwrap() && !store.is_known(&"b".parse().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn the_last_day_with_visitors_says_who_had_most() {
+        let mut store = with_a_tenant();
+        assert_eq!(store.requests_lately().unwrap(), HashMap::new());
+        for (hour, requests) in [(10, 500), (100, 3), (110, 4), (133, 0)] {
+            let mut entry = entry(hour, 1);
+            entry.hours.values_mut().for_each(|amounts| amounts.spent.traffic.requests = requests);
+            store.keep_usage(&[entry]).unwrap();
+        }
+        assert_eq!(store.requests_lately().unwrap(), [(name(), 7)].into());
     }
 
     #[test]

@@ -87,6 +87,7 @@ fn one_of_each() -> Vec<Error> {
         Error::BeingRemoved(name()),
         Error::NoSuchRuntime("x".parse().unwrap(), vec![]),
         Error::InvalidTenant(text()),
+        Error::Oversold(text()),
         Error::InvalidRule(text(), None),
         Error::NoSuchRule(name(), 1),
         Error::UploadRefused(text()),
