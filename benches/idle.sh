@@ -1,0 +1,86 @@
+#!/bin/bash
+# What a visitor waits for when the program sleeps: the time to the first byte of a page of examples/node-hello that is
+# warm, frozen, reclaimed (its memory in zram) and stopped, taking turns in one machine, beside a bare start of the same
+# `node server.js` in it, which no proxy and no init has a part in. Then what idle programs cost: memory for each of so many
+# that are reclaimed, and for each tenant that is registered and stopped. Prints rows for docs/benchmarks.md. Times are the
+# client's here, of the bare start the machine's own. Needs curl and jq.
+# usage: benches/idle.sh KENNEL.raw [rounds [reclaimed [registered]]]     (15, 20 and 200; `kennel run` options in HOST_OPTIONS)
+set -euo pipefail
+[ $# -ge 1 ] || { sed -n '2,/^# usage/s/^# //p' "$0" >&2; exit 64; }
+image=$(realpath "$1") rounds=${2:-15} reclaimed=${3:-20} registered=${4:-200}
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+. benches/host.sh
+trap 'host_stop; rm -rf "$work"' EXIT
+
+first_byte_ms() { # tenant, path
+    curl -s -o "$work/answer" -w '%{http_code} %{time_starttransfer}\n' --max-time 120 \
+        -H "Host: $1.localhost" "http://127.0.0.1:$web_port$2" |
+        awk '{ if ($1 != 200) { print "the page answered " $1 > "/dev/stderr"; exit 1 }; printf "%.1f\n", $2 * 1000 }'
+}
+becomes() { # tenant, state
+    local deadline=$((SECONDS + 120))
+    until [ "$("$kennel" --json tenant show "$1" | jq -r .state)" = "$2" ]; do
+        [ $SECONDS -lt $deadline ] || { echo "$1 does not become $2" >&2; exit 1; }
+        sleep 0.2
+    done
+}
+sleeps() { # tenant, depth
+    # Refused for as long as the lease of the last visitor is held, a second.
+    until "$kennel" -q tenant sleep "$1" --to "$2" 2> "$work/refused"; do
+        grep -q "in flight" "$work/refused" || { cat "$work/refused" >&2; exit 1; }
+        sleep 0.3
+    done
+    becomes "$1" "$2"
+}
+percentile() { sort -n "$work/$1" | awk -v p="$2" '{ t[NR] = $1 } END { n = int(NR * p / 100 + 0.999999); print t[n > NR ? NR : n] }'; }
+available() { "$kennel" --json host status | jq .memory_available_bytes; }
+
+host_start "$image" ${HOST_OPTIONS:-}
+mkdir "$work/bare"
+cp benches/idle/server.js examples/node-hello/package.json "$work/bare/"
+cp examples/node-hello/server.js "$work/bare/hello.js"
+# Nothing happens but what is asked for here.
+awake=(--freeze-after never --reclaim-after never --stop-after never)
+host_tenant hello node-24 examples/node-hello "${awake[@]}"
+host_tenant bare node-24 "$work/bare" "${awake[@]}"
+first_byte_ms hello / > /dev/null
+first_byte_ms bare / > /dev/null
+for _ in $(seq "$rounds"); do
+    for depth in frozen reclaimed stopped; do
+        sleeps hello $depth
+        first_byte_ms hello / >> "$work/$depth"
+        # The request that woke it has paid for what it touched; these find it warm.
+        for _ in 1 2 3; do first_byte_ms hello / >> "$work/warm"; done
+    done
+    first_byte_ms bare /bare > /dev/null
+    cat "$work/answer" >> "$work/bare_start"
+    echo >> "$work/bare_start"
+done
+echo "| to the first byte | p50, ms | p99 or worst | p50 to warm p50 | to a bare start's p50 |"
+echo "|---|---|---|---|---|"
+for what in warm frozen reclaimed stopped bare_start; do
+    awk -v what="$what" -v p50="$(percentile $what 50)" -v p99="$(percentile $what 99)" \
+        -v warm="$(percentile warm 50)" -v bare="$(percentile bare_start 50)" \
+        'BEGIN { printf "| %s | %.0f | %.0f | %.2f | %.2f |\n", what, p50, p99, p50 / warm, p50 / bare }'
+done
+
+for n in $(seq "$reclaimed"); do
+    host_tenant "sleeper-$n" node-24 examples/node-hello "${awake[@]}"
+done
+first_byte_ms hello / > /dev/null
+sleep 5
+before=$(available)
+for n in $(seq "$reclaimed"); do
+    first_byte_ms "sleeper-$n" / > /dev/null
+    sleeps "sleeper-$n" reclaimed
+done
+sleep 5
+echo "each of $reclaimed reclaimed tenants: $(((before - $(available)) / reclaimed / 1024)) KiB"
+"$kennel" host status | grep -i swap
+before=$(available)
+for n in $(seq "$registered"); do
+    "$kennel" -q tenant add "registered-$n" --runtime node-24 --domain "registered-$n.localhost" >&2
+done
+sleep 5
+echo "each of $registered registered tenants: $(((before - $(available)) / registered / 1024)) KiB"

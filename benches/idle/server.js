@@ -1,0 +1,32 @@
+// The bare start that benches/idle.sh compares with: `/bare` starts `node hello.js` as a child, outside of Kennel's ways (no
+// proxy, no init), and says how many milliseconds pass until its first byte. `hello.js` is examples/node-hello's server.
+
+import { spawn } from "node:child_process";
+import { connect } from "node:net";
+import { createServer } from "node:http";
+
+const { PORT } = process.env;
+const port = Number(PORT) + 1;
+
+/** The first byte of a page, or nothing where nobody listens. */
+function firstByte() {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write("GET / HTTP/1.0\r\n\r\n"));
+    socket.once("data", () => resolve(socket.destroy()));
+    socket.once("error", () => resolve(undefined));
+  });
+}
+
+async function bare() {
+  const began = process.hrtime.bigint();
+  const child = spawn(process.execPath, ["hello.js"], { env: { ...process.env, PORT: String(port) }, stdio: "ignore" });
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  while ((await firstByte()) === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  const ms = Number(process.hrtime.bigint() - began) / 1e6;
+  child.kill("SIGKILL");
+  await ended;
+  return ms.toFixed(1);
+}
+
+createServer(async (request, response) => response.end(request.url === "/bare" ? await bare() : "ready"))
+  .listen(Number(PORT), "127.0.0.1");
