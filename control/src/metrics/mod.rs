@@ -58,6 +58,10 @@ fn of_host(page: &mut Page, host: &Host) {
     for (name, help, value) in [
         ("kennel_memory_total_bytes", "MemTotal of /proc/meminfo.", host.memory_total_bytes),
         ("kennel_memory_available_bytes", "MemAvailable of /proc/meminfo.", host.memory_available_bytes),
+        ("kennel_swap_total_bytes", "SwapTotal of /proc/meminfo.", host.swap.total_bytes),
+        ("kennel_swap_used_bytes", "SwapTotal less SwapFree.", host.swap.used_bytes),
+        ("kennel_zram_original_bytes", "What zram holds, before compression.", host.swap.zram_original_bytes),
+        ("kennel_zram_memory_bytes", "The memory that zram takes for it.", host.swap.zram_memory_bytes),
         ("kennel_data_total_bytes", "Size of the data volume.", host.data_total_bytes),
         ("kennel_data_available_bytes", "What is free on the data volume.", host.data_available_bytes),
         ("kennel_slots", "Slots of the image.", host.slots.into()),
@@ -65,6 +69,14 @@ fn of_host(page: &mut Page, host: &Host) {
     ] {
         one(name, Kind::Gauge, help, value.to_string());
     }
+    let pressure = host.memory_pressure;
+    page.family(
+        "kennel_memory_pressure_ratio",
+        Kind::Gauge,
+        "Part of the last 10 s in which programs waited for memory: some or all that had work (PSI).",
+        [("some", pressure.some_avg10_bp), ("full", pressure.full_avg10_bp)]
+            .map(|(who, bp)| ([("waiting", who)], f64::from(bp) / 10_000.0)),
+    );
     page.family(
         "kennel_build_info",
         Kind::Gauge,

@@ -109,6 +109,7 @@ fn host() -> Host {
         "services": [ServiceStatus { name: "proxy".into(), pid: None, restarts: 2 }],
         "uptime_ms": 61_005, "memory_total_bytes": 10, "memory_available_bytes": 5,
         "data_total_bytes": 4, "data_available_bytes": 3,
+        "memory_pressure": {"some_avg10_bp": 1402, "full_avg10_bp": 310},
     });
     serde_json::from_value(json).unwrap()
 }
@@ -135,6 +136,7 @@ fn the_page_is_as_prometheus_reads_it() {
     let read = read(&page(&top, &host(), &wakes));
     assert_eq!(value(&read, "kennel_build_info", &[("version", "0.1.0 \"odd\\")]), 1.0);
     assert_eq!(value(&read, "kennel_uptime_seconds", &[]), 61.005);
+    assert_eq!(value(&read, "kennel_memory_pressure_ratio", &[("waiting", "some")]), 0.1402);
     assert_eq!(value(&read, "kennel_service_restarts_total", &[("service", "proxy")]), 2.0);
     assert_eq!(value(&read, "kennel_tenants", &[("state", "frozen")]), 1.0);
     assert_eq!(value(&read, "kennel_tenant_state", &[("tenant", "shop")]), 1.0);

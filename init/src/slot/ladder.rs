@@ -32,14 +32,17 @@
 //! as soon as it may be, without being asked for.
 
 mod asleep;
+mod rungs;
 mod sleep;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+use kennel_model::SlotState;
 use kennel_model::msg::{Depth, Rung};
-use kennel_model::{Limits, SlotState};
+
+pub use rungs::Rungs;
 
 /// From clone to exec there are only mounts and a few system calls.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -116,21 +119,6 @@ pub struct Asleep {
     pub short: bool,
 }
 
-/// How long nobody has to need a program for each rung down; never when absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rungs {
-    /// Until it is frozen.
-    pub freeze: Option<Duration>,
-    /// Until its memory goes to swap.
-    pub reclaim: Option<Duration>,
-    /// Until it is stopped.
-    pub stop: Option<Duration>,
-    /// Between SIGTERM and SIGKILL when it is.
-    pub grace: Duration,
-    /// Started again when it has ended unasked.
-    pub always_on: bool,
-}
-
 /// How a program is to make room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relief {
@@ -198,27 +186,6 @@ pub enum Action {
     Tell(SlotState, String),
 }
 
-impl Rungs {
-    /// Whether the program may be stopped to make room: a request would bring it back, and nothing is missed until then.
-    pub const fn gives_way(&self) -> bool {
-        self.freeze.is_some() && !self.always_on
-    }
-}
-
-impl From<&Limits> for Rungs {
-    fn from(limits: &Limits) -> Self {
-        let seconds = |s: Option<u32>| s.map(|s| Duration::from_secs(s.into()));
-        Self {
-            freeze: seconds(limits.freeze_after_s),
-            // What is reserved stays.
-            reclaim: seconds(limits.reclaim_after_s.filter(|_| limits.memory_reserved_bytes == 0)),
-            stop: seconds(limits.stop_after_s.filter(|_| !limits.always_on)),
-            grace: Duration::from_millis(limits.stop_grace_ms.into()),
-            always_on: limits.always_on,
-        }
-    }
-}
-
 impl State {
     /// What control and people see.
     pub const fn public(self) -> SlotState {
@@ -260,12 +227,13 @@ impl State {
         !matches!(self, Self::Stopped | Self::Failed { .. })
     }
 
-    /// Where on the ladder it is, to who wakes it.
+    /// The rung of [`Self::public`].
     pub const fn rung(self) -> Rung {
-        match (self.asleep(), self) {
-            (Some((_, rung)), _) => rung,
-            (None, Self::Running(..)) => Rung::Running,
-            (None, _) => Rung::Stopped,
+        match self.public() {
+            SlotState::Running => Rung::Running,
+            SlotState::Frozen => Rung::Frozen,
+            SlotState::Reclaimed => Rung::Reclaimed,
+            SlotState::Stopped | SlotState::Stopping | SlotState::Failed => Rung::Stopped,
         }
     }
 

@@ -117,6 +117,12 @@ fn killed(vm: &mut Vm) -> Result<(), String> {
 
 fn agree(vm: &mut Vm) -> Result<(), String> {
     until("it to be frozen", SOON, || Ok((row(vm, NAME)?["state"] == "frozen").then_some(())))?;
+    // What lies on the disk is charged from one look to the next.
+    until(
+        "its disk to be charged",
+        SOON,
+        || Ok((number(&sums(vm, NAME)?, "/disk_byte_s")? > 0).then_some(())),
+    )?;
     let (top, usage) = (counted(vm, 4)?, sums(vm, NAME)?);
     for (here, there) in [
         ("/spent/traffic/requests", "/requests"),

@@ -1,5 +1,7 @@
 //! The ladder row by row. Its promises under any order of events are `fuzz/src/slots.rs`.
 
+use kennel_model::Limits;
+
 use super::*;
 use Action::{
     AnswerSleepers, AnswerStarters, AnswerStoppers, Freeze, Kill, Reclaim, Spawn, Tell, Terminate, Thaw,
