@@ -19,7 +19,7 @@ visit() { # tenant…: a line each, status and seconds to the first byte
     done
 }
 failures() { awk '$1 != 200 { n++ } END { print n + 0 }' "$1"; }
-percentile() { sort -n | awk -v p="$1" '{ t[NR] = $1 } END { n = int(NR * p / 100 + 0.999999); print t[n > NR ? NR : n] }'; }
+percentile() { sort -n | awk -v p="$1" '{ t[NR] = $1 } END { n = int(NR * p / 100 + 0.999999); if (n > NR) n = NR; print t[n] }'; }
 states() { "$kennel" --json tenant ls | jq -r '.[].state' | sort | uniq -c | awk '{ printf "%s%s %s", n++ ? ", " : "", $1, $2 }'; }
 kills() { grep -c "Out of memory\|oom-kill" "$host_state/console.log" || true; }
 

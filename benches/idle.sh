@@ -33,7 +33,7 @@ sleeps() { # tenant, depth
     done
     becomes "$1" "$2"
 }
-percentile() { sort -n "$work/$1" | awk -v p="$2" '{ t[NR] = $1 } END { n = int(NR * p / 100 + 0.999999); print t[n > NR ? NR : n] }'; }
+percentile() { sort -n "$work/$1" | awk -v p="$2" '{ t[NR] = $1 } END { n = int(NR * p / 100 + 0.999999); if (n > NR) n = NR; print t[n] }'; }
 available() { "$kennel" --json host status | jq .memory_available_bytes; }
 
 host_start "$image" ${HOST_OPTIONS:-}
