@@ -45,9 +45,10 @@ sleep 2
 for name in "${names[@]}"; do
     printf 'url = "http://%s.localhost:%s/"\noutput = "%s"\n' "$name" "$web_port" "$work/answer"
 done > "$work/crowd.curl"
-curl -s -Z --parallel-immediate --parallel-max 300 --max-time 130 -w '%{http_code} %{time_starttransfer}\n' \
-    -K "$work/crowd.curl" > "$work/crowd" || true
+curl -sS -Z --parallel-immediate --parallel-max 300 --max-time 130 -w '%{http_code} %{time_starttransfer}\n' \
+    -K "$work/crowd.curl" > "$work/crowd" 2> "$work/curl" || true
 wait
+echo "answers: $(awk '{ print $1 }' "$work/crowd" | sort | uniq -c | awk '{ printf "%s%s times %s", n++ ? ", " : "", $1, $2 }') (000: none in time)"
 grep -v failed "$work/quiet" | percentile 99 > "$work/a"
 grep -v failed "$work/during" | percentile 99 > "$work/b"
 echo "all at once: $(failures "$work/crowd") of $(wc -l < "$work/crowd") failed," \
