@@ -17,7 +17,7 @@ use crate::tenants::launch;
 
 /// Between the starts of two programs that are always on: about what one needs of a processor until it listens.
 const ALWAYS_ON_PAUSE: Duration = Duration::from_millis(250);
-/// How long init may take for one of them: when memory is short it lets starts wait.
+/// How long init may take for one of them, on a host that is busy with its boot.
 const ALWAYS_ON_START: Duration = Duration::from_secs(60);
 
 /// What is left to do for one tenant.

@@ -44,6 +44,9 @@ impl Host {
                 Some((*id, Claim { weight: limits.cpu_weight, reserved: limits.cpu_reserved_percent }))
             })
             .unzip();
+        if claims.iter().all(|claim| claim.reserved == 0) {
+            return;
+        }
         for ((id, claim), weight) in ids.iter().zip(&claims).zip(weights(&claims, self.processors)) {
             let Some(slot) = self.slots.get_mut(id).filter(|_| claim.reserved > 0) else { continue };
             if slot.weight != Some(weight) {

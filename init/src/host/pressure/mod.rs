@@ -174,3 +174,42 @@ fn candidate(slot: SlotId, of: &Slot) -> Option<Candidate> {
     let (gives_way, stops) = (rungs.gives_way(), rungs.stop.is_some());
     Some(Candidate { slot, idle, reclaimed, freezes, gives_way, stops })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    use kennel_model::{LaunchSpec, Limits, ReleaseId};
+
+    use crate::slot::ladder::{Asleep, Life};
+
+    fn asked(state: State, limits: Limits) -> Option<Candidate> {
+        let spec = LaunchSpec {
+            tenant: "blog".parse().unwrap(),
+            runtime: "node-24".parse().unwrap(),
+            release: ReleaseId(1),
+            argv: vec!["server".into()],
+            env: vec![],
+            limits,
+            connect_ports: vec![],
+        };
+        let mut slot = Slot::default();
+        (slot.state, slot.spec) = (state, Some(Rc::new(spec)));
+        candidate(SlotId::new(3).unwrap(), &slot)
+    }
+
+    #[test]
+    fn who_is_needed_or_has_memory_reserved_makes_no_room() {
+        let life = Life { since: Duration::ZERO, failures: 0 };
+        let idle = Duration::from_secs(9);
+        let reserved = Limits { memory_reserved_bytes: 1, ..Limits::default() };
+        let asleep = Asleep { life, idle, short: false };
+        for state in [State::Running(life, Some(idle)), State::Frozen(asleep), State::Reclaimed(asleep)] {
+            assert_eq!(asked(state, Limits::default()).map(|candidate| candidate.idle), Some(idle));
+            assert_eq!(asked(state, reserved), None);
+        }
+        assert_eq!(asked(State::Running(life, None), Limits::default()), None);
+        assert_eq!(asked(State::Stopped, Limits::default()), None);
+    }
+}

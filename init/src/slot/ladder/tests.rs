@@ -147,6 +147,12 @@ fn who_is_always_on_is_started_again_with_the_same_patience() {
 }
 
 #[test]
+fn reserved_memory_does_not_go_to_swap() {
+    let limits = Limits { memory_reserved_bytes: 1, ..Limits::default() };
+    assert_eq!((Rungs::from(&Limits::default()).reclaim, Rungs::from(&limits).reclaim), (Some(s(120)), None));
+}
+
+#[test]
 fn rungs_that_are_never_or_late_are_passed_over() {
     let idle = State::Running(LIFE, Some(s(970)));
     let never = Rungs { freeze: None, reclaim: None, stop: None, ..RUNGS };
