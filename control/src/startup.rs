@@ -15,10 +15,8 @@ use crate::registry::{TenantPhase, TenantRow};
 use crate::say;
 use crate::tenants::launch;
 
-/// Between the starts of two programs that are always on: about what one needs of a processor until it listens.
-const ALWAYS_ON_PAUSE: Duration = Duration::from_millis(250);
-/// How long init may take for one of them, on a host that is busy with its boot.
-const ALWAYS_ON_START: Duration = Duration::from_secs(60);
+/// How long a program that is always on may wait for its turn, on a host whose visitors all come at once after its boot.
+const ALWAYS_ON_START: Duration = Duration::from_secs(600);
 
 /// What is left to do for one tenant.
 enum Unfinished {
@@ -50,8 +48,9 @@ impl Control {
         Ok(())
     }
 
-    /// Starts the programs that are always on, those with the most visitors of late first, one after the other with a pause,
-    /// so that visitors of the others find a host that answers. A deploy under way starts its own.
+    /// Starts the programs that are always on, those with the most visitors of late first. Init has each stand in line with
+    /// those that visitors wait for; one at a time, so that these are never behind more than one of them. A deploy under way
+    /// starts its own.
     pub(crate) async fn start_always_on(self: Arc<Self>, start: fn(SlotId) -> ControlRequest) {
         let (mut rows, requests) =
             match self.registry.with(|store| Ok((store.tenants()?, store.requests_lately()?))).await {
@@ -65,7 +64,6 @@ impl Control {
             if let Err(cause) = self.init.act(start(row.slot), ALWAYS_ON_START).await {
                 say!("{}: not started although it is always on: {cause}", row.name);
             }
-            tokio::time::sleep(ALWAYS_ON_PAUSE).await;
         }
     }
 

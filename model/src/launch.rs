@@ -55,7 +55,7 @@ pub struct Limits {
     pub release_max_bytes: u64,
     /// Files and folders of one release.
     pub release_max_entries: u32,
-    /// How long the first request waits for the program to listen, in milliseconds.
+    /// How long the first request waits for the program to listen, once its turn to start has come, in milliseconds.
     pub start_timeout_ms: u32,
     /// Time between SIGTERM and SIGKILL, in milliseconds.
     pub stop_grace_ms: u32,

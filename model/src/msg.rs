@@ -102,13 +102,13 @@ pub enum ToControl {
     Denials(crate::denial::Batch),
     /// What the cloud says of the host; sent to every control that starts, and when it changed. Never without a cloud.
     Cloud(Box<crate::cloud::Report>),
-    /// A program that was woken takes requests.
+    /// A program that was woken has answered a request.
     Woken {
         /// Whose.
         slot: SlotId,
         /// Where it was found.
         from: Rung,
-        /// How long that took the proxy, from the request on, in milliseconds.
+        /// How long that took, from the request on that woke it, in milliseconds.
         took_ms: u32,
     },
 }
@@ -214,12 +214,19 @@ pub enum FromProxy {
     },
     /// What went through for slots since this was last said of them. At most [`MAX_PASSED`].
     Passed(Vec<(SlotId, Traffic)>),
-    /// A program that was woken takes requests.
+    /// A program that was woken has answered a request.
     Woken {
         /// Whose.
         slot: SlotId,
-        /// How long that took from the request on, in milliseconds.
+        /// How long that took from the request on that woke it, in milliseconds.
         took_ms: u32,
+    },
+    /// Nobody waits any more for this [`FromProxy::Wake`], which has not been answered. If it is all the same, the lease is one.
+    GiveUp {
+        /// Whose.
+        slot: SlotId,
+        /// The wake.
+        id: RequestId,
     },
 }
 

@@ -59,7 +59,7 @@ pub struct Transition {
     pub state: SlotState,
     /// Where on the ladder it was before.
     pub from: Rung,
-    /// How long the first visitor waited until it took requests, in milliseconds; absent where nobody did.
+    /// From the request that woke it to its first answer, in milliseconds; absent where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u32>,
     /// Why.

@@ -1,15 +1,17 @@
 //! What is known of each slot's program beside its lease: whether it is awake, and which release of it, as init tells; whether
 //! it has been found ready; and how its last start went. What follows from that for a request is decided in `asleep`.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{ReleaseId, SlotId};
+use tokio::time::Instant;
 
 /// All slots' programs.
 #[derive(Debug)]
 pub(crate) struct Awake {
     slots: Box<[Slot]>,
+    born: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -19,12 +21,14 @@ struct Slot {
     ready: AtomicBool,
     /// Whose last start came to nothing; 0 for none.
     failed: AtomicU32,
+    /// When the request came that woke it, in milliseconds since `born` and one; 0 once it has answered.
+    asked_ms: AtomicU64,
 }
 
 impl Awake {
     /// All asleep.
     pub(crate) fn new() -> Self {
-        Self { slots: (0..MAX_SLOTS).map(|_| Slot::default()).collect() }
+        Self { slots: (0..MAX_SLOTS).map(|_| Slot::default()).collect(), born: Instant::now() }
     }
 
     /// Init says that this release is awake, or that it is asleep.
@@ -64,6 +68,26 @@ impl Awake {
         self.at(slot).failed.load(Ordering::Relaxed) == release.0
     }
 
+    /// It was woken for a request that came then.
+    pub(crate) fn woken(&self, slot: SlotId, came: Instant) {
+        self.at(slot).asked_ms.store(self.ms(came) + 1, Ordering::Relaxed);
+    }
+
+    /// A request has been answered, or failed. If it is the first since a wake: how long after the request that woke it,
+    /// in milliseconds.
+    pub(crate) fn answered(&self, slot: SlotId) -> Option<u64> {
+        let asked = &self.at(slot).asked_ms;
+        if asked.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let since = asked.swap(0, Ordering::Relaxed).checked_sub(1)?;
+        Some(self.ms(Instant::now()).saturating_sub(since))
+    }
+
+    fn ms(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX - 1)
+    }
+
     fn at(&self, slot: SlotId) -> &Slot {
         &self.slots[usize::from(slot.index())]
     }
@@ -72,6 +96,15 @@ impl Awake {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_answer_after_a_wake_is_known() {
+        let (awake, slot) = (Awake::new(), SlotId::new(9).unwrap());
+        assert_eq!(awake.answered(slot), None);
+        awake.woken(slot, Instant::now());
+        tokio::time::advance(std::time::Duration::from_millis(30)).await;
+        assert_eq!((awake.answered(slot), awake.answered(slot)), (Some(30), None));
+    }
 
     #[test]
     fn what_init_and_the_starts_say_is_known() {

@@ -74,7 +74,7 @@ pub struct Limits {
     pub ask_longest: Duration,
     /// From a question whether the program is ready to the head of its answer; then it is asked again.
     pub ask: Duration,
-    /// Upper bound on a route's `start_timeout_ms`; browsers give up at about this time.
+    /// Upper bound on a route's `start_timeout_ms`, and on the wait for a start's turn; browsers give up at about this time.
     pub start_longest: Duration,
     /// From `Drain` to exit, whatever is still in flight.
     pub drain: Duration,

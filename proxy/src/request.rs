@@ -28,7 +28,7 @@ use crate::page::Format;
 use crate::routes::{Found, Target};
 use crate::shared::Shared;
 use crate::tally::Way;
-use crate::{host, instead, strict, tunnel};
+use crate::{host, instead, strict, tunnel, wake};
 
 /// What is known of the client's connection.
 #[derive(Debug, Clone)]
@@ -96,7 +96,9 @@ async fn pass(
     let is_head = head.method == Method::HEAD;
     let key = Key::of(&target, &head).filter(|key| !is_head && shared.awake.runs(key.slot, key.release));
     headers::to_program(&mut head.headers, Sender { client: client.address, host, length, websocket });
-    let mut response = exchange(shared, &target, &asking, (origin_form(head)?, body)).await?;
+    let response = exchange(shared, &target, &asking, (origin_form(head)?, body)).await;
+    wake::answered(shared, target.slot).await;
+    let mut response = response?;
     let to_program =
         (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
     match (websocket, to_program) {

@@ -8,7 +8,8 @@
 //! | `Asked` | `Down` | stays: that was the program before, init's messages come in order |
 //! | `Awake` | `Down` | `Died`, the end |
 //! | `Awake` | a connection is made | `Listens`, the end |
-//! | any | the route's time is over | `Late`, the end |
+//! | `Asked` | its turn does not come in time | `Busy`, the end |
+//! | `Awake` | the route's time is over | `Late`, the end |
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

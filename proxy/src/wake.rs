@@ -1,7 +1,7 @@
-//! Carries a start out: asks init once, then tries to connect with growing pauses until the program listens, died, or
-//! the route's time is over; where the route has a path for it, it asks that path whether the program is ready. One that was
-//! asleep listens at the first attempt, and is as ready as it was. Its rules stand in `starts`; who waits for it and what
-//! they answer, in `connect`.
+//! Carries a start out: asks init once, waits for its turn, then tries to connect with growing pauses until the program
+//! listens, died, or the route's time is over, which counts from its turn on; where the route has a path for it, it asks that
+//! path whether the program is ready. One that was asleep listens at the first attempt, and is as ready as it was. Its rules
+//! stand in `starts`; who waits for it and what they answer, in `connect`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -10,8 +10,8 @@ use std::time::Duration;
 use http_body_util::{Either, Empty};
 use hyper::header::{HOST, USER_AGENT};
 use hyper::{Request, Uri};
-use kennel_model::HealthPath;
 use kennel_model::msg::{Cause, FromProxy, RequestId, Rung};
+use kennel_model::{HealthPath, SlotId};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -44,30 +44,40 @@ pub(crate) async fn carry_out(
     let began = Instant::now();
     let found = phase.clone();
     let (id, last) = (wish.id, LastStatus::new(0));
-    let end = tokio::time::timeout(target.start_wait, start(&shared, &target, wish, phase, &last)).await;
-    let end = end.unwrap_or(Phase::Late);
+    let end = start(&shared, &target, wish, phase, &last).await;
     let ran = matches!(*found.borrow(), Phase::Awake(Rung::Running));
     if let (Some(release), true) = (target.release, end != Phase::Busy) {
         shared.awake.ended(target.slot, release, end == Phase::Listens);
     }
+    // With a renewed lease nobody was woken.
+    if end == Phase::Listens && !ran {
+        shared.awake.woken(target.slot, began);
+    }
     shared.starts.end(target.slot, id, end);
     let (tenant, slot, took) = (&target.tenant, target.slot, began.elapsed().as_millis());
     match end {
-        // Its lease was renewed, no more.
         Phase::Listens if ran => (),
-        Phase::Listens => {
-            log::line(format_args!("{tenant} (slot {slot}) listens after {took} ms"));
-            let woken = FromProxy::Woken { slot, took_ms: u32::try_from(took).unwrap_or(u32::MAX) };
-            if let Err(e) = shared.init.send(&woken).await {
-                log::line(format_args!("cannot say that slot {slot} was woken: {e}"));
-            }
-        }
+        Phase::Listens => log::line(format_args!("{tenant} (slot {slot}) listens after {took} ms")),
         Phase::Died => log::line(format_args!("{tenant} (slot {slot}) ended before it listened")),
         Phase::Late => {
             let what = late(&target, last.into_inner());
             log::line(format_args!("{tenant} (slot {slot}) {what} after {took} ms"));
         }
         Phase::Asked | Phase::Awake(_) | Phase::Busy | Phase::Refused => (),
+    }
+}
+
+/// A request has been answered, or failed. Init is told if it is the first since a wake: the wake is over then.
+pub(crate) async fn answered(shared: &Shared, slot: SlotId) {
+    if let Some(took) = shared.awake.answered(slot) {
+        let took_ms = u32::try_from(took).unwrap_or(u32::MAX);
+        tell(shared, &FromProxy::Woken { slot, took_ms }).await;
+    }
+}
+
+async fn tell(shared: &Shared, message: &FromProxy) {
+    if let Err(e) = shared.init.send(message).await {
+        log::line(format_args!("cannot tell init {message:?}: {e}"));
     }
 }
 
@@ -91,16 +101,23 @@ async fn start(
         log::line(format_args!("cannot ask to wake slot {}: {e}", target.slot));
         return Phase::Refused;
     }
-    let rung = match phase.wait_for(|p| *p != Phase::Asked).await.map(|p| *p) {
-        Ok(Phase::Awake(rung)) => rung,
-        Ok(end) => return end,
-        Err(_) => return Phase::Refused,
+    let turn = phase.wait_for(|p| *p != Phase::Asked);
+    let rung = match tokio::time::timeout(shared.limits.start_longest, turn).await.map(|p| p.map(|p| *p)) {
+        Ok(Ok(Phase::Awake(rung))) => rung,
+        Ok(Ok(end)) => return end,
+        Ok(Err(_)) => return Phase::Refused,
+        // Many are to be woken, and its turn has not come.
+        Err(_) => {
+            tell(shared, &FromProxy::GiveUp { slot: target.slot, id }).await;
+            return Phase::Busy;
+        }
     };
     let was_asleep = matches!(rung, Rung::Frozen | Rung::Reclaimed);
     let health = target.health.filter(|_| !was_asleep && !shared.awake.is_ready(target.slot));
+    let ready = tokio::time::timeout(target.start_wait, until_ready(shared, target, health, last));
     tokio::select! {
         biased;
-        () = until_ready(shared, target, health, last) => Phase::Listens,
+        ready = ready => if ready.is_ok() { Phase::Listens } else { Phase::Late },
         _ = phase.wait_for(|p| p.is_end()) => Phase::Died,
     }
 }

@@ -41,7 +41,7 @@ impl Wakes {
         page.head(
             NAME,
             "histogram",
-            "Time from a request to the program's taking it, by where the wake found the program.",
+            "Time from the request that woke a program to its first answer, by where the wake found it.",
         );
         for ((_, from), histogram) in RUNGS.iter().zip(all) {
             let mut so_far = 0;

@@ -63,8 +63,10 @@ impl Host {
         }
     }
 
-    /// The proxy says that a program which was woken takes requests. Once for each wake, whatever it says.
+    /// The proxy says that a program which was woken has answered. Once for each wake, whatever it says.
     pub(super) fn on_woken(&mut self, id: SlotId, took_ms: u32) {
+        self.see_memory(id);
+        self.wake_is_over(id);
         let from: Option<Rung> = self.slots.get_mut(&id).and_then(|slot| slot.meter.take_wake());
         if let Some(from) = from {
             self.send("control", Outgoing::Control(ToControl::Woken { slot: id, from, took_ms }), vec![]);

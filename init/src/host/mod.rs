@@ -118,6 +118,8 @@ pub struct Host {
     clock: clock::Watch,
     /// That programs can run on.
     processors: u16,
+    /// Of what goes to swap.
+    slice: rungs::Slice,
     memory: pressure::Watch,
     draining: Option<drain::Draining>,
     ending: Option<Ending>,
@@ -158,6 +160,7 @@ impl Host {
             denials: None,
             filter: egress::Filter::new().step(|| "read the packet filter's templates".to_owned())?,
             clock: clock::Watch::default(),
+            slice: rungs::Slice::default(),
             processors: std::thread::available_parallelism()
                 .map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX)),
             memory: pressure::Watch::default(),

@@ -19,6 +19,7 @@ impl Host {
             FromProxy::Idle { slot, lease, idle_ms } => self.lease_ended(slot, lease, millis(idle_ms)),
             FromProxy::Quiet => self.on_quiet(),
             FromProxy::Passed(passed) => self.on_passed(passed),
+            FromProxy::GiveUp { slot, id } => self.give_up(slot, id),
             FromProxy::Woken { slot, took_ms } => self.on_woken(slot, took_ms),
         }
     }

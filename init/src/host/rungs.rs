@@ -14,8 +14,36 @@ use crate::say;
 use crate::slot::cgroup::Cgroup;
 use crate::slot::ladder::Event;
 
-/// What is moved to swap in one call: some milliseconds of compressing, in which nobody else is served.
-const SLICE_BYTES: u64 = 1 << 20;
+/// How much is moved to swap in one call: as much as compresses within some milliseconds, in which nobody else is served.
+/// That depends on the machine and on who else works there, so it is learned from call to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slice {
+    bytes: u64,
+}
+
+impl Slice {
+    const MOST_BYTES: u64 = 1 << 20;
+    /// Less is not worth a call: the kernel takes 32 pages at a time (`SWAP_CLUSTER_MAX`).
+    const LEAST_BYTES: u64 = 128 << 10;
+    /// A call is to take no longer than this; with the ladder's pause in between, a third of one processor at most.
+    const LONG: Duration = Duration::from_millis(10);
+
+    /// After a call that took so long.
+    fn learn(self, took: Duration) -> Self {
+        let bytes = match took {
+            _ if took > Self::LONG => self.bytes / 2,
+            _ if took < Self::LONG / 3 => self.bytes * 2,
+            _ => self.bytes,
+        };
+        Self { bytes: bytes.clamp(Self::LEAST_BYTES, Self::MOST_BYTES) }
+    }
+}
+
+impl Default for Slice {
+    fn default() -> Self {
+        Self { bytes: Self::LEAST_BYTES }
+    }
+}
 
 impl Host {
     /// Orders a slot to be frozen; its events tell when it is.
@@ -63,10 +91,12 @@ impl Host {
 
     /// Moves the next slice of a slot's memory to swap.
     pub(super) fn reclaim(&mut self, id: SlotId) {
-        let more = Cgroup::at(&id.cgroup()).reclaim(SLICE_BYTES).unwrap_or_else(|e| {
+        let began = uptime();
+        let more = Cgroup::at(&id.cgroup()).reclaim(self.slice.bytes).unwrap_or_else(|e| {
             say!("FAILED to {e}");
             false
         });
+        self.slice = self.slice.learn(uptime().saturating_sub(began));
         if !more {
             self.has_given_all(id);
             self.feed(id, Event::Settled);
@@ -121,6 +151,22 @@ impl Host {
                 slot.lease = None;
             }
             self.feed(id, Event::Idle(uptime()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_as_large_as_the_machine_is_quick() {
+        let (mut slice, ms) = (Slice::default(), Duration::from_millis);
+        for (took, bytes) in
+            [(1, 256), (1, 512), (5, 512), (3, 1024), (1, 1024), (11, 512), (300, 256), (90, 128), (90, 128)]
+        {
+            slice = slice.learn(ms(took));
+            assert_eq!(slice.bytes, bytes << 10, "after {took} ms");
         }
     }
 }

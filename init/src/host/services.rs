@@ -104,6 +104,7 @@ impl Host {
         let cgroup = service.cgroup();
         cgroup.make()?;
         cgroup.share(service.entry.weight)?;
+        cgroup.spare(true)?;
         let cgroup = cgroup.open()?;
         let stderr = console::open().step(|| "open the console".to_owned())?;
         let null = self.surroundings.null.as_fd();

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::jobs::{Job, Wipe};
 use super::link::Outgoing;
 use super::poller::Source;
+use super::pressure::{LITTLE_BYTES, needs};
 use super::timers::Timer;
 use super::{Child, Host, millis};
 use crate::child;
@@ -91,12 +92,22 @@ impl Starter {
     fn is_visitor(&self) -> bool {
         matches!(self.who, Who::Proxy(_))
     }
+
+    /// An operator's word is carried out at once.
+    fn waits_its_turn(&self) -> bool {
+        self.is_visitor() || self.cause == Cause::always_on()
+    }
 }
 
 impl Slot {
     /// Whether the proxy holds its program awake, or waits to.
     pub(super) fn is_held(&self) -> bool {
         self.lease.is_some() || self.starters.iter().any(Starter::is_visitor)
+    }
+
+    /// Whether anybody waits for it to run.
+    pub(super) const fn is_awaited(&self) -> bool {
+        !self.starters.is_empty()
     }
 
     /// Whether anything of a program is left, on its way in or out.
@@ -140,12 +151,13 @@ impl Host {
         if slot.starters.len() >= MAX_WAITING {
             return Err(Refusal::Busy("too many requests wait for it".into()));
         }
-        let by_visitor = starter.is_visitor();
+        let in_turn = starter.waits_its_turn() && needs(id, slot) >= LITTLE_BYTES;
         slot.starters.push(starter);
-        let (held, cold) = (slot.is_held(), slot.state.is_cold());
-        if by_visitor && cold && !self.admit(id) {
+        if in_turn {
+            self.stand_in_line(id);
             return Ok(());
         }
+        let held = slot.is_held();
         self.leave_the_line(id);
         self.feed(id, Event::Start { held });
         Ok(())
@@ -403,6 +415,17 @@ impl Host {
         }
         self.feed(id, Event::Ended(why));
         self.continue_wipe(id);
+        self.wake_is_over(id);
+    }
+
+    /// The proxy has nobody any more who waits for this wake. Once it is under way it goes on, and has a lease.
+    pub(super) fn give_up(&mut self, id: SlotId, wake: RequestId) {
+        let stands = self.stands_in_line(id);
+        let Some(slot) = self.slots.get_mut(&id).filter(|_| stands) else { return };
+        slot.starters.retain(|starter| starter.who != Who::Proxy(wake));
+        if !slot.is_awaited() {
+            self.leave_the_line(id);
+        }
     }
 
     pub(super) fn handle_slot_timer(&mut self, id: SlotId) {

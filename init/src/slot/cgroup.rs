@@ -49,6 +49,8 @@ pub fn make_tree() -> Result<(), Failed> {
         parent.make()?;
         write(parent.path.join("cgroup.subtree_control"), controllers)?;
         parent.share(weight)?;
+        // What each of its children is spared, if anything, is said there: it counts as far as the parent's covers it.
+        write(parent.path.join("memory.low"), "max")?;
     }
     // A slot's reservation counts as far as its parent's covers it; control sees to it that not too much is reserved.
     write(Cgroup::at(TENANTS).path.join("memory.min"), "max")
@@ -98,6 +100,7 @@ impl Cgroup {
         self.set("memory.high", memory - memory / 16)?;
         self.set("memory.max", memory)?;
         self.set("memory.min", limits.memory_reserved_bytes)?;
+        self.spare(true)?;
         self.set("memory.swap.max", limits.swap_max_bytes)?;
         // A program of several processes ends as a whole rather than limping on.
         self.set("memory.oom.group", 1)?;
@@ -149,7 +152,7 @@ impl Cgroup {
     }
 
     /// Lets none of its processes run, or lets them run again. The first takes until each has come out of the kernel; see
-    /// [`Self::is_frozen`].
+    /// [`Self::is_frozen`]. What is frozen is not spared when the kernel looks for memory.
     ///
     /// # Errors
     /// The system's; that it is gone is none.
@@ -157,7 +160,16 @@ impl Cgroup {
         if !self.path.exists() {
             return Ok(());
         }
-        write(self.path.join("cgroup.freeze"), if freeze { "1" } else { "0" })
+        write(self.path.join("cgroup.freeze"), if freeze { "1" } else { "0" })?;
+        self.spare(!freeze)
+    }
+
+    /// Whether the kernel takes of its memory only when it finds none elsewhere (`memory.low`), whoever needs some.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn spare(&self, spare: bool) -> Result<(), Failed> {
+        write(self.path.join("memory.low"), if spare { "max" } else { "0" })
     }
 
     /// Whether every process of it is frozen.

@@ -217,9 +217,9 @@ impl State {
         }
     }
 
-    /// Whether being needed takes a start, or memory back from swap.
-    pub const fn is_cold(self) -> bool {
-        matches!(self, Self::Stopped | Self::Failed { .. } | Self::Reclaimed(_))
+    /// Whether it has a process that is frozen, or about to be.
+    pub const fn is_asleep(self) -> bool {
+        self.asleep().is_some()
     }
 
     /// Whether there is a process.

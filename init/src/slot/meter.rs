@@ -41,6 +41,8 @@ pub struct Meter {
     since: Duration,
     /// The last look at its memory; none while there is no program.
     seen: Option<(Duration, Memory)>,
+    /// What it held when it was last looked at, in KiB; its program may have ended since.
+    held: Option<u64>,
     woken: Option<Rung>,
 }
 
@@ -49,6 +51,7 @@ impl Meter {
     pub fn see(&mut self, now: Duration, memory: Memory) {
         self.charge(now, memory);
         self.seen = Some((now, memory));
+        self.held = Some(memory.resident + memory.swap);
     }
 
     /// A look at what the kernel has counted; the last one counts.
@@ -81,6 +84,11 @@ impl Meter {
     /// The proxy says what went through.
     pub fn passed(&mut self, traffic: Traffic) {
         self.spent.traffic = self.spent.traffic.plus(traffic);
+    }
+
+    /// What its program held in RAM and swap when it was last looked at, this one or the one before, in KiB.
+    pub const fn held(&self) -> Option<u64> {
+        self.held
     }
 
     /// Where the last wake found it, unless that was told already.

@@ -16,7 +16,12 @@ impl Cgroup {
 
     /// Memory in RAM and in swap. Two files.
     pub fn memory(&self) -> Memory {
-        Memory { resident: self.number("memory.current") >> 10, swap: self.number("memory.swap.current") >> 10 }
+        Memory { resident: self.number("memory.current") >> 10, swap: self.swapped_bytes() >> 10 }
+    }
+
+    /// Memory in swap.
+    pub fn swapped_bytes(&self) -> u64 {
+        self.number("memory.swap.current")
     }
 
     /// What it holds now, by kind. Two files beside its memory, which was read already.

@@ -1,7 +1,9 @@
 //! Waking: once, for everyone who waits, and no longer than needed.
 
+use std::time::Duration;
+
 use kennel_model::ReleaseId;
-use kennel_model::msg::{Refusal, Rung, ToProxy};
+use kennel_model::msg::{FromProxy, Refusal, Rung, ToProxy};
 use kennel_model::routes::Route;
 use kennel_proxy::Limits;
 use tokio::task::JoinSet;
@@ -150,4 +152,15 @@ async fn a_deploy_during_a_start_costs_the_visitor_no_error() {
     let _program = hello(claim.slot).await;
     assert_eq!(soon(visit).await.unwrap().text(), "hello");
     proxy.init.nothing_more();
+}
+
+#[tokio::test]
+async fn whose_turn_does_not_come_in_time_is_told_so_and_nobody_waits_for_it_any_more() {
+    let limits = Limits { start_longest: Duration::from_millis(20), ..Limits::default() };
+    let (proxy, claim) = proxy_with_a_tenant(limits).await;
+    let answer = proxy.get("a.example", "/").await;
+    assert_eq!((answer.status(), answer.code(), answer.field("retry-after")), (503, Some("busy"), Some("2")));
+    let (asked, _) = proxy.init.woken().await;
+    let FromProxy::GiveUp { slot, id } = proxy.init.hears().await else { panic!("init is told") };
+    assert_eq!((slot, id), (claim.slot, asked));
 }

@@ -1,13 +1,15 @@
 //! Memory that is short: who nobody needs makes room, the least recently used first, and whoever is asked for answers. The
 //! machine is small, and no program goes down the ladder by its times.
 
+use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::{Group, Scenario, people_image};
 use crate::checks::{contains, holds, same};
-use crate::vm::{Vm, until};
+use crate::http;
+use crate::vm::{PAGE_DEADLINE, Vm, until};
 
 /// Enough for the host and a few programs at a time.
 const MEMORY: &str = "448M";
@@ -91,11 +93,40 @@ fn crowd(vm: &mut Vm) -> Result<(), String> {
         same(&format!("the process that answers for {name}"), &life(&facts)?, before)?;
         same(&format!("whether {name} has what it had"), facts["whole"].as_bool(), Some(true))?;
     }
+    at_once(vm, &names, &lives)?;
     let host = vm.json(&["host", "status"])?;
     let original = host["swap"]["zram_original_bytes"].as_u64().unwrap_or_default();
     holds(&format!("much of it is in swap ({original} bytes)"), original > 64 << 20)?;
     nobody_was_killed(vm, seen)?;
     remove(vm, &names)
+}
+
+/// All of them are asked for at once, and need more memory together than there is: they are woken one after the other, and
+/// each answers.
+fn at_once(vm: &Vm, names: &[String], lives: &[String]) -> Result<(), String> {
+    let seen = vm.console().len();
+    let visitors: Vec<_> = names
+        .iter()
+        .map(|name| {
+            // QEMU's network loses some of many connections that come in the same instant.
+            sleep(Duration::from_millis(10));
+            let (port, host) = (vm.web_port(), format!("{name}.localhost"));
+            spawn(move || http::get(port, &host, "/whole", PAGE_DEADLINE))
+        })
+        .collect();
+    for ((visitor, name), before) in visitors.into_iter().zip(names).zip(lives) {
+        let answer = visitor.join().map_err(|_| "a visitor panicked")??;
+        same(&format!("the status of {name} among all"), answer.status, 200)?;
+        let facts = serde_json::from_str(&answer.body).map_err(|e| format!("{name} is no JSON ({e})"))?;
+        same(&format!("the process that answers for {name} among all"), &life(&facts)?, before)?;
+    }
+    let delayed = until("memory to be enough again", SOON, || {
+        let console = vm.console();
+        let said = console.get(seen..).unwrap_or_default();
+        let number = said.lines().find_map(|line| line.strip_suffix(" wakes waited their turn"));
+        Ok(number.and_then(|line| line.rsplit(' ').next()?.parse::<usize>().ok()))
+    })?;
+    holds(&format!("{delayed} of {} waited their turn", names.len()), delayed > 1)
 }
 
 fn hog(vm: &mut Vm) -> Result<(), String> {

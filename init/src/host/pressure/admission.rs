@@ -1,50 +1,86 @@
-//! Who may be started when all that has work waits for memory: so many a second, in the order of their coming. What runs or
-//! is merely frozen needs no admission. Pure; nobody is refused here: how long a visitor waits is the proxy's business.
+//! Who is woken next when many are to be: a line, in the order of their coming, and so many wakes under way that there is
+//! room for. A wake is under way until the program has answered, its end, or a while at most; until then it takes
+//! processors, and memory that nobody has counted yet. Frozen programs need no admission: they have all that they need. Pure;
+//! nobody is refused here: how long a visitor waits is the proxy's business.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use kennel_model::SlotId;
 
-/// Between two starts while memory is what everybody waits for.
-const STRAINED: Duration = Duration::from_millis(125);
-/// And afterwards, until nobody stands in line any more.
-const RELIEVED: Duration = Duration::from_millis(20);
+/// A wake that has brought no answer yet does not keep others waiting any longer.
+const UNDER_WAY_LONGEST: Duration = Duration::from_secs(10);
 
-/// The line.
+/// What there is for wakes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// So many may be under way at once.
+    pub(super) wakes: usize,
+    /// Memory, before what those under way have been promised is taken off.
+    pub(super) bytes: u64,
+}
+
+/// What one wake needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct UnderWay {
+    until: Duration,
+    bytes: u64,
+}
+
+/// The line, and who has left it at its head.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
     line: VecDeque<SlotId>,
-    /// When the next one may be started, in time since the kernel's start.
-    next: Duration,
+    under_way: BTreeMap<SlotId, UnderWay>,
 }
 
 impl Admission {
-    /// Whether a slot may be started now; if not, it stands in line.
-    pub(super) fn ask(&mut self, slot: SlotId, strained: bool, now: Duration) -> bool {
-        if self.line.is_empty() && (!strained || now >= self.next) {
-            self.next = now + STRAINED;
-            return true;
-        }
-        if !self.line.contains(&slot) {
+    /// Stands in line, once.
+    pub(super) fn join(&mut self, slot: SlotId) {
+        if !self.waits(slot) {
             self.line.push_back(slot);
         }
-        false
     }
 
-    /// Who may be started now.
-    pub(super) fn take(&mut self, strained: bool, now: Duration) -> Option<SlotId> {
-        if now < self.next {
+    /// Whether it stands in line.
+    pub(super) fn waits(&self, slot: SlotId) -> bool {
+        self.line.contains(&slot)
+    }
+
+    /// Who is next.
+    pub(super) fn first(&self) -> Option<SlotId> {
+        self.line.front().copied()
+    }
+
+    /// Lets the first in line go if there is room for it. One always may: nothing gets better by waiting then.
+    pub(super) fn admit(&mut self, bytes: u64, room: Room, now: Duration) -> Option<SlotId> {
+        let fits = self.under_way.len() < room.wakes && self.promised().saturating_add(bytes) <= room.bytes;
+        if !fits && !self.under_way.is_empty() {
             return None;
         }
         let slot = self.line.pop_front()?;
-        self.next = now + if strained { STRAINED } else { RELIEVED };
+        self.under_way.insert(slot, UnderWay { until: now + UNDER_WAY_LONGEST, bytes });
         Some(slot)
     }
 
-    /// When to look again.
-    pub(super) fn due(&self) -> Option<Duration> {
-        (!self.line.is_empty()).then_some(self.next)
+    /// How many wakes are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Memory that those under way may still take.
+    pub(super) fn promised(&self) -> u64 {
+        self.under_way.values().map(|wake| wake.bytes).sum()
+    }
+
+    /// A program has answered, or come to its end.
+    pub(super) fn over(&mut self, slot: SlotId) {
+        self.under_way.remove(&slot);
+    }
+
+    /// Gives up on those that take too long.
+    pub(super) fn expire(&mut self, now: Duration) {
+        self.under_way.retain(|_, wake| now < wake.until);
     }
 
     /// It need not wait any more; answers whether it did.
@@ -59,36 +95,70 @@ impl Admission {
 mod tests {
     use super::*;
 
-    const fn ms(n: u64) -> Duration {
-        Duration::from_millis(n)
+    const MIB: u64 = 1 << 20;
+    const PLENTY: Room = Room { wakes: 9, bytes: 100 * MIB };
+
+    const fn s(n: u64) -> Duration {
+        Duration::from_secs(n)
     }
 
     fn slot(n: u16) -> SlotId {
         SlotId::new(n).unwrap()
     }
 
-    #[test]
-    fn nobody_waits_while_there_is_memory() {
+    /// In line, in this order.
+    fn line(slots: &[u16]) -> Admission {
         let mut admission = Admission::default();
-        assert!((0..200).all(|n| admission.ask(slot(n), false, ms(1))));
-        assert_eq!(admission.due(), None);
+        slots.iter().for_each(|n| admission.join(slot(*n)));
+        admission
+    }
+
+    fn admitted(admission: &mut Admission, mib: u64, room: Room) -> Vec<u16> {
+        std::iter::from_fn(|| admission.admit(mib * MIB, room, s(1))).map(SlotId::index).collect()
     }
 
     #[test]
-    fn starts_come_one_after_the_other_in_their_order() {
-        let mut admission = Admission::default();
-        assert!(admission.ask(slot(1), true, ms(1000)));
-        for n in [5, 2, 9, 2] {
-            assert!(!admission.ask(slot(n), true, ms(1001)));
-        }
-        assert_eq!(admission.due(), Some(ms(1125)));
-        assert_eq!(admission.take(true, ms(1124)), None);
-        assert_eq!(admission.take(true, ms(1125)), Some(slot(5)));
-        assert_eq!(admission.take(true, ms(1125)), None);
-        assert!(!admission.ask(slot(7), false, ms(1200)), "behind those who came before");
-        assert_eq!(admission.take(false, ms(1250)), Some(slot(2)));
-        assert_eq!(admission.take(false, ms(1270)), Some(slot(9)));
+    fn so_many_at_once_as_there_are_places_in_the_order_of_their_coming() {
+        let mut admission = line(&[5, 2, 9, 2, 7]);
+        let room = Room { wakes: 2, ..PLENTY };
+        assert_eq!(admitted(&mut admission, 1, room), [5, 2]);
+        admission.over(slot(5));
+        admission.over(slot(8));
+        assert_eq!(admitted(&mut admission, 1, room), [9]);
+        assert_eq!((admission.first(), admission.under_way()), (Some(slot(7)), 2));
         assert!(admission.leave(slot(7)) && !admission.leave(slot(7)));
-        assert_eq!((admission.due(), admission.take(false, ms(2000))), (None, None));
+        admission.over(slot(2));
+        assert_eq!(admitted(&mut admission, 1, room), [0u16; 0]);
+    }
+
+    #[test]
+    fn memory_is_promised_once() {
+        let mut admission = line(&[1, 2, 3, 4]);
+        assert_eq!(admitted(&mut admission, 40, PLENTY), [1, 2]);
+        assert_eq!(admission.promised(), 80 * MIB);
+        assert_eq!(admitted(&mut admission, 20, PLENTY), [3]);
+        admission.over(slot(1));
+        assert_eq!(admitted(&mut admission, 40, PLENTY), [4]);
+    }
+
+    #[test]
+    fn one_may_always_go() {
+        let nothing = Room { wakes: 0, bytes: 0 };
+        let mut admission = line(&[1, 2]);
+        assert_eq!(admitted(&mut admission, 500, nothing), [1]);
+        admission.over(slot(1));
+        assert_eq!(admitted(&mut admission, 500, nothing), [2]);
+    }
+
+    #[test]
+    fn who_never_answers_keeps_others_waiting_for_a_while_only() {
+        let mut admission = line(&[1, 2]);
+        let room = Room { wakes: 1, ..PLENTY };
+        assert_eq!(admitted(&mut admission, 1, room), [1]);
+        let end = s(1) + UNDER_WAY_LONGEST;
+        admission.expire(end - Duration::from_nanos(1));
+        assert_eq!(admitted(&mut admission, 1, room), [0u16; 0]);
+        admission.expire(end);
+        assert_eq!(admitted(&mut admission, 1, room), [2]);
     }
 }

@@ -1,5 +1,7 @@
-//! What the kernel says of the host's memory. Four small files, each read whole; what one of them does not say is 0, and
-//! decides nothing.
+//! What the kernel says of the host's memory, and of the time that processes wait for it or for processors. Small files,
+//! each read whole; what one of them does not say is 0, and decides nothing.
+
+use std::time::Duration;
 
 use kennel_model::memory::{Memory, Pressure, Swap};
 
@@ -21,7 +23,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// Looks.
+    /// Looks, into four files.
     pub(super) fn read() -> Self {
         let text = |path: &str| read(path).unwrap_or_default();
         let meminfo = text("/proc/meminfo");
@@ -53,6 +55,28 @@ impl Figures {
 /// The whole machine's PSI for memory: what /proc/pressure/memory is too, where init has no right to write.
 pub(super) fn psi_file() -> String {
     format!("{}/memory.pressure", cgroup::ROOT)
+}
+
+/// Whether processes wait for processors, from look to look.
+#[derive(Debug, Default)]
+pub(super) struct Processors {
+    /// When the last look was, and the time in which one waited until then, in microseconds.
+    last: Option<(Duration, u64)>,
+}
+
+impl Processors {
+    /// Looks; answers whether for most of the time since the last look nobody waited.
+    pub(super) fn look(&mut self, now: Duration) -> bool {
+        let psi = read(format!("{}/cpu.pressure", cgroup::ROOT)).unwrap_or_default();
+        self.see(Line::of(&psi, "some").total_us, now)
+    }
+
+    fn see(&mut self, waited_us: u64, now: Duration) -> bool {
+        let before = self.last.replace((now, waited_us));
+        before.is_some_and(|(then, before_us)| {
+            u128::from(waited_us.saturating_sub(before_us)) * 2 < now.saturating_sub(then).as_micros()
+        })
+    }
 }
 
 /// A line of a PSI file.
@@ -118,6 +142,15 @@ mod tests {
         assert_eq!(Line::of(text, "some"), Line { avg10_bp: 1203, total_us: 8241 });
         assert_eq!(Line::of(text, "full"), Line { avg10_bp: 10_000, total_us: 7 });
         assert_eq!(Line::of("", "full"), Line::default());
+    }
+
+    #[test]
+    fn processors_are_idle_when_nobody_waited_for_most_of_the_time() {
+        let (mut processors, ms) = (Processors::default(), Duration::from_millis);
+        assert!(!processors.see(700, ms(5)), "that may be long ago");
+        assert!(processors.see(700 + 49_999, ms(105)));
+        assert!(!processors.see(700 + 99_999, ms(205)));
+        assert!(!processors.see(700 + 99_999, ms(205)), "no time has passed");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The host's memory: looks at what there is of it and lets `policy` say who makes room, lets `admission` say who may be
-//! started. The kernel wakes init when processes wait for memory; as it has no event for little being left, there is a
+//! The host's memory: looks at what there is of it and lets `policy` say who makes room, lets `admission` say who is woken
+//! when many are to be. The kernel wakes init when processes wait for memory; as it has no event for little being left, there is a
 //! look every few seconds too.
 
 mod admission;
@@ -19,15 +19,23 @@ use super::slots::Slot;
 use super::timers::Timer;
 use crate::console::uptime;
 use crate::say;
+use crate::slot::cgroup::Cgroup;
 use crate::slot::ladder::{Event, Rungs, State};
 use crate::step::{Failed, Step};
-use admission::Admission;
-use figures::Figures;
+use admission::{Admission, Room};
+use figures::{Figures, Processors};
 use policy::{Candidate, News, Policy};
 
 /// Between two looks while there is enough, and while there is not.
 const SELDOM: Duration = Duration::from_secs(5);
 const OFTEN: Duration = Duration::from_millis(100);
+/// Starts compute more than they wait. With twice as many as processors none of these is idle, and who is awake already gets
+/// a third of one at least.
+const WAKES_PER_PROCESSOR: usize = 2;
+/// Nobody waits for so little: the wake of a program that is merely frozen.
+pub(super) const LITTLE_BYTES: u64 = 1 << 20;
+/// What a program that never ran is taken to need: a small one of Node.js.
+const UNKNOWN_BYTES: u64 = 32 << 20;
 /// In which the kernel counts how long processes wait, in microseconds (the kernel's `accounting/psi.rst`).
 const WINDOW_US: u64 = 1_000_000;
 
@@ -40,7 +48,10 @@ pub(super) struct Watch {
     due: Duration,
     policy: Policy,
     admission: Admission,
-    /// How many starts have stood in line since memory became short.
+    /// When time may have brought room for who stands in line; other timers have no meaning any more.
+    admission_due: Duration,
+    processors: Processors,
+    /// How many wakes have stood in line since memory became short.
     delayed: u32,
 }
 
@@ -81,13 +92,13 @@ impl Host {
         let now = uptime();
         let figures = Figures::read();
         let available = figures.memory.available_bytes >> 20;
-        match self.memory.policy.look(figures, fired, now) {
+        match self.memory.policy.look(figures, self.wanted(), fired, now) {
             Some(News::Short) => {
                 say!("memory is short: {available} MiB available; programs that nobody needs make room");
             }
             Some(News::Enough) => {
                 let delayed = std::mem::take(&mut self.memory.delayed);
-                say!("memory: {available} MiB available again; {delayed} starts waited their turn");
+                say!("memory: {available} MiB available again; {delayed} wakes waited their turn");
             }
             None => {}
         }
@@ -116,17 +127,23 @@ impl Host {
         self.memory.policy.spent(id, uptime());
     }
 
-    /// Whether a slot that a visitor waits for may be started now; if not, it will be by itself.
-    pub(super) fn admit(&mut self, id: SlotId) -> bool {
-        let idle = self.memory.admission.due().is_none();
-        let admitted = self.memory.admission.ask(id, self.memory.policy.is_strained(), uptime());
-        if !admitted {
+    /// A slot stands in line for its wake, which may come at once.
+    pub(super) fn stand_in_line(&mut self, id: SlotId) {
+        let nobody_waited = self.memory.admission.first().is_none();
+        self.memory.admission.join(id);
+        self.admit(false);
+        if self.memory.admission.first().is_some() {
             self.memory.delayed += 1;
+            if nobody_waited {
+                self.memory.processors.look(uptime());
+                self.await_admission();
+            }
         }
-        if idle {
-            self.await_admission();
-        }
-        admitted
+    }
+
+    /// Whether it does.
+    pub(super) fn stands_in_line(&self, id: SlotId) -> bool {
+        self.memory.admission.waits(id)
     }
 
     /// Somebody starts or stops it without standing in line; answers whether it stood there.
@@ -134,22 +151,82 @@ impl Host {
         self.memory.admission.leave(id)
     }
 
-    /// The next in line may be due.
+    /// A program that was woken has answered, or is not going to.
+    pub(super) fn wake_is_over(&mut self, id: SlotId) {
+        self.memory.admission.over(id);
+        self.admit(false);
+    }
+
+    /// Somebody may stand in line, and time may have brought room.
     pub(super) fn handle_admission_timer(&mut self) {
-        let strained = self.memory.policy.is_strained();
-        while let Some(id) = self.memory.admission.take(strained, uptime()) {
-            // Who waited for it may have gone.
-            if self.slots.get(&id).is_some_and(Slot::is_held) {
-                self.feed(id, Event::Start { held: true });
-            }
+        if uptime() < self.memory.admission_due {
+            return;
         }
-        self.await_admission();
+        let idle = self.memory.processors.look(uptime());
+        self.memory.admission.expire(uptime());
+        self.admit(idle);
+        if self.memory.admission.first().is_some() {
+            self.await_admission();
+        }
     }
 
     fn await_admission(&mut self) {
-        if let Some(due) = self.memory.admission.due() {
-            self.timers.arm(due, Timer::Admission);
+        self.memory.admission_due = uptime() + OFTEN;
+        self.timers.arm(self.memory.admission_due, Timer::Admission);
+    }
+
+    /// Wakes who stands in line, as far as there is room. `idle`: the processors had time left.
+    fn admit(&mut self, idle: bool) {
+        let mut room = None;
+        while let Some(first) = self.memory.admission.first() {
+            // The first goes in any case, and needs no look.
+            let room = match self.memory.admission.under_way() {
+                0 => Room::default(),
+                under_way => *room.get_or_insert_with(|| self.room(under_way, idle)),
+            };
+            let bytes = self.slots.get(&first).map_or(0, |slot| needs(first, slot));
+            let Some(id) = self.memory.admission.admit(bytes, room, uptime()) else { break };
+            // Who waited for it may have gone.
+            if let Some(slot) = self.slots.get(&id).filter(|slot| slot.is_awaited()) {
+                let held = slot.is_held();
+                self.feed(id, Event::Start { held });
+            }
+            if !self.slots.get(&id).is_some_and(|slot| slot.state.is_alive()) {
+                self.memory.admission.over(id);
+            }
         }
+        if self.memory.admission.first().is_some() && !self.memory.policy.is_short() {
+            self.look_at_memory(false);
+        }
+    }
+
+    /// For wakes beside those under way. While the processors have time left, there is room for one more at each look:
+    /// programs wait for others too while they start.
+    fn room(&self, under_way: usize, idle: bool) -> Room {
+        let usual = usize::from(self.processors) * WAKES_PER_PROCESSOR;
+        let wakes = match (self.memory.policy.is_strained(), idle) {
+            (true, _) => 1,
+            (false, true) => usual.max(under_way + 1),
+            (false, false) => usual,
+        };
+        let Memory { total_bytes, available_bytes, .. } = Figures::read().memory;
+        Room { wakes, bytes: available_bytes.saturating_sub(policy::low(total_bytes)) }
+    }
+
+    /// What the next in line waits for, with what those before it have been promised.
+    fn wanted(&self) -> u64 {
+        let first = self.memory.admission.first().and_then(|id| Some((id, self.slots.get(&id)?)));
+        first.map_or(0, |(id, slot)| self.memory.admission.promised() + needs(id, slot))
+    }
+}
+
+/// Memory that a slot's wake takes: half of what is in swap, as a request needs less of a program than it has; what the
+/// program held before; or what a small one holds, if it has never run.
+pub(super) fn needs(id: SlotId, slot: &Slot) -> u64 {
+    match slot.state {
+        State::Stopped | State::Failed { .. } => slot.meter.held().map_or(UNKNOWN_BYTES, |kib| kib << 10),
+        state if state.is_asleep() => Cgroup::at(&id.cgroup()).swapped_bytes() / 2,
+        _ => 0,
     }
 }
 

@@ -3,12 +3,13 @@
 //!
 //! Memory is short when little is available, or when processes wait for it while the kernel looks for some for the machine
 //! as a whole; and until there has been twice as much for a moment and nobody has waited. A program that fills its own
-//! limit waits for its own memory, and nobody else goes down for that.
+//! limit waits for its own memory, and nobody else goes down for that. What those need who stand in line to be woken is
+//! counted as taken already.
 //!
 //! One at a time, the least recently used first:
 //! 1. who may be frozen is, and its memory goes to swap;
 //! 2. who does not freeze gives memory while it goes on, slice by slice;
-//! 3. when swap is full or nobody has more to give, programs are stopped; those that otherwise never are, last. Who does
+//! 3. when swap is full, or there is little and nobody has more to give, programs are stopped; those that otherwise never are, last. Who does
 //!    not freeze works without being asked, and who is always on is meant to run: neither is stopped, as nobody's request
 //!    would bring it back in time.
 //!
@@ -75,6 +76,8 @@ pub(super) enum News {
 #[derive(Debug, Default)]
 pub(super) struct Policy {
     short: bool,
+    /// There is little, whatever those in line want.
+    lacking: bool,
     /// Short, but there has been enough since then.
     calm: Option<Duration>,
     /// In thousandths of the time between the last two looks, all that had work waited for memory.
@@ -86,20 +89,25 @@ pub(super) struct Policy {
     spent: BTreeMap<SlotId, Duration>,
 }
 
+/// Less than this is little, in a machine of so much.
+pub(super) fn low(total_bytes: u64) -> u64 {
+    (total_bytes / LOW_PART).min(LOW_MOST)
+}
+
 impl Policy {
-    /// Takes a look in. `fired`: the kernel said that processes wait.
-    pub(super) fn look(&mut self, figures: Figures, fired: bool, now: Duration) -> Option<News> {
+    /// Takes a look in. `wanted`: by those who stand in line, in bytes. `fired`: the kernel said that processes wait.
+    pub(super) fn look(&mut self, figures: Figures, wanted: u64, fired: bool, now: Duration) -> Option<News> {
         let (some, full) = self.waits(&figures, now);
         let some = if fired && some > 0 { some.max(WAITING) } else { some };
         self.full = full;
         let Memory { total_bytes: total, available_bytes: available, .. } = figures.memory;
-        let low = (total / LOW_PART).min(LOW_MOST);
+        let low = low(total);
         // While there is half of it, what waits does not wait for want of memory: a disk is read at the time.
         let waiting = |from: u64| some >= from && available < total / 2;
         let (mark, from) = if self.short { (2 * low, QUIET) } else { (low, WAITING) };
-        let lacking = available < mark || waiting(from);
+        self.lacking = available < mark || waiting(from);
         self.last = Some((now, figures));
-        self.judge(lacking, now)
+        self.judge(self.lacking || available < mark + wanted, now)
     }
 
     fn judge(&mut self, lacking: bool, now: Duration) -> Option<News> {
@@ -151,9 +159,13 @@ impl Policy {
         let quiet = || candidates.iter().filter(|c| c.idle + LEFT_ALONE <= now);
         let gives = |c: &&Candidate| !c.reclaimed && (c.freezes || !self.spent.contains_key(&c.slot));
         let giver = quiet().filter(gives).min_by_key(|c| (!c.freezes, c.idle));
-        let chosen = match giver.filter(|_| has_room(&figures.memory)) {
-            Some(giver) => (giver.slot, Relief::Reclaim),
-            None => (quiet().filter(|c| c.gives_way).min_by_key(|c| (!c.stops, c.idle))?.slot, Relief::Stop),
+        let chosen = match giver {
+            Some(giver) if has_room(&figures.memory) => (giver.slot, Relief::Reclaim),
+            // Somebody is left alone only for a moment more, or memory is there, if not as much as those in line want.
+            None if has_room(&figures.memory) && (candidates.iter().any(|c| gives(&c)) || !self.lacking) => {
+                return None;
+            }
+            _ => (quiet().filter(|c| c.gives_way).min_by_key(|c| (!c.stops, c.idle))?.slot, Relief::Stop),
         };
         self.chosen = Some((chosen.0, now + PATIENCE));
         Some(chosen)
@@ -187,7 +199,7 @@ mod tests {
 
     fn short() -> Policy {
         let mut policy = Policy::default();
-        assert_eq!(policy.look(figures(20, 0, 0), false, s(100)), Some(News::Short));
+        assert_eq!(policy.look(figures(20, 0, 0), 0, false, s(100)), Some(News::Short));
         policy
     }
 
@@ -218,7 +230,7 @@ mod tests {
             (11, 65, None),
         ] {
             assert_eq!(
-                policy.look(figures(available, 0, 0), false, s(now)),
+                policy.look(figures(available, 0, 0), 0, false, s(now)),
                 news,
                 "{available} MiB at {now} s"
             );
@@ -226,26 +238,38 @@ mod tests {
     }
 
     #[test]
+    fn what_those_in_line_need_is_missing_already() {
+        let mut policy = Policy::default();
+        assert_eq!(policy.look(figures(164, 0, 0), 100 * MIB, false, s(1)), None);
+        assert_eq!(policy.look(figures(163, 0, 0), 100 * MIB, false, s(1)), Some(News::Short));
+        assert_eq!(policy.look(figures(227, 0, 0), 100 * MIB, false, s(2)), None);
+        assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), Some((1, Relief::Reclaim)));
+        assert_eq!(policy.look(figures(228, 0, 0), 100 * MIB, false, s(2)), None);
+        assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), None);
+        assert_eq!(policy.look(figures(130, 0, 0), 0, false, s(7)), Some(News::Enough), "they have gone");
+    }
+
+    #[test]
     fn waiting_counts_while_the_kernel_looks_for_memory_for_all() {
         let mut policy = Policy::default();
-        assert_eq!(policy.look(figures(300, 0, 0), false, s(1)), None);
-        assert_eq!(policy.look(figures(300, 900, 0), false, s(2)), None, "within some program's own limit");
-        assert_eq!(policy.look(figures(300, 990, 5), false, s(3)), None, "90 ms of a second");
-        assert_eq!(policy.look(figures(300, 1090, 9), false, s(4)), Some(News::Short));
+        assert_eq!(policy.look(figures(300, 0, 0), 0, false, s(1)), None);
+        assert_eq!(policy.look(figures(300, 900, 0), 0, false, s(2)), None, "within some program's own limit");
+        assert_eq!(policy.look(figures(300, 990, 5), 0, false, s(3)), None, "90 ms of a second");
+        assert_eq!(policy.look(figures(300, 1090, 9), 0, false, s(4)), Some(News::Short));
         assert!(!policy.is_strained());
-        assert_eq!(policy.look(figures(300, 1390, 19), false, s(5)), None);
+        assert_eq!(policy.look(figures(300, 1390, 19), 0, false, s(5)), None);
         assert!(policy.is_strained());
-        assert_eq!(policy.look(figures(300, 1400, 29), false, s(6)), None, "10 ms");
-        assert_eq!(policy.look(figures(300, 1400, 29), false, s(11)), Some(News::Enough));
-        assert_eq!(policy.look(figures(600, 2300, 39), false, s(12)), None, "half of it is there");
+        assert_eq!(policy.look(figures(300, 1400, 29), 0, false, s(6)), None, "10 ms");
+        assert_eq!(policy.look(figures(300, 1400, 29), 0, false, s(11)), Some(News::Enough));
+        assert_eq!(policy.look(figures(600, 2300, 39), 0, false, s(12)), None, "half of it is there");
     }
 
     #[test]
     fn the_kernels_word_counts_however_long_ago_the_last_look_was() {
         let mut policy = Policy::default();
-        assert_eq!(policy.look(figures(300, 0, 0), false, s(1)), None);
-        assert_eq!(policy.look(figures(300, 100, 0), true, s(6)), None, "nobody looked for memory for all");
-        assert_eq!(policy.look(figures(300, 200, 1), true, s(11)), Some(News::Short));
+        assert_eq!(policy.look(figures(300, 0, 0), 0, false, s(1)), None);
+        assert_eq!(policy.look(figures(300, 100, 0), 0, true, s(6)), None, "nobody looked for memory for all");
+        assert_eq!(policy.look(figures(300, 200, 1), 0, true, s(11)), Some(News::Short));
     }
 
     #[test]
@@ -286,13 +310,13 @@ mod tests {
             let mut full = figures(20, 0, 0);
             full.memory.swap.used_bytes = used * MIB;
             full.memory.swap.zram_memory_bytes = zram * MIB;
-            policy.look(full, false, s(101));
+            policy.look(full, 0, false, s(101));
             assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), Some((1, Relief::Stop)), "{used} {zram}");
         }
         let mut policy = short();
         let mut none = figures(20, 0, 0);
         none.memory.swap.total_bytes = 0;
-        policy.look(none, false, s(101));
+        policy.look(none, 0, false, s(101));
         assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), Some((1, Relief::Stop)), "there is no swap");
     }
 
@@ -300,10 +324,10 @@ mod tests {
     fn nobody_goes_while_there_is_enough() {
         let mut policy = Policy::default();
         assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), None);
-        policy.look(figures(500, 0, 0), false, s(1));
+        policy.look(figures(500, 0, 0), 0, false, s(1));
         assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), None);
         let mut policy = short();
-        policy.look(figures(200, 0, 0), false, s(101));
+        policy.look(figures(200, 0, 0), 0, false, s(101));
         assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), None, "as soon as there is enough");
     }
 }
