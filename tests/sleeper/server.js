@@ -1,12 +1,14 @@
 // A tenant that shows whether it is awake: it prints a line four times a second for as long as it gets processor time.
 // `/` says which process answers and how much of it is in swap, `/slow?ms=N` takes its time,
-// `/burn?ms=N` takes the processor's, `/end` ends it, and WebSockets are echoed.
+// `/burn?ms=N` takes the processor's, `/end` ends it, and WebSockets are echoed. How many pages it waited for a disk for until
+// it listened is in `/`, too.
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
 const life = randomUUID();
+let startReads;
 // Memory that is its own, and not all zeros.
 const ballast = Buffer.alloc(24 << 20, life);
 let ticks = 0;
@@ -16,7 +18,7 @@ setInterval(() => console.log(`tick ${(ticks += 1)}`), 250);
 function facts() {
   const status = readFileSync("/proc/self/status", "utf8");
   const kib = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? -1);
-  return { life, ticks, rss: kib("VmRSS"), swap: kib("VmSwap") };
+  return { life, ticks, startReads, rss: kib("VmRSS"), swap: kib("VmSwap") };
 }
 
 /** What part of a processor it got while it wanted a whole one. */
@@ -52,7 +54,9 @@ server.on("upgrade", (request, socket) => {
   socket.pipe(socket);
 });
 
-server.listen(Number(process.env.PORT), "127.0.0.1");
+server.listen(Number(process.env.PORT), "127.0.0.1", () => {
+  startReads = process.resourceUsage().majorPageFault;
+});
 process.on("SIGTERM", () => {
   console.log("asked to end");
   process.exit(0);

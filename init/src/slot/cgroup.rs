@@ -177,17 +177,26 @@ impl Cgroup {
         read(self.path.join("cgroup.events")).is_ok_and(|text| field(&text, "frozen") == 1)
     }
 
-    /// Moves up to this many bytes of its memory to swap, rather than dropping what can be read again: that is mostly the
-    /// runtime's, which others read as well. Answers whether there may be more to move.
+    /// Moves up to this many bytes of its own memory to swap. Answers whether there may be more to move.
+    ///
+    /// What can be read again stays: that is the kernel's to drop when memory is short, and mostly the runtime's, which
+    /// others read as well. Told to take memory of its own first, the kernel goes on to files when it finds no more, so it
+    /// is never told to take more than there is, and not again once nothing went to swap.
     ///
     /// # Errors
     /// The system's.
     pub fn reclaim(&self, bytes: u64) -> Result<bool, Failed> {
+        let stat = read(self.path.join("memory.stat"))?;
+        let own = field(&stat, "anon") + field(&stat, "shmem");
+        if own == 0 {
+            return Ok(false);
+        }
         let path = self.path.join("memory.reclaim");
+        let before = self.memory().swap;
         // `memory.reclaim` in the kernel's cgroup-v2.rst: 200 of 200 for anonymous memory; EAGAIN when it was less.
-        let order = format!("{bytes} swappiness=200");
+        let order = format!("{} swappiness=200", bytes.min(own));
         match File::options().write(true).open(&path).and_then(|mut file| file.write_all(order.as_bytes())) {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(self.memory().swap > before),
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
             Err(e) => Err(Failed::new(format!("write {}", path.display()), e)),
         }

@@ -28,6 +28,7 @@ pub(super) fn group() -> Group {
         scenarios: vec![
             Scenario::new("ladder: who nobody needs is frozen, and thawed by a request", frozen),
             Scenario::new("ladder: a frozen program's memory goes to swap and comes back whole", reclaimed),
+            Scenario::new("ladder: memory that went to swap leaves its runtime to the next start", shared),
             Scenario::new("ladder: at last it is stopped in order, and started by a request", stopped),
             Scenario::new("ladder: who is always on starts again by itself, and with the host", always_on),
             Scenario::new("ladder: who has processor time reserved gets it beside the busiest", reserved),
@@ -84,6 +85,17 @@ fn reclaimed(vm: &mut Vm) -> Result<(), String> {
     let swap = after["swap"].as_u64().unwrap_or_default();
     holds(&format!("most of its ballast is in swap ({swap} of {} KiB)", 24 << 10), swap > 16 << 10)?;
     same("whether its ballast is what it was", vm.page(NAME, "/ballast")?.body.as_str(), "true")
+}
+
+/// The first program of a runtime is charged for what it reads of it; its neighbours use the same pages.
+fn shared(vm: &mut Vm) -> Result<(), String> {
+    vm.page_json(NAME, "/")?;
+    limits(vm, "1s", "2s", "never")?;
+    becomes(vm, "reclaimed")?;
+    vm.ok(&["tenant", "stop", NAME])?;
+    let after = vm.page_json(NAME, "/")?;
+    let reads = after["startReads"].as_u64().ok_or(format!("no startReads in {after}"))?;
+    holds(&format!("it starts without reading its runtime again ({reads} pages waited for)"), reads < 10)
 }
 
 fn stopped(vm: &mut Vm) -> Result<(), String> {
