@@ -1,12 +1,14 @@
 #!/bin/bash
-# What a visitor waits for when the program sleeps: the time to the first byte of a page of examples/node-hello that is
-# warm, frozen, reclaimed (its memory in zram) and stopped, taking turns in one machine, beside a bare start of the same
-# `node server.js` in it, which no proxy and no init has a part in. Then what idle programs cost: memory for each of so many
-# that are reclaimed, and for each tenant that is registered and stopped. Prints rows for docs/benchmarks.md. Times are the
-# client's here, of the bare start the machine's own. Needs curl and jq.
+# What a visitor waits for when the program sleeps: the time to the first byte of a page of examples/node-hello (or of the
+# folder PROGRAM, whose server.js prints a line when it listens and ends at SIGTERM) that is warm, frozen, reclaimed (its
+# memory in zram) and stopped, taking turns in one machine, beside a bare start of the same `node server.js` in it, which no
+# proxy and no init has a part in. Then what idle programs cost: memory for each of so many that are reclaimed, and for each
+# tenant that is registered and stopped; 0 leaves that out. Prints rows for docs/benchmarks.md. Times are the client's here,
+# of the bare start the machine's own. Needs curl and jq.
 # usage: benches/idle.sh KENNEL.raw [rounds [reclaimed [registered]]]     (15, 20 and 200; `kennel run` options in HOST_OPTIONS)
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,/^# usage/s/^# //p' "$0" >&2; exit 64; }
+program=$(realpath "${PROGRAM:-$(dirname "$0")/../examples/node-hello}")
 image=$(realpath "$1") rounds=${2:-15} reclaimed=${3:-20} registered=${4:-200}
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -37,22 +39,25 @@ percentile() { sort -n "$work/$1" | awk -v p="$2" '{ t[NR] = $1 } END { n = int(
 available() { "$kennel" --json host status | jq .memory_available_bytes; }
 
 host_start "$image" ${HOST_OPTIONS:-}
-mkdir "$work/bare"
-cp benches/idle/server.js examples/node-hello/package.json "$work/bare/"
-cp examples/node-hello/server.js "$work/bare/hello.js"
+cp -r "$program" "$work/bare"
+mv "$work/bare/server.js" "$work/bare/program.js"
+cp benches/idle/server.js "$work/bare/"
 # Nothing happens but what is asked for here.
 awake=(--freeze-after never --reclaim-after never --stop-after never)
-host_tenant hello node-24 examples/node-hello "${awake[@]}"
+host_tenant hello node-24 "$program" "${awake[@]}"
 host_tenant bare node-24 "$work/bare" "${awake[@]}"
 first_byte_ms hello / > /dev/null
 first_byte_ms bare / > /dev/null
 for _ in $(seq "$rounds"); do
     for depth in frozen reclaimed stopped; do
         sleeps hello $depth
+        # No visitor comes while the host is still busy with putting it to sleep.
+        sleep 2
         first_byte_ms hello / >> "$work/$depth"
         # The request that woke it has paid for what it touched; these find it warm.
         for _ in 1 2 3; do first_byte_ms hello / >> "$work/warm"; done
     done
+    sleep 2
     first_byte_ms bare /bare > /dev/null
     cat "$work/answer" >> "$work/bare_start"
     echo >> "$work/bare_start"
@@ -65,6 +70,7 @@ for what in warm frozen reclaimed stopped bare_start; do
         'BEGIN { printf "| %s | %.0f | %.0f | %.2f | %.2f |\n", what, p50, p99, p50 / warm, p50 / bare }'
 done
 
+[ "$reclaimed" -gt 0 ] || exit 0
 for n in $(seq "$reclaimed"); do
     host_tenant "sleeper-$n" node-24 examples/node-hello "${awake[@]}"
 done
@@ -78,6 +84,7 @@ done
 sleep 5
 echo "each of $reclaimed reclaimed tenants: $(((before - $(available)) / reclaimed / 1024)) KiB"
 "$kennel" host status | grep -i swap
+[ "$registered" -gt 0 ] || exit 0
 before=$(available)
 for n in $(seq "$registered"); do
     "$kennel" -q tenant add "registered-$n" --runtime node-24 --domain "registered-$n.localhost" >&2

@@ -1,11 +1,11 @@
-// The bare start that benches/idle.sh compares with: `/bare` starts `node hello.js` as a child, outside of Kennel's ways (no
-// proxy, no init), and says how many milliseconds pass until its first byte. `hello.js` is examples/node-hello's server.
+// The bare start that benches/idle.sh compares with: `/bare` starts `node program.js` as a child, outside of Kennel's ways (no
+// proxy, no init, no compiled code), and says how many milliseconds pass until its first byte.
 
 import { spawn } from "node:child_process";
 import { connect } from "node:net";
 import { createServer } from "node:http";
 
-const { PORT } = process.env;
+const { NODE_COMPILE_CACHE, PORT, ...env } = process.env;
 const port = Number(PORT) + 1;
 
 /** The first byte of a page. */
@@ -19,7 +19,10 @@ function firstByte() {
 
 async function bare() {
   const began = process.hrtime.bigint();
-  const child = spawn(process.execPath, ["hello.js"], { env: { ...process.env, PORT: String(port) }, stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn(process.execPath, ["program.js"], {
+    env: { ...env, PORT: String(port) },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   // It says that it listens. To try its port until then would take processor time from it, of which there is one.
   await new Promise((resolve) => child.stdout.once("data", resolve));
