@@ -24,6 +24,7 @@ pub(super) fn group() -> Group {
                 ensure(vm, "blog", "examples/node-hello")?;
                 archives::refused(vm, "blog")
             }),
+            Scenario::new("a release with links that stay inside is taken", links),
             Scenario::new("a program that never listens is a 504, and its log says so", never_listens),
             Scenario::new("a program that cannot start says why in its log", cannot_start),
             Scenario::new("a removed tenant is gone, and its slot is free again", removed),
@@ -93,6 +94,18 @@ fn fifty_at_once(vm: &mut Vm) -> Result<(), String> {
         same("the status of one of the fifty", answer.status, 200)?;
     }
     same("starts in the log", starts(vm)?, before + 1)
+}
+
+/// As every `node_modules/.bin` has them.
+fn links(vm: &mut Vm) -> Result<(), String> {
+    let folder = vm.scratch().join("links");
+    let fault = |e: std::io::Error| e.to_string();
+    std::fs::create_dir_all(folder.join("bin")).map_err(fault)?;
+    std::fs::copy("tests/sleeper/server.js", folder.join("program.mjs")).map_err(fault)?;
+    std::os::unix::fs::symlink("../program.mjs", folder.join("bin/start")).map_err(fault)?;
+    std::fs::write(folder.join("server.js"), "import('./bin/start');").map_err(fault)?;
+    vm.tenant("links", &folder.display().to_string())?;
+    same("the status", vm.page("links", "/")?.status, 200)
 }
 
 fn unknown_host(vm: &mut Vm) -> Result<(), String> {
