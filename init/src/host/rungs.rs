@@ -25,7 +25,7 @@ impl Slice {
     const MOST_BYTES: u64 = 1 << 20;
     /// Less is not worth a call: the kernel takes 32 pages at a time (`SWAP_CLUSTER_MAX`).
     const LEAST_BYTES: u64 = 128 << 10;
-    /// A call is to take no longer than this; with the ladder's pause in between, a third of one processor at most.
+    /// A call is to take no longer than this; with the ladder's pause in between, a fifth of one processor at most.
     const LONG: Duration = Duration::from_millis(10);
 
     /// After a call that took so long.

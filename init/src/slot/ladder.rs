@@ -50,7 +50,7 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// not answer, is left awake.
 const FREEZE_LIMIT: Duration = Duration::from_secs(10);
 /// Between two slices: others get their turn.
-const RECLAIM_PAUSE: Duration = Duration::from_millis(20);
+const RECLAIM_PAUSE: Duration = Duration::from_millis(40);
 /// After the second failure in a row the next attempt waits this long.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// And at most this long.

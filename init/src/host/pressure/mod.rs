@@ -29,9 +29,6 @@ use policy::{Candidate, News, Policy};
 /// Between two looks while there is enough, and while there is not.
 const SELDOM: Duration = Duration::from_secs(5);
 const OFTEN: Duration = Duration::from_millis(100);
-/// Starts compute more than they wait. With twice as many as processors none of these is idle, and who is awake already gets
-/// a third of one at least.
-const WAKES_PER_PROCESSOR: usize = 2;
 /// Nobody waits for so little: the wake of a program that is merely frozen.
 pub(super) const LITTLE_BYTES: u64 = 1 << 20;
 /// What a program that never ran is taken to need: a small one of Node.js.
@@ -200,10 +197,10 @@ impl Host {
         }
     }
 
-    /// For wakes beside those under way. While the processors have time left, there is room for one more at each look:
-    /// programs wait for others too while they start.
+    /// For wakes beside those under way: one for each processor, as they compute more than they wait, and so that who is awake
+    /// already gets half of one at least. While the processors have time left there is room for one more at each look.
     fn room(&self, under_way: usize, idle: bool) -> Room {
-        let usual = usize::from(self.processors) * WAKES_PER_PROCESSOR;
+        let usual = usize::from(self.processors);
         let wakes = match (self.memory.policy.is_strained(), idle) {
             (true, _) => 1,
             (false, true) => usual.max(under_way + 1),
