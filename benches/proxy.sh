@@ -1,12 +1,13 @@
 #!/bin/bash
 # kennel-proxy beside nginx, each as a reverse proxy with one worker in front of the same program (another nginx that
-# answers from memory), on this machine. Needs: cargo, nginx, wrk. Prints rows for docs/benchmarks.md.
-# usage: benches/proxy.sh [seconds per run]
+# answers from memory), on this machine; with an older kennel-proxy taking turns with this one, if it is named. Needs:
+# cargo, nginx, wrk. Prints rows for docs/benchmarks.md.
+# usage: benches/proxy.sh [seconds per run [rounds [older kennel-proxy]]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-seconds=${1:-10}
+seconds=${1:-10} rounds=${2:-1} older=${3:-}
 slot=900 host=bench.example
-upstream=$((20000 + 8 * slot)) nginx_port=8091 kennel_port=8092
+upstream=$((20000 + 8 * slot)) nginx_port=8091 kennel_port=8092 older_port=8093
 work=$(mktemp -d)
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null; wait; rm -rf "$work"' EXIT
@@ -41,13 +42,22 @@ configure proxy "
 nginx -c "$work/program.conf" & pids+=($!)
 nginx -c "$work/proxy.conf" & pids+=($!)
 nginx_master=${pids[1]}
-mkfifo "$work/stdin"
-"$release/examples/stand" "$release/kennel-proxy" "127.0.0.1:$kennel_port" "$host" "$slot" < "$work/stdin" > "$work/pid3" &
-exec 7> "$work/stdin"
-for _ in $(seq 100); do curl -fsS -o "$work/out" -H "Host: $host" "http://127.0.0.1:$kennel_port/" 2>/dev/null && break; sleep 0.1; done
+stand() { # name, program, port: its PID ends up in $work/NAME.pid
+  mkfifo "$work/$1.stdin"
+  "$release/examples/stand" "$2" "127.0.0.1:$3" "$host" "$slot" < "$work/$1.stdin" > "$work/$1.pid" &
+  pids+=($!)
+  exec {stand}> "$work/$1.stdin"
+  for _ in $(seq 100); do
+    curl -fsS -o "$work/out" -H "Host: $host" "http://127.0.0.1:$3/" 2> "$work/err" && return
+    sleep 0.1
+  done
+  cat "$work/err" >&2
+  return 1
+}
+stand kennel-proxy "$release/kennel-proxy" "$kennel_port"
+[ -z "$older" ] || stand older "$older" "$older_port"
 
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
-kennel=$(cat "$work/pid3")
 nginx_worker=$(pgrep -P "$nginx_master")
 echo "| proxy | connections | requests/s | latency p50 | p99 | RSS idle, KiB | RSS after, KiB |"
 echo "|---|---|---|---|---|---|---|"
@@ -61,7 +71,9 @@ measure() { # name port pid connections
     END { printf "| %s | %s | %s | %s | %s | %s | %s |\n", name, c, rate, p50, p99, before, after }' <<< "$report"
 }
 for connections in 1 64 256; do
-  measure nginx "$nginx_port" "$nginx_worker" "$connections"
-  measure kennel-proxy "$kennel_port" "$kennel" "$connections"
+  for _ in $(seq "$rounds"); do
+    measure nginx "$nginx_port" "$nginx_worker" "$connections"
+    [ -z "$older" ] || measure older "$older_port" "$(cat "$work/older.pid")" "$connections"
+    measure kennel-proxy "$kennel_port" "$(cat "$work/kennel-proxy.pid")" "$connections"
+  done
 done
-exec 7>&-

@@ -1,5 +1,5 @@
 //! Runs `kennel-proxy` without a host, for measurements: stands in for init with one route, to a program that runs
-//! already. `stand <kennel-proxy> <listen address> <host> <slot>`; prints the proxy's PID, ends it by a drain when
+//! already, so that every wake is granted at once. `stand <kennel-proxy> <listen address> <host> <slot>`; prints the proxy's PID, ends it by a drain when
 //! standard input closes.
 
 use std::error::Error;
@@ -9,10 +9,10 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Child, Command, Stdio};
 
-use kennel_model::msg::ToProxy;
+use kennel_model::msg::{FromProxy, Rung, ToProxy};
 use kennel_model::routes::{Crawlers, Route, RouteTable};
 use kennel_model::{HostName, ReleaseId, SlotId, TenantName};
-use kennel_sys::Channel;
+use kennel_sys::{Channel, ChannelError};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 
@@ -26,12 +26,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(near);
     publish(&far, host, slot.parse()?)?;
     println!("{}", proxy.id());
-    std::io::stdin().read_to_end(&mut Vec::new())?;
-    far.send(&ToProxy::Drain, &[])?;
+    std::thread::scope(|scope| -> Result<(), Box<dyn Error>> {
+        // Ends when the proxy does.
+        scope.spawn(|| grant(&far));
+        std::io::stdin().read_to_end(&mut Vec::new())?;
+        Ok(far.send(&ToProxy::Drain, &[])?)
+    })?;
     match proxy.wait()? {
         status if status.success() => Ok(()),
         status => Err(format!("the proxy ended with {status}").into()),
     }
+}
+
+/// Grants every wake, of what runs already.
+fn grant(init: &Channel) -> Result<(), ChannelError> {
+    while let Some((message, _)) = init.recv()? {
+        if let FromProxy::Wake { id, slot, .. } = message {
+            init.send(&ToProxy::Awake(slot, Some(ReleaseId(1))), &[])?;
+            init.send(&ToProxy::Wake { id, slot, result: Ok(Rung::Running) }, &[])?;
+        }
+    }
+    Ok(())
 }
 
 /// Bash places the descriptors, as init does by itself.

@@ -1,7 +1,9 @@
 //! What is known of each slot's program beside its lease: whether it is awake, and which release of it, as init tells; whether
-//! it has been found ready; and how its last start went. What follows from that for a request is decided in `asleep`.
+//! it has been found ready, and when it began to listen; and how its last start went. What follows from that for a request is
+//! decided in `asleep` and `exchange`.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{ReleaseId, SlotId};
@@ -14,6 +16,10 @@ pub(crate) struct Awake {
     born: Instant,
 }
 
+/// One start of a program, told from its other ones by when it was found to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Life(u64);
+
 #[derive(Debug, Default)]
 struct Slot {
     /// The release that is awake; 0 for none, as the first release is 1.
@@ -23,6 +29,8 @@ struct Slot {
     failed: AtomicU32,
     /// When the request came that woke it, in milliseconds since `born` and one; 0 once it has answered.
     asked_ms: AtomicU64,
+    /// When it was found to listen after its start, in milliseconds since `born` and one more; 0 if it has ended since.
+    listens_ms: AtomicU64,
 }
 
 impl Awake {
@@ -40,6 +48,24 @@ impl Awake {
     pub(crate) fn down(&self, slot: SlotId) {
         self.set(slot, None);
         self.at(slot).ready.store(false, Ordering::Relaxed);
+        self.at(slot).listens_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// It was started, and listens now.
+    pub(crate) fn listens(&self, slot: SlotId) {
+        self.at(slot).listens_ms.store(self.ms(Instant::now()) + 1, Ordering::Relaxed);
+    }
+
+    /// Its life now, if it began after its start was seen here.
+    pub(crate) fn life(&self, slot: SlotId) -> Option<Life> {
+        let since = self.at(slot).listens_ms.load(Ordering::Relaxed);
+        (since != 0).then_some(Life(since))
+    }
+
+    /// Whether this life goes on, and is younger than that.
+    pub(crate) fn is_young(&self, slot: SlotId, life: Life, bound: Duration) -> bool {
+        self.life(slot) == Some(life)
+            && u128::from((self.ms(Instant::now()) + 1).saturating_sub(life.0)) < bound.as_millis()
     }
 
     /// Whether a program is awake.
@@ -102,7 +128,7 @@ mod tests {
         let (awake, slot) = (Awake::new(), SlotId::new(9).unwrap());
         assert_eq!(awake.answered(slot), None);
         awake.woken(slot, Instant::now());
-        tokio::time::advance(std::time::Duration::from_millis(30)).await;
+        tokio::time::advance(Duration::from_millis(30)).await;
         assert_eq!((awake.answered(slot), awake.answered(slot)), (Some(30), None));
     }
 
@@ -119,5 +145,20 @@ mod tests {
         assert!(!awake.is_ready(slot));
         awake.ended(slot, ReleaseId(3), false);
         assert!(awake.has_failed(slot, ReleaseId(3)) && !awake.has_failed(slot, ReleaseId(4)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_life_is_young_for_a_while_and_ends_with_its_program() {
+        let (awake, slot, bound) = (Awake::new(), SlotId::new(9).unwrap(), Duration::from_secs(5));
+        assert_eq!(awake.life(slot), None);
+        awake.listens(slot);
+        let first = awake.life(slot).unwrap();
+        assert!(awake.is_young(slot, first, bound));
+        tokio::time::advance(bound).await;
+        assert!(!awake.is_young(slot, first, bound));
+        awake.down(slot);
+        awake.listens(slot);
+        assert!(!awake.is_young(slot, first, bound), "that is another");
+        assert!(awake.is_young(slot, awake.life(slot).unwrap(), bound));
     }
 }

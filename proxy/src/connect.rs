@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http1;
-use hyper::http::request::Parts;
-use hyper::{Method, Uri};
+use hyper::{HeaderMap, Method, Uri};
 use hyper_util::rt::TokioIo;
 use kennel_model::SlotId;
 use kennel_model::msg::Cause;
@@ -45,7 +44,7 @@ pub(crate) enum DialError {
 pub(crate) async fn open(
     shared: &Arc<Shared>,
     target: &Arc<Target>,
-    asking: &Asking,
+    asking: Asking<'_>,
 ) -> Result<Upstream, Fault> {
     match dial(target.slot, shared.limits.connect).await {
         Ok(stream) => return handshake(stream, &shared.limits).await,
@@ -96,26 +95,28 @@ pub(crate) async fn handshake(stream: TcpStream, limits: &Limits) -> Result<Upst
     Ok(upstream)
 }
 
-/// What a request that may have to wait for a start is, and takes.
-#[derive(Debug)]
-pub(crate) struct Asking {
-    method: Method,
-    uri: Uri,
-    client: IpAddr,
-    /// Of its head.
-    bytes: u32,
+/// What a request that may have to wait for a start is, and takes. Nothing is worked out before it has to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'r> {
+    /// Its method.
+    pub(crate) method: &'r Method,
+    /// Its target.
+    pub(crate) uri: &'r Uri,
+    /// Its fields.
+    pub(crate) fields: &'r HeaderMap,
+    /// Whose it is.
+    pub(crate) client: IpAddr,
 }
 
-impl Asking {
-    /// As it came from the client.
-    pub(crate) fn new(head: &Parts, client: IpAddr) -> Self {
-        let fields: usize = head.headers.iter().map(|(n, v)| n.as_str().len() + v.len()).sum();
-        let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-        let bytes = u32::try_from(fields + target).unwrap_or(u32::MAX);
-        Self { method: head.method.clone(), uri: head.uri.clone(), client, bytes }
+impl Asking<'_> {
+    /// Of its head.
+    fn bytes(self) -> u32 {
+        let fields: usize = self.fields.iter().map(|(n, v)| n.as_str().len() + v.len()).sum();
+        let target = self.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        u32::try_from(fields + target).unwrap_or(u32::MAX)
     }
 
-    fn cause(&self) -> Cause {
+    fn cause(self) -> Cause {
         Cause::request(self.method.as_str(), self.uri.path(), self.client)
     }
 }
@@ -124,9 +125,9 @@ impl Asking {
 ///
 /// # Errors
 /// The fault that the visitor is to be told.
-pub(crate) async fn wake(shared: &Arc<Shared>, target: &Arc<Target>, asking: &Asking) -> Result<(), Fault> {
+pub(crate) async fn wake(shared: &Arc<Shared>, target: &Arc<Target>, asking: Asking<'_>) -> Result<(), Fault> {
     let _place = shared.waiting.enter(target.slot, 1).ok_or(Fault::Overloaded)?;
-    let _bytes = shared.waiting_bytes.enter(target.slot, asking.bytes).ok_or(Fault::Overloaded)?;
+    let _bytes = shared.waiting_bytes.enter(target.slot, asking.bytes()).ok_or(Fault::Overloaded)?;
     let end = join(shared, target, asking).await;
     // A deploy has stopped what was starting: the release that it brought is started instead.
     if end == Err(Fault::Died)
@@ -137,7 +138,7 @@ pub(crate) async fn wake(shared: &Arc<Shared>, target: &Arc<Target>, asking: &As
     end
 }
 
-async fn join(shared: &Arc<Shared>, target: &Arc<Target>, asking: &Asking) -> Result<(), Fault> {
+async fn join(shared: &Arc<Shared>, target: &Arc<Target>, asking: Asking<'_>) -> Result<(), Fault> {
     let mut joined = shared.starts.join(target.slot);
     if let Some(id) = joined.to_carry_out {
         // A task of its own: the start goes on when the visitor who caused it leaves.

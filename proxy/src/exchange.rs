@@ -1,9 +1,14 @@
-//! One request to a tenant's program and the head of its response. A connection that turns out to be stale is
-//! replaced by a new one, once, and only where that cannot run the request twice; afterwards it goes back to the pool.
+//! One request to a tenant's program and the head of its response; afterwards the connection goes back to the pool. A
+//! request that the program broke off without a word is sent again only where that cannot run it twice, and only
+//!
+//! - once, when its connection had been kept and may have been stale;
+//! - with growing pauses, while the program has only just begun to listen: it may bind its port anew. What ends with the
+//!   program is not tried on its next life, as it may have ended it.
 
 use std::error::Error as _;
 use std::future::Future;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +28,7 @@ use crate::pool::Upstream;
 use crate::routes::Target;
 use crate::shared::Shared;
 use crate::tally::{Meter, Way};
+use crate::wake::next_pause;
 
 /// Sends the request and waits for the response's head.
 ///
@@ -31,7 +37,7 @@ use crate::tally::{Meter, Way};
 pub(crate) async fn exchange(
     shared: &Arc<Shared>,
     target: &Arc<Target>,
-    asking: &Asking,
+    client: IpAddr,
     (head, body): (Parts, Incoming),
 ) -> Result<Response<Incoming>, Fault> {
     shared.tally.request(target.slot);
@@ -39,16 +45,45 @@ pub(crate) async fn exchange(
     let mut sending = Sending::new(head, body, shared.limits.request_stall, meter);
     if let Some(upstream) = shared.pool.take(target.slot) {
         let again = sending.again();
-        match sending.over(shared, target.slot, upstream).await {
+        sending = match sending.over(shared, target.slot, upstream).await {
             Ok(response) => return Ok(response),
-            // Closed before a byte of the request had gone out: nobody can have acted on it.
-            Err(Failure { unsent: Some(unsent), .. }) => sending = *unsent,
-            Err(Failure { lost: true, fault, .. }) => sending = again.ok_or(fault)?,
-            Err(failure) => return Err(failure.fault),
+            Err(failure) => failure.next(again)?.0,
+        };
+    }
+    anew(shared, target, client, sending).await
+}
+
+/// Sends it over a new connection, and again while the program is young.
+async fn anew(
+    shared: &Arc<Shared>,
+    target: &Arc<Target>,
+    client: IpAddr,
+    mut sending: Sending,
+) -> Result<Response<Incoming>, Fault> {
+    let mut upstream = connect::open(shared, target, sending.asking(client)).await?;
+    let life = shared.awake.life(target.slot);
+    let mut pause = shared.limits.poll_first;
+    loop {
+        let young = |life| shared.awake.is_young(target.slot, life, shared.limits.settling);
+        if !life.is_some_and(young) {
+            return sending.over(shared, target.slot, upstream).await.map_err(|failure| failure.fault);
+        }
+        let again = sending.again();
+        let fault;
+        (sending, fault) = match sending.over(shared, target.slot, upstream).await {
+            Ok(response) => return Ok(response),
+            Err(failure) => failure.next(again)?,
+        };
+        tokio::time::sleep(pause).await;
+        pause = next_pause(pause, shared.limits.ask_longest);
+        if shared.awake.life(target.slot) != life {
+            return Err(fault);
+        }
+        upstream = connect::open(shared, target, sending.asking(client)).await?;
+        if shared.awake.life(target.slot) != life {
+            return Err(fault);
         }
     }
-    let upstream = connect::open(shared, target, asking).await?;
-    sending.over(shared, target.slot, upstream).await.map_err(|failure| failure.fault)
 }
 
 /// A request on its way.
@@ -65,6 +100,18 @@ struct Failure {
     lost: bool,
     /// The request, if nothing of it was sent.
     unsent: Option<Box<Sending>>,
+}
+
+impl Failure {
+    /// What may be sent next, and the fault if it is not.
+    fn next(self, again: Option<Sending>) -> Result<(Sending, Fault), Fault> {
+        let next = match self.unsent {
+            // Closed before a byte of the request had gone out: nobody can have acted on it.
+            Some(unsent) => Some(*unsent),
+            None => again.filter(|_| self.lost),
+        };
+        next.map(|next| (next, self.fault)).ok_or(self.fault)
+    }
 }
 
 impl Sending {
@@ -87,6 +134,11 @@ impl Sending {
         self.request.uri().clone_into(request.uri_mut());
         self.request.headers().clone_into(request.headers_mut());
         Some(Self { request, progress: None })
+    }
+
+    fn asking(&self, client: IpAddr) -> Asking<'_> {
+        let (method, uri, fields) = (self.request.method(), self.request.uri(), self.request.headers());
+        Asking { method, uri, fields, client }
     }
 
     async fn over(

@@ -74,6 +74,9 @@ pub struct Limits {
     pub ask_longest: Duration,
     /// From a question whether the program is ready to the head of its answer; then it is asked again.
     pub ask: Duration,
+    /// How long after a program began to listen its port is not trusted to stay: some bind it to see whether it is free, and
+    /// again for good. Within this, a request that it breaks off unanswered is sent once more, if that does no harm.
+    pub settling: Duration,
     /// Upper bound on a route's `start_timeout_ms`, and on the wait for a start's turn; browsers give up at about this time.
     pub start_longest: Duration,
     /// From `Drain` to exit, whatever is still in flight.
@@ -110,6 +113,7 @@ impl Default for Limits {
             poll_longest: Duration::from_millis(50),
             ask_longest: Duration::from_millis(500),
             ask: Duration::from_secs(5),
+            settling: Duration::from_secs(5),
             start_longest: Duration::from_secs(120),
             drain: Duration::from_secs(30),
         }

@@ -83,10 +83,11 @@ async fn pass(
     {
         return Ok(answer);
     }
-    let asking = Asking::new(&head, client.address);
     if !visit.is_leased() || (target.health.is_some() && !shared.awake.is_ready(target.slot)) {
         let came = Instant::now();
-        let woken = connect::wake(shared, &target, &asking).await;
+        let (method, uri, fields) = (&head.method, &head.uri, &head.headers);
+        let asking = Asking { method, uri, fields, client: client.address };
+        let woken = connect::wake(shared, &target, asking).await;
         shared.tally.queued(target.slot, came.elapsed());
         woken?;
     }
@@ -96,7 +97,7 @@ async fn pass(
     let is_head = head.method == Method::HEAD;
     let key = Key::of(&target, &head).filter(|key| !is_head && shared.awake.runs(key.slot, key.release));
     headers::to_program(&mut head.headers, Sender { client: client.address, host, length, websocket });
-    let response = exchange(shared, &target, &asking, (origin_form(head)?, body)).await;
+    let response = exchange(shared, &target, client.address, (origin_form(head)?, body)).await;
     wake::answered(shared, target.slot).await;
     let mut response = response?;
     let to_program =

@@ -45,7 +45,11 @@ pub(crate) async fn carry_out(
     let found = phase.clone();
     let (id, last) = (wish.id, LastStatus::new(0));
     let end = start(&shared, &target, wish, phase, &last).await;
-    let ran = matches!(*found.borrow(), Phase::Awake(Rung::Running));
+    let found = *found.borrow();
+    let ran = found == Phase::Awake(Rung::Running);
+    if end == Phase::Listens && found == Phase::Awake(Rung::Stopped) {
+        shared.awake.listens(target.slot);
+    }
     if let (Some(release), true) = (target.release, end != Phase::Busy) {
         shared.awake.ended(target.slot, release, end == Phase::Listens);
     }
@@ -160,7 +164,8 @@ async fn until_it_listens(shared: &Shared, target: &Target) -> TcpStream {
     }
 }
 
-fn next_pause(pause: Duration, longest: Duration) -> Duration {
+/// Twice as long, up to a bound.
+pub(crate) fn next_pause(pause: Duration, longest: Duration) -> Duration {
     (pause * 2).min(longest)
 }
 

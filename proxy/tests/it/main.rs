@@ -15,6 +15,7 @@ mod pages;
 mod reuse;
 mod rig;
 mod routes;
+mod settling;
 mod starts;
 mod streaming;
 mod strict;
