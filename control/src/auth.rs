@@ -103,11 +103,7 @@ impl Auth {
     /// # Errors
     /// [`Error::SignInRequired`].
     pub fn operator(&self, authorization: Option<&str>) -> Result<String> {
-        let token = authorization
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .ok_or(Error::SignInRequired)?;
+        let token = bearer(authorization).ok_or(Error::SignInRequired)?;
         let hash: [u8; 32] = Sha256::digest(token).into();
         let now = self.now();
         let mut tables = self.tables();
@@ -175,11 +171,18 @@ impl Auth {
     }
 }
 
+/// What an `Authorization` header shows, if it is of that scheme.
+pub(crate) fn bearer(authorization: Option<&str>) -> Option<&str> {
+    let (scheme, token) = authorization?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 fn decode_nonce(nonce: &str) -> Option<[u8; NONCE_BYTES]> {
     STANDARD.decode(nonce).ok()?.try_into().ok()
 }
 
-fn random<const N: usize>() -> Result<[u8; N]> {
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     // The kernel gives up to 256 bytes in one piece.
     rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())

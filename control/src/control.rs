@@ -39,6 +39,8 @@ pub struct Control {
     pub(crate) counted: crate::counters::Last,
     /// What programs did that is not written yet.
     pub(crate) timeline: crate::timeline::Timeline,
+    /// What programs show that cannot sign in.
+    pub(crate) tokens: Arc<crate::tokens::Tokens>,
     /// How long wakes took.
     pub(crate) wakes: crate::metrics::Wakes,
     /// What tenants use.
@@ -64,7 +66,7 @@ impl Control {
     /// # Errors
     /// The registry's.
     pub async fn new(config: Config, facts: ImageFacts, registry: Registry, init: Init) -> Result<Self> {
-        let starts = registry.with(|store| store.count_start()).await?;
+        let (starts, tokens) = registry.with(|store| Ok((store.count_start()?, store.tokens()?))).await?;
         let logs = Logs::new(config.clone());
         Ok(Self {
             config,
@@ -75,6 +77,7 @@ impl Control {
             denials: News::default(),
             counted: crate::counters::Last::default(),
             timeline: crate::timeline::Timeline::default(),
+            tokens: Arc::new(crate::tokens::Tokens::of(tokens)),
             wakes: crate::metrics::Wakes::default(),
             account: crate::usage::Account::default(),
             tpm_asked: tokio::sync::Mutex::default(),

@@ -1,11 +1,13 @@
 //! Everything that an operator may be told went wrong, with its stable code, its HTTP status and its hint in one
 //! place. The modules say what happened; `http` only writes it down.
 
+use std::time::Duration;
+
 use hyper::StatusCode;
 use kennel_model::egress::{BadDestination, InvalidEgress};
 use kennel_model::launch::InvalidLaunch;
 use kennel_model::msg::Refusal;
-use kennel_model::{HostName, ReleaseId, RuntimeName, TenantName};
+use kennel_model::{HostName, ReleaseId, RuntimeName, TenantName, TokenName};
 
 use crate::init::InitError;
 
@@ -24,6 +26,21 @@ pub enum Error {
     /// Wrong signature, unknown key, or a nonce that is old or used.
     #[error("the sign-in was refused")]
     SignInRefused,
+    /// A token that is good for something else.
+    #[error("the token {0} may only {1}")]
+    OutOfScope(TokenName, &'static str),
+    /// Wrong tokens, one after the other.
+    #[error("too many wrong tokens came from this address")]
+    TooManyWrong(Duration),
+    /// The name is taken.
+    #[error("there is a token {0} already")]
+    TokenExists(TokenName),
+    /// No token of that name.
+    #[error("there is no token {0:?}")]
+    NoSuchToken(String),
+    /// No more of them.
+    #[error("there are {0} tokens already")]
+    TooManyTokens(usize),
     /// No such path.
     #[error("there is nothing at {0}")]
     NoSuchPath(String),
@@ -148,6 +165,11 @@ impl Error {
             Self::BadKey(_) => ("bad-key", S::BAD_REQUEST),
             Self::SignInRequired => ("sign-in-required", S::UNAUTHORIZED),
             Self::SignInRefused => ("sign-in-refused", S::UNAUTHORIZED),
+            Self::OutOfScope(..) => ("out-of-scope", S::FORBIDDEN),
+            Self::TooManyWrong(_) => ("too-many-wrong", S::TOO_MANY_REQUESTS),
+            Self::TokenExists(_) => ("token-exists", S::CONFLICT),
+            Self::NoSuchToken(_) => ("no-such-token", S::NOT_FOUND),
+            Self::TooManyTokens(_) => ("too-many-tokens", S::CONFLICT),
             Self::NoSuchPath(_) => ("no-such-path", S::NOT_FOUND),
             Self::Method { .. } => ("method-not-allowed", S::METHOD_NOT_ALLOWED),
             Self::Timeout => ("timeout", S::REQUEST_TIMEOUT),
@@ -197,6 +219,12 @@ impl Error {
                 is good once, for a minute"
                     .into()
             }
+            Self::OutOfScope(..) => "sign in as an operator for anything else".into(),
+            Self::TooManyWrong(left) => format!("try again in {} s", left.as_secs() + 1),
+            Self::TokenExists(name) => {
+                format!("choose another name, or `kennel token rm {name}`: its secret is not told again")
+            }
+            Self::NoSuchToken(_) | Self::TooManyTokens(_) => "`kennel token ls` lists them".into(),
             Self::NoSuchPath(_) => "all paths are in /v1/openapi.json".into(),
             Self::Method { allow, .. } => format!("it takes {allow}"),
             Self::NoSuchTenant(_) => "`kennel tenant ls` lists the tenants".into(),

@@ -5,7 +5,7 @@
 //! | file | duty |
 //! |---|---|
 //! | `http` | connections, requests, answers |
-//! | `auth`, `operators`, `door`, `certificate` | who may ask, and of whom |
+//! | `auth`, `operators`, `door`, `tokens`, `certificate` | who may ask, and of whom |
 //! | `tenants`, `deploy`, `upload`, `program`, `prove`, `host` | what can be asked for |
 //! | `drain` | what is done when the cloud takes the machine away |
 //! | `startup` | what a kill or a power cut has interrupted |
@@ -40,6 +40,7 @@ mod routes;
 mod startup;
 mod tenants;
 mod timeline;
+mod tokens;
 mod upload;
 mod usage;
 

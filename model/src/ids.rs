@@ -95,6 +95,14 @@ name_type!(
 );
 
 name_type!(
+    /// A token's name, such as `prometheus`.
+    TokenName,
+    "token name",
+    "use 1 to 32 of a-z, 0-9 and '-', starting with a letter and not ending with '-'",
+    |s| s.len() <= 32 && is_label(s) && s.as_bytes()[0].is_ascii_lowercase()
+);
+
+name_type!(
     /// The name of a runtime in the image, such as `node-24` or `python-3.13`.
     RuntimeName,
     "runtime name",

@@ -21,10 +21,11 @@ pub mod routes;
 pub mod seeing;
 pub mod services;
 pub mod slot;
+pub mod token;
 pub mod tpm;
 pub mod wake;
 
 pub use health::{HealthPath, InvalidHealthPath};
-pub use ids::{HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName};
+pub use ids::{HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName, TokenName};
 pub use launch::{LaunchSpec, Limits};
 pub use slot::{SlotId, SlotState};

@@ -20,8 +20,15 @@ pub enum HostCommand {
 Example:
   kennel host metrics --host edge1 > /var/lib/node_exporter/edge1.prom
 
-The same page is at /v1/metrics of the host's API, for who has signed in there.")]
+The same page is at /v1/metrics of the host's API, for who has signed in there or shows a token (`kennel token`).")]
     Metrics,
+    /// Print the certificate of a host's API, in PEM, if it is the one that is known here
+    #[command(after_help = "\
+Example:
+  kennel host certificate --host edge1 > edge1.pem
+
+For programs that hold to a file instead of a fingerprint. It is made out to the name `kennel`.")]
+    Certificate,
     /// Ask a host's TPM what has booted there, and compare it with what was built
     Attest(Attest),
     /// List the hosts known here

@@ -10,6 +10,7 @@ mod local;
 mod seeing;
 mod size;
 mod tenant;
+mod token;
 mod user_data;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
 pub use seeing::{SortKey, Top, Usage};
 pub use size::ByteSize;
 pub use tenant::{Deploy, Logs, TenantAdd, TenantCommand};
+pub use token::{ScopeChoice, TokenCommand};
 pub use user_data::UserDataCommand;
 
 const AFTER_HELP: &str = "\
@@ -120,6 +122,9 @@ pub enum Command {
     /// See how a host is doing, and which hosts are known here
     #[command(subcommand, after_help = "Example:\n  kennel host status")]
     Host(HostCommand),
+    /// Make, list and remove tokens, for programs that cannot sign in
+    #[command(subcommand, after_help = "Example:\n  kennel token create prometheus --scope metrics")]
+    Token(TokenCommand),
     /// Check the document that hosts are started with, before one is
     #[command(subcommand, after_help = "Example:\n  kennel user-data check user-data.toml")]
     UserData(UserDataCommand),

@@ -63,6 +63,16 @@ impl Client {
         &self.host
     }
 
+    /// The host's certificate in DER, which is the pinned one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn certificate(&self) -> Result<Vec<u8>, ClientError> {
+        let stream = tls::connect(&self.name, &self.host).await?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(|shown| shown.first());
+        shown.map(|der| der.to_vec()).ok_or_else(|| self.malformed(&"it showed no certificate"))
+    }
+
     /// `GET`, signed in.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use kennel_model::{HostName, api};
 
 use super::denials::line;
@@ -20,6 +22,7 @@ pub(super) async fn host(context: &Context, command: HostCommand) -> Result<(), 
     match command {
         HostCommand::Status => status(context).await,
         HostCommand::Metrics => metrics(context).await,
+        HostCommand::Certificate => certificate(context).await,
         HostCommand::Attest(args) => attest::attest(context, &args).await,
         HostCommand::Ls => ls(context),
         HostCommand::Add(args) => add(context, args).await,
@@ -40,6 +43,15 @@ fn on_ec2(context: &Context, act: &str, passed: &PassedOn) -> Result<(), Failure
 async fn metrics(context: &Context) -> Result<(), Failure> {
     let page = context.client()?.text("/v1/metrics").await?;
     Ok(context.ui.raw(page.as_bytes())?)
+}
+
+/// Also as it is.
+async fn certificate(context: &Context) -> Result<(), Failure> {
+    let der = context.client()?.certificate().await?;
+    let base64 = STANDARD.encode(der);
+    let lines = base64.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n");
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n");
+    Ok(context.ui.raw(pem.as_bytes())?)
 }
 
 async fn status(context: &Context) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ mod shell;
 mod stop;
 mod tenant;
 mod timeline;
+mod token;
 mod top;
 mod usage;
 mod user_data;
@@ -75,6 +76,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Denials(args) => block_on(denials::denials(&context, &args)),
         Command::Prove(args) => block_on(prove::prove(&context, &args)),
         Command::Egress(args) => block_on(egress::egress(&context, &args)),
+        Command::Token(command) => block_on(token::token(&context, command)),
         Command::Host(command) => block_on(host::host(&context, command)),
     }
 }

@@ -13,5 +13,6 @@ mod run;
 mod seeing;
 #[cfg(test)]
 mod support;
+mod tokens;
 #[cfg(test)]
 mod user_data;

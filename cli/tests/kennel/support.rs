@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use kennel_cli::pin::Fingerprint;
 use kennel_model::denial::{Act, Packet};
 use kennel_model::egress::Action;
+use kennel_model::token::{NewToken, Scope, Token, TokenMade};
 use kennel_model::{Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName, api};
 use rustls::pki_types::PrivateKeyDer;
 use ssh_key::rand_core::OsRng;
@@ -246,6 +247,13 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
         }
         ("GET", "/v1/usage" | "/v1/tenants/blog/usage") => json(200, &seeing::usage()),
         ("GET", "/v1/tenants/blog/timeline") => json(200, &seeing::timeline()),
+        ("GET", "/v1/tokens") => json(200, &[token_of("prometheus")]),
+        ("POST", "/v1/tokens") => {
+            let new: NewToken = serde_json::from_slice(&body(request).await).unwrap();
+            let token = token_of(new.name.as_str());
+            json(201, &TokenMade { token, secret: "kennel_metrics_x".into() })
+        }
+        ("DELETE", "/v1/tokens/prometheus") => Response::builder().status(204).body(Full::default()).unwrap(),
         ("GET", "/v1/metrics") => Response::new(Full::from("kennel_slots 4\n")),
         ("GET", "/v1/tenants/blog/denials") => Response::new(Full::from(denials())),
         ("POST", "/v1/tenants/blog/releases") => return upload(request, state).await,
@@ -312,6 +320,10 @@ async fn upload(request: Request<Incoming>, state: &Mutex<State>) -> Option<Answ
     state.lock().unwrap().upload = Some(Ok(received));
     let release = api::Release { id: ReleaseId(1), bytes, entries: 2, created_at_s: 1, by: "SHA256:x".into() };
     Some(json(201, &api::Deployed { tenant: tenant(limits), release }))
+}
+
+fn token_of(name: &str) -> Token {
+    Token { name: name.parse().unwrap(), scope: Scope::Metrics, by: "SHA256:x".into(), created_at_s: 1 }
 }
 
 fn egress_report() -> api::EgressReport {

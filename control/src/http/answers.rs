@@ -2,6 +2,7 @@
 //! tasks of their own: a client that hangs up does not leave them half done.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,13 +13,15 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use kennel_model::api::{NewEgressRule, NewTenant, Sleep};
 use kennel_model::msg::ControlRequest;
-use kennel_model::{Limits, TenantName};
+use kennel_model::token::{NewToken, SECRET_PREFIX};
+use kennel_model::{Limits, TenantName, TokenName};
 use serde::de::DeserializeOwned;
 
 use super::Server;
 use super::body::{AnswerBody, Streamed, empty, json, problem, raw, read_json, stream};
 use super::paths::{Endpoint, resolve};
 use super::seeing;
+use crate::auth::bearer;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::logs::Wish;
@@ -36,10 +39,10 @@ const MAX_LOG_LINES: usize = 10_000;
 const LOG_LINES: usize = 100;
 
 /// Answers one request; what goes wrong is an answer too.
-pub(super) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(server: Arc<Server>, from: IpAddr, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let mut body = Some(body);
-    let answer = dispatch(&server, &head, &mut body).await.unwrap_or_else(|error| problem(&error));
+    let answer = dispatch(&server, from, &head, &mut body).await.unwrap_or_else(|error| problem(&error));
     if let Some(unread) = body {
         let_go(&head, unread, &server.control);
     }
@@ -55,12 +58,9 @@ fn let_go(head: &Parts, body: Incoming, control: &Control) {
 }
 
 /// Does what is asked; the body is left where it is unless it is wanted.
-async fn dispatch(server: &Server, head: &Parts, body: &mut Option<Incoming>) -> Result<Answer> {
+async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option<Incoming>) -> Result<Answer> {
     let (endpoint, name) = resolve(&head.method, head.uri.path())?;
-    let operator = match endpoint.is_public() {
-        true => String::new(),
-        false => server.auth.operator(header(&head.headers, AUTHORIZATION))?,
-    };
+    let operator = admit(server, endpoint, from, header(&head.headers, AUTHORIZATION))?;
     let control = &server.control;
     match (endpoint, name.map(tenant_name).transpose()?) {
         (Endpoint::Ping, _) => Ok(json(StatusCode::OK, &serde_json::json!({}))),
@@ -91,6 +91,18 @@ async fn dispatch(server: &Server, head: &Parts, body: &mut Option<Incoming>) ->
         (Endpoint::Top | Endpoint::Usage | Endpoint::Metrics, _) => {
             seeing::of_host(control, endpoint, head.uri.query()).await
         }
+        (Endpoint::Tokens, _) => Ok(json(StatusCode::OK, &control.tokens())),
+        (Endpoint::AddToken, _) => {
+            let wish: NewToken = read(server, head, body).await?;
+            let act = |control: Arc<Control>| async move { control.add_token(wish, operator).await };
+            Ok(json(StatusCode::CREATED, &undisturbed(control, act).await?))
+        }
+        (Endpoint::RemoveToken, _) => {
+            let name = last_segment(head.uri.path());
+            let name = TokenName::new(name).map_err(|invalid| Error::NoSuchToken(invalid.value))?;
+            undisturbed(control, |control| async move { control.remove_token(name).await }).await?;
+            Ok(empty(StatusCode::NO_CONTENT))
+        }
         (Endpoint::Denials, _) => denials(control, None, head.uri.query()).await,
         (Endpoint::Tenants, _) => Ok(json(StatusCode::OK, &control.tenants().await?)),
         (Endpoint::AddTenant, _) => {
@@ -100,6 +112,17 @@ async fn dispatch(server: &Server, head: &Parts, body: &mut Option<Incoming>) ->
         }
         (endpoint, Some(name)) => of_tenant(control, endpoint, name, Asked { head, body, operator }).await,
         (_, None) => Err(Error::Internal("a path without its tenant".into())),
+    }
+}
+
+/// The operator who asks; nobody's name where anybody may ask, or who has a token for it.
+fn admit(server: &Server, endpoint: Endpoint, from: IpAddr, authorization: Option<&str>) -> Result<String> {
+    if endpoint.is_public() {
+        return Ok(String::new());
+    }
+    match bearer(authorization).filter(|secret| secret.starts_with(SECRET_PREFIX)) {
+        Some(secret) => server.control.tokens.admit(secret, endpoint.scope(), from).map(|()| String::new()),
+        None => server.auth.operator(authorization),
     }
 }
 
@@ -243,8 +266,12 @@ fn tenant_name(text: &str) -> Result<TenantName> {
 
 /// The number at the end of a path.
 fn last_number(path: &str) -> Result<u8> {
-    let text = path.rsplit('/').next().unwrap_or_default();
+    let text = last_segment(path);
     text.parse().map_err(|_| Error::BadRequest(format!("{:?} is not a rule's number", cut(text))))
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 fn cut(text: &str) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Frame};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use kennel_model::api::Problem;
 use serde::{Serialize, de::DeserializeOwned};
@@ -99,6 +99,9 @@ pub(super) fn problem(error: &Error) -> Response<AnswerBody> {
     let mut answer = json(status, &body);
     if status == StatusCode::UNAUTHORIZED {
         answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Error::TooManyWrong(left) = error {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(left.as_secs() + 1));
     }
     if let Error::Method { allow, .. } = error
         && let Ok(allow) = HeaderValue::from_str(allow)

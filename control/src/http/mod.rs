@@ -8,6 +8,7 @@ mod seeing;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,11 +61,11 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, mut stop: watch::
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 let (server, stop) = (Arc::clone(&server), stop.clone());
                 connections.spawn(async move {
                     let _place = place;
-                    connection(server, stream, stop).await;
+                    connection(server, stream, from.ip(), stop).await;
                 });
             }
             // Out of descriptors, or a client that went at once: neither is worth a busy loop.
@@ -75,7 +76,7 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, mut stop: watch::
 }
 
 /// One connection from handshake to end. Its errors are the client's affair.
-async fn connection(server: Arc<Server>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
+async fn connection(server: Arc<Server>, stream: TcpStream, from: IpAddr, mut stop: watch::Receiver<bool>) {
     let bounds = &server.control.config.http;
     // Without them a peer that vanished would keep its place for hours; a kernel that refuses is no reason to refuse.
     let _ = watch_peer(&stream, bounds);
@@ -84,7 +85,7 @@ async fn connection(server: Arc<Server>, stream: TcpStream, mut stop: watch::Rec
     let answering = Arc::clone(&server);
     let service = service_fn(move |request| {
         let server = Arc::clone(&answering);
-        async move { Ok::<_, Infallible>(answers::answer(server, request).await) }
+        async move { Ok::<_, Infallible>(answers::answer(server, from, request).await) }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()

@@ -1,6 +1,7 @@
 //! Which path and method mean what. A test holds this table against `openapi.json`.
 
 use hyper::Method;
+use kennel_model::token::Scope;
 
 use crate::error::{Error, Result};
 
@@ -65,9 +66,15 @@ pub enum Endpoint {
     Timeline,
     /// What Prometheus reads.
     Metrics,
+    /// What programs show that cannot sign in.
+    Tokens,
+    /// A new one.
+    AddToken,
+    /// One's end.
+    RemoveToken,
 }
 
-/// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it), its meaning.
+/// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it, `{token}` for a token), its meaning.
 pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/ping", Endpoint::Ping),
     (Method::GET, "/v1/openapi.json", Endpoint::OpenApi),
@@ -98,12 +105,20 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/tenants/{name}/usage", Endpoint::TenantUsage),
     (Method::GET, "/v1/tenants/{name}/timeline", Endpoint::Timeline),
     (Method::GET, "/v1/metrics", Endpoint::Metrics),
+    (Method::GET, "/v1/tokens", Endpoint::Tokens),
+    (Method::POST, "/v1/tokens", Endpoint::AddToken),
+    (Method::DELETE, "/v1/tokens/{token}", Endpoint::RemoveToken),
 ];
 
 impl Endpoint {
     /// Whether anybody may ask, signed in or not.
     pub fn is_public(self) -> bool {
         matches!(self, Self::Ping | Self::Challenge | Self::SignIn)
+    }
+
+    /// The scope of tokens that it may be asked with, instead of signing in.
+    pub(super) fn scope(self) -> Option<Scope> {
+        (self == Self::Metrics).then_some(Scope::Metrics)
     }
 }
 
@@ -134,7 +149,7 @@ fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
             (None, None) => return Some(name),
             (Some("{name}"), Some(given)) if !given.is_empty() => name = Some(given),
             // The last segment, which whoever answers reads.
-            (Some("{number}"), Some(given)) if !given.is_empty() => {}
+            (Some("{number}" | "{token}"), Some(given)) if !given.is_empty() => {}
             (Some(expected), Some(given)) if expected == given => {}
             _ => return None,
         }
@@ -166,8 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn only_ping_and_sign_in_are_public() {
+    fn only_ping_and_sign_in_are_public_and_only_metrics_is_read_with_a_token() {
         let public: Vec<_> = ROUTES.iter().filter(|r| r.2.is_public()).map(|r| r.1).collect();
         assert_eq!(public, ["/v1/ping", "/v1/session/challenge", "/v1/session"]);
+        let by_token: Vec<_> = ROUTES.iter().filter(|r| r.2.scope().is_some()).map(|r| (&r.0, r.1)).collect();
+        assert_eq!(by_token, [(&Method::GET, "/v1/metrics")]);
     }
 }

@@ -7,6 +7,7 @@ mod releases;
 mod schema;
 mod tenants;
 mod timeline;
+mod tokens;
 mod usage;
 
 use std::fs::File;
@@ -23,6 +24,7 @@ pub use denials::DenialRow;
 pub use releases::Unpacked;
 pub use schema::OpenError;
 pub use timeline::Seen;
+pub use tokens::TokenRow;
 
 /// A handle to the registry; clones share it.
 #[derive(Clone)]

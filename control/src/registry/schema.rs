@@ -125,6 +125,14 @@ const MIGRATIONS: &[&str] = &[
         tenant INTEGER PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
         look TEXT NOT NULL
     ) STRICT;",
+    // 6: what programs show that cannot sign in; of their secrets the SHA-256.
+    "CREATE TABLE tokens (
+        name TEXT PRIMARY KEY,
+        scope TEXT NOT NULL,
+        hash BLOB NOT NULL CHECK (length(hash) = 32),
+        by TEXT NOT NULL,
+        created_at_s INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Opens the file with the promises that the rest relies on.

@@ -75,6 +75,10 @@ async fn a_tenants_whole_life() {
     for path in ["/v1/top", "/v1/usage", "/v1/metrics", "/v1/tenants/shop/usage", "/v1/tenants/shop/timeline"] {
         assert_eq!(operator.get(path).await.status, StatusCode::OK, "{path}");
     }
+    let token = serde_json::json!({"name": "prometheus"});
+    assert_eq!(operator.post("/v1/tokens", &token).await.status, StatusCode::CREATED);
+    assert_eq!(operator.get("/v1/tokens").await.status, StatusCode::OK);
+    assert_eq!(operator.delete("/v1/tokens/prometheus").await.status, StatusCode::NO_CONTENT);
     let rule = serde_json::json!({"action": "allow", "to": "10.0.5.7:5432"});
     assert_eq!(operator.post("/v1/tenants/shop/egress", &rule).await.status, StatusCode::CREATED);
     assert_eq!(operator.get("/v1/tenants/shop/egress").await.status, StatusCode::OK);

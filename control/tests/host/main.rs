@@ -15,4 +15,5 @@ mod prove;
 mod seeing;
 mod sign_in;
 mod support;
+mod tokens;
 mod uploads;
