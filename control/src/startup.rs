@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use kennel_model::msg::ControlRequest;
 use kennel_model::{SlotId, TenantName};
+use tokio::task::JoinSet;
 
-use crate::control::{Claim, Control, QUICK};
+use crate::control::{Claim, Control};
 use crate::error::Result;
 use crate::registry::{TenantPhase, TenantRow};
 use crate::say;
 use crate::tenants::launch;
 
+/// How long init may take to configure all tenants: some milliseconds each on a slow machine.
+const CONFIGURING: Duration = Duration::from_secs(130);
 /// How long a program that is always on may wait for its turn, on a host whose visitors all come at once after its boot.
 const ALWAYS_ON_START: Duration = Duration::from_secs(600);
 
@@ -33,11 +36,13 @@ impl Control {
     /// When init or the registry does not answer at all; a single tenant's trouble is only said.
     pub async fn start_up(self: &Arc<Self>) -> Result<()> {
         self.init.status().await?;
-        let rows = self.registry.with(|store| store.tenants()).await?;
-        let mut unfinished = Vec::new();
+        let known = self.registry.with(|store| Ok((store.tenants()?, store.all_leftovers()?))).await?;
+        let (rows, cut_off) = known;
         let unbound = self.load_all_egress(&rows).await;
+        self.configure_all(&rows, &unbound).await;
+        let mut unfinished = Vec::new();
         for row in &rows {
-            self.take_up(row, &unbound, &mut unfinished).await?;
+            unfinished.extend(self.unfinished(row, &cut_off)?);
         }
         self.publish_routes().await?;
         let ready = rows.iter().filter(|row| row.phase == TenantPhase::Ready).count();
@@ -67,35 +72,44 @@ impl Control {
         }
     }
 
-    /// Configures one tenant, and notes what is unfinished about it. One whose egress list is not in force has nothing to
-    /// run until it is.
-    async fn take_up(
+    /// Configures all tenants, together: with many of them, waiting for each answer before the next question would be most of
+    /// a boot. One whose egress list is not in force has nothing to run until it is.
+    async fn configure_all(&self, rows: &[TenantRow], unbound: &HashSet<SlotId>) {
+        let mut acts = JoinSet::new();
+        for row in rows.iter().filter(|row| row.phase == TenantPhase::Ready) {
+            let (name, slot) = (row.name.clone(), row.slot);
+            if slot.index() >= self.facts.slots {
+                say!("{name}: slot {slot} is beyond this image's {} slots; it cannot run", self.facts.slots);
+            } else if let Some(spec) = launch(row).filter(|_| !unbound.contains(&slot)) {
+                let init = self.init.clone();
+                acts.spawn(async move {
+                    (name, init.act(ControlRequest::Configure(slot, spec), CONFIGURING).await)
+                });
+            }
+        }
+        for (name, configured) in acts.join_all().await {
+            if let Err(cause) = configured {
+                say!("{name}: not configured: {cause}");
+            }
+        }
+    }
+
+    /// What is left to do for a tenant, if anything.
+    fn unfinished(
         &self,
         row: &TenantRow,
-        unbound: &HashSet<SlotId>,
-        unfinished: &mut Vec<(Claim, TenantName, Unfinished)>,
-    ) -> Result<()> {
+        cut_off: &HashSet<TenantName>,
+    ) -> Result<Option<(Claim, TenantName, Unfinished)>> {
         let name = row.name.clone();
         if row.phase != TenantPhase::Ready {
             let claim = self.claim(&name, "its interrupted removal")?;
-            unfinished.push((claim, name, Unfinished::Removal));
-            return Ok(());
+            return Ok(Some((claim, name, Unfinished::Removal)));
         }
-        if row.slot.index() >= self.facts.slots {
-            say!("{name}: slot {} is beyond this image's {} slots; it cannot run", row.slot, self.facts.slots);
-        } else if !unbound.contains(&row.slot)
-            && let Some(spec) = launch(row)
-            && let Err(cause) = self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await
-        {
-            say!("{name}: not configured: {cause}");
+        if row.settled && !cut_off.contains(&name) {
+            return Ok(None);
         }
-        let wanted = name.clone();
-        let leftovers = self.registry.with(move |store| store.leftovers(&wanted)).await?;
-        if !row.settled || !leftovers.is_empty() {
-            let claim = self.claim(&name, "its interrupted deploy")?;
-            unfinished.push((claim, name, Unfinished::Deploy));
-        }
-        Ok(())
+        let claim = self.claim(&name, "its interrupted deploy")?;
+        Ok(Some((claim, name, Unfinished::Deploy)))
     }
 
     /// Slots that run something although no tenant lives there.

@@ -1,11 +1,13 @@
 //! Rows of tenants' egress lists. What may stand in a list is the model's to say; here each rule has its number, which
 //! stays the same until the rule is removed.
 
+use std::collections::HashMap;
+
 use kennel_model::TenantName;
 use kennel_model::egress::{Action, Egress, Rule};
 use rusqlite::{Connection, params};
 
-use super::{Store, checked};
+use super::{Store, Whose, checked};
 use crate::error::{Error, Result};
 
 impl Store {
@@ -36,21 +38,22 @@ impl Store {
     }
 }
 
-/// A tenant's rules with their numbers.
-pub(super) fn of(db: &Connection, tenant: i64) -> Result<(Vec<u8>, Egress)> {
-    let sql = "SELECT number, action, destination FROM egress WHERE tenant = ?1 ORDER BY number";
-    let mut query = db.prepare_cached(sql)?;
-    let rows = query.query_map([tenant], |row| {
-        Ok((row.get::<_, u8>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+/// The rules of those who have any, with their numbers in order.
+pub(super) fn of(db: &Connection, whose: Whose) -> Result<HashMap<i64, (Vec<u8>, Egress)>> {
+    let sql = "SELECT tenant, number, action, destination FROM egress WHERE TRUE";
+    let rows = whose.rows(db, sql, "number", |row| {
+        Ok((row.get::<_, u8>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
     })?;
-    let (mut numbers, mut rules) = (Vec::new(), Vec::new());
-    for row in rows {
-        let (number, action, destination) = row?;
-        numbers.push(number);
-        let destination = checked("egress destination", destination.parse())?;
-        rules.push(checked("egress rule", Rule::new(from_word(&action)?, destination))?);
-    }
-    Ok((numbers, checked("egress list", Egress::new(rules))?))
+    let list = |(tenant, rows): (i64, Vec<(u8, String, String)>)| {
+        let (mut numbers, mut rules) = (Vec::new(), Vec::new());
+        for (number, action, destination) in rows {
+            numbers.push(number);
+            let destination = checked("egress destination", destination.parse())?;
+            rules.push(checked("egress rule", Rule::new(from_word(&action)?, destination))?);
+        }
+        Ok((tenant, (numbers, checked("egress list", Egress::new(rules))?)))
+    };
+    rows.into_iter().map(list).collect()
 }
 
 const fn word(action: Action) -> &'static str {

@@ -9,6 +9,7 @@ mod tenants;
 mod timeline;
 mod tokens;
 mod usage;
+mod whose;
 
 use std::fs::File;
 use std::path::Path;
@@ -25,6 +26,7 @@ pub use releases::Unpacked;
 pub use schema::OpenError;
 pub use timeline::Seen;
 pub use tokens::TokenRow;
+use whose::Whose;
 
 /// A handle to the registry; clones share it.
 #[derive(Clone)]

@@ -1,10 +1,12 @@
 //! Rows of releases. A release is `begun` before its first byte is written and `done` once it serves; both `begun`
 //! rows of an interrupted deploy and `removing` ones name files that are still to be removed.
 
+use std::collections::{HashMap, HashSet};
+
 use kennel_model::{ReleaseId, TenantName};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::{ReleaseRow, Store, checked, json, now_s};
+use super::{ReleaseRow, Store, Whose, checked, json, now_s};
 use crate::error::{Error, Result};
 
 /// What is known of a release when it is complete.
@@ -95,6 +97,18 @@ impl Store {
         Ok(numbers.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// The tenants that have any.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn all_leftovers(&mut self) -> Result<HashSet<TenantName>> {
+        let mut query = self.db.prepare_cached(
+            "SELECT DISTINCT name FROM releases JOIN tenants ON tenants.id = releases.tenant WHERE state != 'done'",
+        )?;
+        let names = query.query_map([], |row| row.get::<_, String>(0))?;
+        names.map(|name| checked("tenant", TenantName::new(name?))).collect()
+    }
+
     /// The files of a leftover are gone.
     ///
     /// # Errors
@@ -109,28 +123,27 @@ impl Store {
     }
 }
 
-/// The complete releases of a tenant, oldest first.
-pub(super) fn of(db: &Connection, tenant: i64) -> Result<Vec<ReleaseRow>> {
-    let mut query = db.prepare_cached(
-        "SELECT number, bytes, entries, command, by, created_at_s FROM releases
-         WHERE tenant = ?1 AND state = 'done' ORDER BY number",
-    )?;
-    let rows = query.query_map([tenant], |row| {
+/// The complete releases of those who have any, oldest first.
+pub(super) fn of(db: &Connection, whose: Whose) -> Result<HashMap<i64, Vec<ReleaseRow>>> {
+    let sql =
+        "SELECT tenant, number, bytes, entries, by, created_at_s, command FROM releases WHERE state = 'done'";
+    let rows = whose.rows(db, sql, "number", |row| {
         let release = ReleaseRow {
-            id: ReleaseId(row.get(0)?),
-            bytes: row.get(1)?,
-            entries: row.get(2)?,
-            command: vec![],
+            id: ReleaseId(row.get(1)?),
+            bytes: row.get(2)?,
+            entries: row.get(3)?,
             by: row.get(4)?,
             created_at_s: row.get(5)?,
+            command: vec![],
         };
-        Ok((release, row.get::<_, String>(3)?))
+        Ok((release, row.get::<_, String>(6)?))
     })?;
-    rows.map(|row| {
-        let (release, command) = row?;
+    let complete = |(release, command): (ReleaseRow, String)| {
         Ok(ReleaseRow { command: checked("command", serde_json::from_str(&command))?, ..release })
-    })
-    .collect()
+    };
+    rows.into_iter()
+        .map(|(tenant, rows)| Ok((tenant, rows.into_iter().map(complete).collect::<Result<_>>()?)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -165,6 +178,7 @@ mod tests {
         let id = store.begin_release(&name).unwrap();
         assert_eq!(store.tenant(&name).unwrap().unwrap().releases, []);
         assert_eq!(store.leftovers(&name).unwrap(), [id]);
+        assert_eq!(store.all_leftovers().unwrap(), [name.clone()].into());
         store.finish_release(&name, id, &facts(), 5).unwrap();
         let row = store.tenant(&name).unwrap().unwrap();
         assert_eq!((row.current, row.settled, row.releases.len()), (Some(id), false, 1));

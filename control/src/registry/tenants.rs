@@ -1,10 +1,13 @@
 //! Rows of tenants and their domains, and the choice of a slot.
 
+use std::collections::HashMap;
+
 use kennel_model::api::NewTenant;
+use kennel_model::egress::Egress;
 use kennel_model::{Limits, ReleaseId, SlotId, TenantName};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::{Store, TenantPhase, TenantRow, checked, json, now_s};
+use super::{ReleaseRow, Store, TenantPhase, TenantRow, Whose, checked, json, now_s};
 use crate::error::{Error, Result};
 
 impl Store {
@@ -86,7 +89,9 @@ impl Store {
     pub fn tenant(&mut self, name: &TenantName) -> Result<Option<TenantRow>> {
         let mut query = self.db.prepare_cached(&format!("{SELECT} WHERE name = ?1"))?;
         let raw = query.query_row([name.as_str()], RawTenant::read).optional()?;
-        raw.map(|raw| raw.complete(&self.db)).transpose()
+        let Some(raw) = raw else { return Ok(None) };
+        let mut parts = Parts::of(&self.db, Whose::One(raw.id))?;
+        raw.complete(&mut parts).map(Some)
     }
 
     /// All tenants, whatever their phase, by name.
@@ -96,7 +101,8 @@ impl Store {
     pub fn tenants(&mut self) -> Result<Vec<TenantRow>> {
         let mut query = self.db.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
         let raw = query.query_map([], RawTenant::read)?.collect::<rusqlite::Result<Vec<_>>>()?;
-        raw.into_iter().map(|raw| raw.complete(&self.db)).collect()
+        let mut parts = Parts::of(&self.db, Whose::All)?;
+        raw.into_iter().map(|raw| raw.complete(&mut parts)).collect()
     }
 
     /// Slots that are not free.
@@ -150,6 +156,24 @@ struct RawTenant {
     created_at_s: u64,
 }
 
+/// What else belongs to tenants.
+struct Parts {
+    domains: HashMap<i64, Vec<String>>,
+    egress: HashMap<i64, (Vec<u8>, Egress)>,
+    releases: HashMap<i64, Vec<ReleaseRow>>,
+}
+
+impl Parts {
+    fn of(db: &Connection, whose: Whose) -> Result<Self> {
+        let domains = "SELECT tenant, host FROM domains WHERE TRUE";
+        Ok(Self {
+            domains: whose.rows(db, domains, "position", |row| row.get(1))?,
+            egress: super::egress::of(db, whose)?,
+            releases: super::releases::of(db, whose)?,
+        })
+    }
+}
+
 impl RawTenant {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -166,11 +190,10 @@ impl RawTenant {
         })
     }
 
-    fn complete(self, db: &Connection) -> Result<TenantRow> {
-        let mut query = db.prepare_cached("SELECT host FROM domains WHERE tenant = ?1 ORDER BY position")?;
-        let hosts = query.query_map([self.id], |row| row.get::<_, String>(0))?;
-        let domains = hosts.map(|host| checked("domain", host?.parse())).collect::<Result<_>>()?;
-        let (rule_numbers, egress) = super::egress::of(db, self.id)?;
+    fn complete(self, parts: &mut Parts) -> Result<TenantRow> {
+        let hosts = parts.domains.remove(&self.id).unwrap_or_default();
+        let domains = hosts.into_iter().map(|host| checked("domain", host.parse())).collect::<Result<_>>()?;
+        let (rule_numbers, egress) = parts.egress.remove(&self.id).unwrap_or_default();
         Ok(TenantRow {
             egress,
             rule_numbers,
@@ -184,7 +207,7 @@ impl RawTenant {
             settled: self.settled,
             created_at_s: self.created_at_s,
             domains,
-            releases: super::releases::of(db, self.id)?,
+            releases: parts.releases.remove(&self.id).unwrap_or_default(),
         })
     }
 }
