@@ -57,18 +57,23 @@ stand() { # name, program, port: its PID ends up in $work/NAME.pid
 stand kennel-proxy "$release/kennel-proxy" "$kennel_port"
 [ -z "$older" ] || stand older "$older" "$older_port"
 
+# In ticks of 10 ms, for all its threads.
+cpu() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 nginx_worker=$(pgrep -P "$nginx_master")
-echo "| proxy | connections | requests/s | latency p50 | p99 | RSS idle, KiB | RSS after, KiB |"
-echo "|---|---|---|---|---|---|---|"
+echo "| proxy | connections | requests/s | CPU, µs/request | latency p50 | p99 | RSS idle, KiB | RSS after, KiB |"
+echo "|---|---|---|---|---|---|---|---|"
 measure() { # name port pid connections
-  local before report
-  before=$(rss "$3")
+  local before report ticks
+  before=$(rss "$3") ticks=$(cpu "$3")
   report=$(wrk -t1 -c"$4" -d"${seconds}s" --latency -H "Host: $host" "http://127.0.0.1:$2/")
   echo "$report" | grep -q "Non-2xx" && echo "$1: $(echo "$report" | grep "Non-2xx")" >&2
-  awk -v name="$1" -v c="$4" -v before="$before" -v after="$(rss "$3")" '
+  awk -v name="$1" -v c="$4" -v before="$before" -v after="$(rss "$3")" -v ticks="$(($(cpu "$3") - ticks))" '
     $1 == "50%" { p50 = $2 } $1 == "99%" { p99 = $2 } $1 == "Requests/sec:" { rate = int($2) }
-    END { printf "| %s | %s | %s | %s | %s | %s | %s |\n", name, c, rate, p50, p99, before, after }' <<< "$report"
+    $2 == "requests" { requests = $1 }
+    END {
+      printf "| %s | %s | %s | %.1f | %s | %s | %s | %s |\n", name, c, rate, ticks * 10000 / requests, p50, p99, before, after
+    }' <<< "$report"
 }
 for connections in 1 64 256; do
   for _ in $(seq "$rounds"); do
