@@ -12,7 +12,7 @@ use crate::checks::{contains, holds, same};
 use crate::http;
 use crate::vm::{PAGE_DEADLINE, Vm, until};
 
-const NAME: &str = "sleeper";
+pub(super) const NAME: &str = "sleeper";
 /// The machine is slow, and each look at it is a request.
 const SOON: Duration = Duration::from_secs(60);
 
@@ -31,6 +31,7 @@ pub(super) fn group() -> Group {
             Scenario::new("ladder: memory that went to swap leaves its runtime to the next start", shared),
             Scenario::new("ladder: at last it is stopped in order, and started by a request", stopped),
             Scenario::new("ladder: who is always on starts again by itself, and with the host", always_on),
+            Scenario::new("ladder: of those who are always on the most visited start first", in_order),
             Scenario::new("ladder: who has processor time reserved gets it beside the busiest", reserved),
             Scenario::new("ladder: a request and a WebSocket keep it awake for as long as they last", needed),
             Scenario::new(
@@ -130,6 +131,43 @@ fn always_on(vm: &mut Vm) -> Result<(), String> {
     becomes(vm, "stopped")
 }
 
+/// By name, by slot and by when they were added they are in another order than by their visitors.
+const BY_VISITORS: [(&str, usize); 3] = [("middle", 6), ("last", 3), ("first", 1)];
+
+fn in_order(vm: &mut Vm) -> Result<(), String> {
+    for (name, visits) in [BY_VISITORS[2], BY_VISITORS[0], BY_VISITORS[1]] {
+        vm.tenant(name, "examples/node-hello")?;
+        vm.ok(&["limits", name, "--always-on"])?;
+        for _ in 0..visits {
+            same("the status", vm.page(name, "/")?.status, 200)?;
+        }
+    }
+    let wanted: usize = BY_VISITORS.iter().map(|(_, visits)| visits).sum();
+    until("their visits to be counted", SOON, || {
+        let usage = vm.json(&["usage"])?;
+        let rows = usage.as_array().into_iter().flatten();
+        let counted = rows.filter(|row| BY_VISITORS.iter().any(|(name, _)| row["tenant"] == *name));
+        Ok((counted.filter_map(|row| row["requests"].as_u64()).sum::<u64>() == wanted as u64).then_some(()))
+    })?;
+    let last = |vm: &Vm, name: &str| {
+        let change = vm.json(&["tenant", "timeline", name, "-n", "1"])?[0].clone();
+        change["at_ms"].as_u64().map(|at| (at, change)).ok_or(format!("{name} has not run"))
+    };
+    let before = last(vm, BY_VISITORS[1].0)?.0;
+    vm.stop()?;
+    vm.boot()?;
+    let mut starts = Vec::new();
+    for (name, _) in BY_VISITORS {
+        starts.push(until(&format!("{name} to be started"), SOON, || {
+            let (at, change) = last(vm, name)?;
+            let reason = change["reason"].as_str().unwrap_or_default();
+            Ok((at > before && reason.contains("always on")).then_some(at))
+        })?);
+    }
+    holds(&format!("they started in that order: {starts:?}"), starts.is_sorted())?;
+    BY_VISITORS.iter().try_for_each(|(name, _)| vm.ok(&["tenant", "rm", name, "--yes"]).map(drop))
+}
+
 /// Who wants a processor beside the one that has most of one reserved; the machine has two.
 const BURNERS: [&str; 4] = ["burner-1", "burner-2", "burner-3", "burner-4"];
 
@@ -193,7 +231,7 @@ fn needed(vm: &mut Vm) -> Result<(), String> {
 }
 
 /// An open one; what is said over it comes back.
-fn web_socket(port: u16) -> Result<TcpStream, String> {
+pub(super) fn web_socket(port: u16) -> Result<TcpStream, String> {
     let fault = |e: std::io::Error| format!("no WebSocket: {e}");
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(fault)?;
     stream.set_read_timeout(Some(PAGE_DEADLINE)).map_err(fault)?;

@@ -1,9 +1,13 @@
 //! The image with the probe in it: root in each of our domains tries to open the policy up, services are killed, and
 //! a census counts what tenants leave behind.
 
+use std::io::Read;
+use std::net::TcpStream;
 use std::time::Duration;
 
-use super::{Group, Scenario, probe_image, seeing};
+use serde_json::Value;
+
+use super::{Group, Scenario, ladder, probe_image, seeing};
 use crate::checks::{holds, same};
 use crate::vm::{Vm, until};
 
@@ -35,7 +39,7 @@ pub(super) fn group() -> Group {
         },
         scenarios: vec![
             Scenario::new("root in no domain can open the policy or the root up", sealed).denying(PROBE),
-            Scenario::new("proxy and control are killed: served again, no tenant harmed", killed)
+            Scenario::new("proxy and control are killed: served again, no tenant harmed or held awake", killed)
                 .denying(PROBE),
             Scenario::new("200 tenants come and go and leave nothing behind", cycles).denying(PROBE),
         ],
@@ -76,6 +80,7 @@ fn killed(vm: &mut Vm) -> Result<(), String> {
     let used = until("its first request to be counted", Duration::from_secs(60), || {
         Ok(seeing::outlives(vm, "steady", None).ok())
     })?;
+    let (socket, life) = held(vm)?;
     // The probe takes them in turn, once each; meanwhile pages are asked for, one after the other.
     for service in ["proxy", "control"] {
         until(&format!("{service} to have been killed and started again"), Duration::from_secs(180), || {
@@ -87,8 +92,33 @@ fn killed(vm: &mut Vm) -> Result<(), String> {
         })?;
         same("the status afterwards", vm.page("steady", "/")?.status, 200)?;
     }
+    let_go(vm, socket, &life)?;
     seeing::outlives(vm, "steady", Some(&used))?;
     same("starts of the tenant's program", starts(vm)?, before)
+}
+
+/// A tenant that only an open WebSocket keeps awake; with which process it is.
+fn held(vm: &Vm) -> Result<(TcpStream, Value), String> {
+    vm.tenant(ladder::NAME, "tests/sleeper")?;
+    let limits = ["--freeze-after", "1s", "--reclaim-after", "never", "--stop-after", "never"];
+    vm.ok(&[&["limits", ladder::NAME], &limits[..]].concat())?;
+    let life = vm.page_json(ladder::NAME, "/")?["life"].clone();
+    let socket = ladder::web_socket(vm.web_port())?;
+    // Longer than it takes to freeze one that nobody needs, its lease's end included.
+    std::thread::sleep(Duration::from_secs(5));
+    same("its state", vm.show(ladder::NAME)?["state"].as_str(), Some("running"))?;
+    Ok((socket, life))
+}
+
+/// What held it has died with the proxy: it goes to sleep as any other that nobody needs, and wakes as it was.
+fn let_go(vm: &Vm, mut socket: TcpStream, life: &Value) -> Result<(), String> {
+    let ended = socket.read(&mut [0; 1]);
+    holds(&format!("the WebSocket ended with the proxy: {ended:?}"), matches!(ended, Ok(0) | Err(_)))?;
+    until("it to be frozen", Duration::from_secs(60), || {
+        Ok((vm.show(ladder::NAME)?["state"] == "frozen").then_some(()))
+    })?;
+    same("the process that answers", &vm.page_json(ladder::NAME, "/")?["life"], life)?;
+    vm.ok(&["tenant", "rm", ladder::NAME, "--yes"]).map(drop)
 }
 
 /// The last line of the census on the console: counts of mounts, cgroups and files of slots.
