@@ -124,6 +124,7 @@ fn run_group(group: &Group, places: &Places, tally: &mut Tally) {
                 tally.failures.push(format!("{}: {error}\n  console meanwhile:\n  | {tail}", scenario.name));
             }
         }
+        vm.take_notes().iter().for_each(|note| tally.say(&format!("          {note}")));
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Vm {
     pid: Option<Pid>,
     /// The consoles of earlier boots; each boot begins a new file.
     earlier: String,
+    /// Figures of a scenario that people are to see.
+    notes: Vec<String>,
 }
 
 impl Vm {
@@ -93,6 +95,7 @@ impl Vm {
             memory: None,
             pid: None,
             earlier: String::new(),
+            notes: Vec::new(),
         })
     }
 
@@ -318,6 +321,16 @@ impl Vm {
     /// A file in the host's state folder.
     pub fn state(&self, file: &str) -> PathBuf {
         self.home.path().join("state/kennel/hosts/local").join(file)
+    }
+
+    /// Prints a line below the scenario's.
+    pub fn note(&mut self, line: String) {
+        self.notes.push(line);
+    }
+
+    /// What was noted since the last time.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// A folder for this host's scenarios to write to.

@@ -22,6 +22,7 @@ mod leaving;
 mod pressure;
 mod probes;
 mod proof;
+mod registered;
 mod secure;
 mod seeing;
 mod services;
@@ -107,6 +108,7 @@ pub fn all() -> Vec<Group> {
         cloud::group(),
         ipv6::group(),
         leaving::group(),
+        registered::group(),
         late::group(),
         cuts::group(),
         boot::group(),

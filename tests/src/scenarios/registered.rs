@@ -1,0 +1,101 @@
+//! Very many tenants on one host: those who are merely registered cost next to nothing, neither at a boot nor in memory, and any
+//! of them answers.
+
+use super::{Group, Scenario, people_image};
+use crate::checks::{contains, holds, same};
+use crate::vm::Vm;
+
+/// So few as a host may begin with.
+const FEW: usize = 5;
+/// A host full of quiet sites.
+const MANY: usize = 500;
+/// Of whom every fifth has a release: deploying is most of the time that this takes.
+const DEPLOYED: usize = 5;
+/// As many as the image has slots.
+const ALL: usize = 1000;
+/// No boot may take longer than so many times that of a host with few tenants. Both are seconds, and so is the noise.
+const AS_FAST: f64 = 2.0;
+/// What a tenant that is registered and stopped may take of the host's memory, in bytes.
+const COSTS: u64 = 16 << 10;
+
+pub(super) fn group() -> Group {
+    Group {
+        title: "very many tenants",
+        image: people_image,
+        prepare: |vm| vm.boot(),
+        scenarios: vec![
+            Scenario::new("many: a host with 500 tenants boots as one with 5, and starts none of them", boots),
+            Scenario::new(
+                "many: 1000 are registered, the last of them answers, and there is no more room",
+                full,
+            ),
+        ],
+    }
+}
+
+fn name(n: usize) -> String {
+    format!("site{n}")
+}
+
+fn add(vm: &Vm, n: usize) -> Result<(), String> {
+    let domain = format!("{}.localhost", name(n));
+    vm.ok(&["tenant", "add", &name(n), "--runtime", "node-24", "--domain", &domain]).map(drop)
+}
+
+/// What a host is like that has just been booted.
+struct Fresh {
+    /// When it answered, in milliseconds since its kernel's start.
+    up_ms: u64,
+    available_bytes: u64,
+}
+
+/// Boots it anew; so many tenants are there then, and none runs.
+fn reboot(vm: &mut Vm, tenants: usize) -> Result<Fresh, String> {
+    vm.stop()?;
+    vm.boot()?;
+    let host = vm.json(&["host", "status"])?;
+    let number = |key: &str| host[key].as_u64().ok_or(format!("no {key} in {host}"));
+    same("slots in use", number("slots_used")?, tenants as u64)?;
+    same("tenants that run", number("running")?, 0)?;
+    Ok(Fresh { up_ms: number("uptime_ms")?, available_bytes: number("memory_available_bytes")? })
+}
+
+fn boots(vm: &mut Vm) -> Result<(), String> {
+    let settle = |vm: &Vm, n: usize| {
+        add(vm, n)?;
+        let deploys = n < FEW || n % DEPLOYED == DEPLOYED - 1;
+        if deploys { vm.ok(&["deploy", &name(n), "examples/node-hello"]).map(drop) } else { Ok(()) }
+    };
+    (0..FEW).try_for_each(|n| settle(vm, n))?;
+    let few = reboot(vm, FEW)?;
+    (FEW..MANY).try_for_each(|n| settle(vm, n))?;
+    let many = reboot(vm, MANY)?;
+    same("the status of the last one's page", vm.page(&name(MANY - 1), "/")?.status, 200)?;
+
+    let ratio = many.up_ms as f64 / few.up_ms as f64;
+    let each = few.available_bytes.saturating_sub(many.available_bytes) / (MANY - FEW) as u64;
+    vm.note(format!(
+        "up after {} ms with {FEW} and {} ms with {MANY}: {ratio:.2} times; {each} bytes of memory each",
+        few.up_ms, many.up_ms
+    ));
+    holds(&format!("a boot with {MANY} takes {ratio:.2} times that with {FEW}"), ratio <= AS_FAST)?;
+    holds(&format!("each takes {each} bytes of memory, at most {COSTS}"), each <= COSTS)
+}
+
+fn full(vm: &mut Vm) -> Result<(), String> {
+    (MANY..ALL).try_for_each(|n| add(vm, n))?;
+    let refused = vm.run(&["tenant", "add", "one-more", "--runtime", "node-24"])?;
+    contains("the refusal", &refused.err, &format!("all {ALL} slots of this host are in use"))?;
+    let last = name(ALL - 1);
+    vm.ok(&["deploy", &last, "examples/node-hello"])?;
+    same("the status of the last one's page", vm.page(&last, "/")?.status, 200)?;
+    // What tells of all of them still does.
+    let rows = |value: &serde_json::Value| value.as_array().map_or(0, Vec::len);
+    same("tenants in the list", rows(&vm.json(&["tenant", "ls"])?), ALL)?;
+    same("tenants in top", rows(&vm.json(&["top"])?["tenants"]), ALL)?;
+    contains(
+        "the metrics",
+        &vm.ok(&["host", "metrics"])?,
+        &format!("tenant=\"{last}\",state=\"running\"}} 1\n"),
+    )
+}
