@@ -154,6 +154,11 @@ impl Vm {
         self.home.path().join("ready.json")
     }
 
+    /// Whether it was booted and not stopped since.
+    pub const fn runs(&self) -> bool {
+        self.pid.is_some()
+    }
+
     /// Pulls the plug.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::{Group, Scenario, nothing, people_image, probe_image};
+use super::{Group, Scenario, nothing, people_image, probe_image, tenants};
 use crate::checks::{contains, holds, refused, same};
 use crate::ntp::{Manner, Ntp};
 use crate::vm::{Vm, until};
@@ -16,6 +16,8 @@ const SOON: Duration = Duration::from_secs(120);
 const LATER: Duration = Duration::from_secs(420);
 /// Where the machine's clock begins: long past.
 const LONG_AGO: &str = "2026-01-01T00:00:00";
+/// And where it is far ahead.
+const MUCH_LATER: &str = "2027-06-01T00:00:00";
 /// So much may it be off, in seconds, on a slow machine.
 const CLOSE: u64 = 3;
 
@@ -26,6 +28,10 @@ pub(super) fn group() -> Group {
         prepare: nothing,
         scenarios: vec![
             Scenario::new("clock: a clock that is months behind is set, and what runs goes on", set),
+            Scenario::new(
+                "clock: set forward or back by months it wakes nobody and puts nobody to sleep",
+                jumps,
+            ),
             Scenario::new("clock: a tenant does not ask for the time and does not set it", tenants_do_not)
                 .denying(&["{ bind } tenant0000_t udp_socket"]),
             Scenario::new("clock: a server of no use changes nothing, and that is told", of_no_use),
@@ -92,6 +98,53 @@ fn set(vm: &mut Vm) -> Result<(), String> {
     // The step ended nothing: the same program answers, who was signed in still is, and the machine's clock goes on.
     same("the program", vm.page_json("villain", "/probe/pid")?["detail"].clone(), pid)?;
     vm.ok(&["logs", "villain"]).map(drop)
+}
+
+fn jumps(vm: &mut Vm) -> Result<(), String> {
+    if !vm.runs() {
+        vm.boot()?;
+    }
+    tenants::ensure(vm, "villain", "tests/villain")?;
+    // Who is always on is there before chronyd has asked often: later it asks once in a minute.
+    let day = ["--always-on", "--freeze-after", "1d", "--reclaim-after", "2d"];
+    let seconds = ["--freeze-after", "2s", "--reclaim-after", "never", "--stop-after", "never"];
+    for (name, limits) in [("wakeful", &day[..]), ("asleep", &day), ("new", &seconds)] {
+        vm.tenant(name, "examples/node-hello")?;
+        vm.ok(&[&["limits", name], limits].concat())?;
+    }
+    for (clock, stepped) in
+        [(LONG_AGO, "the clock was stepped by +"), (MUCH_LATER, "the clock was stepped by -")]
+    {
+        vm.stop()?;
+        let server = Ntp::start(Manner::Silent)?;
+        vm.set_clock_by(std::slice::from_ref(&server), clock);
+        let seen = vm.console().len();
+        vm.boot()?;
+        jump(vm, &server)?;
+        contains("the console", vm.console().get(seen..).unwrap_or_default(), stepped)?;
+    }
+    ["wakeful", "asleep", "new"].iter().try_for_each(|name| vm.ok(&["tenant", "rm", name, "--yes"]).map(drop))
+}
+
+/// One that is awake and one that is frozen stay so for a day, however far the clock goes; and time of the other kind goes on.
+fn jump(vm: &Vm, server: &Ntp) -> Result<(), String> {
+    for name in ["wakeful", "asleep"] {
+        let runs = || Ok((vm.show(name)?["state"] == "running").then_some(()));
+        until(&format!("{name} to run"), SOON, runs)?;
+    }
+    vm.ok(&["tenant", "sleep", "asleep"])?;
+    let timeline = |name| vm.json(&["tenant", "timeline", name]);
+    let before = [timeline("wakeful")?, timeline("asleep")?];
+    server.behave(Manner::Honest);
+    until("the clock to be synchronised", LATER, || Ok((clock(vm)?["synchronised"] == true).then_some(())))?;
+    is_right(vm)?;
+    same("the status", vm.page("new", "/")?.status, 200)?;
+    until("the next one to be frozen", SOON, || Ok((vm.show("new")?["state"] == "frozen").then_some(())))?;
+    same("what the two have done", [timeline("wakeful")?, timeline("asleep")?], before)?;
+    for (name, state) in [("wakeful", "running"), ("asleep", "frozen")] {
+        same(&format!("the state of {name}"), vm.show(name)?["state"].as_str(), Some(state))?;
+    }
+    same("the status", vm.page("asleep", "/")?.status, 200)
 }
 
 fn tenants_do_not(vm: &mut Vm) -> Result<(), String> {

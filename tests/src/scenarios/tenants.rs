@@ -187,7 +187,7 @@ fn removed(vm: &mut Vm) -> Result<(), String> {
 }
 
 /// The tenant, made unless a scenario before has made it.
-fn ensure(vm: &Vm, name: &str, folder: &str) -> Result<(), String> {
+pub(super) fn ensure(vm: &Vm, name: &str, folder: &str) -> Result<(), String> {
     if vm.show(name).is_ok() { Ok(()) } else { vm.tenant(name, folder) }
 }
 
