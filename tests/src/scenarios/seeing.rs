@@ -28,6 +28,7 @@ pub(super) fn group() -> Group {
             Scenario::new("seeing: used, frozen, woken: top and the timeline say so", told),
             Scenario::new("seeing: what a killed program has used is not lost", killed),
             Scenario::new("seeing: top, accounting and metrics agree", agree),
+            Scenario::new("seeing: a disk limit larger than the volume is accounted for too", unlimited),
             Scenario::new("seeing: the account of a tenant that is removed stays", removed),
         ],
     }
@@ -145,6 +146,19 @@ fn agree(vm: &mut Vm) -> Result<(), String> {
     contains("the page", &page, &format!("kennel_tenant_requests_total{{tenant=\"{NAME}\"}} 4\n"))?;
     contains("the page", &page, &format!("kennel_tenant_state{{tenant=\"{NAME}\",state=\"frozen\"}} 1\n"))?;
     contains("the page", &page, "kennel_wake_seconds_count{from=\"stopped\"} 2\n")
+}
+
+fn unlimited(vm: &mut Vm) -> Result<(), String> {
+    let volume = number(&vm.json(&["host", "status"])?, "/data_total_bytes")?;
+    vm.ok(&["limits", NAME, "--disk", &format!("{}M", 2 * (volume >> 20))])?;
+    // The first of these looks may charge for the time before.
+    let at_first = number(&sums(vm, NAME)?, "/disk_byte_s")?;
+    let then = until("its disk to be charged", SOON, || {
+        Ok(Some(number(&sums(vm, NAME)?, "/disk_byte_s")?).filter(|now| *now > at_first))
+    })?;
+    until("its disk to be charged on", SOON, || {
+        Ok((number(&sums(vm, NAME)?, "/disk_byte_s")? > then).then_some(()))
+    })
 }
 
 fn removed(vm: &mut Vm) -> Result<(), String> {
