@@ -34,6 +34,7 @@ impl Control {
             memory_available_bytes: status.memory.available_bytes,
             swap: status.memory.swap,
             memory_pressure: status.memory.pressure,
+            memory_reclaimed: status.memory.reclaimed,
             data_total_bytes: data.f_blocks * data.f_frsize,
             data_available_bytes: data.f_bavail * data.f_frsize,
             warnings: self.warnings().await?,

@@ -175,7 +175,7 @@ impl Init {
         match self.exchange(ControlRequest::Status, vec![], Duration::from_secs(10)).await? {
             (ControlReply::Status(status), _) => {
                 self.reconcile(&status);
-                Ok(status)
+                Ok(*status)
             }
             _ => Err(InitError::Nonsense),
         }

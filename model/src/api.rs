@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::denial::{Act, Layer};
 use crate::egress::Action;
 use crate::layout::RuntimeFacts;
-use crate::memory::{Pressure, Swap};
+use crate::memory::{Pressure, Reclaimed, Swap};
 use crate::msg::ServiceStatus;
 use crate::tpm::{Activation, Hex};
 pub use crate::wake::Sleep;
@@ -263,6 +263,9 @@ pub struct Host {
     /// How much programs wait for memory.
     #[serde(default)]
     pub memory_pressure: Pressure,
+    /// What the kernel has taken to make room.
+    #[serde(default)]
+    pub memory_reclaimed: Reclaimed,
     /// Size of the data volume, in bytes.
     pub data_total_bytes: u64,
     /// Free for tenants on the data volume, in bytes.

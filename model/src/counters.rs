@@ -11,7 +11,7 @@ use crate::{SlotId, SlotState};
 
 /// Slots in one answer at most; so many fit into a message whatever they have spent.
 pub const MAX_SLOTS_TOLD: usize = 200;
-/// Most bytes that one slot takes in a message: 24 numbers of at most 10 bytes, and some small ones.
+/// Most bytes that one slot takes in a message: 25 numbers of at most 10 bytes, and some small ones.
 const SLOT_BYTES: usize = 300;
 const _: () = assert!(MAX_SLOTS_TOLD * SLOT_BYTES < MAX_MESSAGE_BYTES);
 
@@ -58,6 +58,9 @@ pub struct Holds {
     pub swap: u64,
     /// `pids.current`: processes and threads.
     pub pids: u32,
+    /// `pgsteal` of `memory.stat`, in bytes: what was taken from it to make room since its program started.
+    #[serde(default)]
+    pub reclaimed: u64,
 }
 
 /// What went through the proxy for a slot.
@@ -220,6 +223,7 @@ mod tests {
             page_tables: most,
             swap: most,
             pids: u32::MAX,
+            reclaimed: most,
         };
         let slot = SlotId::new(4095).unwrap();
         let spent = Spent::of([most; Spent::COUNT]);

@@ -13,6 +13,8 @@ pub struct Memory {
     pub swap: Swap,
     /// How much programs wait for memory.
     pub pressure: Pressure,
+    /// What the kernel has taken to make room.
+    pub reclaimed: Reclaimed,
 }
 
 /// Where memory goes that nobody has used for a while: compressed, into memory (zram).
@@ -28,6 +30,15 @@ pub struct Swap {
     pub zram_compressed_bytes: u64,
     /// The memory that zram takes for it, gaps between compressed pages included (`mem_used_total`).
     pub zram_memory_bytes: u64,
+}
+
+/// What the kernel has taken out of RAM since it started, by itself or as init told it to; from /proc/vmstat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reclaimed {
+    /// Programs' own memory, which went to swap (`pgsteal_anon`), in bytes.
+    pub anon_bytes: u64,
+    /// Pages of files, which can be read again (`pgsteal_file`), in bytes.
+    pub file_bytes: u64,
 }
 
 /// The kernel's pressure stall information for memory (PSI), in hundredths of a percent of the last ten seconds.

@@ -119,7 +119,7 @@ pub enum ControlReply {
     /// Done. For `Unpack` and `CountEgress`: two descriptors come along.
     Done,
     /// The answer to `Status`.
-    Status(HostStatus),
+    Status(Box<HostStatus>),
     /// The answer to `Tpm`.
     Tpm(crate::tpm::Answer),
     /// The answer to `Counters`.

@@ -72,7 +72,7 @@ async fn events_and_status_make_one_picture() {
     let (asked, theirs) = next(theirs).await;
     let slots = vec![(slot(2), SlotState::Failed), (slot(3), SlotState::Stopping)];
     let status = HostStatus { slots, services: vec![], uptime_ms: 1, ..HostStatus::default() };
-    reply(&theirs, asked.id, Ok(ControlReply::Status(status.clone())));
+    reply(&theirs, asked.id, Ok(ControlReply::Status(Box::new(status.clone()))));
     assert_eq!(asking.await.unwrap().unwrap(), status);
     assert_eq!(init.slot(slot(1)), (SlotState::Stopped, None));
     assert_eq!(init.slot(slot(2)), (SlotState::Failed, Some("exit 1 three times".into())));

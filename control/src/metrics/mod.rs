@@ -77,6 +77,13 @@ fn of_host(page: &mut Page, host: &Host) {
         [("some", pressure.some_avg10_bp), ("full", pressure.full_avg10_bp)]
             .map(|(who, bp)| ([("waiting", who)], f64::from(bp) / 10_000.0)),
     );
+    let reclaimed = host.memory_reclaimed;
+    page.family(
+        "kennel_memory_reclaimed_bytes_total",
+        Kind::Counter,
+        "What the kernel took out of RAM: programs' memory, to swap, and pages of files (pgsteal of /proc/vmstat).",
+        [("anon", reclaimed.anon_bytes), ("file", reclaimed.file_bytes)].map(|(kind, n)| ([("kind", kind)], n)),
+    );
     page.family(
         "kennel_build_info",
         Kind::Gauge,
@@ -172,6 +179,10 @@ fn of_spent(page: &mut Page, tenants: &[TopTenant]) {
     for (name, help, get) in plain {
         counter(name, help, &|t| get(&t.spent).to_string());
     }
+    // Of the program that runs: it begins anew with each start, as counters may.
+    counter("kennel_tenant_reclaimed_bytes_total", "Taken to make room: pgsteal of memory.stat.", &|t| {
+        t.holds.reclaimed.to_string()
+    });
     counter("kennel_tenant_denials_total", "Acts that were refused to the tenant.", &|t| t.denials.to_string());
     let wakes: [(&str, OfSpent); 3] = [
         ("frozen", |s| s.woken_frozen),

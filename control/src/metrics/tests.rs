@@ -97,7 +97,7 @@ fn tenant(name: &str, state: SlotState) -> TopTenant {
         for_ms: Some(5),
         reason: None,
         last_wake: None,
-        holds: Holds { resident: 9, swap: 7, ..Holds::default() },
+        holds: Holds { resident: 9, swap: 7, reclaimed: 8192, ..Holds::default() },
         spent,
         denials: 3,
     }
@@ -110,6 +110,7 @@ fn host() -> Host {
         "uptime_ms": 61_005, "memory_total_bytes": 10, "memory_available_bytes": 5,
         "data_total_bytes": 4, "data_available_bytes": 3,
         "memory_pressure": {"some_avg10_bp": 1402, "full_avg10_bp": 310},
+        "memory_reclaimed": {"anon_bytes": 40_960, "file_bytes": 12_288},
     });
     serde_json::from_value(json).unwrap()
 }
@@ -137,6 +138,8 @@ fn the_page_is_as_prometheus_reads_it() {
     assert_eq!(value(&read, "kennel_build_info", &[("version", "0.1.0 \"odd\\")]), 1.0);
     assert_eq!(value(&read, "kennel_uptime_seconds", &[]), 61.005);
     assert_eq!(value(&read, "kennel_memory_pressure_ratio", &[("waiting", "some")]), 0.1402);
+    assert_eq!(value(&read, "kennel_memory_reclaimed_bytes_total", &[("kind", "anon")]), 40_960.0);
+    assert_eq!(value(&read, "kennel_tenant_reclaimed_bytes_total", &[("tenant", "shop")]), 8192.0);
     assert_eq!(value(&read, "kennel_service_restarts_total", &[("service", "proxy")]), 2.0);
     assert_eq!(value(&read, "kennel_tenants", &[("state", "frozen")]), 1.0);
     assert_eq!(value(&read, "kennel_tenant_state", &[("tenant", "shop")]), 1.0);

@@ -69,7 +69,7 @@ impl Host {
                 self.begin_removal(slot, Act::Remove(release), id).err().map(Err)
             }
             ControlRequest::PublishRoutes => Some(self.publish(fds)),
-            ControlRequest::Status => Some(Ok(ControlReply::Status(self.status()))),
+            ControlRequest::Status => Some(Ok(ControlReply::Status(Box::new(self.status())))),
             ControlRequest::Counters(from) => Some(Ok(ControlReply::Counters(Box::new(self.counters(from))))),
             ControlRequest::Announce(text) => Some(announce(&text)),
             ControlRequest::Name(name) => Some(rename(&name)),

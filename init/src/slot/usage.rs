@@ -7,6 +7,9 @@ use super::cgroup::{Cgroup, field};
 use super::meter::{Counted, Memory};
 use crate::fs::read;
 
+/// What `memory.stat` counts events in, in bytes.
+const PAGE: u64 = 4096;
+
 impl Cgroup {
     /// Processor time and kills. Two files.
     pub fn counted(&self) -> Counted {
@@ -35,6 +38,7 @@ impl Cgroup {
             page_tables: field(&stat, "pagetables"),
             swap: memory.swap << 10,
             pids: u32::try_from(self.number("pids.current")).unwrap_or(u32::MAX),
+            reclaimed: field(&stat, "pgsteal") * PAGE,
         }
     }
 

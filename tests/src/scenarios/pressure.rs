@@ -31,6 +31,7 @@ pub(super) fn group() -> Group {
         scenarios: vec![
             Scenario::new("pressure: idle tenants fill the memory, and each of them goes on answering", crowd),
             Scenario::new("pressure: a memory hog is reclaimed while its neighbour serves", hog),
+            Scenario::new("pressure: reserved memory stays while idle neighbours give theirs", reserved),
             Scenario::new("pressure: swap is full: programs are stopped in order, not killed", full),
         ],
     }
@@ -59,6 +60,12 @@ fn states(vm: &Vm, names: &[String]) -> Result<Vec<String>, String> {
         tenant["state"].as_str().map(ToOwned::to_owned)
     };
     names.iter().map(|name| state(name).ok_or(format!("no {name} in {all}"))).collect()
+}
+
+/// A whole number on the metrics' page.
+fn metric(page: &str, sample: &str) -> Result<u64, String> {
+    let value = page.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    value.and_then(|v| v.parse().ok()).ok_or(format!("no number {sample} on the page"))
 }
 
 /// The kernel ends nobody's program.
@@ -97,6 +104,11 @@ fn crowd(vm: &mut Vm) -> Result<(), String> {
     let host = vm.json(&["host", "status"])?;
     let original = host["swap"]["zram_original_bytes"].as_u64().unwrap_or_default();
     holds(&format!("much of it is in swap ({original} bytes)"), original > 64 << 20)?;
+    let page = vm.ok(&["host", "metrics"])?;
+    let anon = metric(&page, "kennel_memory_reclaimed_bytes_total{kind=\"anon\"}")?;
+    holds(&format!("what is in swap was reclaimed ({anon} bytes)"), anon >= original)?;
+    let of_first = metric(&page, &format!("kennel_tenant_reclaimed_bytes_total{{tenant=\"{}\"}}", names[0]))?;
+    holds(&format!("from the first one too ({of_first} bytes)"), of_first >= u64::from(BALLAST) << 20)?;
     nobody_was_killed(vm, seen)?;
     remove(vm, &names)
 }
@@ -151,6 +163,39 @@ fn hog(vm: &mut Vm) -> Result<(), String> {
     same("whether it has what it had", after["whole"].as_bool(), Some(true))?;
     nobody_was_killed(vm, seen)?;
     remove(vm, &names)
+}
+
+fn reserved(vm: &mut Vm) -> Result<(), String> {
+    let seen = vm.console().len();
+    let names = ["kept", "eater0", "eater1", "eater2"].map(ToOwned::to_owned);
+    for name in &names {
+        settle(vm, name)?;
+    }
+    vm.ok(&["limits", "kept", "--reserve-memory", "128M"])?;
+    let before = vm.page_json("kept", "/hold?mib=60")?;
+    let first = resident_and_swap(vm, "kept")?;
+    // It is the one whom nobody has asked for longest.
+    for name in &names[1..] {
+        vm.page_json(name, "/hold?mib=90")?;
+    }
+    until("a neighbour to be reclaimed", SOON, || {
+        Ok((states(vm, &names[1..])?.contains(&"reclaimed".to_owned())).then_some(()))
+    })?;
+    same("its state", vm.show("kept")?["state"].as_str(), Some("running"))?;
+    let now = resident_and_swap(vm, "kept")?;
+    holds(&format!("nothing of it has gone to swap: {first:?}, {now:?}"), now.1 == 0 && now.0 > 60 << 20)?;
+    let after = vm.page_json("kept", "/whole")?;
+    same("the process that answers", life(&after)?, life(&before)?)?;
+    nobody_was_killed(vm, seen)?;
+    remove(vm, &names)
+}
+
+/// What a tenant has in RAM and in swap, in bytes.
+fn resident_and_swap(vm: &Vm, name: &str) -> Result<(u64, u64), String> {
+    let top = vm.json(&["top"])?;
+    let row = top["tenants"].as_array().into_iter().flatten().find(|row| row["tenant"] == name);
+    let holds = |key: &str| row?["holds"][key].as_u64();
+    holds("resident").zip(holds("swap")).ok_or(format!("no {name} in {top}"))
 }
 
 fn full(vm: &mut Vm) -> Result<(), String> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use kennel_model::clock::Clock;
 use kennel_model::counters::{Counters, SlotCounters};
 use kennel_model::egress::Egress;
-use kennel_model::memory::{Memory, Pressure, Swap};
+use kennel_model::memory::{Memory, Pressure, Reclaimed, Swap};
 use kennel_model::msg::{
     ControlReply, ControlRequest, Depth, FromControl, HostStatus, Refusal, Rung, ServiceStatus, SlotEvent,
     ToControl, UnpackReport,
@@ -204,7 +204,7 @@ impl Shared {
             ControlRequest::Name(name) => world.name = name.to_string(),
             ControlRequest::TimeServers(servers) => world.time_servers = servers,
             ControlRequest::Drain(wanted) => world.draining = wanted,
-            ControlRequest::Status => return Ok((ControlReply::Status(world.status()), vec![])),
+            ControlRequest::Status => return Ok((ControlReply::Status(Box::new(world.status())), vec![])),
             ControlRequest::SetEgress(slot, list) => world.slot(slot)?.egress = Some(list),
             ControlRequest::CountEgress(_) => {
                 let pipes = [&world.counters.0, &world.counters.1].map(|text| printed(text));
@@ -340,6 +340,7 @@ impl World {
                 available_bytes: 1 << 29,
                 swap: Swap { total_bytes: 1 << 31, used_bytes: 1 << 20, ..Swap::default() },
                 pressure: Pressure { some_avg10_bp: 123, full_avg10_bp: 45 },
+                reclaimed: Reclaimed { anon_bytes: 3 << 20, file_bytes: 1 << 20 },
             },
         }
     }

@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use kennel_model::memory::{Memory, Pressure, Swap};
+use kennel_model::memory::{Memory, Pressure, Reclaimed, Swap};
 
 use crate::fs::read;
 use crate::slot::cgroup;
+
+/// What /proc/vmstat counts, in bytes.
+const PAGE: u64 = 4096;
 
 /// One look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +47,10 @@ impl Figures {
                     zram_memory_bytes: column(&zram, 2),
                 },
                 pressure: Pressure { some_avg10_bp: some.avg10_bp, full_avg10_bp: full.avg10_bp },
+                reclaimed: Reclaimed {
+                    anon_bytes: counter(&vmstat, "pgsteal_anon") * PAGE,
+                    file_bytes: counter(&vmstat, "pgsteal_file") * PAGE,
+                },
             },
             some_us: some.total_us,
             full_us: full.total_us,
