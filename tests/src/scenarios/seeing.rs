@@ -152,13 +152,16 @@ fn unlimited(vm: &mut Vm) -> Result<(), String> {
     let volume = number(&vm.json(&["host", "status"])?, "/data_total_bytes")?;
     vm.ok(&["limits", NAME, "--disk", &format!("{}M", 2 * (volume >> 20))])?;
     // The first of these looks may charge for the time before.
-    let at_first = number(&sums(vm, NAME)?, "/disk_byte_s")?;
-    let then = until("its disk to be charged", SOON, || {
-        Ok(Some(number(&sums(vm, NAME)?, "/disk_byte_s")?).filter(|now| *now > at_first))
-    })?;
-    until("its disk to be charged on", SOON, || {
-        Ok((number(&sums(vm, NAME)?, "/disk_byte_s")? > then).then_some(()))
-    })
+    let at_first = disk(vm)?;
+    let then = until("its disk to be charged", SOON, || Ok(Some(disk(vm)?).filter(|now| *now > at_first)))?;
+    until("its disk to be charged on", SOON, || Ok((disk(vm)? > then).then_some(())))
+}
+
+/// What was charged for its disk; it has no row before something was.
+fn disk(vm: &Vm) -> Result<u64, String> {
+    let usage = vm.json(&["usage"])?;
+    let row = usage.as_array().into_iter().flatten().find(|row| row["tenant"] == NAME);
+    row.map_or(Ok(0), |row| number(row, "/disk_byte_s"))
 }
 
 fn removed(vm: &mut Vm) -> Result<(), String> {
