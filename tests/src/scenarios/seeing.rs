@@ -28,7 +28,6 @@ pub(super) fn group() -> Group {
             Scenario::new("seeing: used, frozen, woken: top and the timeline say so", told),
             Scenario::new("seeing: what a killed program has used is not lost", killed),
             Scenario::new("seeing: top, accounting and metrics agree", agree),
-            Scenario::new("seeing: a disk limit larger than the volume is accounted for too", unlimited),
             Scenario::new("seeing: the account of a tenant that is removed stays", removed),
         ],
     }
@@ -146,22 +145,6 @@ fn agree(vm: &mut Vm) -> Result<(), String> {
     contains("the page", &page, &format!("kennel_tenant_requests_total{{tenant=\"{NAME}\"}} 4\n"))?;
     contains("the page", &page, &format!("kennel_tenant_state{{tenant=\"{NAME}\",state=\"frozen\"}} 1\n"))?;
     contains("the page", &page, "kennel_wake_seconds_count{from=\"stopped\"} 2\n")
-}
-
-fn unlimited(vm: &mut Vm) -> Result<(), String> {
-    let volume = number(&vm.json(&["host", "status"])?, "/data_total_bytes")?;
-    vm.ok(&["limits", NAME, "--disk", &format!("{}M", 2 * (volume >> 20))])?;
-    // The first of these looks may charge for the time before.
-    let at_first = disk(vm)?;
-    let then = until("its disk to be charged", SOON, || Ok(Some(disk(vm)?).filter(|now| *now > at_first)))?;
-    until("its disk to be charged on", SOON, || Ok((disk(vm)? > then).then_some(())))
-}
-
-/// What was charged for its disk; it has no row before something was.
-fn disk(vm: &Vm) -> Result<u64, String> {
-    let usage = vm.json(&["usage"])?;
-    let row = usage.as_array().into_iter().flatten().find(|row| row["tenant"] == NAME);
-    row.map_or(Ok(0), |row| number(row, "/disk_byte_s"))
 }
 
 fn removed(vm: &mut Vm) -> Result<(), String> {
