@@ -20,6 +20,7 @@ use hyper::{Request, Response, StatusCode};
 use kennel_model::SlotId;
 use tokio::time::{Instant, timeout_at};
 
+use crate::awake::Life;
 use crate::body::{Paced, Progress, ToProgram};
 use crate::connect::{self, Asking};
 use crate::fault::Fault;
@@ -64,26 +65,36 @@ async fn anew(
     let life = shared.awake.life(target.slot);
     let mut pause = shared.limits.poll_first;
     loop {
-        let young = |life| shared.awake.is_young(target.slot, life, shared.limits.settling);
-        if !life.is_some_and(young) {
+        let Some(life) = life.filter(|life| is_young(shared, target.slot, *life)) else {
             return sending.over(shared, target.slot, upstream).await.map_err(|failure| failure.fault);
-        }
+        };
         let again = sending.again();
         let fault;
         (sending, fault) = match sending.over(shared, target.slot, upstream).await {
             Ok(response) => return Ok(response),
             Err(failure) => failure.next(again)?,
         };
-        tokio::time::sleep(pause).await;
-        pause = next_pause(pause, shared.limits.ask_longest);
-        if shared.awake.life(target.slot) != life {
-            return Err(fault);
+        upstream = open_again(shared, target.slot, life, &mut pause).await.ok_or(fault)?;
+    }
+}
+
+/// A connection to the same life of a program as before, if it takes one while it is young. What has ended is not started
+/// for a request that it may have ended of.
+async fn open_again(shared: &Shared, slot: SlotId, life: Life, pause: &mut Duration) -> Option<Upstream> {
+    loop {
+        tokio::time::sleep(*pause).await;
+        *pause = next_pause(*pause, shared.limits.ask_longest);
+        if !is_young(shared, slot, life) {
+            return None;
         }
-        upstream = connect::open(shared, target, sending.asking(client)).await?;
-        if shared.awake.life(target.slot) != life {
-            return Err(fault);
+        if let Ok(stream) = connect::dial(slot, shared.limits.connect).await {
+            return connect::handshake(stream, &shared.limits).await.ok();
         }
     }
+}
+
+fn is_young(shared: &Shared, slot: SlotId, life: Life) -> bool {
+    shared.awake.is_young(slot, life, shared.limits.settling)
 }
 
 /// A request on its way.

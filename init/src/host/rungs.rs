@@ -11,7 +11,7 @@ use super::poller::Source;
 use super::slots::MAX_WAITING;
 use crate::console::uptime;
 use crate::say;
-use crate::slot::cgroup::Cgroup;
+use crate::slot::cgroup::{Cgroup, Given};
 use crate::slot::ladder::Event;
 
 /// How much is moved to swap in one call: as much as compresses within some milliseconds, in which nobody else is served.
@@ -38,6 +38,9 @@ impl Slice {
         Self { bytes: bytes.clamp(Self::LEAST_BYTES, Self::MOST_BYTES) }
     }
 }
+
+/// So many slices in a row that bring nothing to swap, and there is no more to bring.
+const MOST_FRUITLESS: u8 = 8;
 
 impl Default for Slice {
     fn default() -> Self {
@@ -92,12 +95,15 @@ impl Host {
     /// Moves the next slice of a slot's memory to swap.
     pub(super) fn reclaim(&mut self, id: SlotId) {
         let began = uptime();
-        let more = Cgroup::at(&id.cgroup()).reclaim(self.slice.bytes).unwrap_or_else(|e| {
+        let given = Cgroup::at(&id.cgroup()).reclaim(self.slice.bytes).unwrap_or_else(|e| {
             say!("FAILED to {e}");
-            false
+            Given::All
         });
         self.slice = self.slice.learn(uptime().saturating_sub(began));
-        if !more {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.fruitless = if given == Given::Nothing { slot.fruitless + 1 } else { 0 };
+        if given == Given::All || slot.fruitless >= MOST_FRUITLESS {
+            slot.fruitless = 0;
             self.has_given_all(id);
             self.feed(id, Event::Settled);
         }

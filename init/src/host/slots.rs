@@ -53,6 +53,8 @@ pub(super) struct Slot {
     pub(super) lease: Option<RequestId>,
     /// What it has spent.
     pub(super) meter: Meter,
+    /// Slices in a row in which nothing of its memory went to swap.
+    pub(super) fruitless: u8,
     /// The events of its cgroup while it is to freeze.
     pub(super) freezer: Option<File>,
     /// Its cgroup is not empty although its process has ended: its events, and why the program ended.

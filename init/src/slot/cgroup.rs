@@ -31,6 +31,17 @@ const INSTALL_WEIGHT: u16 = 50;
 /// are few, and together less than the tenants.
 const PARENTS: [(&str, u16); 3] = [(TENANTS, 100), (INSTALLS, 25), (SERVICES, 1000)];
 
+/// What has gone to swap of a group's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// Some of it.
+    Some,
+    /// Nothing this time: the kernel found what was asked for among its own objects that it keeps for the group.
+    Nothing,
+    /// All that can.
+    All,
+}
+
 /// One control group, by its path below [`ROOT`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup {
@@ -177,27 +188,28 @@ impl Cgroup {
         read(self.path.join("cgroup.events")).is_ok_and(|text| field(&text, "frozen") == 1)
     }
 
-    /// Moves up to this many bytes of its own memory to swap. Answers whether there may be more to move.
+    /// Moves up to this many bytes of its own memory to swap.
     ///
     /// What can be read again stays: that is the kernel's to drop when memory is short, and mostly the runtime's, which
     /// others read as well. Told to take memory of its own first, the kernel goes on to files when it finds no more, so it
-    /// is never told to take more than there is, and not again once nothing went to swap.
+    /// is never told to take more than there is.
     ///
     /// # Errors
     /// The system's.
-    pub fn reclaim(&self, bytes: u64) -> Result<bool, Failed> {
+    pub fn reclaim(&self, bytes: u64) -> Result<Given, Failed> {
         let stat = read(self.path.join("memory.stat"))?;
         let own = field(&stat, "anon") + field(&stat, "shmem");
         if own == 0 {
-            return Ok(false);
+            return Ok(Given::All);
         }
         let path = self.path.join("memory.reclaim");
-        let before = self.memory().swap;
+        let before = self.swapped_bytes();
         // `memory.reclaim` in the kernel's cgroup-v2.rst: 200 of 200 for anonymous memory; EAGAIN when it was less.
         let order = format!("{} swappiness=200", bytes.min(own));
         match File::options().write(true).open(&path).and_then(|mut file| file.write_all(order.as_bytes())) {
-            Ok(()) => Ok(self.memory().swap > before),
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
+            Ok(()) if self.swapped_bytes() > before => Ok(Given::Some),
+            Ok(()) => Ok(Given::Nothing),
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(Given::All),
             Err(e) => Err(Failed::new(format!("write {}", path.display()), e)),
         }
     }
