@@ -136,7 +136,8 @@ impl Store {
         Ok(self.db.query_row(sql, [name.as_str()], |row| row.get(0))?)
     }
 
-    /// Folds hours that are old into days, a day at a time, and forgets days that are very old.
+    /// Folds hours that are old into days, a day at a time, and forgets days that are very old: of those that have anything,
+    /// the last so many stay, whatever day a wrong clock takes it to be.
     ///
     /// # Errors
     /// The database's.
@@ -147,8 +148,11 @@ impl Store {
         while let Some(day) = self.db.query_row(oldest, [fold_before], |row| row.get(0)).optional()? {
             self.fold(day)?;
         }
-        let forget_before = 24 * today.saturating_sub(DAYS_KEPT);
-        self.db.execute("DELETE FROM usage WHERE hour < ?1", [forget_before])?;
+        self.db.execute(
+            "DELETE FROM usage WHERE hour < 24 * (SELECT min(day) FROM
+                (SELECT DISTINCT hour / 24 AS day FROM usage ORDER BY day DESC LIMIT ?1))",
+            [DAYS_KEPT],
+        )?;
         Ok(())
     }
 
@@ -268,7 +272,16 @@ mod tests {
             assert_eq!(cpu(&rows), [(24, 3), (48, 1), (24 * 70, 1)]);
             assert_eq!(rows.iter().map(|row| row.length_s / 3600).collect::<Vec<_>>(), [24, 24, 1]);
         }
-        store.tidy_usage(24 * (2 + DAYS_KEPT)).unwrap();
+        store.tidy_usage(24 * 9999).unwrap();
+        assert_eq!(
+            cpu(&store.usage_of(&name(), 0..now).unwrap()),
+            [(24, 3), (48, 1), (24 * 70, 1)],
+            "a wrong clock"
+        );
+        for day in 100..100 + DAYS_KEPT - 2 {
+            store.keep_usage(&[entry(24 * day, 1_000)]).unwrap();
+        }
+        store.tidy_usage(24 * 600).unwrap();
         assert_eq!(cpu(&store.usage_of(&name(), 0..now).unwrap()), [(48, 1), (24 * 70, 1)]);
     }
 

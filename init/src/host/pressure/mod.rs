@@ -221,6 +221,8 @@ impl Host {
 /// program held before; or what a small one holds, if it has never run.
 pub(super) fn needs(id: SlotId, slot: &Slot) -> u64 {
     match slot.state {
+        // It is refused.
+        State::Failed { not_before, .. } if uptime() < not_before => 0,
         State::Stopped | State::Failed { .. } => slot.meter.held().map_or(UNKNOWN_BYTES, |kib| kib << 10),
         state if state.is_asleep() => Cgroup::at(&id.cgroup()).swapped_bytes() / 2,
         _ => 0,
