@@ -14,7 +14,7 @@ use kennel_sys::power::End;
 use super::Host;
 use super::link::Outgoing;
 use super::services::Service;
-use super::slots::{Starter, Who};
+use super::waiting::{Starter, Who};
 use crate::console::{self, uptime};
 use crate::say;
 use crate::slot::folders;

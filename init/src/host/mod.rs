@@ -30,6 +30,7 @@ mod slots;
 pub mod supervise;
 pub mod timers;
 mod tpm;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;

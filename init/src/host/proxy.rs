@@ -5,7 +5,7 @@ use kennel_model::SlotId;
 use kennel_model::msg::{FromProxy, Refusal, RequestId, Rung, ToProxy};
 
 use super::link::Outgoing;
-use super::slots::{Starter, Who};
+use super::waiting::{Starter, Who};
 use super::{Host, millis};
 
 impl Host {

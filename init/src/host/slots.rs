@@ -7,15 +7,15 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use kennel_model::msg::{Cause, ControlReply, Depth, Refusal, RequestId, Rung, SlotEvent, ToProxy};
+use kennel_model::msg::{ControlReply, Depth, Refusal, RequestId, Rung, SlotEvent, ToProxy};
 use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, SlotState};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::jobs::{Job, Wipe};
 use super::link::Outgoing;
 use super::poller::Source;
-use super::pressure::{LITTLE_BYTES, needs};
 use super::timers::Timer;
+use super::waiting::Starter;
 use super::{Child, Host, millis};
 use crate::child;
 use crate::child::report::{News, Report};
@@ -45,8 +45,8 @@ pub(super) struct Slot {
     /// The `cpu.weight` that its reservation has made necessary.
     pub(super) weight: Option<u16>,
     process: Option<Process>,
-    starters: Vec<Starter>,
-    stoppers: Vec<RequestId>,
+    pub(super) starters: Vec<Starter>,
+    pub(super) stoppers: Vec<RequestId>,
     /// Who wants it asleep, and how deep.
     pub(super) sleepers: Vec<(RequestId, Depth)>,
     /// The proxy's, while it holds the program awake.
@@ -72,33 +72,6 @@ struct Process {
     program: String,
     release: ReleaseId,
     limits: Limits,
-}
-
-/// Who waits for a slot to run, and why.
-#[derive(Debug)]
-pub(super) struct Starter {
-    pub(super) who: Who,
-    pub(super) cause: Cause,
-}
-
-/// Who is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
-    /// By a start request.
-    Control(RequestId),
-    /// By a wake.
-    Proxy(RequestId),
-}
-
-impl Starter {
-    fn is_visitor(&self) -> bool {
-        matches!(self.who, Who::Proxy(_))
-    }
-
-    /// An operator's word is carried out at once.
-    fn waits_its_turn(&self) -> bool {
-        self.is_visitor() || self.cause == Cause::always_on()
-    }
 }
 
 impl Slot {
@@ -134,37 +107,6 @@ impl Slot {
 }
 
 impl Host {
-    /// Somebody wants a slot to run. An error is the answer; otherwise it comes by itself.
-    pub(super) fn start_slot(&mut self, id: SlotId, starter: Starter) -> Result<(), Refusal> {
-        if self.ending.is_some() {
-            return Err(Refusal::Busy("the host is shutting down".into()));
-        }
-        if self.draining.is_some() {
-            return Err(Refusal::Busy("the cloud is about to take this machine away".into()));
-        }
-        let slot = match self.slots.get_mut(&id) {
-            Some(slot) if slot.wipe.is_some() => return Err(Refusal::Busy("it is being wiped".into())),
-            Some(slot) if slot.spec.is_some() && self.filter.is_sent(id) => slot,
-            Some(slot) if slot.spec.is_some() => {
-                return Err(Refusal::Invalid(format!("{id:?}: its egress rules are not in force yet")));
-            }
-            _ => return Err(Refusal::Invalid(format!("{id:?} has nothing to run"))),
-        };
-        if slot.starters.len() >= MAX_WAITING {
-            return Err(Refusal::Busy("too many requests wait for it".into()));
-        }
-        let in_turn = starter.waits_its_turn() && needs(id, slot) >= LITTLE_BYTES;
-        slot.starters.push(starter);
-        if in_turn {
-            self.stand_in_line(id);
-            return Ok(());
-        }
-        let held = slot.is_held();
-        self.leave_the_line(id);
-        self.feed(id, Event::Start { held });
-        Ok(())
-    }
-
     /// Somebody wants a slot stopped; control is answered when it is, if a request is given.
     pub(super) fn stop_slot(&mut self, id: SlotId, request: Option<RequestId>) -> Result<(), Refusal> {
         let slot = self.slots.entry(id).or_default();
@@ -212,31 +154,6 @@ impl Host {
             Action::AnswerStoppers => self.answer_stoppers(id),
             Action::AnswerSleepers(result) => self.answer_sleepers(id, &result),
             Action::Tell(state, reason) => self.tell(id, state, from, reason),
-        }
-    }
-
-    /// Nobody is left to answer for one of the services: numbers of requests begin anew with its next process.
-    pub(super) fn forget_waiters(&mut self, service: &str) {
-        match service {
-            "control" => {
-                self.filter.forget_requests();
-                self.forget_drain_requests();
-            }
-            "proxy" => self.forget_leases(),
-            _ => {}
-        }
-        for slot in self.slots.values_mut() {
-            match service {
-                "proxy" => slot.starters.retain(|starter| !starter.is_visitor()),
-                "control" => {
-                    slot.starters.retain(Starter::is_visitor);
-                    slot.stoppers.clear();
-                    slot.sleepers.clear();
-                    slot.wipe.iter_mut().for_each(Wipe::forget_requests);
-                    slot.job.iter_mut().for_each(Job::forget_request);
-                }
-                _ => {}
-            }
         }
     }
 
@@ -290,22 +207,6 @@ impl Host {
     fn kill(&mut self, id: SlotId) {
         if let Err(e) = Cgroup::at(&id.cgroup()).kill() {
             say!("FAILED to {e}");
-        }
-    }
-
-    fn answer_starters(&mut self, id: SlotId, result: &Result<Rung, String>) {
-        let starters = self.slots.get_mut(&id).map(|s| mem::take(&mut s.starters));
-        for starter in starters.into_iter().flatten() {
-            let result = result.clone().map_err(Refusal::Failed);
-            match starter.who {
-                Who::Control(request) => self.reply(request, result.map(|_| ControlReply::Done), vec![]),
-                Who::Proxy(request) => {
-                    if let (Ok(_), Some(slot)) = (&result, self.slots.get_mut(&id)) {
-                        slot.lease = Some(request);
-                    }
-                    self.answer_wake(id, request, result);
-                }
-            }
         }
     }
 
@@ -418,16 +319,6 @@ impl Host {
         self.feed(id, Event::Ended(why));
         self.continue_wipe(id);
         self.wake_is_over(id);
-    }
-
-    /// The proxy has nobody any more who waits for this wake. Once it is under way it goes on, and has a lease.
-    pub(super) fn give_up(&mut self, id: SlotId, wake: RequestId) {
-        let stands = self.stands_in_line(id);
-        let Some(slot) = self.slots.get_mut(&id).filter(|_| stands) else { return };
-        slot.starters.retain(|starter| starter.who != Who::Proxy(wake));
-        if !slot.is_awaited() {
-            self.leave_the_line(id);
-        }
     }
 
     pub(super) fn handle_slot_timer(&mut self, id: SlotId) {
