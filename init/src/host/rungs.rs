@@ -14,6 +14,9 @@ use crate::say;
 use crate::slot::cgroup::{Cgroup, Given};
 use crate::slot::ladder::Event;
 
+/// So many slices in a row that bring nothing to swap, and there is no more to bring.
+const MOST_FRUITLESS: u8 = 4;
+
 /// How much is moved to swap in one call: as much as compresses within some milliseconds, in which nobody else is served.
 /// That depends on the machine and on who else works there, so it is learned from call to call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +41,6 @@ impl Slice {
         Self { bytes: bytes.clamp(Self::LEAST_BYTES, Self::MOST_BYTES) }
     }
 }
-
-/// So many slices in a row that bring nothing to swap, and there is no more to bring.
-const MOST_FRUITLESS: u8 = 8;
 
 impl Default for Slice {
     fn default() -> Self {
@@ -99,7 +99,11 @@ impl Host {
             say!("FAILED to {e}");
             Given::All
         });
-        self.slice = self.slice.learn(uptime().saturating_sub(began));
+        self.slice = match given {
+            Given::Some => self.slice.learn(uptime().saturating_sub(began)),
+            // What is asked for in vain is taken from files in the end: as little as can be.
+            Given::Nothing | Given::All => Slice::default(),
+        };
         let Some(slot) = self.slots.get_mut(&id) else { return };
         slot.fruitless = if given == Given::Nothing { slot.fruitless + 1 } else { 0 };
         if given == Given::All || slot.fruitless >= MOST_FRUITLESS {

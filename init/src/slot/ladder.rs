@@ -49,8 +49,9 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// A process that is within the kernel freezes when it comes out. One that does not come out, say from a disk that does
 /// not answer, is left awake.
 const FREEZE_LIMIT: Duration = Duration::from_secs(10);
-/// Between two slices: others get their turn.
+/// Between two slices others get their turn; less of it when these wait for memory.
 const RECLAIM_PAUSE: Duration = Duration::from_millis(40);
+const SHORT_PAUSE: Duration = Duration::from_millis(10);
 /// After the second failure in a row the next attempt waits this long.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// And at most this long.

@@ -6,7 +6,7 @@ use kennel_model::SlotState;
 use kennel_model::msg::{Depth, Rung};
 
 use super::Action::{self, AnswerSleepers, AnswerStarters, Reclaim, Tell, Terminate, Thaw};
-use super::{Asleep, Event, RECLAIM_PAUSE, Relief, Rungs, State, died, due, quiet, stop};
+use super::{Asleep, Event, RECLAIM_PAUSE, Relief, Rungs, SHORT_PAUSE, State, died, due, quiet, stop};
 
 /// The table, from `asleep` on `rung`.
 pub(super) fn step(
@@ -32,7 +32,7 @@ pub(super) fn step(
             let frozen = Tell(SlotState::Frozen, quiet(asleep, now));
             let answer = AnswerSleepers(Ok(Depth::Frozen));
             match asleep.short {
-                true => (State::Reclaiming(asleep, now + RECLAIM_PAUSE), vec![frozen, answer, Reclaim]),
+                true => (State::Reclaiming(asleep, next(asleep, now)), vec![frozen, answer, Reclaim]),
                 false => (State::Frozen(asleep), vec![frozen, answer]),
             }
         }
@@ -51,10 +51,10 @@ pub(super) fn step(
             (State::Freezing(short, deadline), vec![])
         }
         (State::Frozen(_), Event::Pressure(Relief::Reclaim)) => {
-            (State::Reclaiming(short, now + RECLAIM_PAUSE), vec![Reclaim])
+            (State::Reclaiming(short, next(short, now)), vec![Reclaim])
         }
         (State::Frozen(_) | State::Reclaiming(..), Event::Timeout) => {
-            (State::Reclaiming(asleep, now + RECLAIM_PAUSE), vec![Reclaim])
+            (State::Reclaiming(asleep, next(asleep, now)), vec![Reclaim])
         }
         (State::Reclaiming(..), Event::Settled) => {
             let reclaimed = Tell(SlotState::Reclaimed, quiet(asleep, now));
@@ -62,4 +62,9 @@ pub(super) fn step(
         }
         (_, _) => (state, vec![]),
     }
+}
+
+/// When the next slice is due.
+fn next(asleep: Asleep, now: Duration) -> Duration {
+    now + if asleep.short { SHORT_PAUSE } else { RECLAIM_PAUSE }
 }

@@ -271,7 +271,7 @@ fn short_of_memory_who_nobody_needs_makes_room_at_once() {
     let freezing = State::Freezing(short, s(1010));
     assert_eq!(step(idle, MAKE_ROOM, NOW, &never), (freezing, vec![Freeze]));
     assert_eq!(go(State::Freezing(ASLEEP, s(1005)), MAKE_ROOM), (State::Freezing(short, s(1005)), vec![]));
-    let reclaiming = State::Reclaiming(short, NOW + RECLAIM_PAUSE);
+    let reclaiming = State::Reclaiming(short, NOW + SHORT_PAUSE);
     let frozen = told(SlotState::Frozen, SHORT);
     assert_eq!(
         step(freezing, Event::Settled, NOW, &never),
