@@ -112,8 +112,8 @@ impl Control {
     }
 }
 
-/// What a slot has on the data volume, in KiB: the file system tells it of a folder whose project has a limit below the
-/// volume's size, which init sees to. Nothing where it tells of the whole volume.
+/// What a slot has on the data volume, in KiB: the file system tells it of a folder whose project has a limit. Nothing where
+/// the limit is larger than the volume, as it tells of the whole volume then.
 fn disk_kib(slots_dir: &std::path::Path, slot: SlotId) -> u64 {
     let of = |path: &std::path::Path| rustix::fs::statvfs(path).ok();
     match (of(&slots_dir.join(slot.to_string())), of(slots_dir)) {

@@ -23,15 +23,7 @@ pub(super) fn count(slot: SlotId, folder: &str) -> Result<(), Failed> {
 /// # Errors
 /// The system's.
 pub fn limit(slot: SlotId, limits: &Limits) -> Result<(), Failed> {
-    let volume = rustix::fs::statvfs(DATA_DIR).step(|| format!("look at {DATA_DIR}"))?;
-    let bytes = below_volume(limits.disk_max_bytes, volume.f_blocks, volume.f_frsize);
-    set(slot, Quota { bytes, inodes: limits.disk_max_inodes.into() })
-}
-
-/// A limit that the volume tells of. Of a project whose limit is not smaller than the volume it tells no usage
-/// (`ext4_statfs_project`), and control would charge nothing; nobody can hold the whole volume anyway.
-fn below_volume(bytes: u64, blocks: u64, block: u64) -> u64 {
-    bytes.min(blocks.saturating_sub(1).saturating_mul(block)).max(block)
+    set(slot, Quota { bytes: limits.disk_max_bytes, inodes: limits.disk_max_inodes.into() })
 }
 
 /// Forgets the limits of a slot that holds nothing any more.
@@ -45,17 +37,4 @@ pub(super) fn lift(slot: SlotId) -> Result<(), Failed> {
 fn set(slot: SlotId, limits: Quota) -> Result<(), Failed> {
     let set = || quota::limit(File::open(DATA_DIR)?, slot.uid(), limits);
     set().step(|| format!("set the disk limits of {slot:?}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_is_below_the_volumes_size() {
-        assert_eq!(below_volume(4096, 100, 4096), 4096);
-        assert_eq!(below_volume(100 * 4096, 100, 4096), 99 * 4096);
-        assert_eq!(below_volume(u64::MAX, 100, 4096), 99 * 4096);
-        assert_eq!(below_volume(u64::MAX, 0, 4096), 4096, "0 would be no limit");
-    }
 }
