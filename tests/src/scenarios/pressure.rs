@@ -31,7 +31,6 @@ pub(super) fn group() -> Group {
         scenarios: vec![
             Scenario::new("pressure: idle tenants fill the memory, and each of them goes on answering", crowd),
             Scenario::new("pressure: a memory hog is reclaimed while its neighbour serves", hog),
-            Scenario::new("pressure: reserved memory stays while idle neighbours give theirs", reserved),
             Scenario::new("pressure: swap is full: programs are stopped in order, not killed", full),
         ],
     }
@@ -163,42 +162,6 @@ fn hog(vm: &mut Vm) -> Result<(), String> {
     same("whether it has what it had", after["whole"].as_bool(), Some(true))?;
     nobody_was_killed(vm, seen)?;
     remove(vm, &names)
-}
-
-fn reserved(vm: &mut Vm) -> Result<(), String> {
-    let seen = vm.console().len();
-    let names = ["kept", "eater0", "eater1", "eater2"].map(ToOwned::to_owned);
-    for name in &names {
-        settle(vm, name)?;
-    }
-    vm.ok(&["limits", "kept", "--reserve-memory", "128M"])?;
-    let before = vm.page_json("kept", "/hold?mib=60")?;
-    let first = resident_and_swap(vm, "kept")?;
-    // It is the one whom nobody has asked for longest.
-    for name in &names[1..] {
-        vm.page_json(name, "/hold?mib=90")?;
-    }
-    // Init has them make room, or the kernel has found it by itself before one of them had been left alone for long enough.
-    until("neighbours to give memory", SOON, || {
-        let swapped =
-            names[1..].iter().map(|name| Ok(resident_and_swap(vm, name)?.1)).sum::<Result<u64, String>>()?;
-        Ok((swapped > 16 << 20).then_some(()))
-    })?;
-    same("its state", vm.show("kept")?["state"].as_str(), Some("running"))?;
-    let now = resident_and_swap(vm, "kept")?;
-    holds(&format!("nothing of it has gone to swap: {first:?}, {now:?}"), now.1 == 0 && now.0 > 60 << 20)?;
-    let after = vm.page_json("kept", "/whole")?;
-    same("the process that answers", life(&after)?, life(&before)?)?;
-    nobody_was_killed(vm, seen)?;
-    remove(vm, &names)
-}
-
-/// What a tenant has in RAM and in swap, in bytes.
-fn resident_and_swap(vm: &Vm, name: &str) -> Result<(u64, u64), String> {
-    let top = vm.json(&["top"])?;
-    let row = top["tenants"].as_array().into_iter().flatten().find(|row| row["tenant"] == name);
-    let holds = |key: &str| row?["holds"][key].as_u64();
-    holds("resident").zip(holds("swap")).ok_or(format!("no {name} in {top}"))
 }
 
 fn full(vm: &mut Vm) -> Result<(), String> {
