@@ -1,7 +1,7 @@
 //! Who is woken next when many are to be: a line, in the order of their coming, and so many wakes under way that there is
 //! room for. A wake is under way until the program has answered, its end, or a while at most; until then it takes
-//! processors, and memory that nobody has counted yet. Frozen programs need no admission: they have all that they need. Pure;
-//! nobody is refused here: how long a visitor waits is the proxy's business.
+//! processors, and memory that nobody has counted yet. Whose wake takes next to no memory does not come here. Pure; nobody is
+//! refused here: how long a visitor waits is the proxy's business.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -243,6 +243,8 @@ mod tests {
         assert_eq!(policy.look(figures(164, 0, 0), 100 * MIB, false, s(1)), None);
         assert_eq!(policy.look(figures(163, 0, 0), 100 * MIB, false, s(1)), Some(News::Short));
         assert_eq!(policy.look(figures(227, 0, 0), 100 * MIB, false, s(2)), None);
+        let gone = Candidate { reclaimed: true, ..candidate(2, 10) };
+        assert_eq!(chosen(&mut policy, &[gone]), None, "nobody is stopped for them");
         assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), Some((1, Relief::Reclaim)));
         assert_eq!(policy.look(figures(228, 0, 0), 100 * MIB, false, s(2)), None);
         assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), None);
