@@ -1,5 +1,5 @@
 //! Many tenants on one host: those who are merely registered cost next to nothing, neither at a boot nor in memory, and any of
-//! them answers. How many there are is `KENNEL_TEST_TENANTS`, up to the image's 1000 slots; registering that many takes some ten
+//! them answers. How many there are is `KENNEL_TEST_TENANTS`, up to the image's 1000 slots; registering that many takes many
 //! minutes, and every run of the tests does with fewer. How long the boot takes beside one with few tenants is printed: it is a
 //! figure for `docs/benchmarks.md`, as other work on the machine makes more of a difference.
 
