@@ -1,5 +1,7 @@
-//! Reserved processor time. The kernel knows shares only (`cpu.weight`), and what one is worth depends on who else runs; so
-//! the weights of programs with a reservation follow who runs just now. Whoever uses less leaves the rest to the others.
+//! Shares of the processors (`cpu.weight`) that follow who runs just now; whoever uses less than his leaves the rest to the
+//! others. The kernel knows shares only, and what one is worth depends on who else runs, so the weights of programs with a
+//! reservation rise with the others'. And programs that are woken at the same time share what one of them would get: each
+//! computes as much as it can, and who is awake already is not to wait for a crowd.
 
 use kennel_model::{SlotId, SlotState};
 
@@ -34,23 +36,27 @@ fn weights(claims: &[Claim], processors: u16) -> Vec<u16> {
     claims.iter().map(|claim| weight(claim, sum).ceil().min(MAX_WEIGHT) as u16).collect()
 }
 
+/// What one of so many that are woken at the same time weighs.
+fn woken(weight: u16, together: usize) -> u16 {
+    let together = u16::try_from(together).unwrap_or(u16::MAX).max(1);
+    (weight / together).max(1)
+}
+
 impl Host {
-    /// Sets the weights anew, as one more or one fewer program runs.
+    /// Sets the weights anew, as one more or one fewer program runs or is woken.
     pub(super) fn share_processors(&mut self) {
         let running = self.slots.iter().filter(|(_, slot)| slot.state.public() == SlotState::Running);
         let (ids, claims): (Vec<SlotId>, Vec<Claim>) = running
             .filter_map(|(id, slot)| {
                 let limits = slot.limits()?;
-                Some((*id, Claim { weight: limits.cpu_weight, reserved: limits.cpu_reserved_percent }))
+                let weight = woken(limits.cpu_weight, self.woken_together(*id));
+                Some((*id, Claim { weight, reserved: limits.cpu_reserved_percent }))
             })
             .unzip();
-        if claims.iter().all(|claim| claim.reserved == 0) {
-            return;
-        }
-        for ((id, claim), weight) in ids.iter().zip(&claims).zip(weights(&claims, self.processors)) {
-            let Some(slot) = self.slots.get_mut(id).filter(|_| claim.reserved > 0) else { continue };
-            if slot.weight != Some(weight) {
-                slot.weight = Some(weight);
+        for (id, weight) in ids.iter().zip(weights(&claims, self.processors)) {
+            let Some(slot) = self.slots.get_mut(id) else { continue };
+            if slot.weight != weight {
+                slot.weight = weight;
                 if let Err(e) = Cgroup::at(&id.cgroup()).share(weight) {
                     say!("FAILED to {e}");
                 }
@@ -77,6 +83,14 @@ mod tests {
         // Half of one of two processors.
         assert_eq!(weights(&four, 2), [100, 100, 100, 100]);
         assert_eq!(weights(&[claim(7, 50)], 1), [7], "alone it needs none");
+    }
+
+    #[test]
+    fn who_is_woken_with_others_weighs_its_part() {
+        assert_eq!(
+            [(100, 0), (100, 1), (100, 3), (2, 5)].map(|(own, together)| woken(own, together)),
+            [100, 100, 33, 1]
+        );
     }
 
     proptest! {

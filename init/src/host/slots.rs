@@ -42,8 +42,8 @@ pub(super) struct Slot {
     pub(super) wipe: Option<Wipe>,
     /// In this boot, for the tenant that lives there now.
     pub(super) was_started: bool,
-    /// The `cpu.weight` that its reservation has made necessary.
-    pub(super) weight: Option<u16>,
+    /// The `cpu.weight` of its control group.
+    pub(super) weight: u16,
     process: Option<Process>,
     pub(super) starters: Vec<Starter>,
     pub(super) stoppers: Vec<RequestId>,
@@ -179,7 +179,7 @@ impl Host {
         self.children.insert(started.pid, Child::Tenant(id));
         self.poller.add(&started.report, Source::SlotReport(id))?;
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
-        (slot.was_started, slot.weight) = (true, None);
+        (slot.was_started, slot.weight) = (true, spec.limits.cpu_weight);
         slot.process = Some(Process {
             pid: started.pid,
             report: Some(started.report),

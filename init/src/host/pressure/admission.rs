@@ -63,6 +63,11 @@ impl Admission {
         Some(slot)
     }
 
+    /// Whether its wake is.
+    pub(super) fn is_under_way(&self, slot: SlotId) -> bool {
+        self.under_way.contains_key(&slot)
+    }
+
     /// How many wakes are under way.
     pub(super) fn under_way(&self) -> usize {
         self.under_way.len()

@@ -148,6 +148,12 @@ impl Host {
         self.memory.admission.leave(id)
     }
 
+    /// How many are woken together with this one, itself among them; 0 when it is not being woken.
+    pub(super) fn woken_together(&self, id: SlotId) -> usize {
+        let admission = &self.memory.admission;
+        if admission.is_under_way(id) { admission.under_way() } else { 0 }
+    }
+
     /// A program that was woken has answered, or is not going to.
     pub(super) fn wake_is_over(&mut self, id: SlotId) {
         self.memory.admission.over(id);
@@ -195,6 +201,7 @@ impl Host {
         if self.memory.admission.first().is_some() && !self.memory.policy.is_short() {
             self.look_at_memory(false);
         }
+        self.share_processors();
     }
 
     /// For wakes beside those under way: one for each processor, as they compute more than they wait, and so that who is awake
