@@ -54,7 +54,8 @@ impl Admission {
 
     /// Lets the first in line go if there is room for it. One always may: nothing gets better by waiting then.
     pub(super) fn admit(&mut self, bytes: u64, room: Room, now: Duration) -> Option<SlotId> {
-        let fits = self.under_way.len() < room.wakes && self.promised().saturating_add(bytes) <= room.bytes;
+        self.under_way.retain(|_, wake| now < wake.until);
+        let fits = self.under_way.len() < room.wakes && self.promised(now).saturating_add(bytes) <= room.bytes;
         if !fits && !self.under_way.is_empty() {
             return None;
         }
@@ -69,23 +70,23 @@ impl Admission {
     }
 
     /// How many wakes are under way.
-    pub(super) fn under_way(&self) -> usize {
-        self.under_way.len()
+    pub(super) fn under_way(&self, now: Duration) -> usize {
+        self.counted(now).count()
     }
 
     /// Memory that those under way may still take.
-    pub(super) fn promised(&self) -> u64 {
-        self.under_way.values().map(|wake| wake.bytes).sum()
+    pub(super) fn promised(&self, now: Duration) -> u64 {
+        self.counted(now).map(|wake| wake.bytes).sum()
+    }
+
+    /// Those that do not take too long.
+    fn counted(&self, now: Duration) -> impl Iterator<Item = &UnderWay> {
+        self.under_way.values().filter(move |wake| now < wake.until)
     }
 
     /// A program has answered, or come to its end.
     pub(super) fn over(&mut self, slot: SlotId) {
         self.under_way.remove(&slot);
-    }
-
-    /// Gives up on those that take too long.
-    pub(super) fn expire(&mut self, now: Duration) {
-        self.under_way.retain(|_, wake| now < wake.until);
     }
 
     /// It need not wait any more; answers whether it did.
@@ -119,7 +120,11 @@ mod tests {
     }
 
     fn admitted(admission: &mut Admission, mib: u64, room: Room) -> Vec<u16> {
-        std::iter::from_fn(|| admission.admit(mib * MIB, room, s(1))).map(SlotId::index).collect()
+        admitted_at(s(1), admission, mib, room)
+    }
+
+    fn admitted_at(now: Duration, admission: &mut Admission, mib: u64, room: Room) -> Vec<u16> {
+        std::iter::from_fn(|| admission.admit(mib * MIB, room, now)).map(SlotId::index).collect()
     }
 
     #[test]
@@ -130,7 +135,7 @@ mod tests {
         admission.over(slot(5));
         admission.over(slot(8));
         assert_eq!(admitted(&mut admission, 1, room), [9]);
-        assert_eq!((admission.first(), admission.under_way()), (Some(slot(7)), 2));
+        assert_eq!((admission.first(), admission.under_way(s(1))), (Some(slot(7)), 2));
         assert!(admission.leave(slot(7)) && !admission.leave(slot(7)));
         admission.over(slot(2));
         assert_eq!(admitted(&mut admission, 1, room), [0u16; 0]);
@@ -140,7 +145,7 @@ mod tests {
     fn memory_is_promised_once() {
         let mut admission = line(&[1, 2, 3, 4]);
         assert_eq!(admitted(&mut admission, 40, PLENTY), [1, 2]);
-        assert_eq!(admission.promised(), 80 * MIB);
+        assert_eq!(admission.promised(s(1)), 80 * MIB);
         assert_eq!(admitted(&mut admission, 20, PLENTY), [3]);
         admission.over(slot(1));
         assert_eq!(admitted(&mut admission, 40, PLENTY), [4]);
@@ -157,13 +162,16 @@ mod tests {
 
     #[test]
     fn who_never_answers_keeps_others_waiting_for_a_while_only() {
-        let mut admission = line(&[1, 2]);
-        let room = Room { wakes: 1, ..PLENTY };
-        assert_eq!(admitted(&mut admission, 1, room), [1]);
+        let mut admission = line(&[1, 2, 3]);
+        let room = Room { wakes: 1, bytes: 10 * MIB };
+        assert_eq!(admitted(&mut admission, 10, room), [1]);
         let end = s(1) + UNDER_WAY_LONGEST;
-        admission.expire(end - Duration::from_nanos(1));
-        assert_eq!(admitted(&mut admission, 1, room), [0u16; 0]);
-        admission.expire(end);
-        assert_eq!(admitted(&mut admission, 1, room), [2]);
+        let just_before = end - Duration::from_nanos(1);
+        assert_eq!(admitted_at(just_before, &mut admission, 10, room), [0u16; 0]);
+        assert_eq!((admission.under_way(just_before), admission.promised(just_before)), (1, 10 * MIB));
+        // Whoever comes then finds the place free, whether anybody has looked at the time meanwhile or not.
+        assert_eq!((admission.under_way(end), admission.promised(end)), (0, 0));
+        assert_eq!(admitted_at(end, &mut admission, 10, room), [2]);
+        assert_eq!((admission.under_way(end), admission.promised(end)), (1, 10 * MIB));
     }
 }

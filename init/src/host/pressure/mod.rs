@@ -166,7 +166,6 @@ impl Host {
             return;
         }
         let idle = self.memory.processors.look(uptime());
-        self.memory.admission.expire(uptime());
         self.admit(idle);
         if self.memory.admission.first().is_some() {
             self.await_admission();
@@ -183,12 +182,13 @@ impl Host {
         let mut room = None;
         while let Some(first) = self.memory.admission.first() {
             // The first goes in any case, and needs no look.
-            let room = match self.memory.admission.under_way() {
+            let now = uptime();
+            let room = match self.memory.admission.under_way(now) {
                 0 => Room::default(),
                 under_way => *room.get_or_insert_with(|| self.room(under_way, idle)),
             };
             let bytes = self.slots.get(&first).map_or(0, |slot| needs(first, slot));
-            let Some(id) = self.memory.admission.admit(bytes, room, uptime()) else { break };
+            let Some(id) = self.memory.admission.admit(bytes, room, now) else { break };
             // Who waited for it may have gone.
             if let Some(slot) = self.slots.get(&id).filter(|slot| slot.is_awaited()) {
                 let held = slot.is_held();
@@ -220,7 +220,7 @@ impl Host {
     /// What the next in line waits for, with what those before it have been promised.
     fn wanted(&self) -> u64 {
         let first = self.memory.admission.first().and_then(|id| Some((id, self.slots.get(&id)?)));
-        first.map_or(0, |(id, slot)| self.memory.admission.promised() + needs(id, slot))
+        first.map_or(0, |(id, slot)| self.memory.admission.promised(uptime()) + needs(id, slot))
     }
 }
 
