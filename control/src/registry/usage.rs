@@ -24,9 +24,9 @@ const MOST: u64 = 1 << 53;
 /// The columns of amounts, in the order of [`numbers`].
 static COLUMNS: LazyLock<Vec<&str>> =
     LazyLock::new(|| Spent::NAMES.into_iter().chain(["disk_kib_s"]).collect());
-/// Their sums.
+/// Their sums; of nothing, 0.
 static SUMS: LazyLock<String> =
-    LazyLock::new(|| COLUMNS.iter().map(|c| format!("sum({c})")).collect::<Vec<_>>().join(", "));
+    LazyLock::new(|| COLUMNS.iter().map(|c| format!("coalesce(sum({c}), 0)")).collect::<Vec<_>>().join(", "));
 /// Adds a row to what is there.
 static ADD: LazyLock<String> = LazyLock::new(|| {
     let places: Vec<_> = (4..4 + COLUMNS.len()).map(|n| format!("?{n}")).collect();
@@ -80,17 +80,23 @@ impl Store {
         .collect()
     }
 
-    /// What each tenant has used in these hours, by name.
+    /// What each tenant has used in these hours, by name: of those who were tenants by their end also who has used nothing, unless
+    /// they have not begun by now.
     ///
     /// # Errors
     /// The database's.
-    pub fn usage_sums(&mut self, hours: Range<u64>) -> Result<Vec<Usage>> {
+    pub fn usage_sums(&mut self, hours: Range<u64>, now_hour: u64) -> Result<Vec<Usage>> {
         let mut query = self.db.prepare_cached(&format!(
-            "SELECT tenant, ?1, ?2 - ?1, {} FROM usage WHERE hour >= ?1 AND hour < ?2
-             GROUP BY tenant ORDER BY tenant",
+            "WITH asked (tenant) AS (
+                 SELECT tenant FROM usage WHERE hour >= ?1 AND hour < ?2
+                 UNION SELECT name FROM tenants
+                     WHERE phase = 'ready' AND created_at_s < 3600 * ?2 AND ?1 <= ?3)
+             SELECT asked.tenant, ?1, ?2 - ?1, {} FROM asked
+             LEFT JOIN usage ON usage.tenant = asked.tenant AND hour >= ?1 AND hour < ?2
+             GROUP BY asked.tenant ORDER BY asked.tenant",
             *SUMS
         ))?;
-        let rows = query.query_map([hours.start, hours.end], read)?;
+        let rows = query.query_map([hours.start, hours.end, now_hour], read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -238,13 +244,34 @@ mod tests {
         }
         assert_eq!(store.looks().unwrap(), [(name(), entry(51, 7_000).look)]);
         assert_eq!(cpu(&store.usage_of(&name(), 0..99).unwrap()), [(50, 3), (51, 7)]);
-        assert_eq!(cpu(&store.usage_sums(48..72).unwrap()), [(48, 10)]);
-        assert_eq!(store.usage_sums(48..72).unwrap()[0].used.disk_byte_s, 3000 << 10);
+        assert_eq!(cpu(&store.usage_sums(48..72, 51).unwrap()), [(48, 10)]);
+        assert_eq!(store.usage_sums(48..72, 51).unwrap()[0].used.disk_byte_s, 3000 << 10);
         store.forget(&name()).unwrap();
-        assert_eq!((store.looks().unwrap(), store.usage_sums(0..99).unwrap().len()), (vec![], 1));
+        assert_eq!((store.looks().unwrap(), store.usage_sums(0..99, 51).unwrap().len()), (vec![], 1));
         store.keep_usage(&[entry(52, 1_000)]).unwrap();
         assert_eq!(store.usage_of(&name(), 52..53).unwrap(), [], "it is gone");
         assert!(store.is_known(&name()).unwrap() && !store.is_known(&"b".parse().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn who_has_used_nothing_is_listed_from_the_month_on_in_which_it_came() {
+        let mut store = with_a_tenant();
+        let came = super::super::now_s() / 3600;
+        let month = came / 720 * 720;
+        let listed = |store: &mut Store, hours| {
+            let rows = store.usage_sums(hours, came).unwrap();
+            assert!(rows.iter().all(|row| row.used == Used::default()), "{rows:?}");
+            rows.into_iter().map(|row| row.tenant).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(&mut store, month..month + 720), [""; 0], "it is being made");
+        store.confirm(&name()).unwrap();
+        store.reserve(&wish("b", "b.test"), 9).unwrap();
+        store.confirm(&"b".parse().unwrap()).unwrap();
+        assert_eq!(listed(&mut store, month..month + 720), ["a", "b"]);
+        assert_eq!(listed(&mut store, month - 720..month), [""; 0], "it was no tenant yet");
+        assert_eq!(listed(&mut store, month + 720..month + 1440), [""; 0], "that is to come");
+        store.forget(&name()).unwrap();
+        assert_eq!(listed(&mut store, month..month + 720), ["b"], "nothing is owed");
     }
 
     #[test]
@@ -291,6 +318,6 @@ mod tests {
         for _ in 0..2000 {
             store.keep_usage(&[entry(5, u64::MAX)]).unwrap();
         }
-        assert_eq!(store.usage_sums(0..9).unwrap().len(), 1);
+        assert_eq!(store.usage_sums(0..9, 5).unwrap().len(), 1);
     }
 }

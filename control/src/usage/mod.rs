@@ -92,15 +92,16 @@ impl Control {
         }
     }
 
-    /// What was used in a month: by each tenant in all, or by one in each hour.
+    /// What was used in a month: by each tenant in all, be it nothing, or by one in each hour.
     ///
     /// # Errors
     /// [`Error::NoSuchTenant`] for one that neither is there nor has used anything; init's or the registry's.
     pub(crate) async fn usage(&self, of: Option<TenantName>, month: Option<Month>) -> Result<Vec<Usage>> {
         self.look_at_usage(FRESH).await?;
-        let month = month.unwrap_or_else(|| Month::at(now_s()));
+        let now_s = now_s();
+        let month = month.unwrap_or_else(|| Month::at(now_s));
         let Some(name) = of else {
-            return self.registry.with(move |store| store.usage_sums(month.hours())).await;
+            return self.registry.with(move |store| store.usage_sums(month.hours(), now_s / 3600)).await;
         };
         let wanted = name.clone();
         let rows = self.registry.with(move |store| store.usage_of(&wanted, month.hours())).await?;

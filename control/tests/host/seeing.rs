@@ -96,6 +96,19 @@ async fn the_next_tenant_of_a_slot_and_of_a_name_begins_at_zero_and_the_last_one
 }
 
 #[tokio::test]
+async fn the_account_lists_every_tenant_also_those_that_never_ran() {
+    let (host, operator) = with_two_tenants().await;
+    spends(&host, 1, 50_000);
+    cpu_ms(&operator, "shop", 50).await;
+    let sums: Vec<Usage> = operator.get("/v1/usage").await.expect(StatusCode::OK);
+    let shown: Vec<_> = sums.iter().map(|sum| (sum.tenant.as_str(), sum.used.cpu_ms)).collect();
+    assert_eq!(shown, [("blog", 0), ("shop", 50)]);
+    assert_eq!((sums[0].from_s, sums[0].length_s), (sums[1].from_s, sums[1].length_s));
+    let before: Vec<Usage> = operator.get("/v1/usage?month=2001-01").await.expect(StatusCode::OK);
+    assert_eq!(before, []);
+}
+
+#[tokio::test]
 async fn a_timeline_has_times_causes_and_how_long_wakes_took_and_outlives_control() {
     let (mut host, operator) = with_two_tenants().await;
     let event = |state, from, reason: &str| {
