@@ -184,7 +184,9 @@ impl Host {
             for ready in self.poller.wait(self.timers.wait(uptime()))? {
                 self.handle(ready);
             }
-            while let Some(timer) = self.timers.due(uptime()) {
+            // One at a time: where a slice of memory takes longer to compress than the pause until the next one is due, or
+            // many programs' slices are due at once, there would always be another, and nobody would be listened to.
+            if let Some(timer) = self.timers.due(uptime()) {
                 self.handle_timer(timer);
             }
             self.continue_draining();
