@@ -213,6 +213,12 @@ impl Init {
         self.slots().values().filter(|e| e.state.is_alive()).map(|e| e.slot).collect()
     }
 
+    /// Those of them that are not asleep.
+    pub fn awake(&self) -> Vec<SlotId> {
+        let awake = |state| matches!(state, SlotState::Running | SlotState::Stopping);
+        self.slots().values().filter(|e| awake(e.state)).map(|e| e.slot).collect()
+    }
+
     /// What the cloud says of the host, now and later; nothing where there is none. Known after the first answer of init's.
     pub fn cloud(&self) -> watch::Receiver<Option<Report>> {
         self.cloud.clone()

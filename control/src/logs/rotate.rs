@@ -12,11 +12,12 @@ use crate::init::Init;
 use crate::say;
 
 impl Logs {
-    /// Looks at the logs of running slots for ever. The others do not grow.
+    /// Looks at the logs of awake programs for ever. The others do not grow; one that wrote much just before it fell asleep is
+    /// cut when it wakes.
     pub async fn rotate_for_ever(self, init: Init) {
         loop {
             tokio::time::sleep(self.config.logs.rotate_every).await;
-            let (logs, slots) = (self.clone(), init.running());
+            let (logs, slots) = (self.clone(), init.awake());
             let look = move || slots.into_iter().for_each(|slot| logs.rotate(slot));
             if let Err(cause) = tokio::task::spawn_blocking(look).await {
                 say!("log rotation failed: {cause}");

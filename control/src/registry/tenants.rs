@@ -113,6 +113,21 @@ impl Store {
         Ok(self.db.query_row("SELECT count(*) FROM tenants", [], |row| row.get(0))?)
     }
 
+    /// Who lives in which slot, also those who are going, by name.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn homes(&mut self) -> Result<Vec<(TenantName, SlotId)>> {
+        let mut query =
+            self.db.prepare_cached("SELECT name, slot FROM tenants WHERE phase <> 'adding' ORDER BY name")?;
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+        rows.map(|row| {
+            let (name, slot) = row?;
+            Ok((checked("name", TenantName::new(name))?, checked("slot", SlotId::new(slot))?))
+        })
+        .collect()
+    }
+
     fn set_phase(&mut self, name: &TenantName, phase: TenantPhase) -> Result<()> {
         let sql = "UPDATE tenants SET phase = ?2 WHERE name = ?1";
         match self.db.execute(sql, [name.as_str(), phase.word()])? {

@@ -14,7 +14,6 @@ pub(crate) use book::{Amounts, Book, Entry, Look};
 use crate::control::Control;
 use crate::counters::FRESH;
 use crate::error::{Error, Result};
-use crate::registry::Seen;
 use crate::say;
 
 /// Time between two looks. What is used between the last and a power cut is lost.
@@ -58,16 +57,16 @@ impl Control {
             none => none.insert(Book::new(self.registry.with(|store| store.looks()).await?)),
         };
         // Who lives where, first: a tenant that is new since then is not charged what its slot's last one spent.
-        let seen = self.registry.with(|store| store.seen()).await?;
+        let homes = self.registry.with(|store| store.homes()).await?;
         let snapshot = self.spent(age).await?;
         let slots_dir = self.config.slots_dir.clone();
-        let looked = move || seen.into_iter().map(|seen| (disk_kib(&slots_dir, seen.slot), seen)).collect();
-        let looked: Vec<(u64, Seen)> = tokio::task::spawn_blocking(looked).await?;
+        let looked = move || homes.into_iter().map(|home| (disk_kib(&slots_dir, home.1), home)).collect();
+        let looked: Vec<(u64, (TenantName, SlotId))> = tokio::task::spawn_blocking(looked).await?;
         let hour = now_s().saturating_sub(GRACE_S) / 3600;
-        for (disk_kib, seen) in looked {
-            let spent = snapshot.slots.get(&seen.slot).map(|counters| counters.spent).unwrap_or_default();
+        for (disk_kib, (tenant, slot)) in looked {
+            let spent = snapshot.slots.get(&slot).map(|counters| counters.spent).unwrap_or_default();
             let look = Look { boot: snapshot.boot, uptime_ms: snapshot.uptime_ms, spent, disk_kib };
-            book.look(&seen.tenant, look, hour);
+            book.look(&tenant, look, hour);
         }
         let due = Arc::new(book.due(hour));
         if !due.is_empty() {
