@@ -35,6 +35,10 @@ pub(super) fn group() -> Group {
             Scenario::new("ladder: who has processor time reserved gets it beside the busiest", reserved),
             Scenario::new("ladder: a request and a WebSocket keep it awake for as long as they last", needed),
             Scenario::new(
+                "ladder: a program's own compile cache is there at its next start, and taken",
+                compile_cache,
+            ),
+            Scenario::new(
                 "ladder: a frozen tenant is stopped, deployed to and removed like any other",
                 handled,
             ),
@@ -228,6 +232,20 @@ fn needed(vm: &mut Vm) -> Result<(), String> {
     same("the echo", &echo, b"ping")?;
     drop(socket);
     becomes(vm, "stopped")
+}
+
+fn compile_cache(vm: &mut Vm) -> Result<(), String> {
+    vm.tenant("cacher", "tests/cacher")?;
+    let first = vm.page_json("cacher", "/")?;
+    same("what Node.js says of it", first["status"].as_str(), Some("ENABLED"))?;
+    same("files in the cache after the first start", first["files"].as_u64(), Some(1))?;
+    vm.ok(&["tenant", "stop", "cacher"])?;
+    let second = vm.page_json("cacher", "/")?;
+    holds("another process answers", life(&first)? != life(&second)?)?;
+    same("files in the cache after the second start", second["files"].as_u64(), Some(1))?;
+    let again = vm.page_json("cacher", "/again")?;
+    contains("who loads it again", &again.to_string(), "lib.js was accepted")?;
+    vm.ok(&["tenant", "rm", "cacher", "--yes"]).map(drop)
 }
 
 /// An open one; what is said over it comes back.
