@@ -1,6 +1,6 @@
 // A tenant that keeps what it is told to: `/hold?mib=N` takes so much more memory, which compresses well, and
 // `/hold?mib=N&kind=random` such that does not compress at all. `/` says which process answers and what of it is in swap,
-// `/whole` whether it still has what it had.
+// `/whole` whether it still has what it had. `/stay` is a response without an end: who reads it needs the program.
 
 import { createHash, randomFillSync, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -29,6 +29,10 @@ const server = createServer((request, response) => {
   const url = new URL(request.url, "http://localhost");
   if (url.pathname === "/hold") {
     hold(Number(url.searchParams.get("mib")), url.searchParams.get("kind"));
+  }
+  if (url.pathname === "/stay") {
+    response.writeHead(200, { "content-type": "text/plain" }).write("here\n");
+    return;
   }
   const whole = url.pathname === "/whole" && held.every((one) => digest(one.buffer) === one.digest);
   const body = JSON.stringify({ ...facts(), whole });

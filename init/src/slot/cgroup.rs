@@ -175,7 +175,8 @@ impl Cgroup {
         self.spare(!freeze)
     }
 
-    /// Whether the kernel takes of its memory only when it finds none elsewhere (`memory.low`), whoever needs some.
+    /// Whether the kernel turns to its memory after others' (`memory.low`), whoever needs some. Counting ages by generations (MGLRU)
+    /// it does so in the same round all the same, so this spares little; `memory.min` spares for certain.
     ///
     /// # Errors
     /// The system's.

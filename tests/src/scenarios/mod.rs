@@ -23,6 +23,7 @@ mod pressure;
 mod probes;
 mod proof;
 mod registered;
+mod reserved;
 mod secure;
 mod seeing;
 mod services;
@@ -96,6 +97,7 @@ pub fn all() -> Vec<Group> {
         tenants::group(),
         ladder::group(),
         pressure::group(),
+        reserved::group(),
         wakes::group(),
         seeing::group(),
         egress::group(),

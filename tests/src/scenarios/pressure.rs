@@ -37,17 +37,17 @@ pub(super) fn group() -> Group {
 }
 
 /// A tenant whom nothing but want of memory puts to sleep.
-fn settle(vm: &Vm, name: &str) -> Result<(), String> {
+pub(super) fn settle(vm: &Vm, name: &str) -> Result<(), String> {
     vm.tenant(name, "tests/hoarder")?;
     let never = ["--freeze-after", "1d", "--reclaim-after", "never", "--stop-after", "never"];
     vm.ok(&[&["limits", name], &never[..]].concat()).map(drop)
 }
 
-fn remove(vm: &Vm, names: &[String]) -> Result<(), String> {
+pub(super) fn remove(vm: &Vm, names: &[String]) -> Result<(), String> {
     names.iter().try_for_each(|name| vm.ok(&["tenant", "rm", name, "--yes"]).map(drop))
 }
 
-fn life(facts: &Value) -> Result<String, String> {
+pub(super) fn life(facts: &Value) -> Result<String, String> {
     facts["life"].as_str().map(ToOwned::to_owned).ok_or(format!("no life in {facts}"))
 }
 
@@ -68,7 +68,7 @@ fn metric(page: &str, sample: &str) -> Result<u64, String> {
 }
 
 /// The kernel ends nobody's program.
-fn nobody_was_killed(vm: &Vm, seen: usize) -> Result<(), String> {
+pub(super) fn nobody_was_killed(vm: &Vm, seen: usize) -> Result<(), String> {
     let console = vm.console();
     let killed = console.get(seen..).unwrap_or_default().lines().find(|line| {
         ["Out of memory", "oom-kill", "invoked oom-killer", "Memory cgroup out"]
