@@ -13,23 +13,11 @@ set -euo pipefail
 image_kennel=$(realpath "$1") image_debian=$(realpath "$2") rounds=${3:-5}
 cd "$(dirname "$0")/.."
 accel=${KENNEL_ACCEL:-tcg} deadline_s=300
-case $accel in
-    tcg) processor=(-accel tcg,thread=single -cpu "max,-cx16") ;;
-    kvm) processor=(-accel kvm -cpu max) ;;
-    *) echo "error: KENNEL_ACCEL is tcg or kvm" >&2; exit 64 ;;
-esac
-firmware=/usr/share/OVMF
-[ -e "$firmware/OVMF_CODE_4M.fd" ] && size=_4M || size=
-
-# Nobody listens there yet: for the page, and for QEMU's QMP.
-free() { for p in $(seq "$1" "$(($1 + 100))"); do (: > "/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; break; }; done; }
-port=$(free 18490) qmp_port=$(free 18600)
-
 work=$(mktemp -d)
 . benches/host.sh
-qemu=
-stop() { [ -z "$qemu" ] || { kill "$qemu" 2>/dev/null || true; wait "$qemu" 2>/dev/null || true; qemu=; }; }
-trap 'stop; host_stop 2>/dev/null; rm -rf "$work"' EXIT
+# For the page, and for QEMU's QMP.
+port=$(free 18490) qmp_port=$(free 18600)
+trap 'machine_stop; host_stop 2>/dev/null; rm -rf "$work"' EXIT
 
 now_ms() { date +%s%3N; }
 
@@ -64,25 +52,18 @@ image_reads() {
 
 boot() { # name, image: boots it and notes the milliseconds
     local name=$1 image=$2 more=()
-    cp "$firmware/OVMF_VARS$size.fd" "$work/$name.vars"
     # Debian needs no second disk, and names its root by the order in which disks are found.
     [ "$name" = debian ] || more=(-fw_cfg "name=opt/org.kennel/user-data,file=$host_state/user-data"
         -drive "if=none,id=data,format=raw,file=$work/data,snapshot=on" -device virtio-blk-pci,drive=data)
     began=$(now_ms)
-    qemu-system-x86_64 -nodefaults -no-user-config -display none -machine q35 "${processor[@]}" -m 1G -smp 2 \
-        -drive "if=pflash,unit=0,format=raw,file=$firmware/OVMF_CODE$size.fd,readonly=on" \
-        -drive "if=pflash,unit=1,format=raw,file=$work/$name.vars" \
-        -drive "if=none,id=image,format=raw,file=$image,snapshot=on" -device virtio-blk-pci,drive=image,bootindex=0 \
-        -netdev "user,id=net,hostfwd=tcp:127.0.0.1:$port-:80" -device virtio-net-pci,netdev=net,romfile= \
-        -device virtio-rng-pci -qmp "tcp:127.0.0.1:$qmp_port,server=on,wait=off" -serial "file:$work/$name.console" "${more[@]}" 2> "$work/$name.qemu" &
-    qemu=$!
+    machine "$name" "$image" 1G 2 "hostfwd=tcp:127.0.0.1:$port-:80" -qmp "tcp:127.0.0.1:$qmp_port,server=on,wait=off" "${more[@]}"
     answered "$name" nobody.localhost
     note "$name" "first answer" "$took" "$computed" "$read_bytes"
     if [ "$name" = kennel ]; then
         answered "$name" hello.localhost --fail
         note "$name" "tenant's page" "$took" "$computed" "$read_bytes"
     fi
-    stop
+    machine_stop
 }
 
 note() { # image, what, milliseconds, milliseconds computed, bytes read

@@ -12,14 +12,6 @@ work=$(mktemp -d)
 . benches/host.sh
 trap 'host_stop; rm -rf "$work"' EXIT
 
-visit() { # tenant…: a line each, status and seconds to the first byte
-    for name; do
-        curl -s -o /dev/null -w '%{http_code} %{time_starttransfer}\n' --max-time 130 \
-            -H "Host: $name.localhost" "http://127.0.0.1:$web_port/" || true
-    done
-}
-failures() { awk '$1 != 200 { n++ } END { print n + 0 }' "$1"; }
-percentile() { sort -n | awk -v p="$1" '{ t[NR] = $1 } END { n = int(NR * p / 100 + 0.999999); if (n > NR) n = NR; print t[n] }'; }
 states() { "$kennel" --json tenant ls | jq -r '.[].state' | sort | uniq -c | awk '{ printf "%s%s %s", n++ ? ", " : "", $1, $2 }'; }
 kills() { grep -c "Out of memory\|oom-kill" "$host_state/console.log" || true; }
 
@@ -27,11 +19,11 @@ host_start "$image" --memory "$memory"
 names=()
 for n in $(seq "$tenants"); do
     host_tenant "site-$n" node-24 examples/node-hello
-    visit "site-$n" >> "$work/first"
+    visit "$web_port" "site-$n" >> "$work/first"
     names+=("site-$n")
 done
 echo "$tenants tenants in $memory: $(failures "$work/first") first visits failed; now $(states)"
-visit "${names[@]}" > "$work/second"
+visit "$web_port" "${names[@]}" > "$work/second"
 echo "second visits: $(failures "$work/second") failed, p50 $(awk '{ print $2 * 1000 }' "$work/second" | percentile 50) ms," \
     "worst $(awk '{ print $2 * 1000 }' "$work/second" | percentile 100) ms; now $(states); $(kills) killed by the kernel"
 "$kennel" host status >&2
@@ -41,17 +33,10 @@ client() { python3 benches/neighbour/client.py page "$web_port" page.localhost "
 client 5 > /dev/null
 client 20 > "$work/quiet"
 client 60 > "$work/during" &
-crowd=()
 sleep 2
-# Within a second, but no two in the same instant: QEMU's network loses some of those.
-for name in "${names[@]}"; do
-    visit "$name" >> "$work/crowd" &
-    crowd+=($!)
-    sleep 0.004
-done
-wait "${crowd[@]}" || true
+visit_at_once "$web_port" "${names[@]}" > "$work/crowd"
 wait
-echo "answers: $(awk '{ print $1 }' "$work/crowd" | sort | uniq -c | awk '{ printf "%s%s times %s", n++ ? ", " : "", $1, $2 }') (000: none in time)"
+echo "answers: $(answers "$work/crowd") (000: none in time)"
 grep -v failed "$work/quiet" | percentile 99 > "$work/a"
 grep -v failed "$work/during" | percentile 99 > "$work/b"
 echo "all at once: $(failures "$work/crowd") of $(wc -l < "$work/crowd") failed," \

@@ -1,18 +1,22 @@
 #!/bin/bash
 # The peer of the boot benchmark: a Debian 13 disk image with the cloud kernel, systemd and nginx, made by mmdebstrap
-# and booted like ours, from a unified kernel image by OVMF. benches/debian-image.sh OUT.raw  (as root)
+# and booted like ours, from a unified kernel image by OVMF. Other benchmarks have more packages put in, and a program
+# that is run with the folder of its root at the end.
+# usage: benches/debian-image.sh OUT.raw [PACKAGE,… [PROGRAM]]     (as root)
 set -euo pipefail
-out=$1
+[ $# -ge 1 ] || { sed -n '2,/^# usage/s/^# //p' "$0" >&2; exit 64; }
+out=$1 packages=${2:+,$2} program=${3:-true}
 mirror=${KENNEL_MIRROR:-http://deb.debian.org/debian}
 work=$(mktemp -d)
 # Nothing that a killed mmdebstrap left mounted in it is ours to remove.
 trap 'rm -rf --one-file-system "$work"' EXIT
 
 mmdebstrap --quiet --variant=minbase \
-    --include=systemd-sysv,udev,linux-image-cloud-amd64,initramfs-tools,nginx-light,systemd-boot-efi,iproute2 \
+    --include=systemd-sysv,udev,linux-image-cloud-amd64,initramfs-tools,nginx-light,systemd-boot-efi,iproute2$packages \
     --customize-hook='printf "[Match]\nName=en*\n[Network]\nDHCP=yes\n" > "$1/etc/systemd/network/10-en.network"' \
     --customize-hook='chroot "$1" systemctl enable systemd-networkd nginx' \
     --customize-hook='echo "/dev/vda2 / ext4 rw 0 1" > "$1/etc/fstab"; echo debian > "$1/etc/hostname"' \
+    --customize-hook="$program \"\$1\"" \
     --customize-hook='rm -f "$1"/var/cache/apt/archives/*.deb' \
     trixie "$work/root" "$mirror"
 

@@ -15,27 +15,7 @@ work=$(mktemp -d)
 . benches/host.sh
 trap 'host_stop; rm -rf "$work"' EXIT
 
-first_byte_ms() { # tenant, path
-    curl -s -o "$work/answer" -w '%{http_code} %{time_starttransfer}\n' --max-time 120 \
-        -H "Host: $1.localhost" "http://127.0.0.1:$web_port$2" |
-        awk '{ if ($1 != 200) { print "the page answered " $1 > "/dev/stderr"; exit 1 }; printf "%.1f\n", $2 * 1000 }'
-}
-becomes() { # tenant, state
-    local deadline=$((SECONDS + 120))
-    until [ "$("$kennel" --json tenant show "$1" | jq -r .state)" = "$2" ]; do
-        [ $SECONDS -lt $deadline ] || { echo "$1 does not become $2" >&2; exit 1; }
-        sleep 0.2
-    done
-}
-sleeps() { # tenant, depth
-    # Refused for as long as the lease of the last visitor is held, a second.
-    until "$kennel" -q tenant sleep "$1" --to "$2" 2> "$work/refused"; do
-        grep -q "in flight" "$work/refused" || { cat "$work/refused" >&2; exit 1; }
-        sleep 0.3
-    done
-    becomes "$1" "$2"
-}
-percentile() { sort -n "$work/$1" | awk -v p="$2" '{ t[NR] = $1 } END { n = int(NR * p / 100 + 0.999999); if (n > NR) n = NR; print t[n] }'; }
+figure() { percentile "$2" < "$work/$1"; }
 # What the kernel has charged to tenants who sleep, and zram's memory. Free pages that a processor keeps at hand are in no figure of
 # /proc/meminfo, some 10 MiB more or less; this sum does not have that noise, nor what is charged to nobody.
 charged() {
@@ -44,18 +24,13 @@ charged() {
     zram=$("$kennel" --json host status | jq .swap.zram_memory_bytes)
     echo $((own + zram))
 }
-available() { "$kennel" --json host status | jq .memory_available_bytes; }
 
 host_start "$image" ${HOST_OPTIONS:-}
-cp -r "$program" "$work/bare"
-mv "$work/bare/server.js" "$work/bare/program.js"
-cp benches/idle/server.js "$work/bare/"
 # Nothing happens but what is asked for here.
 awake=(--freeze-after never --reclaim-after never --stop-after never)
 host_tenant hello node-24 "$program" "${awake[@]}"
-host_tenant bare node-24 "$work/bare" "${awake[@]}"
 first_byte_ms hello / > /dev/null
-first_byte_ms bare / > /dev/null
+host_bare "$program" "${awake[@]}"
 for _ in $(seq "$rounds"); do
     for depth in frozen reclaimed stopped; do
         sleeps hello $depth
@@ -66,15 +41,13 @@ for _ in $(seq "$rounds"); do
         for _ in 1 2 3; do first_byte_ms hello / >> "$work/warm"; done
     done
     sleep 2
-    first_byte_ms bare /bare > /dev/null
-    cat "$work/answer" >> "$work/bare_start"
-    echo >> "$work/bare_start"
+    host_bare_start_ms >> "$work/bare_start"
 done
 echo "| to the first byte | p50, ms | p99 or worst | p50 to warm p50 | to a bare start's p50 |"
 echo "|---|---|---|---|---|"
 for what in warm frozen reclaimed stopped bare_start; do
-    awk -v what="$what" -v p50="$(percentile $what 50)" -v p99="$(percentile $what 99)" \
-        -v warm="$(percentile warm 50)" -v bare="$(percentile bare_start 50)" \
+    awk -v what="$what" -v p50="$(figure $what 50)" -v p99="$(figure $what 99)" \
+        -v warm="$(figure warm 50)" -v bare="$(figure bare_start 50)" \
         'BEGIN { printf "| %s | %.0f | %.0f | %.2f | %.2f |\n", what, p50, p99, p50 / warm, p50 / bare }'
 done
 

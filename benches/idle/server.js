@@ -1,11 +1,13 @@
 // The bare start that benches/idle.sh compares with: `/bare` starts `node program.js` as a child, outside of Kennel's ways (no
-// proxy, no init, no compiled code), and says how many milliseconds pass until its first byte.
+// proxy, no init, no compiled code), and says how many milliseconds pass until its first byte. `/fill` writes a file anew,
+// so that its pages take the place of free ones that the kernel does not count.
 
 import { spawn } from "node:child_process";
+import { open, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { createServer } from "node:http";
 
-const { NODE_COMPILE_CACHE, PORT, ...env } = process.env;
+const { NODE_COMPILE_CACHE, PORT, DATA_DIR = "/data", ...env } = process.env;
 const port = Number(PORT) + 1;
 
 /** The first byte of a page. */
@@ -33,5 +35,17 @@ async function bare() {
   return ms.toFixed(1);
 }
 
-createServer(async (request, response) => response.end(request.url === "/bare" ? await bare() : "ready"))
+/** An eighth of 1 GiB, and some more. */
+async function fill() {
+  const path = `${DATA_DIR}/fill`;
+  await rm(path, { force: true });
+  const file = await open(path, "w");
+  const block = Buffer.alloc(1 << 20);
+  for (let mib = 0; mib < 160; mib += 1) await file.write(block);
+  await file.close();
+  return "filled";
+}
+
+const acts = { "/bare": bare, "/fill": fill };
+createServer(async (request, response) => response.end(await (acts[request.url] ?? (() => "ready"))()))
   .listen(Number(PORT), "127.0.0.1");
