@@ -27,7 +27,8 @@ debian=out/sleepers.raw
 }
 work=$(mktemp -d)
 . benches/host.sh
-trap 'machine_stop; host_stop; rm -rf "$work"' EXIT
+# What the peers said last tells more than a status does.
+trap '[ $? = 0 ] || guest /log 2> /dev/null | tail -n 40 >&2; machine_stop; host_stop; rm -rf "$work"' EXIT
 
 # The Node.js that Kennel's tenants have: from the builder's cache, else from the registry.
 node() { # file
@@ -147,8 +148,8 @@ for peer in "${peers[@]}"; do
     visit_at_once "$(port_of $peer)" $(names $peer) | note "$peer asleep, at once"
 done
 
-# Two visitors, each to a site of his own, come again when it is about to fall asleep: from half a second before that time to one
-# and a half after it, a little later each time.
+# Two visitors, each to a site of his own, come again when it is about to fall asleep: from half a second before that time to three
+# and a half after it (uWSGI and Passenger look at their clocks now and then), a little later each time.
 moment() { # what, port, names…
     local what=$1 port=$2 name site=0
     shift 2
@@ -156,7 +157,7 @@ moment() { # what, port, names…
         (
             visit "$port" "$name" > /dev/null
             for n in $(seq $site 2 $((moments - 1))); do
-                sleep "$(awk -v n="$n" -v all="$moments" 'BEGIN { print 2.5 + 2 * n / all }')"
+                sleep "$(awk -v n="$n" -v all="$moments" 'BEGIN { print 2.5 + 4 * n / all }')"
                 visit "$port" "$name"
             done
         ) &
@@ -176,7 +177,7 @@ fi
 [ "$(failures "$work/first visits")" = 0 ] || echo "first visits: $(answers "$work/first visits")"
 states=("kennel warm" "kennel frozen" "kennel reclaimed" "kennel stopped")
 for peer in "${peers[@]}"; do states+=("$peer warm" "$peer asleep"); done
-echo "| $rounds rounds, $cpus processors, $memory | p50, ms | worst | p50 to warm | to a bare start | a bare start, ms | MiB a site |"
+echo "| $rounds rounds, processors: $cpus, $memory | p50, ms | worst | p50 to warm | to a bare start | a bare start, ms | MiB a site |"
 echo "|---|---|---|---|---|---|---|"
 for state in "${states[@]}"; do
     of=${state%% *}
