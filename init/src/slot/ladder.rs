@@ -47,6 +47,8 @@ pub use rungs::Rungs;
 /// From clone to exec there are only mounts and a few system calls: some milliseconds, and more than ten seconds were seen
 /// on processors that fifty others wanted. Whoever takes longer hangs, say in a disk.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// A kill is said again after so long: the kernel may delay it.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// A process that is within the kernel freezes when it comes out. One that does not come out, say from a disk that does
 /// not answer, is left awake.
 const FREEZE_LIMIT: Duration = Duration::from_secs(10);
@@ -307,12 +309,12 @@ pub fn step(state: State, event: Event, now: Duration, rungs: &Rungs) -> (State,
         (State::Running(life, _), Event::Ended(why)) => died(life, now, why),
         (State::Stopping { again, .. }, Event::Ended(why)) => stopped(now, again, why),
 
-        // Kept as it is: the end follows from the kill. The new deadline is for a kill that the kernel delays.
+        // Kept as it is: the end follows from the kill.
         (State::Starting { failures, held, .. }, Event::Timeout) => {
-            (State::Starting { deadline: now + START_LIMIT, failures, held }, vec![Kill])
+            (State::Starting { deadline: now + KILL_LIMIT, failures, held }, vec![Kill])
         }
         (State::Stopping { again, .. }, Event::Timeout) => {
-            (State::Stopping { deadline: now + START_LIMIT, again }, vec![Kill])
+            (State::Stopping { deadline: now + KILL_LIMIT, again }, vec![Kill])
         }
         (State::Running(life, Some(idle)), Event::Timeout) => {
             let asleep = Asleep { life, idle, short: false };

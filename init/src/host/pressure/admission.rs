@@ -8,8 +8,12 @@ use std::time::Duration;
 
 use kennel_model::SlotId;
 
-/// A wake that has brought no answer yet does not keep others waiting any longer.
-const UNDER_WAY_LONGEST: Duration = Duration::from_secs(10);
+/// A wake that has brought no answer yet keeps others waiting for so many times as long as wakes took lately, but for no less
+/// and no more than this. On a slow machine, or one that others want too, all take long; to begin the next beside them makes each
+/// slower still, until one after the other is too late for its visitor.
+const TIMES: u32 = 3;
+const LEAST: Duration = Duration::from_secs(10);
+const MOST: Duration = Duration::from_secs(30);
 
 /// What there is for wakes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,7 @@ pub(super) struct Room {
 /// What one wake needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct UnderWay {
+    began: Duration,
     until: Duration,
     bytes: u64,
 }
@@ -31,7 +36,10 @@ struct UnderWay {
 #[derive(Debug, Default)]
 pub(super) struct Admission {
     line: VecDeque<SlotId>,
+    /// Also those that take too long, so that it is known how long they took.
     under_way: BTreeMap<SlotId, UnderWay>,
+    /// How long wakes took lately: half of it the last one, a quarter the one before.
+    usual: Duration,
 }
 
 impl Admission {
@@ -54,19 +62,20 @@ impl Admission {
 
     /// Lets the first in line go if there is room for it. One always may: nothing gets better by waiting then.
     pub(super) fn admit(&mut self, bytes: u64, room: Room, now: Duration) -> Option<SlotId> {
-        self.under_way.retain(|_, wake| now < wake.until);
-        let fits = self.under_way.len() < room.wakes && self.promised(now).saturating_add(bytes) <= room.bytes;
-        if !fits && !self.under_way.is_empty() {
+        let under_way = self.under_way(now);
+        let fits = under_way < room.wakes && self.promised(now).saturating_add(bytes) <= room.bytes;
+        if !fits && under_way > 0 {
             return None;
         }
         let slot = self.line.pop_front()?;
-        self.under_way.insert(slot, UnderWay { until: now + UNDER_WAY_LONGEST, bytes });
+        let until = now + (self.usual * TIMES).clamp(LEAST, MOST);
+        self.under_way.insert(slot, UnderWay { began: now, until, bytes });
         Some(slot)
     }
 
     /// Whether its wake is.
-    pub(super) fn is_under_way(&self, slot: SlotId) -> bool {
-        self.under_way.contains_key(&slot)
+    pub(super) fn is_under_way(&self, slot: SlotId, now: Duration) -> bool {
+        self.under_way.get(&slot).is_some_and(|wake| now < wake.until)
     }
 
     /// How many wakes are under way.
@@ -85,8 +94,10 @@ impl Admission {
     }
 
     /// A program has answered, or come to its end.
-    pub(super) fn over(&mut self, slot: SlotId) {
-        self.under_way.remove(&slot);
+    pub(super) fn over(&mut self, slot: SlotId, now: Duration) {
+        if let Some(wake) = self.under_way.remove(&slot) {
+            self.usual = (self.usual + now.saturating_sub(wake.began).min(MOST)) / 2;
+        }
     }
 
     /// It need not wait any more; answers whether it did.
@@ -132,12 +143,12 @@ mod tests {
         let mut admission = line(&[5, 2, 9, 2, 7]);
         let room = Room { wakes: 2, ..PLENTY };
         assert_eq!(admitted(&mut admission, 1, room), [5, 2]);
-        admission.over(slot(5));
-        admission.over(slot(8));
+        admission.over(slot(5), s(1));
+        admission.over(slot(8), s(1));
         assert_eq!(admitted(&mut admission, 1, room), [9]);
         assert_eq!((admission.first(), admission.under_way(s(1))), (Some(slot(7)), 2));
         assert!(admission.leave(slot(7)) && !admission.leave(slot(7)));
-        admission.over(slot(2));
+        admission.over(slot(2), s(1));
         assert_eq!(admitted(&mut admission, 1, room), [0u16; 0]);
     }
 
@@ -147,7 +158,7 @@ mod tests {
         assert_eq!(admitted(&mut admission, 40, PLENTY), [1, 2]);
         assert_eq!(admission.promised(s(1)), 80 * MIB);
         assert_eq!(admitted(&mut admission, 20, PLENTY), [3]);
-        admission.over(slot(1));
+        admission.over(slot(1), s(1));
         assert_eq!(admitted(&mut admission, 40, PLENTY), [4]);
     }
 
@@ -156,7 +167,7 @@ mod tests {
         let nothing = Room { wakes: 0, bytes: 0 };
         let mut admission = line(&[1, 2]);
         assert_eq!(admitted(&mut admission, 500, nothing), [1]);
-        admission.over(slot(1));
+        admission.over(slot(1), s(1));
         assert_eq!(admitted(&mut admission, 500, nothing), [2]);
     }
 
@@ -165,7 +176,7 @@ mod tests {
         let mut admission = line(&[1, 2, 3]);
         let room = Room { wakes: 1, bytes: 10 * MIB };
         assert_eq!(admitted(&mut admission, 10, room), [1]);
-        let end = s(1) + UNDER_WAY_LONGEST;
+        let end = s(1) + LEAST;
         let just_before = end - Duration::from_nanos(1);
         assert_eq!(admitted_at(just_before, &mut admission, 10, room), [0u16; 0]);
         assert_eq!((admission.under_way(just_before), admission.promised(just_before)), (1, 10 * MIB));
@@ -173,5 +184,29 @@ mod tests {
         assert_eq!((admission.under_way(end), admission.promised(end)), (0, 0));
         assert_eq!(admitted_at(end, &mut admission, 10, room), [2]);
         assert_eq!((admission.under_way(end), admission.promised(end)), (1, 10 * MIB));
+    }
+
+    #[test]
+    fn where_all_take_long_each_is_waited_for_longer() {
+        let room = Room { wakes: 1, ..PLENTY };
+        let waited = |took: &[u64]| {
+            let mut admission = line(&[1]);
+            for took in took {
+                admission.join(slot(1));
+                admission.admit(1, room, s(100)).unwrap();
+                // Also of one that was not waited for to the end.
+                admission.over(slot(1), s(100 + took));
+            }
+            admission.join(slot(1));
+            admission.join(slot(2));
+            admission.admit(1, room, s(200)).unwrap();
+            (200..).find(|now| admission.admit(1, room, s(*now)).is_some()).unwrap() - 200
+        };
+        assert_eq!(waited(&[]), 10);
+        assert_eq!(waited(&[1, 1, 1]), 10);
+        assert_eq!(waited(&[12]), 18);
+        assert_eq!(waited(&[12, 12]), 27);
+        assert_eq!(waited(&[900]), 30);
+        assert_eq!(waited(&[900, 1, 1, 1]), 10, "it is forgotten");
     }
 }

@@ -150,13 +150,13 @@ impl Host {
 
     /// How many are woken together with this one, itself among them; 0 when it is not being woken.
     pub(super) fn woken_together(&self, id: SlotId) -> usize {
-        let admission = &self.memory.admission;
-        if admission.is_under_way(id) { admission.under_way() } else { 0 }
+        let (admission, now) = (&self.memory.admission, uptime());
+        if admission.is_under_way(id, now) { admission.under_way(now) } else { 0 }
     }
 
     /// A program that was woken has answered, or is not going to.
     pub(super) fn wake_is_over(&mut self, id: SlotId) {
-        self.memory.admission.over(id);
+        self.memory.admission.over(id, uptime());
         self.admit(false);
     }
 
@@ -195,7 +195,7 @@ impl Host {
                 self.feed(id, Event::Start { held });
             }
             if !self.slots.get(&id).is_some_and(|slot| slot.state.is_alive()) {
-                self.memory.admission.over(id);
+                self.memory.admission.over(id, uptime());
             }
         }
         if self.memory.admission.first().is_some() && !self.memory.policy.is_short() {

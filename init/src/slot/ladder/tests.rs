@@ -14,7 +14,7 @@ const fn s(n: u64) -> Duration {
 const NOW: Duration = s(1000);
 const RUNGS: Rungs =
     Rungs { freeze: Some(s(30)), reclaim: Some(s(120)), stop: Some(s(3600)), grace: s(10), always_on: false };
-const STARTING: State = State::Starting { deadline: s(1010), failures: 0, held: true };
+const STARTING: State = State::Starting { deadline: s(1060), failures: 0, held: true };
 const LIFE: Life = Life { since: s(999), failures: 0 };
 const RUNNING: State = State::Running(LIFE, None);
 const STOPPING: State = State::Stopping { deadline: s(1005), again: None };
@@ -139,7 +139,7 @@ fn who_is_always_on_is_started_again_with_the_same_patience() {
     let waiting = failed(3, 1002);
     assert_eq!(waiting.deadline(&RUNGS), None, "others wait until they are asked for");
     assert_eq!(waiting.deadline(&always), Some(s(1002)));
-    let again = State::Starting { deadline: s(1012), failures: 3, held: false };
+    let again = State::Starting { deadline: s(1062), failures: 3, held: false };
     assert_eq!(step(waiting, Event::Timeout, s(1002), &always), (again, vec![Spawn]));
     assert_eq!(State::Stopped.deadline(&always), None, "an operator who stops it is obeyed");
     let limits = Limits { always_on: true, ..Limits::default() };
@@ -208,7 +208,7 @@ fn an_end_that_nobody_asked_for_is_a_failure() {
 #[test]
 fn one_crash_keeps_nobody_waiting() {
     let (crashed, _) = go(RUNNING, ended());
-    let starting = State::Starting { deadline: s(1010), failures: 1, held: true };
+    let starting = State::Starting { deadline: s(1060), failures: 1, held: true };
     assert_eq!(go(crashed, HELD), (starting, vec![Spawn]));
 }
 
@@ -233,7 +233,7 @@ fn a_failed_slot_is_not_started_too_early() {
     let (state, actions) = go(failed(2, 1001), HELD);
     assert_eq!(state, failed(2, 1001));
     assert!(matches!(&actions[..], [AnswerStarters(Err(why))] if why.contains("in 1.0 s")), "{actions:?}");
-    let starting = State::Starting { deadline: s(1010), failures: 2, held: true };
+    let starting = State::Starting { deadline: s(1060), failures: 2, held: true };
     assert_eq!(go(failed(2, 1000), HELD), (starting, vec![Spawn]));
 }
 
