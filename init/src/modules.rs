@@ -1,5 +1,5 @@
 //! Kernel modules: loads those that a list names, in its order. The builder has worked out which ones and in what
-//! order (`modules.list`); the kernel checks their signatures and unpacks them.
+//! order (`modules.list`, `modules-swap.list`); the kernel checks their signatures and unpacks them.
 
 use std::fs::{self, File};
 use std::os::fd::AsFd;

@@ -36,7 +36,7 @@ pub const KERNEL_LOG: &str = "kernel_log_device_t";
 pub const TPM: &str = "tpm_device_t";
 /// The data volume's block device: given before `mke2fs` or `e2fsck` is started, which may use no other.
 pub const DATA_DISK: &str = "data_disk_t";
-/// The zram device that init makes into swap space.
+/// What is swapped to: the zram device, the disk behind it, and that disk as dm-crypt shows it.
 pub const SWAP_DISK: &str = "swap_disk_t";
 /// `/run` and what init makes in it.
 pub const RUN: &str = "run_t";

@@ -26,10 +26,14 @@ pub const VILLAIN: &str = "/usr/sbin/kennel-villain";
 /// Kernel modules in the order they are to be loaded, one absolute path a line. In the initramfs the modules
 /// for the root; on the root those for everything after.
 pub const MODULES_LIST: &str = "/usr/lib/kennel/modules.list";
+/// Those to be loaded as well where there is a disk to swap to; on the root only.
+pub const SWAP_MODULES_LIST: &str = "/usr/lib/kennel/modules-swap.list";
 /// Written by init from the DHCP lease, mounted read-only over each slot's `/etc/resolv.conf`.
 pub const RESOLV_CONF: &str = "/run/resolv.conf";
 /// Label of the ext4 file system on the data volume.
 pub const DATA_LABEL: &str = "kennel-data";
+/// Serial number of a disk that is meant for swap.
+pub const SWAP_SERIAL: &str = "kennel-swap";
 /// What the kernel calls a host that nobody has named.
 pub const DEFAULT_NAME: &str = "kennel";
 /// GPT name of the partition with the EROFS root; the dm-verity tree follows it in the same partition.

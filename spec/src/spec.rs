@@ -82,6 +82,8 @@ pub struct Kernel {
     pub early_modules: Vec<String>,
     /// Modules loaded from the root.
     pub late_modules: Vec<String>,
+    /// Modules loaded after those, on a machine that has a disk to swap to.
+    pub swap_modules: Vec<String>,
 }
 
 /// `[host]` and `[tools]`: packages of one tree.

@@ -35,13 +35,18 @@ pub fn ask_on_ctrl_alt_del() -> io::Result<()> {
     Ok(rustix::system::reboot(RebootCommand::CadOff)?)
 }
 
-/// Starts to swap to a block device that bears a swap header.
+/// Starts to swap to a block device that bears a swap header. Of several the one with the highest priority is filled first.
+/// `clear`: the device is told once that nothing of what is on it counts.
 ///
 /// # Errors
 /// The system's.
-pub fn swap_on(device: &CStr, priority: u16) -> io::Result<()> {
+pub fn swap_on(device: &CStr, priority: u16, clear: bool) -> io::Result<()> {
+    // <linux/swap.h>
     const PREFER: libc::c_int = 0x8000;
-    let flags = PREFER | libc::c_int::from(priority & 0x7fff);
+    const DISCARD: libc::c_int = 0x1_0000;
+    const DISCARD_ONCE: libc::c_int = 0x2_0000;
+    let discard = if clear { DISCARD | DISCARD_ONCE } else { 0 };
+    let flags = PREFER | libc::c_int::from(priority & 0x7fff) | discard;
     // SAFETY: the path is a valid C string for the length of the call.
     let done = unsafe { libc::swapon(device.as_ptr(), flags) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

@@ -92,6 +92,16 @@ struct Root {
     files: Vec<(String, u64)>,
 }
 
+/// Modules by where and when they are loaded.
+struct Loaded {
+    /// In the initramfs.
+    early: Vec<Module>,
+    /// From the root.
+    late: Vec<Module>,
+    /// From the root, where there is a disk to swap to.
+    swap: Vec<Module>,
+}
+
 impl Build<'_> {
     /// Builds the image. The same spec, lock and programs give the same bytes, wherever and whenever.
     ///
@@ -105,18 +115,18 @@ impl Build<'_> {
 
         let material = self.material(&sources, guests, steps)?;
         let modules = Modules::of(&material.kernel.tree)?;
-        let (early, late) = self.modules(&modules)?;
+        let Loaded { early, late, swap } = self.modules(&modules)?;
         // The boot program's parts are packed while the root is.
         let (boot, root) = std::thread::scope(|scope| {
             let boot = scope.spawn(|| {
                 let Material { kernel, guests, tools, .. } = &material;
                 Boot::gather(self.spec, self.flavour, &kernel.tree, &modules, &early, guests, tools)
             });
-            let root = material.root(&sources, &late, steps);
+            let root = material.root(&sources, &late, &swap, steps);
             (boot.join().unwrap_or_else(|_| Err(BuildError::Panicked("boot".into()))), root)
         });
         let boot = boot?;
-        let kernel = Self::kernel_shares(&sources, &boot, early.iter().chain(&late))?;
+        let kernel = Self::kernel_shares(&sources, &boot, early.iter().chain(&late).chain(&swap))?;
         let built = material.assemble(&boot, &root?, &kernel, steps)?;
         self.tidy();
         Ok(built)
@@ -174,8 +184,7 @@ impl Build<'_> {
         self.spec.runtimes.iter().map(one).collect()
     }
 
-    /// Modules for the initramfs and for the root.
-    fn modules(&self, modules: &Modules<'_>) -> Result<(Vec<Module>, Vec<Module>), BuildError> {
+    fn modules(&self, modules: &Modules<'_>) -> Result<Loaded, BuildError> {
         let kernel = &self.spec.kernel;
         let early = modules.closure(&kernel.early_modules, &[])?;
         // The packet filter knows best what its rules need.
@@ -183,7 +192,9 @@ impl Build<'_> {
         late.extend(kennel_iptables::MODULES.map(str::to_owned));
         late.extend(self.flavour.modules().iter().map(|&name| name.to_owned()));
         let late = modules.closure(&late, &early)?;
-        Ok((early, late))
+        let before = [early.as_slice(), &late].concat();
+        let swap = modules.closure(&kernel.swap_modules, &before)?;
+        Ok(Loaded { early, late, swap })
     }
 
     /// Which packages gave the kernel and those modules that are in the image.
@@ -211,7 +222,13 @@ impl Build<'_> {
 }
 
 impl Material<'_> {
-    fn root(&self, sources: &Sources<'_>, late: &[Module], steps: &Steps) -> Result<Root, BuildError> {
+    fn root(
+        &self,
+        sources: &Sources<'_>,
+        late: &[Module],
+        swap: &[Module],
+        steps: &Steps,
+    ) -> Result<Root, BuildError> {
         let Build { spec, cache, flavour, .. } = *self.build;
         let step = steps.start("root");
         let Sourced { mut tree, mut shares } = sources.tree(&PackageSet::Host, |path| spec.host.takes(path))?;
@@ -225,6 +242,7 @@ impl Material<'_> {
             rules: &rules,
             runtimes: &self.runtimes,
             modules: late,
+            swap_modules: swap,
         }
         .add_to(&mut tree)?;
         lint::check("host", lint::lint(&tree).map_err(BuildError::io("host"))?)?;

@@ -149,7 +149,9 @@ impl BuildError {
             Self::Guest(_) => {
                 Some("build Kennel's programs first: `make build`, or name their folder: --guest-dir")
             }
-            Self::Module { .. } => Some("correct kernel.early_modules or kernel.late_modules in kennel.toml"),
+            Self::Module { .. } => {
+                Some("correct kernel.early_modules, kernel.late_modules or kernel.swap_modules in kennel.toml")
+            }
             Self::Tree { .. } | Self::Lint { .. } => Some("leave files out with keep and drop in kennel.toml"),
             Self::Unlabelled { .. } => Some("add a line to policy/*.contexts, or to extra.file_contexts"),
             Self::TooLarge { .. } => Some("take fewer packages, runtimes or early modules in kennel.toml"),

@@ -46,6 +46,8 @@ pub(super) struct Furniture<'a> {
     pub runtimes: &'a [Runtime],
     /// The modules that are loaded from the root.
     pub modules: &'a [Module],
+    /// And those for a disk to swap to.
+    pub swap_modules: &'a [Module],
 }
 
 impl Furniture<'_> {
@@ -75,10 +77,11 @@ impl Furniture<'_> {
         for guest in self.guests {
             tree.add(&format!("/usr/sbin/{}", guest.name), Node::file(0o755, guest.content.clone()))?;
         }
-        for module in self.modules {
+        for module in self.modules.iter().chain(self.swap_modules) {
             tree.add(&module.path, Node::file(0o644, module.content.clone()))?;
         }
         tree.add_bytes(layout::MODULES_LIST, 0o644, modules::list(self.modules))?;
+        tree.add_bytes(layout::SWAP_MODULES_LIST, 0o644, modules::list(self.swap_modules))?;
         tree.add_bytes(layout::POLICY_FILE, 0o644, self.policy)?;
         tree.add_bytes(layout::IPTABLES_RULES, 0o644, self.rules.v4.as_str())?;
         tree.add_bytes(layout::IP6TABLES_RULES, 0o644, self.rules.v6.as_str())?;

@@ -16,6 +16,7 @@ Example:
   kennel run --detach --name second --port 8081 --api-port 8444
   kennel run --secure-boot keys                 # the firmware boots only what the key db has signed
   kennel run --tpm                              # with a TPM that tells what has booted: kennel host attest
+  kennel run --swap-disk 2G                     # with a disk that memory goes to when compressed memory is full
 
 The data disk of each name is kept from one run to the next.")]
 pub struct Run {
@@ -46,6 +47,10 @@ pub struct Run {
     /// Size of a new data disk, whose file grows as it fills [default: 4G]
     #[arg(long, value_name = "SIZE")]
     pub data_size: Option<ByteSize>,
+    /// Give the machine a disk of this size that it swaps to, encrypted, when compressed memory is full; its file grows as
+    /// it fills and is kept from one run to the next
+    #[arg(long, value_name = "SIZE")]
+    pub swap_disk: Option<ByteSize>,
     /// Let the machine reach nothing outside of itself; its pages and its API are reached as ever
     #[arg(long)]
     pub isolated: bool,

@@ -70,6 +70,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         vars,
         image,
         data: instance.data(),
+        swap: run.swap_disk.map(|_| instance.swap()),
         disks: run.disks,
         late_data: run.late_data,
         user_data: instance.user_data(),
@@ -201,6 +202,7 @@ fn lay_out(instance: &Instance, run: &Run, vars: &Path, keys: &[String]) -> Resu
         write_private(&instance.vars(), &bytes)?;
     }
     data_disk(instance, run.data_size)?;
+    run.swap_disk.map_or(Ok(()), |size| swap_disk(instance, size))?;
     write_private(&instance.user_data(), kennel_user_data::write(None, keys, &run.time_servers).as_bytes())?;
     // Empty from the start, so that it can be read before QEMU writes to it.
     write_private(&instance.console(), b"")?;
@@ -233,6 +235,16 @@ fn data_disk(instance: &Instance, size: Option<ByteSize>) -> Result<(), VmError>
             Ok(make().map_err(FileError::at("make", &path))?)
         }
     }
+}
+
+/// What is on it counts for nothing, so one of another size is made anew.
+fn swap_disk(instance: &Instance, size: ByteSize) -> Result<(), VmError> {
+    let path = instance.swap();
+    if path.metadata().is_ok_and(|meta| meta.len() == size.0) {
+        return Ok(());
+    }
+    let make = || File::create(&path)?.set_len(size.0);
+    Ok(make().map_err(FileError::at("make", &path))?)
 }
 
 #[cfg(test)]
@@ -274,6 +286,23 @@ mod tests {
         lay_out(&instance, &run(&["--data-size", "1G", "--fresh"]), &vars, &[]).unwrap();
         assert_eq!(instance.data().metadata().unwrap().len(), 1 << 30);
         assert_eq!(std::fs::read(instance.vars()).unwrap(), b"template");
+    }
+
+    #[test]
+    fn the_disk_to_swap_to_is_kept_unless_it_is_to_have_another_size() {
+        let (dir, instance) = instance();
+        let vars = dir.path().join("vars");
+        let size = || instance.swap().metadata().map(|meta| meta.len()).ok();
+        lay_out(&instance, &run(&[]), &vars, &[]).unwrap();
+        assert_eq!(size(), None);
+        lay_out(&instance, &run(&["--swap-disk", "64M"]), &vars, &[]).unwrap();
+        let bytes = vec![1; 64 << 20];
+        std::fs::write(instance.swap(), &bytes).unwrap();
+        lay_out(&instance, &run(&["--swap-disk", "64M"]), &vars, &[]).unwrap();
+        assert!(std::fs::read(instance.swap()).unwrap() == bytes);
+        lay_out(&instance, &run(&["--swap-disk", "1G"]), &vars, &[]).unwrap();
+        assert_eq!(size(), Some(1 << 30));
+        assert_eq!(std::fs::read(instance.swap()).unwrap()[..4], [0; 4]);
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl Instance {
         self.folder.join("data.raw")
     }
 
+    /// The disk to swap to.
+    pub fn swap(&self) -> PathBuf {
+        self.folder.join("swap.raw")
+    }
+
     /// The firmware's variables.
     pub fn vars(&self) -> PathBuf {
         self.folder.join("vars.fd")

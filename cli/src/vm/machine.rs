@@ -34,6 +34,8 @@ pub struct Machine {
     pub image: PathBuf,
     /// The data disk.
     pub data: PathBuf,
+    /// The disk to swap to, if it has one.
+    pub swap: Option<PathBuf>,
     /// How its disks are attached.
     pub disks: DiskBus,
     /// The data disk is to be plugged in later.
@@ -103,6 +105,10 @@ impl Machine {
         } else {
             option("-device", self.disk("data", "").into());
         }
+        if let Some(swap) = &self.swap {
+            option("-drive", drive("swap", swap, ",cache=writeback,discard=unmap"));
+            option("-device", self.disk("swap", "").into());
+        }
         option("-netdev", self.network());
         // Without its boot ROM the firmware does not try to boot from the network.
         option("-device", "virtio-net-pci,netdev=net,romfile=".into());
@@ -134,7 +140,7 @@ impl Machine {
 
     fn disk(&self, id: &str, more: &str) -> String {
         match self.disks {
-            DiskBus::Virtio => format!("virtio-blk-pci,drive={id}{more}"),
+            DiskBus::Virtio => format!("virtio-blk-pci,serial=kennel-{id},drive={id}{more}"),
             DiskBus::Nvme => format!("nvme,serial=kennel-{id},drive={id}{more}"),
         }
     }
@@ -196,6 +202,7 @@ mod tests {
             vars: "/s/vars".into(),
             image: "/o,ut/kennel.raw".into(),
             data: "/s/data.raw".into(),
+            swap: None,
             disks: DiskBus::Virtio,
             user_data: "/s/user-data".into(),
             imds: None,
@@ -227,6 +234,19 @@ mod tests {
         assert!(drives.contains(&"if=none,id=image,format=raw,file=/o,,ut/kennel.raw,readonly=on"));
         let data = drives.iter().find(|d| d.contains("id=data")).unwrap();
         assert!(data.contains("file=/s/data.raw,") && !data.contains("readonly"));
+    }
+
+    #[test]
+    fn a_disk_to_swap_to_is_known_by_its_serial_number() {
+        for (disks, kind) in [(DiskBus::Virtio, "virtio-blk-pci"), (DiskBus::Nvme, "nvme")] {
+            let args = Machine { swap: Some("/s/swap.raw".into()), disks, ..machine() }.arguments();
+            let device = format!("{kind},serial={},drive=swap", layout::SWAP_SERIAL);
+            assert!(values(&args, "-device").contains(&device.as_str()), "{args:?}");
+            assert!(
+                values(&args, "-drive").iter().any(|d| d.contains("id=swap,") && d.contains("/s/swap.raw"))
+            );
+        }
+        assert!(!values(&machine().arguments(), "-drive").iter().any(|d| d.contains("id=swap")));
     }
 
     #[test]

@@ -4,17 +4,17 @@ use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use kennel_model::layout::{DATA_LABEL, ROOT_PARTITION};
+use kennel_model::layout::{DATA_LABEL, ROOT_PARTITION, SWAP_SERIAL};
 
 use super::format;
 
 const BLOCK_CLASS: &str = "/sys/class/block";
 /// How much of the start of a disk must be zero for it to count as blank.
-const BLANK_START: u64 = 8 << 20;
+pub(super) const BLANK_START: u64 = 8 << 20;
 /// And of its end, where RAID and GPT keep their second copies.
-const BLANK_END: u64 = 1 << 20;
-/// A smaller disk is not meant as a data volume.
-const SMALLEST: u64 = 64 << 20;
+pub(super) const BLANK_END: u64 = 1 << 20;
+/// A smaller disk is not meant as a data volume, nor for swap.
+pub(super) const SMALLEST: u64 = 64 << 20;
 /// What begins within the first 8 MiB, but leaves the places free that are looked at for an ext file system; and where.
 const SIGNATURES: [(u64, &[u8]); 9] = [
     (4086, b"SWAPSPACE2"),
@@ -58,21 +58,34 @@ pub(super) fn size(disk: &str) -> u64 {
     sectors.and_then(|s| s.trim().parse::<u64>().ok()).unwrap_or(0) * 512
 }
 
-/// The serial number of an NVMe disk: on EC2 the volume's id without its hyphen.
+/// The serial number of a disk: on EC2 the volume's id without its hyphen.
 pub(super) fn serial(disk: &str) -> Option<String> {
-    let serial = of_controller(disk, "serial")?;
+    // An NVMe disk's is its controller's, a virtio disk's its own.
+    let serial = of_controller(disk, "serial").or_else(|| fact(&sysfs(disk).join("serial")))?;
     // It is printed: another controller's may be any bytes.
     serial.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)).then_some(serial)
 }
 
 /// Whether what is on a disk is gone when the machine is stopped.
-pub(super) fn is_lost_at_a_stop(disk: &str) -> bool {
+fn is_lost_at_a_stop(disk: &str) -> bool {
     of_controller(disk, "model").is_some_and(|model| model == INSTANCE_STORE)
+}
+
+/// Why a disk is for swap and not for data, if it is.
+pub(super) fn is_for_swap(disk: &str) -> Option<&'static str> {
+    if is_lost_at_a_stop(disk) {
+        return Some("it is instance storage, which is lost when the machine is stopped");
+    }
+    (serial(disk)? == SWAP_SERIAL).then_some("by its serial number it is for swap")
 }
 
 /// What an NVMe disk's controller says of itself.
 fn of_controller(disk: &str, fact: &str) -> Option<String> {
-    let text = fs::read_to_string(sysfs(disk).join("device").join(fact)).ok()?;
+    self::fact(&sysfs(disk).join("device").join(fact))
+}
+
+fn fact(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
@@ -180,7 +193,7 @@ fn has_signature(disk: &mut (impl Read + Seek)) -> io::Result<bool> {
     Ok(false)
 }
 
-fn is_zero(disk: &mut (impl Read + Seek), from: u64, length: u64) -> io::Result<bool> {
+pub(super) fn is_zero(disk: &mut (impl Read + Seek), from: u64, length: u64) -> io::Result<bool> {
     disk.seek(SeekFrom::Start(from))?;
     let mut buffer = [0; 64 << 10];
     let mut left = length;

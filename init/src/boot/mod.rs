@@ -11,6 +11,7 @@ mod listeners;
 mod machine;
 mod mounts;
 mod swap;
+mod swap_disk;
 mod tool;
 mod volume;
 
@@ -60,6 +61,12 @@ fn prepare() -> Result<Setting, Failed> {
 
     let count = modules::load(layout::MODULES_LIST)?;
     say!("{count} modules loaded");
+    // Later nothing can be loaded.
+    let swap_disks = swap_disk::find();
+    if swap_disks.are_found() {
+        let count = modules::load(layout::SWAP_MODULES_LIST)?;
+        say!("{count} modules loaded for swap on a disk");
+    }
     kernel::connections();
     kernel::lock_modules()?;
 
@@ -80,7 +87,7 @@ fn prepare() -> Result<Setting, Failed> {
         table.clear();
     }
     let network = if table.is_empty() { None } else { tolerate(machine::bring_up_nic(&interfaces)) };
-    tolerate(swap::start());
+    tolerate(swap::start(swap_disks.start()));
     let listeners = listeners::open(&table)?;
     mounts::slot_devices()?;
     for runtime in &facts.runtimes {

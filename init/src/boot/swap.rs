@@ -9,6 +9,9 @@
 //! little more than a quarter, is nearly twice the memory; from there on `host/pressure` stops programs. An empty device
 //! costs 24 bytes a page in the kernel (`struct zram_table_entry`), 1.2 % of the memory; one that is too small would leave
 //! memory to programs that nobody needs.
+//!
+//! With a disk behind it, it is half of the memory: the kernel goes on to the disk only when the device is full, counted before
+//! compressing, and one that holds what does not compress is to be full before it takes more than that.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -21,31 +24,50 @@ use crate::step::{Failed, Step};
 
 const PAGE: usize = 4096;
 
+/// Filled first.
+const PRIORITY: u16 = 100;
 /// Of the memory's size.
 const TIMES: u64 = 2;
 
-/// Sets the device up and swaps to it.
+/// Sets the device up and swaps to it. `disk`: there is one behind it.
 ///
 /// # Errors
 /// The system's.
-pub(super) fn start() -> Result<(), Failed> {
-    let size = memory()? * TIMES / (PAGE as u64) * (PAGE as u64);
+pub(super) fn start(disk: bool) -> Result<(), Failed> {
+    let size = size(memory()?, disk);
     write("/sys/block/zram0/comp_algorithm", "zstd")?;
     write("/sys/block/zram0/disksize", size.to_string())?;
     label("/dev/zram0", &labels::object(labels::SWAP_DISK))?;
-    let write_header = || {
-        let mut disk = File::options().write(true).open("/dev/zram0")?;
-        disk.write_all(&header(size))?;
-        disk.sync_all()
-    };
-    write_header().step(|| "write to /dev/zram0".to_owned())?;
-    kennel_sys::power::swap_on(c"/dev/zram0", 100).step(|| "swap to /dev/zram0".to_owned())?;
+    write_header("/dev/zram0", size)?;
+    kennel_sys::power::swap_on(c"/dev/zram0", PRIORITY, false).step(|| "swap to /dev/zram0".to_owned())?;
     say!("swap: {} MiB of compressed memory", size >> 20);
     Ok(())
 }
 
+/// What may go to compressed memory, before compressing.
+const fn size(memory: u64, disk: bool) -> u64 {
+    let most = if disk { memory / 2 } else { memory * TIMES };
+    most / PAGE as u64 * PAGE as u64
+}
+
+/// Makes a device of this size swap space.
+///
+/// # Errors
+/// The system's.
+pub(super) fn write_header(device: &str, size: u64) -> Result<(), Failed> {
+    let write = || {
+        let mut disk = File::options().write(true).open(device)?;
+        disk.write_all(&header(size))?;
+        disk.sync_all()
+    };
+    write().step(|| format!("write to {device}"))
+}
+
 /// The machine's memory in bytes.
-fn memory() -> Result<u64, Failed> {
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn memory() -> Result<u64, Failed> {
     let text = fs::read_to_string("/proc/meminfo").step(|| "read /proc/meminfo".to_owned())?;
     let kib =
         text.lines().find_map(|l| l.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());

@@ -78,7 +78,7 @@ fn follow(device: &str, size: u64) -> String {
 
 /// Every disk that might be it, with what it holds.
 fn look() -> Result<Vec<(String, Content)>, Failed> {
-    let kept = |disk: &String| !disks::is_lost_at_a_stop(disk);
+    let kept = |disk: &String| disks::is_for_swap(disk).is_none();
     let there = || Some(disks::other_disks()).filter(|found| found.iter().any(kept));
     let disks = poll(DISK_LIMIT, there).or_else(|| {
         machine::gets_volumes_later().then(|| {
@@ -94,10 +94,8 @@ fn look() -> Result<Vec<(String, Content)>, Failed> {
 }
 
 fn look_at(disk: &str) -> Result<Content, Failed> {
-    if disks::is_lost_at_a_stop(disk) {
-        return Ok(Content::Foreign(
-            "it is instance storage, which is lost when the machine is stopped".into(),
-        ));
+    if let Some(why) = disks::is_for_swap(disk) {
+        return Ok(Content::Foreign(why.into()));
     }
     if disks::has_partitions(disk) {
         return Ok(Content::Foreign("it has partitions".to_owned()));

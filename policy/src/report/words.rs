@@ -55,7 +55,7 @@ const WORDS: &[(&str, &str)] = &[
     ("kernel_log_device_t", "the kernel's log"),
     ("tpm_device_t", "the TPM"),
     ("data_disk_t", "the data volume's disk"),
-    ("swap_disk_t", "compressed memory to swap to"),
+    ("swap_disk_t", "what is swapped to: compressed memory, a disk"),
     ("image_fs_t", "the image's file systems"),
     ("data_fs_t", "the data volume's file system"),
     ("rootfs_t", "the initial memory file system"),

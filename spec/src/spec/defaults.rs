@@ -31,6 +31,10 @@ const LATE_MODULES: [&str; 19] = [
     "ip6t_REJECT",
 ];
 
+/// Needed to swap to a disk: AES is built in, its modes are not; the processor's instructions come before what would do
+/// without them. Loaded only where there is such a disk.
+const SWAP_MODULES: [&str; 3] = ["aesni-intel", "xts", "dm-crypt"];
+
 /// Dependencies of Debian's kernel that make an initramfs or load modules: init does both itself.
 const KERNEL_WITHOUT: [&str; 3] = ["initramfs-tools", "kmod", "linux-base"];
 
@@ -64,6 +68,7 @@ impl Default for Kernel {
             arguments: Vec::new(),
             early_modules: owned(&EARLY_MODULES),
             late_modules: owned(&LATE_MODULES),
+            swap_modules: owned(&SWAP_MODULES),
         }
     }
 }
