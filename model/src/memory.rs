@@ -17,13 +17,20 @@ pub struct Memory {
     pub reclaimed: Reclaimed,
 }
 
-/// Where memory goes that nobody has used for a while: compressed, into memory (zram).
+/// Where memory goes that nobody has used for a while: compressed, into memory (zram); and when that is full, encrypted, to a
+/// disk, on machines that have one for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swap {
     /// `SwapTotal` of /proc/meminfo, in bytes.
     pub total_bytes: u64,
     /// `SwapTotal` less `SwapFree`, in bytes.
     pub used_bytes: u64,
+    /// The disk's part of `total_bytes` (/proc/swaps), in bytes; 0 where there is none, and from hosts that know of none.
+    #[serde(default)]
+    pub disk_total_bytes: u64,
+    /// The disk's part of `used_bytes`.
+    #[serde(default)]
+    pub disk_used_bytes: u64,
     /// What zram holds, in bytes before compressing (`orig_data_size` of its `mm_stat`).
     pub zram_original_bytes: u64,
     /// The same after compressing (`compr_data_size`).

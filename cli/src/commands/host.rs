@@ -126,12 +126,16 @@ fn swap_words(host: &api::Host) -> impl Iterator<Item = (&'static str, String)> 
             _ => ("swap", format!("{taken}, which takes {memory} of the memory")),
         }
     });
+    let disk = (swap.disk_total_bytes > 0).then(|| {
+        let (used, total) = (ByteSize(swap.disk_used_bytes), ByteSize(swap.disk_total_bytes));
+        ("", format!("{used} of it on a disk, encrypted, which has {total}"))
+    });
     let percent = |bp: u32| f64::from(bp) / 100.0;
     let waits = (pressure.some_avg10_bp > 0).then(|| {
         let (some, full) = (percent(pressure.some_avg10_bp), percent(pressure.full_avg10_bp));
         ("pressure", format!("programs waited for memory {some} % of the last 10 s, all at once {full} %"))
     });
-    used.into_iter().chain(waits)
+    used.into_iter().chain(disk).chain(waits)
 }
 
 fn addresses(host: &api::Host) -> String {

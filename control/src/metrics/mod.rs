@@ -60,6 +60,8 @@ fn of_host(page: &mut Page, host: &Host) {
         ("kennel_memory_available_bytes", "MemAvailable of /proc/meminfo.", host.memory_available_bytes),
         ("kennel_swap_total_bytes", "SwapTotal of /proc/meminfo.", host.swap.total_bytes),
         ("kennel_swap_used_bytes", "SwapTotal less SwapFree.", host.swap.used_bytes),
+        ("kennel_swap_disk_total_bytes", "The part of it on a disk.", host.swap.disk_total_bytes),
+        ("kennel_swap_disk_used_bytes", "What of that is taken.", host.swap.disk_used_bytes),
         ("kennel_zram_original_bytes", "What zram holds, before compression.", host.swap.zram_original_bytes),
         ("kennel_zram_memory_bytes", "The memory that zram takes for it.", host.swap.zram_memory_bytes),
         ("kennel_data_total_bytes", "Size of the data volume.", host.data_total_bytes),

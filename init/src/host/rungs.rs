@@ -16,6 +16,8 @@ use crate::slot::ladder::Event;
 
 /// So many slices in a row that bring nothing to swap, and there is no more to bring.
 const MOST_FRUITLESS: u8 = 4;
+/// The same while there is memory with a copy on a disk, which goes without being seen at first.
+const MOST_UNSEEN: u8 = 16;
 
 /// How much is moved to swap in one call: as much as compresses within some milliseconds, in which nobody else is served.
 /// That depends on the machine and on who else works there, so it is learned from call to call.
@@ -102,11 +104,12 @@ impl Host {
         self.slice = match given {
             Given::Some => self.slice.learn(uptime().saturating_sub(began)),
             // What is asked for in vain is taken from files in the end: as little as can be.
-            Given::Nothing | Given::All => Slice::default(),
+            Given::Nothing | Given::Copies | Given::All => Slice::default(),
         };
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        slot.fruitless = if given == Given::Nothing { slot.fruitless + 1 } else { 0 };
-        if given == Given::All || slot.fruitless >= MOST_FRUITLESS {
+        let most = if given == Given::Copies { MOST_UNSEEN } else { MOST_FRUITLESS };
+        slot.fruitless = if given == Given::Some { 0 } else { slot.fruitless + 1 };
+        if given == Given::All || slot.fruitless >= most {
             slot.fruitless = 0;
             self.has_given_all(id);
             self.feed(id, Event::Settled);

@@ -31,6 +31,9 @@ const INSTALL_WEIGHT: u16 = 50;
 /// are few, and together less than the tenants.
 const PARENTS: [(&str, u16); 3] = [(TENANTS, 100), (INSTALLS, 25), (SERVICES, 1000)];
 
+/// What `memory.stat` may be behind: the kernel sums up 64 changes for each processor before it tells (`MEMCG_CHARGE_BATCH`),
+/// of which a page makes more than one.
+const COUNTED_LATE: u64 = 512 << 10;
 /// What has gone to swap of a group's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Given {
@@ -38,6 +41,8 @@ pub enum Given {
     Some,
     /// Nothing this time: the kernel found what was asked for among its own objects that it keeps for the group.
     Nothing,
+    /// Nothing that is seen, but there is memory that has a copy on a disk: it may have been of that, or is being written.
+    Copies,
     /// All that can.
     All,
 }
@@ -199,7 +204,9 @@ impl Cgroup {
     /// The system's.
     pub fn reclaim(&self, bytes: u64) -> Result<Given, Failed> {
         let stat = read(self.path.join("memory.stat"))?;
-        let own = field(&stat, "anon") + field(&stat, "shmem");
+        // What has been written to a disk, or read from there, stays for a while, and is to go as well.
+        let cached = |stat: &str| field(stat, "swapcached");
+        let own = (field(&stat, "anon") + field(&stat, "shmem")).max(cached(&stat));
         if own == 0 {
             return Ok(Given::All);
         }
@@ -208,10 +215,19 @@ impl Cgroup {
         // `memory.reclaim` in the kernel's cgroup-v2.rst: 200 of 200 for anonymous memory; EAGAIN when it was less.
         let order = format!("{} swappiness=200", bytes.min(own));
         match File::options().write(true).open(&path).and_then(|mut file| file.write_all(order.as_bytes())) {
-            Ok(()) if self.swapped_bytes() > before => Ok(Given::Some),
-            Ok(()) => Ok(Given::Nothing),
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(Given::All),
-            Err(e) => Err(Failed::new(format!("write {}", path.display()), e)),
+            Err(e) if e.kind() != std::io::ErrorKind::WouldBlock => {
+                Err(Failed::new(format!("write {}", path.display()), e))
+            }
+            _ if self.swapped_bytes() > before => Ok(Given::Some),
+            written => {
+                let left = cached(&read(self.path.join("memory.stat"))?);
+                Ok(match written {
+                    _ if left < cached(&stat) => Given::Some,
+                    _ if left > COUNTED_LATE => Given::Copies,
+                    Ok(()) => Given::Nothing,
+                    Err(_) => Given::All,
+                })
+            }
         }
     }
 

@@ -26,13 +26,14 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// Looks, into four files.
+    /// Looks, into five files.
     pub(super) fn read() -> Self {
         let text = |path: &str| read(path).unwrap_or_default();
         let meminfo = text("/proc/meminfo");
         let psi = text(&psi_file());
         let zram = text("/sys/block/zram0/mm_stat");
         let vmstat = text("/proc/vmstat");
+        let [disk_total, disk_used] = on_disks(&text("/proc/swaps"));
         let (some, full) = (Line::of(&psi, "some"), Line::of(&psi, "full"));
         let swap_total = bytes(&meminfo, "SwapTotal");
         Self {
@@ -42,6 +43,8 @@ impl Figures {
                 swap: Swap {
                     total_bytes: swap_total,
                     used_bytes: swap_total.saturating_sub(bytes(&meminfo, "SwapFree")),
+                    disk_total_bytes: disk_total,
+                    disk_used_bytes: disk_used,
                     zram_original_bytes: column(&zram, 0),
                     zram_compressed_bytes: column(&zram, 1),
                     zram_memory_bytes: column(&zram, 2),
@@ -125,6 +128,15 @@ fn counter(vmstat: &str, field: &str) -> u64 {
     line.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
+/// Size and use of what /proc/swaps lists beside compressed memory, in bytes: a path, a kind, then both in KiB.
+fn on_disks(swaps: &str) -> [u64; 2] {
+    let disks = swaps.lines().skip(1).filter(|line| !line.starts_with("/dev/zram"));
+    let kib = |line: &str, index| line.split_whitespace().nth(index).and_then(|n| n.parse::<u64>().ok());
+    disks.fold([0; 2], |[size, used], line| {
+        [size + (kib(line, 2).unwrap_or(0) << 10), used + (kib(line, 3).unwrap_or(0) << 10)]
+    })
+}
+
 /// One number of zram's `mm_stat` (the kernel's `admin-guide/blockdev/zram.rst`).
 fn column(mm_stat: &str, index: usize) -> u64 {
     mm_stat.split_whitespace().nth(index).and_then(|n| n.parse().ok()).unwrap_or(0)
@@ -141,6 +153,15 @@ mod tests {
         assert_eq!((bytes(text, "Mem"), bytes(text, "SwapTotal")), (0, 0));
         let text = "pgscan_kswapd 12\npgscan_direct 3\npgscan_direct_throttle 9";
         assert_eq!((counter(text, "pgscan_direct"), counter(text, "pgscan")), (3, 0));
+    }
+
+    #[test]
+    fn disks_are_told_from_compressed_memory() {
+        let text = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n\
+            /dev/zram0                              partition\t200000\t\t100\t\t100\n\
+            /dev/dm-1                               partition\t1024\t\t5\t\t10\n";
+        assert_eq!(on_disks(text), [1 << 20, 5 << 10]);
+        assert_eq!(on_disks(""), [0, 0]);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! One at a time, the least recently used first:
 //! 1. who may be frozen is, and its memory goes to swap;
 //! 2. who does not freeze gives memory while it goes on, slice by slice;
-//! 3. when swap is full, or there is little and nobody has more to give, programs are stopped; those that otherwise never are, last. Who does
+//! 3. when swap is full, the disk too where there is one, or there is little and nobody has more to give, programs are stopped; those that otherwise never are, last. Who does
 //!    not freeze works without being asked, and who is always on is meant to run: neither is stopped, as nobody's request
 //!    would bring it back in time.
 //!
@@ -35,7 +35,7 @@ pub(super) const WAITING: u64 = 100;
 const QUIET: u64 = 50;
 /// Swap is full when less than this part of it is free.
 const SWAP_PART: u64 = 16;
-/// And when what it holds takes more than this part of the memory that it is to make room in.
+/// And compressed memory, when what it holds takes more than this part of the memory that it is to make room in.
 const ZRAM_PART: u64 = 2;
 /// Since its last response a program was up at least so long.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
@@ -175,8 +175,15 @@ impl Policy {
 /// Whether more can go to swap, and it helps.
 fn has_room(memory: &Memory) -> bool {
     let swap = &memory.swap;
-    let free = swap.total_bytes.saturating_sub(swap.used_bytes);
-    free > swap.total_bytes / SWAP_PART && swap.zram_memory_bytes < memory.total_bytes / ZRAM_PART
+    let is_free = |total: u64, used: u64| total.saturating_sub(used) > total / SWAP_PART;
+    // What is there takes no memory. Compressed memory comes first all the same, and with a disk behind it is no larger than
+    // what it may take (`boot/swap.rs`).
+    if is_free(swap.disk_total_bytes, swap.disk_used_bytes) {
+        return true;
+    }
+    let total = swap.total_bytes.saturating_sub(swap.disk_total_bytes);
+    let used = swap.used_bytes.saturating_sub(swap.disk_used_bytes);
+    is_free(total, used) && swap.zram_memory_bytes < memory.total_bytes / ZRAM_PART
 }
 
 #[cfg(test)]
@@ -320,6 +327,26 @@ mod tests {
         none.memory.swap.total_bytes = 0;
         policy.look(none, 0, false, s(101));
         assert_eq!(chosen(&mut policy, &[candidate(1, 10)]), Some((1, Relief::Stop)), "there is no swap");
+    }
+
+    #[test]
+    fn compressed_memory_may_be_full_while_a_disk_has_room() {
+        let relief = |zram_used: u64, zram_memory: u64, disk: u64, disk_used: u64| {
+            let mut policy = short();
+            let mut figures = figures(20, 0, 0);
+            let swap = &mut figures.memory.swap;
+            swap.total_bytes = (512 + disk) * MIB;
+            swap.used_bytes = (zram_used + disk_used) * MIB;
+            (swap.disk_total_bytes, swap.disk_used_bytes) = (disk * MIB, disk_used * MIB);
+            swap.zram_memory_bytes = zram_memory * MIB;
+            policy.look(figures, 0, false, s(101));
+            chosen(&mut policy, &[candidate(1, 10)]).map(|(_, relief)| relief)
+        };
+        assert_eq!(relief(512, 512, 1600, 0), Some(Relief::Reclaim));
+        assert_eq!(relief(512, 150, 1600, 1499), Some(Relief::Reclaim));
+        assert_eq!(relief(512, 150, 1600, 1500), Some(Relief::Stop), "both are full");
+        assert_eq!(relief(100, 30, 1600, 1600), Some(Relief::Reclaim), "the disk is full, and memory is not");
+        assert_eq!(relief(512, 150, 0, 0), Some(Relief::Stop), "there is no disk");
     }
 
     #[test]
