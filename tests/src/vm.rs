@@ -66,6 +66,7 @@ pub struct Vm {
     tpm: bool,
     /// As `kennel run` has it where nothing is said.
     memory: Option<&'static str>,
+    swap_disk: Option<&'static str>,
     pid: Option<Pid>,
     /// The consoles of earlier boots; each boot begins a new file.
     earlier: String,
@@ -93,6 +94,7 @@ impl Vm {
             keys: None,
             tpm: false,
             memory: None,
+            swap_disk: None,
             pid: None,
             earlier: String::new(),
             notes: Vec::new(),

@@ -27,6 +27,7 @@ mod reserved;
 mod secure;
 mod seeing;
 mod services;
+mod swap;
 mod tenants;
 mod wakes;
 
@@ -98,6 +99,8 @@ pub fn all() -> Vec<Group> {
         ladder::group(),
         pressure::group(),
         reserved::group(),
+        swap::group(),
+        swap::foreign_group(),
         wakes::group(),
         seeing::group(),
         egress::group(),

@@ -88,6 +88,11 @@ impl Vm {
         self.memory = Some(size);
     }
 
+    /// From its next boot on it has a disk of this size to swap to.
+    pub const fn give_swap_disk(&mut self, size: &'static str) {
+        self.swap_disk = Some(size);
+    }
+
     /// What `kennel run` is told.
     pub(super) fn boot_arguments<'a>(&'a self, image: &'a str) -> Vec<&'a str> {
         let mut args = vec!["run", "--detach", "--image", image, "--timeout", "400"];
@@ -96,6 +101,7 @@ impl Vm {
             None => args.extend(["--port", "0", "--api-port", "0"]),
         }
         args.extend(self.memory.iter().flat_map(|size| ["--memory", size]));
+        args.extend(self.swap_disk.iter().flat_map(|size| ["--swap-disk", size]));
         args.extend(self.isolated.then_some("--isolated"));
         args.extend(self.tpm.then_some("--tpm"));
         args.extend(self.late_data.then_some("--late-data"));
