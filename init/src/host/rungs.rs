@@ -16,8 +16,9 @@ use crate::slot::ladder::Event;
 
 /// So many slices in a row that bring nothing to swap, and there is no more to bring.
 const MOST_FRUITLESS: u8 = 4;
-/// The same while there is memory with a copy on a disk, which goes without being seen at first.
-const MOST_UNSEEN: u8 = 16;
+/// The same where there is swap on a disk: what goes there leaves the memory when it has been written, and what has a copy there
+/// leaves it without being counted at once (`memory.stat` is behind by some hundred pages).
+const MOST_UNSEEN: u8 = 32;
 
 /// How much is moved to swap in one call: as much as compresses within some milliseconds, in which nobody else is served.
 /// That depends on the machine and on who else works there, so it is learned from call to call.
@@ -104,10 +105,14 @@ impl Host {
         self.slice = match given {
             Given::Some => self.slice.learn(uptime().saturating_sub(began)),
             // What is asked for in vain is taken from files in the end: as little as can be.
-            Given::Nothing | Given::Copies | Given::All => Slice::default(),
+            Given::Nothing | Given::Refused | Given::All => Slice::default(),
         };
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        let most = if given == Given::Copies { MOST_UNSEEN } else { MOST_FRUITLESS };
+        let most = match given {
+            _ if self.memory.swaps_to_disk() => MOST_UNSEEN,
+            Given::Refused => 1,
+            _ => MOST_FRUITLESS,
+        };
         slot.fruitless = if given == Given::Some { 0 } else { slot.fruitless + 1 };
         if given == Given::All || slot.fruitless >= most {
             slot.fruitless = 0;

@@ -31,9 +31,6 @@ const INSTALL_WEIGHT: u16 = 50;
 /// are few, and together less than the tenants.
 const PARENTS: [(&str, u16); 3] = [(TENANTS, 100), (INSTALLS, 25), (SERVICES, 1000)];
 
-/// What `memory.stat` may be behind: the kernel sums up 64 changes for each processor before it tells (`MEMCG_CHARGE_BATCH`),
-/// of which a page makes more than one.
-const COUNTED_LATE: u64 = 512 << 10;
 /// What has gone to swap of a group's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Given {
@@ -41,9 +38,9 @@ pub enum Given {
     Some,
     /// Nothing this time: the kernel found what was asked for among its own objects that it keeps for the group.
     Nothing,
-    /// Nothing that is seen, but there is memory that has a copy on a disk: it may have been of that, or is being written.
-    Copies,
-    /// All that can.
+    /// Nothing: the kernel found less than what was asked for. All has gone that can, or is on its way to a disk.
+    Refused,
+    /// There is none left.
     All,
 }
 
@@ -223,9 +220,8 @@ impl Cgroup {
                 let left = cached(&read(self.path.join("memory.stat"))?);
                 Ok(match written {
                     _ if left < cached(&stat) => Given::Some,
-                    _ if left > COUNTED_LATE => Given::Copies,
                     Ok(()) => Given::Nothing,
-                    Err(_) => Given::All,
+                    Err(_) => Given::Refused,
                 })
             }
         }

@@ -53,6 +53,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Whether there is swap on a disk.
+    pub(super) fn swaps_to_disk(&self) -> bool {
+        self.policy.swaps_to_disk()
+    }
+
     /// Asks the kernel to say when processes wait. Without that there are the looks.
     pub(super) fn begin(poller: &Poller) -> Self {
         let trigger = ask_kernel().and_then(|file| {
@@ -114,7 +119,8 @@ impl Host {
             return;
         }
         let candidates: Vec<_> = self.slots.iter().filter_map(|(id, slot)| candidate(*id, slot)).collect();
-        if let Some((id, relief)) = self.memory.policy.choose(&candidates, now) {
+        let moving = self.slots.values().any(|slot| matches!(slot.state, State::Reclaiming(..)));
+        if let Some((id, relief)) = self.memory.policy.choose(&candidates, moving, now) {
             self.feed(id, Event::Pressure(relief));
         }
     }

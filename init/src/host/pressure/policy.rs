@@ -132,6 +132,11 @@ impl Policy {
         (share(figures.some_us, before.some_us).max(1), share(figures.full_us, before.full_us))
     }
 
+    /// Whether there was swap on a disk at the last look.
+    pub(super) fn swaps_to_disk(&self) -> bool {
+        self.last.as_ref().is_some_and(|(_, figures)| figures.memory.swap.disk_total_bytes > 0)
+    }
+
     /// Whether there is little memory.
     pub(super) const fn is_short(&self) -> bool {
         self.short
@@ -153,8 +158,16 @@ impl Policy {
         self.spent.insert(slot, now + SPENT);
     }
 
-    /// Who makes room now, and how. The caller has seen that nobody is awaited.
-    pub(super) fn choose(&mut self, candidates: &[Candidate], now: Duration) -> Option<(SlotId, Relief)> {
+    /// Who makes room now, and how. The caller has seen that nobody is awaited. `moving`: somebody's memory is on its way to swap
+    /// still, although nobody waits for that any more.
+    pub(super) fn choose(
+        &mut self,
+        candidates: &[Candidate],
+        moving: bool,
+        now: Duration,
+    ) -> Option<(SlotId, Relief)> {
+        // A disk takes its time.
+        let moving = moving && self.swaps_to_disk();
         let (_, figures) = self.last.as_ref().filter(|_| self.short && self.calm.is_none())?;
         let quiet = || candidates.iter().filter(|c| c.idle + LEFT_ALONE <= now);
         let gives = |c: &&Candidate| !c.reclaimed && (c.freezes || !self.spent.contains_key(&c.slot));
@@ -162,7 +175,9 @@ impl Policy {
         let chosen = match giver {
             Some(giver) if has_room(&figures.memory) => (giver.slot, Relief::Reclaim),
             // Somebody is left alone only for a moment more, or memory is there, if not as much as those in line want.
-            None if has_room(&figures.memory) && (candidates.iter().any(|c| gives(&c)) || !self.lacking) => {
+            None if has_room(&figures.memory)
+                && (moving || candidates.iter().any(|c| gives(&c)) || !self.lacking) =>
+            {
                 return None;
             }
             _ => (quiet().filter(|c| c.gives_way).min_by_key(|c| (!c.stops, c.idle))?.slot, Relief::Stop),
@@ -216,7 +231,7 @@ mod tests {
     }
 
     fn chosen(policy: &mut Policy, candidates: &[Candidate]) -> Option<(u16, Relief)> {
-        policy.choose(candidates, s(101)).map(|(slot, relief)| (slot.index(), relief))
+        policy.choose(candidates, false, s(101)).map(|(slot, relief)| (slot.index(), relief))
     }
 
     #[test]
@@ -347,6 +362,21 @@ mod tests {
         assert_eq!(relief(512, 150, 1600, 1500), Some(Relief::Stop), "both are full");
         assert_eq!(relief(100, 30, 1600, 1600), Some(Relief::Reclaim), "the disk is full, and memory is not");
         assert_eq!(relief(512, 150, 0, 0), Some(Relief::Stop), "there is no disk");
+    }
+
+    #[test]
+    fn nobody_is_stopped_while_a_disk_takes_what_somebody_gives() {
+        for (disk, chosen) in [(0, Some(Relief::Stop)), (1600, None)] {
+            let mut policy = short();
+            let mut figures = figures(20, 0, 0);
+            let swap = &mut figures.memory.swap;
+            swap.total_bytes += disk * MIB;
+            swap.disk_total_bytes = disk * MIB;
+            policy.look(figures, 0, false, s(101));
+            let gone = [Candidate { reclaimed: true, ..candidate(1, 10) }];
+            assert_eq!(policy.choose(&gone, true, s(101)).map(|(_, relief)| relief), chosen);
+            assert_eq!(policy.choose(&gone, false, s(101)).map(|(_, relief)| relief), Some(Relief::Stop));
+        }
     }
 
     #[test]
