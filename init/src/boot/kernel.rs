@@ -2,10 +2,11 @@
 //! be, and the end of loading modules.
 
 use kennel_model::labels;
+use rustix::mm::{MlockAllFlags, mlockall};
 
 use crate::fs::{read, write};
 use crate::say;
-use crate::step::Failed;
+use crate::step::{Failed, Step as _};
 
 /// Files below `/proc/sys` with their values.
 const SETTINGS: &[(&str, &str)] = &[
@@ -154,6 +155,17 @@ pub(super) fn check_sealed() -> Result<(), Failed> {
     }
     say!("SELinux enforces; init is in init_t");
     Ok(())
+}
+
+/// Keeps what this process uses in memory, of its program as of what it allocates: some 2 MiB. When memory is short all wait for
+/// init to make room, which is not to wait for a page of its own; and a page that comes back from a broken disk damaged, or not at
+/// all, ends its process, which for process 1 is the kernel's end.
+///
+/// # Errors
+/// The system's.
+pub(super) fn stay_in_memory() -> Result<(), Failed> {
+    let what = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    mlockall(what).step(|| "stay in memory".to_owned())
 }
 
 /// Applies the settings. To be called before there is a policy, which need not allow it to anybody then. One that this

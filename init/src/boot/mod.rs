@@ -46,6 +46,7 @@ fn prepare() -> Result<Setting, Failed> {
     label_devices()?;
     console::take().step(|| "open the console".to_owned())?;
     kernel::check_sealed()?;
+    tolerate(kernel::stay_in_memory());
     mounts::pseudo()?;
     let facts: ImageFacts = sealed(layout::FACTS_FILE)?;
     check_kind(&facts)?;
