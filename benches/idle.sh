@@ -16,8 +16,7 @@ work=$(mktemp -d)
 trap 'host_stop; rm -rf "$work"' EXIT
 
 figure() { percentile "$2" < "$work/$1"; }
-# What the kernel has charged to tenants who sleep, and zram's memory. Free pages that a processor keeps at hand are in no figure of
-# /proc/meminfo, some 10 MiB more or less; this sum does not have that noise, nor what is charged to nobody.
+# What the kernel has charged to tenants who sleep, and zram's memory; not what is charged to nobody.
 charged() {
     local own zram
     own=$("$kennel" --json top | jq '[.tenants[] | select(.tenant | startswith("sleeper-")) | .holds.resident] | add // 0')
@@ -30,7 +29,7 @@ host_start "$image" ${HOST_OPTIONS:-}
 awake=(--freeze-after never --reclaim-after never --stop-after never)
 host_tenant hello node-24 "$program" "${awake[@]}"
 first_byte_ms hello / > /dev/null
-host_bare "$program" "${awake[@]}"
+host_bare "$program" --memory 512M "${awake[@]}"
 for _ in $(seq "$rounds"); do
     for depth in frozen reclaimed stopped; do
         sleeps hello $depth
@@ -57,19 +56,19 @@ for n in $(seq "$reclaimed"); do
 done
 first_byte_ms hello / > /dev/null
 sleep 5
-before=$(available) charged_before=$(charged)
+before=$(host_available) charged_before=$(charged)
 for n in $(seq "$reclaimed"); do
     first_byte_ms "sleeper-$n" / > /dev/null
     sleeps "sleeper-$n" reclaimed
 done
 sleep 5
-echo "each of $reclaimed reclaimed tenants: $(((before - $(available)) / reclaimed / 1024)) KiB"
+echo "each of $reclaimed reclaimed tenants: $(((before - $(host_available)) / reclaimed / 1024)) KiB"
 echo "of that zram and charged to them: $((($(charged) - charged_before) / reclaimed / 1024)) KiB"
 "$kennel" host status | grep -i swap
 [ "$registered" -gt 0 ] || exit 0
-before=$(available)
+before=$(host_available)
 for n in $(seq "$registered"); do
     "$kennel" -q tenant add "registered-$n" --runtime node-24 --domain "registered-$n.localhost" >&2
 done
 sleep 5
-echo "each of $registered registered tenants: $(((before - $(available)) / registered / 1024)) KiB"
+echo "each of $registered registered tenants: $(((before - $(host_available)) / registered / 1024)) KiB"

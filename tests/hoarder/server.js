@@ -1,6 +1,6 @@
 // A tenant that keeps what it is told to: `/hold?mib=N` takes so much more memory, which compresses well, and
 // `/hold?mib=N&kind=random` such that does not compress at all. `/` says which process answers and what of it is in swap,
-// `/whole` whether it still has what it had. `/stay` is a response without an end: who reads it needs the program.
+// `/whole` whether it still has what it had, `/whole?part=N` of what it took the N-th time. `/stay` is a response without an end: who reads it needs the program.
 
 import { createHash, randomFillSync, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -34,7 +34,9 @@ const server = createServer((request, response) => {
     response.writeHead(200, { "content-type": "text/plain" }).write("here\n");
     return;
   }
-  const whole = url.pathname === "/whole" && held.every((one) => digest(one.buffer) === one.digest);
+  const part = Number(url.searchParams.get("part") ?? NaN);
+  const asked = Number.isNaN(part) ? held : held.slice(part, part + 1);
+  const whole = url.pathname === "/whole" && asked.length > 0 && asked.every((one) => digest(one.buffer) === one.digest);
   const body = JSON.stringify({ ...facts(), whole });
   response.writeHead(200, { "content-type": "application/json" }).end(body);
 });
