@@ -37,7 +37,6 @@ pub(super) fn group() -> Group {
         },
         scenarios: vec![
             Scenario::new("swap: memory overflows to a disk, encrypted, and nobody is stopped", overflow),
-            Scenario::new("swap: what does not compress goes to the disk", incompressible),
             Scenario::new("swap: the next boot takes the disk again with another key", again),
         ],
     }
@@ -57,11 +56,11 @@ fn on_disk(vm: &Vm) -> Result<u64, String> {
     host["swap"]["disk_used_bytes"].as_u64().ok_or(format!("no disk_used_bytes in {host}"))
 }
 
-/// Tenants that hold more together than the memory does; `kind` of [`tests/hoarder`]. Which processes answered.
-fn fill(vm: &Vm, names: &[String], kind: &str) -> Result<Vec<String>, String> {
+/// Tenants that hold more together than the memory does. Which processes answered.
+fn fill(vm: &Vm, names: &[String]) -> Result<Vec<String>, String> {
     let fill_one = |name: &String| {
         settle(vm, name)?;
-        let hold = || vm.page_json(name, &format!("/hold?mib={PART}&kind={kind}"));
+        let hold = || vm.page_json(name, &format!("/hold?mib={PART}"));
         let all = (0..PARTS).map(|_| hold()).collect::<Result<Vec<_>, _>>()?;
         life(&all[0])
     };
@@ -84,7 +83,7 @@ fn all_are_whole(vm: &Vm, names: &[String], lives: &[String]) -> Result<(), Stri
 fn overflow(vm: &mut Vm) -> Result<(), String> {
     let seen = vm.console().len();
     let names: Vec<String> = (0..CROWD).map(|n| format!("site{n}")).collect();
-    let lives = fill(vm, &names, "marked")?;
+    let lives = fill(vm, &names)?;
     let used = on_disk(vm)?;
     vm.note(format!("{} MiB on the disk", used >> 20));
     // So much that markers are there, or would be if they could be read.
@@ -96,23 +95,6 @@ fn overflow(vm: &mut Vm) -> Result<(), String> {
     contains("`kennel host status`", &status, " of it on a disk, encrypted, which has ")?;
     let page = vm.ok(&["host", "metrics"])?;
     contains("the metrics", &page, "kennel_swap_disk_used_bytes ")?;
-    nobody_was_killed(vm, seen)?;
-    remove(vm, &names)
-}
-
-/// What does not compress would fill the memory as compressed memory; it may take half of it, and the rest goes on.
-fn incompressible(vm: &mut Vm) -> Result<(), String> {
-    let seen = vm.console().len();
-    let names: Vec<String> = (0..CROWD).map(|n| format!("noise{n}")).collect();
-    let lives = fill(vm, &names, "random")?;
-    all_are_whole(vm, &names, &lives)?;
-    let used = on_disk(vm)?;
-    holds(&format!("{used} bytes are on the disk"), used > 32 << 20)?;
-    let host = vm.json(&["host", "status"])?;
-    let zram = host["swap"]["zram_memory_bytes"].as_u64().unwrap_or(u64::MAX);
-    let memory = host["memory_total_bytes"].as_u64().unwrap_or_default();
-    // The allocator's own gaps come on top.
-    holds(&format!("compressed memory takes {zram} of {memory} bytes"), zram < memory * 9 / 16)?;
     nobody_was_killed(vm, seen)?;
     remove(vm, &names)
 }
