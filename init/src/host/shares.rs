@@ -28,6 +28,10 @@ struct Claim {
 /// weight of one makes the part of the others smaller, the sum W is the one at which W = Σ max(own, part × W); from below it
 /// is reached in few steps, since all parts together are no more than [`MOST_RESERVED`].
 fn weights(claims: &[Claim], processors: u16) -> Vec<u16> {
+    // Nearly always, and at each change of a program's state.
+    if claims.iter().all(|claim| claim.reserved == 0) {
+        return claims.iter().map(|claim| claim.weight).collect();
+    }
     let whole = 100.0 * f64::from(processors.max(1));
     let all: f64 = claims.iter().map(|claim| f64::from(claim.reserved) / whole).sum();
     let part = |claim: &Claim| f64::from(claim.reserved) / whole * (MOST_RESERVED / all).min(1.0);
