@@ -4,6 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 bin=$1
 port=${KENNEL_DEMO_PORT:-8080}
+https_port=${KENNEL_DEMO_HTTPS_PORT:-4443}
 api_port=${KENNEL_DEMO_API_PORT:-8443}
 kennel() { "$bin/kennel" "$@"; }
 
@@ -16,7 +17,7 @@ step "boot it in QEMU, SELinux enforcing"
 if kennel host status --host local >/dev/null 2>&1; then
     echo "host local runs already; \`kennel stop\` first to boot the image just built"
 else
-    kennel run --detach --port "$port" --api-port "$api_port"
+    kennel run --detach --port "$port" --https-port "$https_port" --api-port "$api_port"
 fi
 
 step "a home for a Node.js program"

@@ -41,6 +41,15 @@ pub enum Error {
     /// No more of them.
     #[error("there are {0} tokens already")]
     TooManyTokens(usize),
+    /// A certificate or key that cannot be shown.
+    #[error("the certificate cannot be used: {0}")]
+    BadCertificate(String),
+    /// No certificate of that name.
+    #[error("there is no certificate {0:?}")]
+    NoSuchCertificate(String),
+    /// No more of them.
+    #[error("there are {0} certificates already")]
+    TooManyCertificates(usize),
     /// No such path.
     #[error("there is nothing at {0}")]
     NoSuchPath(String),
@@ -170,6 +179,9 @@ impl Error {
             Self::TokenExists(_) => ("token-exists", S::CONFLICT),
             Self::NoSuchToken(_) => ("no-such-token", S::NOT_FOUND),
             Self::TooManyTokens(_) => ("too-many-tokens", S::CONFLICT),
+            Self::BadCertificate(_) => ("bad-certificate", S::UNPROCESSABLE_ENTITY),
+            Self::NoSuchCertificate(_) => ("no-such-certificate", S::NOT_FOUND),
+            Self::TooManyCertificates(_) => ("too-many-certificates", S::CONFLICT),
             Self::NoSuchPath(_) => ("no-such-path", S::NOT_FOUND),
             Self::Method { .. } => ("method-not-allowed", S::METHOD_NOT_ALLOWED),
             Self::Timeout => ("timeout", S::REQUEST_TIMEOUT),
@@ -225,6 +237,10 @@ impl Error {
                 format!("choose another name, or `kennel token rm {name}`: its secret is not told again")
             }
             Self::NoSuchToken(_) | Self::TooManyTokens(_) => "`kennel token ls` lists them".into(),
+            Self::BadCertificate(_) => {
+                "it takes the chain in PEM, the site's own certificate first, and its key, not encrypted".into()
+            }
+            Self::NoSuchCertificate(_) | Self::TooManyCertificates(_) => "`kennel cert ls` lists them".into(),
             Self::NoSuchPath(_) => "all paths are in /v1/openapi.json".into(),
             Self::Method { allow, .. } => format!("it takes {allow}"),
             Self::NoSuchTenant(_) => "`kennel tenant ls` lists the tenants".into(),

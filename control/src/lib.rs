@@ -37,6 +37,7 @@ mod prove;
 pub mod registry;
 mod reservations;
 mod routes;
+mod sites;
 mod startup;
 mod tenants;
 mod timeline;

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use kennel_model::msg::ControlRequest;
 use kennel_model::routes::{Route, RouteTable};
 use rustix::fs::{MemfdFlags, SealFlags};
+use serde::Serialize;
 
 use crate::control::{Control, QUICK};
 use crate::error::{Error, Result};
@@ -22,7 +23,7 @@ impl Control {
         let _turn = self.publishing.lock().await;
         let rows = self.registry.with(|store| store.tenants()).await?;
         let table = compose(self.next_generation(), &rows);
-        let fd = sealed(&table).map_err(|e| Error::Io("the route table", e))?;
+        let fd = sealed("routes", &table).map_err(|e| Error::Io("the route table", e))?;
         self.init.ask(ControlRequest::PublishRoutes, vec![fd], QUICK).await?;
         Ok(())
     }
@@ -39,15 +40,17 @@ fn compose(generation: u64, rows: &[TenantRow]) -> RouteTable {
             start_timeout_ms: row.limits.start_timeout_ms,
             health: row.limits.health,
             crawlers: row.limits.crawlers,
+            https: row.limits.https,
+            hsts_s: row.limits.hsts_s,
         })
     });
     RouteTable { generation, routes: routes.collect() }
 }
 
-/// The table in a memfd that nobody can change any more.
-fn sealed(table: &RouteTable) -> std::io::Result<OwnedFd> {
+/// A table in a memfd that nobody can change any more.
+pub(crate) fn sealed(name: &str, table: &impl Serialize) -> std::io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let mut file = File::from(rustix::fs::memfd_create("routes", flags)?);
+    let mut file = File::from(rustix::fs::memfd_create(name, flags)?);
     file.write_all(&serde_json::to_vec(table)?)?;
     rustix::fs::fcntl_add_seals(
         &file,
@@ -79,7 +82,7 @@ mod tests {
     #[test]
     fn the_table_cannot_be_changed_once_it_is_out() {
         let table = RouteTable { generation: 3, routes: vec![] };
-        let file = File::from(sealed(&table).unwrap());
+        let file = File::from(sealed("routes", &table).unwrap());
         assert!(file.write_at(b"x", 0).is_err());
         assert!(file.set_len(0).is_err());
         let mut bytes = vec![0; file.metadata().unwrap().len() as usize];

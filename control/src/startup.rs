@@ -1,4 +1,4 @@
-//! What control does when it starts: tell init what every slot runs, publish the routes, and take up what a power cut
+//! What control does when it starts: tell init what every slot runs, publish certificates and routes, and take up what a power cut
 //! or a kill has interrupted. Slow work goes on in the background, with its tenants claimed beforehand.
 
 use std::cmp::Reverse;
@@ -44,6 +44,7 @@ impl Control {
         for row in &rows {
             unfinished.extend(self.unfinished(row, &cut_off)?);
         }
+        self.publish_certificates().await?;
         self.publish_routes().await?;
         let ready = rows.iter().filter(|row| row.phase == TenantPhase::Ready).count();
         say!("tenants: {ready}, unfinished acts: {}", unfinished.len());

@@ -134,6 +134,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         msg::encode(&report()),
         msg::encode(&ToProxy::Drain),
         msg::encode(&ToProxy::Routes),
+        msg::encode(&ToProxy::Certificates),
     ];
     requests.chain(others).filter_map(Result::ok).collect()
 }
@@ -154,6 +155,7 @@ fn sample_requests() -> Vec<ControlRequest> {
         R::Unpack { slot, release, limits: Limits::default() },
         R::RemoveRelease(slot, release),
         R::PublishRoutes,
+        R::PublishCertificates,
         R::Status,
         R::Counters(slot),
         R::Announce("certificate SHA256:x".into()),

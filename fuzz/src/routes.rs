@@ -27,7 +27,7 @@ pub fn run(data: &[u8]) {
     let mut part = || parts.next().unwrap_or_default();
     let (json, host, target) = (part(), part(), part());
     let routes = Routes::default();
-    let table = snapshot::read(sealed(json), LIMIT).ok();
+    let table: Option<RouteTable> = snapshot::read(sealed(json), LIMIT).ok();
     let table = table.filter(|table| routes.replace(table.clone(), LONGEST).is_ok());
     if let Some(table) = &table {
         table.routes.iter().for_each(|route| is_found(&routes, route));
@@ -92,7 +92,7 @@ fn sealed(bytes: &[u8]) -> Vec<OwnedFd> {
 pub fn seeds() -> Vec<Vec<u8>> {
     let route = |host: &str, slot: u16| {
         format!(
-            r#"{{"host":"{host}","tenant":"t{slot}","slot":{slot},"release":1,"start_timeout_ms":9,"health":null,"crawlers":"wake"}}"#
+            r#"{{"host":"{host}","tenant":"t{slot}","slot":{slot},"release":1,"start_timeout_ms":9,"health":null,"crawlers":"wake","https":"redirect","hsts_s":0}}"#
         )
     };
     let table = |routes: &[String]| format!(r#"{{"generation":3,"routes":[{}]}}"#, routes.join(","));

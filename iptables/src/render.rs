@@ -76,6 +76,7 @@ pub fn render(slots: u16) -> Result<Rules, RenderError> {
 struct Facts {
     loopback: &'static str,
     http: u16,
+    https: u16,
     api: u16,
     proxy: u32,
     dhcp: u32,
@@ -132,6 +133,7 @@ impl Facts {
             port_chains: secmark::chains(&port_forks),
             port_forks,
             http: layout::HTTP_PORT,
+            https: layout::HTTPS_PORT,
             api: layout::API_PORT,
             proxy: layout::PROXY_UID,
             dhcp: layout::DHCP_UID,

@@ -79,12 +79,27 @@ pub struct KnownHost {
     pub fingerprint: Fingerprint,
     /// Port of the pages that it serves.
     pub web_port: u16,
+    /// And with TLS.
+    #[serde(default = "https_port")]
+    pub https_port: u16,
     /// The endorsement key that its TPM showed when it was first asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<Fingerprint>,
 }
 
+const fn https_port() -> u16 {
+    layout::HTTPS_PORT
+}
+
 impl KnownHost {
+    /// Where a domain's pages are reached with TLS.
+    pub fn https_url(&self, domain: &HostName) -> String {
+        match self.https_port {
+            layout::HTTPS_PORT => format!("https://{domain}/"),
+            port => format!("https://{domain}:{port}/"),
+        }
+    }
+
     /// Where a domain's pages are reached.
     pub fn page_url(&self, domain: &HostName) -> String {
         match self.web_port {
@@ -218,6 +233,7 @@ mod tests {
             url: "https://127.0.0.1:8443".parse().unwrap(),
             fingerprint: Fingerprint::of_certificate(b""),
             web_port,
+            https_port: 443,
             tpm: None,
         }
     }

@@ -128,6 +128,15 @@ name_type!(
     |s| s.len() <= 64 && s.split('.').all(is_label)
 );
 
+name_type!(
+    /// A name that a TLS certificate is good for: a host name, or `*.` and one, which stands for exactly one label (RFC 6125,
+    /// 6.4.3).
+    CertificateName,
+    "certificate name",
+    "use a host name in lower case, or '*.' and one",
+    |s| HostName::new(s.strip_prefix("*.").unwrap_or(s)).is_ok()
+);
+
 /// The number of a release within its tenant, counted from 1 and never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ReleaseId(pub u32);

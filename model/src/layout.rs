@@ -72,6 +72,8 @@ pub const CHRONYD_UID: u32 = 907;
 
 /// TCP port of the proxy, all addresses.
 pub const HTTP_PORT: u16 = 80;
+/// TCP port of the proxy for TLS, all addresses.
+pub const HTTPS_PORT: u16 = 443;
 /// TCP port of the operator's HTTPS API, all addresses.
 pub const API_PORT: u16 = 8443;
 

@@ -3,6 +3,7 @@
 //! init holds the mechanism, control the decisions, the proxy the speed.
 
 pub mod api;
+pub mod certificate;
 pub mod clock;
 pub mod cloud;
 pub mod counters;
@@ -26,6 +27,6 @@ pub mod tpm;
 pub mod wake;
 
 pub use health::{HealthPath, InvalidHealthPath};
-pub use ids::{HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName, TokenName};
+pub use ids::{CertificateName, HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName, TokenName};
 pub use launch::{LaunchSpec, Limits};
 pub use slot::{SlotId, SlotState};

@@ -84,6 +84,9 @@ pub enum ControlRequest {
     Drain(bool),
     /// What slots have used, from this one on; answered by a piece, which says where the next begins.
     Counters(SlotId),
+    /// The certificates that the proxy shows from now on ([`crate::certificate::CertificateTable`] as JSON), as the routes in
+    /// [`ControlRequest::PublishRoutes`].
+    PublishCertificates,
 }
 
 /// What init sends to control.
@@ -272,6 +275,8 @@ pub enum ToProxy {
     Refuse(bool),
     /// Finish what is in flight and exit; new connections are another process's.
     Drain,
+    /// The sealed memfd of the certificates comes along; as [`ToProxy::Routes`].
+    Certificates,
 }
 
 /// What the DHCP client tells init of IPv4, once per new or changed lease.

@@ -33,6 +33,21 @@ pub struct Route {
     pub health: Option<HealthPath>,
     /// Whether crawlers wake it.
     pub crawlers: Crawlers,
+    /// What is done with requests that come without TLS.
+    pub https: Https,
+    /// For how long browsers are told to come with TLS only (RFC 6797), in seconds; 0 says nothing of it.
+    pub hsts_s: u32,
+}
+
+/// What is done with requests that come without TLS for a name that there is a certificate for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Https {
+    /// They are sent to the same address with TLS.
+    #[default]
+    Redirect,
+    /// They are answered as those with TLS are.
+    Optional,
 }
 
 /// What crawlers may do to a program that is asleep.

@@ -134,7 +134,15 @@ pub fn standard() -> Vec<Service> {
         Service {
             // Every request waits for it; what control does, cutting long logs among it, can wait.
             weight: 1000,
-            ..service("proxy", layout::PROXY_UID, vec![Handed::Channel, Handed::Listener(layout::HTTP_PORT)])
+            ..service(
+                "proxy",
+                layout::PROXY_UID,
+                vec![
+                    Handed::Channel,
+                    Handed::Listener(layout::HTTP_PORT),
+                    Handed::Listener(layout::HTTPS_PORT),
+                ],
+            )
         },
         service(
             "control",

@@ -5,12 +5,12 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Child, Command, Stdio};
 
 use kennel_model::msg::{FromProxy, Rung, ToProxy};
-use kennel_model::routes::{Crawlers, Route, RouteTable};
+use kennel_model::routes::{Crawlers, Https, Route, RouteTable};
 use kennel_model::{HostName, ReleaseId, SlotId, TenantName};
 use kennel_sys::{Channel, ChannelError};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -22,7 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: stand <kennel-proxy> <listen address> <host> <slot>".into());
     };
     let (near, far) = Channel::pair()?;
-    let mut proxy = start(program, &near, &TcpListener::bind(address)?)?;
+    // Nobody comes by the second.
+    let listeners = [TcpListener::bind(address)?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
+    let mut proxy = start(program, &near, listeners.each_ref())?;
+    drop(listeners);
     drop(near);
     publish(&far, host, slot.parse()?)?;
     println!("{}", proxy.id());
@@ -50,11 +53,14 @@ fn grant(init: &Channel) -> Result<(), ChannelError> {
 }
 
 /// Bash places the descriptors, as init does by itself.
-fn start(program: &str, channel: &Channel, listener: &TcpListener) -> Result<Child, Box<dyn Error>> {
+fn start(program: &str, channel: &Channel, listeners: [&TcpListener; 2]) -> Result<Child, Box<dyn Error>> {
     fcntl_setfd(channel, FdFlags::empty())?;
-    fcntl_setfd(listener, FdFlags::empty())?;
-    let (channel, listener) = (channel.as_raw_fd(), listener.as_raw_fd());
-    let script = format!("exec 13<&{channel} 14<&{listener}; exec \"$0\" 3<&13 4<&14 13<&- 14<&-");
+    for listener in listeners {
+        fcntl_setfd(listener, FdFlags::empty())?;
+    }
+    let (channel, [http, https]) = (channel.as_raw_fd(), listeners.map(AsRawFd::as_raw_fd));
+    let script =
+        format!("exec 13<&{channel} 14<&{http} 15<&{https}; exec \"$0\" 3<&13 4<&14 5<&15 13<&- 14<&- 15<&-");
     Ok(Command::new("bash").args(["-c", &script, program]).stdin(Stdio::null()).spawn()?)
 }
 
@@ -67,6 +73,8 @@ fn publish(init: &Channel, host: &str, slot: u16) -> Result<(), Box<dyn Error>> 
         start_timeout_ms: 10_000,
         health: None,
         crawlers: Crawlers::Wake,
+        https: Https::Redirect,
+        hsts_s: 0,
     };
     let json = serde_json::to_vec(&RouteTable { generation: 1, routes: vec![route] })?;
     let mut file = File::from(memfd_create("routes", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)?);

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::kept::Copying;
 use crate::leases::Visit;
+use crate::request::Client;
 use crate::tally::Meter;
 
 /// The body of a response: a page of ours, or what the tenant's program sends.
@@ -74,26 +75,26 @@ pub(crate) struct Paced<B> {
     /// What is kept of it.
     copy: Option<Copying>,
     meter: Meter,
-    /// The slot's visit is given back when the body is through or dropped.
-    _visit: Option<Visit>,
+    /// The slot's visit, and the client's request, are over when the body is through or dropped.
+    _held: Option<(Client, Visit)>,
 }
 
 impl<B> Paced<B> {
     /// A request's body.
     pub(crate) fn request(inner: B, stall: Duration, meter: Meter, progress: Progress) -> Self {
         let progress = Some(progress);
-        Self { inner, stall, timer: None, armed: false, progress, copy: None, meter, _visit: None }
+        Self { inner, stall, timer: None, armed: false, progress, copy: None, meter, _held: None }
     }
 
-    /// A response's body, which keeps the slot's visit until its end, and may leave a copy.
+    /// A response's body, which keeps the slot's visit and the client's request until its end, and may leave a copy.
     pub(crate) fn response(
         inner: B,
         stall: Duration,
         meter: Meter,
-        visit: Visit,
+        held: (Client, Visit),
         copy: Option<Copying>,
     ) -> Self {
-        Self { inner, stall, timer: None, armed: false, progress: None, copy, meter, _visit: Some(visit) }
+        Self { inner, stall, timer: None, armed: false, progress: None, copy, meter, _held: Some(held) }
     }
 
     /// Whether the pause has become too long; arms the timer at the pause's begin.

@@ -27,6 +27,8 @@ pub enum Fault {
     ClientStalled,
     /// No tenant has this host name.
     UnknownHost,
+    /// The name is not that of the certificate that was shown.
+    Misdirected,
     /// The proxy has no route table yet.
     NoRoutes,
     /// The machine is about to be taken away.
@@ -84,6 +86,7 @@ impl Fault {
             Self::TransferCoding => (StatusCode::NOT_IMPLEMENTED, "transfer-coding"),
             Self::ClientStalled => (StatusCode::REQUEST_TIMEOUT, "client-stalled"),
             Self::UnknownHost => (StatusCode::NOT_FOUND, "unknown-host"),
+            Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected"),
             Self::NoRoutes => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
             Self::Leaving => (StatusCode::SERVICE_UNAVAILABLE, "leaving"),
             Self::NotDeployed => (StatusCode::SERVICE_UNAVAILABLE, "not-deployed"),
@@ -107,6 +110,7 @@ impl Fault {
             Self::TransferCoding => ("Not implemented", "This transfer coding is not served here."),
             Self::ClientStalled => ("Request timeout", "The request did not arrive completely."),
             Self::UnknownHost => ("No site here", "There is no site at this address. Is it spelled right?"),
+            Self::Misdirected => ("Misdirected", "This site is reached by a connection of its own."),
             Self::NoRoutes => ("Just a moment", "This server is still starting."),
             Self::Leaving => ("Back soon", "This server is being moved. Please try again in a minute."),
             Self::NotDeployed => ("Nothing here yet", "This site has not been published yet."),
@@ -170,13 +174,14 @@ impl Fault {
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 18] = [
+    const ALL: [Fault; 19] = [
         Fault::BadRequest,
         Fault::Method,
         Fault::Expectation,
         Fault::TransferCoding,
         Fault::ClientStalled,
         Fault::UnknownHost,
+        Fault::Misdirected,
         Fault::NoRoutes,
         Fault::Leaving,
         Fault::NotDeployed,

@@ -4,8 +4,8 @@
 
 use std::net::IpAddr;
 
-use hyper::HeaderMap;
 use hyper::header::{self, Entry, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Version};
 
 use crate::fault::ERROR_FIELD;
 
@@ -31,8 +31,14 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 /// Says of an answer that the proxy gave it for a program that is asleep, and how it came to it; never passed on from a tenant.
 pub(crate) const ASLEEP_FIELD: HeaderName = HeaderName::from_static("kennel-asleep");
 
-/// Our name in `Via`, which a gateway has to leave (RFC 9110, 7.6.3).
-const VIA: &str = "1.1 kennel";
+/// What a gateway has to leave: the version that the request came with, and our name (RFC 9110, 7.6.3).
+const fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_10 => "1.0 kennel",
+        Version::HTTP_2 => "2 kennel",
+        _ => "1.1 kennel",
+    })
+}
 
 /// How long a body is, as far as is known before it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +67,10 @@ impl Length {
 pub(crate) struct Sender {
     /// The other end of the client's connection.
     pub(crate) client: IpAddr,
+    /// Of HTTP, that it came with.
+    pub(crate) version: Version,
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
     /// The authority that the request is for, as [`crate::host::authority`] found it.
     pub(crate) host: HeaderValue,
     /// Of its body.
@@ -75,14 +85,15 @@ pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender) {
     fields.remove(header::EXPECT);
     fields.remove(header::CONTENT_LENGTH);
     remove_claims(fields);
+    join_cookies(fields);
     // What names an address is always printable ASCII.
     if let Ok(client) = HeaderValue::from_str(&sender.client.to_canonical().to_string()) {
         fields.insert(X_FORWARDED_FOR, client);
     }
-    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(sender.scheme));
     fields.insert(X_FORWARDED_HOST, sender.host.clone());
     fields.insert(header::HOST, sender.host);
-    fields.append(header::VIA, HeaderValue::from_static(VIA));
+    fields.append(header::VIA, via(sender.version));
     match sender.length {
         Length::None => (),
         Length::Exact(bytes) => _ = fields.insert(header::CONTENT_LENGTH, bytes.into()),
@@ -168,6 +179,17 @@ fn is_claim(name: &str) -> bool {
     CLAIMS.into_iter().any(is) || starts("x-forwarded-")
 }
 
+/// HTTP/2 has cookies in as many fields as it likes, HTTP/1.1 in one (RFC 9113, 8.2.3).
+fn join_cookies(fields: &mut HeaderMap) {
+    let mut all = fields.get_all(header::COOKIE).iter();
+    let (Some(_), Some(_)) = (all.next(), all.next()) else { return };
+    let joined: Vec<&[u8]> = fields.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    // Parts of what was a header's value, joined by what may stand in one.
+    if let Ok(joined) = HeaderValue::from_bytes(&joined.join(&b"; "[..])) {
+        fields.insert(header::COOKIE, joined);
+    }
+}
+
 fn remove_all(fields: &mut HeaderMap, name: HeaderName) {
     if let Entry::Occupied(entry) = fields.entry(name) {
         entry.remove_entry_mult();
@@ -189,6 +211,8 @@ mod tests {
     fn sender(length: Length, websocket: bool) -> Sender {
         Sender {
             client: "::ffff:192.0.2.7".parse().unwrap(),
+            version: Version::HTTP_11,
+            scheme: "http",
             host: HeaderValue::from_static("a.example:8080"),
             length,
             websocket,

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use hyper::Version;
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::Scheme;
@@ -17,6 +18,7 @@ use crate::fault::Fault;
 pub fn authority(head: &Parts) -> Result<HeaderValue, Fault> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
+        (host, None) if head.version == Version::HTTP_2 => return of_http2(head, host),
         (Some(host), None) => host,
         _ => return Err(Fault::BadRequest),
     };
@@ -30,6 +32,27 @@ pub fn authority(head: &Parts) -> Result<HeaderValue, Fault> {
     };
     name(&authority)?;
     Ok(authority)
+}
+
+/// HTTP/2 has it in `:authority`; a Host beside it has to say the same (RFC 9113, 8.3.1).
+fn of_http2(head: &Parts, host: Option<&HeaderValue>) -> Result<HeaderValue, Fault> {
+    let authority = head.uri.authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+    let authority = match (authority, host) {
+        (Some(Ok(authority)), None) => authority,
+        (Some(Ok(authority)), Some(host)) if authority == host => authority,
+        (None, Some(host)) => host.clone(),
+        _ => return Err(Fault::BadRequest),
+    };
+    name(&authority)?;
+    Ok(authority)
+}
+
+/// The port in an authority, if it has one; one that is no port is 0.
+pub fn port(authority: &HeaderValue) -> Option<u16> {
+    let text = authority.to_str().ok()?;
+    let at = text.rfind([':', ']']).filter(|at| text.as_bytes()[*at] == b':')?;
+    let digits = &text[at + 1..];
+    (!digits.is_empty()).then(|| digits.parse().unwrap_or(0))
 }
 
 /// The name in an authority, as routes have it: lower case, without port and trailing dot.

@@ -1,8 +1,8 @@
-//! `kennel-proxy`: takes HTTP/1.1 requests from strangers and gives each to the tenant that its host name belongs to,
+//! `kennel-proxy`: takes requests by HTTP/1.1 and HTTP/2, with TLS and without, from strangers and gives each to the tenant that its host name belongs to,
 //! waking the tenant through init if nobody listens. It decides nothing: routes come from control, starts are init's.
 //! It opens no file and no listener; all it has it is handed.
 //!
-//! The way of a request: `serve` (accept) → `request` (order of steps) → `strict`, `host`, `routes` → `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
+//! The way of a request: `serve` (accept) → `connection` (with `tls`) → `request` (order of steps) → `strict`, `host`, `routes` → `secure` → `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
 //! `headers` → `exchange` → `pool` or `connect` → back through `headers` and `body`, or on through `tunnel`. What goes
 //! wrong is a `fault`, shown by `page`; what goes through is told by `tally`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
@@ -12,6 +12,7 @@ mod awake;
 mod body;
 mod clients;
 mod connect;
+mod connection;
 mod exchange;
 pub mod fault;
 mod gauge;
@@ -27,6 +28,7 @@ mod page;
 mod pool;
 mod request;
 pub mod routes;
+mod secure;
 mod serve;
 mod shared;
 pub mod snapshot;
@@ -34,6 +36,7 @@ mod stall;
 mod starts;
 mod strict;
 mod tally;
+pub mod tls;
 mod tunnel;
 mod wake;
 
@@ -53,9 +56,21 @@ pub enum ProxyError {
     /// Init has gone, or the channel to it failed.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// The listening socket cannot be used.
+    /// A listening socket cannot be used.
     #[error("the listening socket: {0}")]
     Listener(#[source] io::Error),
+    /// TLS could not be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// The sockets that visitors come by.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Without TLS.
+    pub http: TcpListener,
+    /// With it.
+    pub https: TcpListener,
 }
 
 /// Serves until init asks to drain and what is in flight is finished; to be called within a current-thread runtime.
@@ -64,12 +79,12 @@ pub enum ProxyError {
 ///
 /// # Errors
 /// [`ProxyError`]: init has closed the channel without asking to drain, or what was handed over is no use.
-pub async fn run(channel: Channel, listener: TcpListener, limits: Limits) -> Result<(), ProxyError> {
-    listener.set_nonblocking(true).map_err(ProxyError::Listener)?;
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(ProxyError::Listener)?;
+pub async fn run(channel: Channel, listeners: Listeners, limits: Limits) -> Result<(), ProxyError> {
     let shared = shared::Shared::new(limits, link::Link::new(channel)?);
+    let acceptor = tls::acceptor(shared.certificates.clone())?;
+    let doors = serve::Doors { http: ready(listeners.http)?, https: (ready(listeners.https)?, acceptor) };
     let (drain, draining) = watch::channel(false);
-    let worker = serve::serve(shared.clone(), listener, draining.clone());
+    let worker = serve::serve(shared.clone(), doors, draining.clone());
     tokio::pin!(worker);
     let lost = tokio::select! {
         () = &mut worker => {
@@ -88,4 +103,9 @@ pub async fn run(channel: Channel, listener: TcpListener, limits: Limits) -> Res
     worker.await;
     shared.tally.tell(&shared.init).await;
     Ok(())
+}
+
+fn ready(listener: TcpListener) -> Result<tokio::net::TcpListener, ProxyError> {
+    listener.set_nonblocking(true).map_err(ProxyError::Listener)?;
+    tokio::net::TcpListener::from_std(listener).map_err(ProxyError::Listener)
 }

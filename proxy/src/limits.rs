@@ -35,6 +35,19 @@ pub struct Limits {
     /// Bytes of all such answers together: some 8 KiB for each slot of the usual pool.
     pub kept_bytes: usize,
 
+    /// Requests of one connection of HTTP/2 in flight at once; browsers expect 100 or more (RFC 9113, 6.5.2).
+    pub http2_streams: u32,
+    /// Bytes of one request's body that a client of HTTP/2 may send before the program has taken any: an upload from 100 ms away
+    /// then comes with some 10 Mbit/s.
+    pub http2_stream_bytes: u32,
+    /// The same for all requests of its connection together: what one connection can make us keep.
+    pub http2_connection_bytes: u32,
+    /// Bytes of one response that wait for a client of HTTP/2 to take them; then the program has to wait.
+    pub http2_send_bytes: usize,
+    /// Requests that a client of HTTP/2 has taken back before we have looked at them; then its connection ends ("rapid reset").
+    pub http2_resets: usize,
+    /// Requests of one such connection that break the protocol; then it ends.
+    pub http2_faults: usize,
     /// Bytes that a connection may write before all others that can go on have had their turn: what a small page waits
     /// for beside so many large ones. Too few would cost more in turns than in copying.
     pub turn_bytes: usize,
@@ -42,13 +55,15 @@ pub struct Limits {
     pub request_head_bytes: usize,
     /// Bytes of a response's head: programs set larger headers (policies, many cookies) than browsers.
     pub response_head_bytes: usize,
-    /// Bytes of a route table's JSON: 4096 slots with twenty host names of usual length.
+    /// Bytes of a table's JSON: routes of 4096 slots with twenty host names of usual length; some 2000 certificates.
     pub snapshot_bytes: u64,
 
     /// From accept, or from the last response's end, until the next request's head is complete. Longer than the 60 s
     /// after which load balancers drop idle connections, so that they never meet one that we have just closed. A slow
     /// head costs no more than an idle connection, so one limit does for both.
     pub request_head: Duration,
+    /// From accept to the end of TLS' handshake: two round trips, and a signature on a busy machine.
+    pub tls_handshake: Duration,
     /// A client's pause inside a request's body, while the program is ready to read more.
     pub request_stall: Duration,
     /// A peer, client or program, that takes none of the bytes we have for it.
@@ -96,11 +111,18 @@ impl Default for Limits {
             kept_per_slot: 16,
             kept_answer_bytes: 128 << 10,
             kept_bytes: 8 << 20,
+            http2_streams: 100,
+            http2_stream_bytes: 128 << 10,
+            http2_connection_bytes: 256 << 10,
+            http2_send_bytes: 64 << 10,
+            http2_resets: 20,
+            http2_faults: 100,
             turn_bytes: 32 << 10,
             request_head_bytes: 32 << 10,
             response_head_bytes: 64 << 10,
             snapshot_bytes: 16 << 20,
             request_head: Duration::from_secs(75),
+            tls_handshake: Duration::from_secs(10),
             request_stall: Duration::from_secs(30),
             write_stall: Duration::from_secs(60),
             response_head: Duration::from_secs(60),

@@ -3,11 +3,14 @@
 //! What may be said stands in `kennel_model::msg`.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use kennel_model::certificate::CertificateTable;
 use kennel_model::msg::{FromProxy, ToProxy};
+use kennel_model::routes::RouteTable;
 use kennel_sys::{Channel, ChannelError, async_channel};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
@@ -93,6 +96,7 @@ impl Link {
                 }
                 Ok(Some((ToProxy::Awake(slot, release), _))) => shared.awake.set(slot, release),
                 Ok(Some((ToProxy::Routes, fds))) => take_routes(shared, fds),
+                Ok(Some((ToProxy::Certificates, fds))) => take_certificates(shared, fds),
                 Ok(None) => return LinkError::Closed,
                 Err(ChannelError::WouldBlock) => ready.clear_ready(),
                 // One message is lost; the next is whole again, as each is a packet of its own.
@@ -116,8 +120,8 @@ async fn tell_when_quiet(shared: Arc<Shared>) {
 }
 
 /// Puts a new route table in force, or says why not and keeps the one before.
-fn take_routes(shared: &Shared, fds: Vec<std::os::fd::OwnedFd>) {
-    let table = match snapshot::read(fds, shared.limits.snapshot_bytes) {
+fn take_routes(shared: &Shared, fds: Vec<OwnedFd>) {
+    let table: RouteTable = match snapshot::read(fds, shared.limits.snapshot_bytes) {
         Ok(table) => table,
         Err(e) => return log::line(format_args!("route table refused: {e}")),
     };
@@ -125,5 +129,18 @@ fn take_routes(shared: &Shared, fds: Vec<std::os::fd::OwnedFd>) {
     match shared.routes.replace(table, shared.limits.start_longest) {
         Ok(()) => log::line(format_args!("routes {generation}: {names} host names")),
         Err(e) => log::line(format_args!("route table refused: {e}")),
+    }
+}
+
+/// Puts other certificates in force, or says why not and keeps those before.
+fn take_certificates(shared: &Shared, fds: Vec<OwnedFd>) {
+    let table: CertificateTable = match snapshot::read(fds, shared.limits.snapshot_bytes) {
+        Ok(table) => table,
+        Err(e) => return log::line(format_args!("certificates refused: {e}")),
+    };
+    let generation = table.generation;
+    match shared.certificates.replace(table) {
+        Ok(names) => log::line(format_args!("certificates {generation}: {names} names")),
+        Err(e) => log::line(format_args!("certificates refused: {e}")),
     }
 }

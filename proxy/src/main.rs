@@ -1,9 +1,9 @@
-//! Starts the proxy with what init hands over: the channel as descriptor 3, the listening socket as descriptor 4
+//! Starts the proxy with what init hands over: the channel as descriptor 3, the listening sockets as descriptors 4 (HTTP) and 5 (HTTPS)
 //! (`kennel_model::services`). Exit 0 after a drain, 1 when it cannot go on.
 
 use std::process::ExitCode;
 
-use kennel_proxy::{Limits, say};
+use kennel_proxy::{Limits, Listeners, say};
 use kennel_sys::{Channel, inherited};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -19,11 +19,12 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let channel = Channel::from_fd(inherited::take(inherited::FIRST)?);
-    let listener = inherited::take(inherited::FIRST + 1)?.into();
+    let http = inherited::take(inherited::FIRST + 1)?.into();
+    let https = inherited::take(inherited::FIRST + 2)?.into();
     let mut limits = Limits::default();
     limits.fit_descriptors(raise_descriptor_limit(limits.descriptors()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(kennel_proxy::run(channel, listener, limits))?)
+    Ok(runtime.block_on(kennel_proxy::run(channel, Listeners { http, https }, limits))?)
 }
 
 /// Raises the soft limit as far as wanted and allowed; answers what it is then.

@@ -28,21 +28,42 @@ use crate::page::Format;
 use crate::routes::{Found, Target};
 use crate::shared::Shared;
 use crate::tally::Way;
-use crate::{host, instead, strict, tunnel, wake};
+use crate::{host, instead, secure, strict, tunnel, wake};
 
 /// What is known of the client's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     /// Its other end.
     address: IpAddr,
-    /// Its place among all connections and among its client's, given back with the last copy: a tunnel holds on to them.
-    _places: Arc<(OwnedSemaphorePermit, Share)>,
+    /// Its place among all connections and among its client's, given back with the last copy: a tunnel holds on to them, and
+    /// so does each request until its response has been sent.
+    places: Arc<(OwnedSemaphorePermit, Share)>,
+    /// With TLS: the name that it asked for.
+    name: Option<Arc<str>>,
 }
+
+/// Copies of a [`Client`] that are no request's: the connection's own, and that which each request takes its own from.
+const OWN_COPIES: usize = 2;
 
 impl Client {
     /// One that has just been accepted.
     pub(crate) fn new(address: IpAddr, permit: OwnedSemaphorePermit, share: Share) -> Self {
-        Self { address, _places: Arc::new((permit, share)) }
+        Self { address, places: Arc::new((permit, share)), name: None }
+    }
+
+    /// It has been shown the certificate for this name, in lower case.
+    pub(crate) fn came_for(&mut self, name: String) {
+        self.name = Some(name.into());
+    }
+
+    /// What it speaks.
+    fn scheme(&self) -> &'static str {
+        if self.name.is_some() { "https" } else { "http" }
+    }
+
+    /// Its requests that have not been answered to the end.
+    pub(crate) fn in_flight(&self) -> usize {
+        Arc::strong_count(&self.places).saturating_sub(OWN_COPIES)
     }
 }
 
@@ -71,11 +92,21 @@ async fn pass(
     let (mut head, body) = request.into_parts();
     strict::check(&head)?;
     let host = host::authority(&head)?;
-    let target = match find(shared, &host::name(&host)?) {
+    let name = host::name(&host)?;
+    if client.name.as_ref().is_some_and(|shown_for| !shared.certificates.are_one(shown_for, &name)) {
+        return Err(Fault::Misdirected);
+    }
+    let target = match find(shared, &name) {
         // It asks after the host.
         Err(Fault::UnknownHost) if Kind::of(&head) == Kind::HealthCheck => return Ok(instead::fine()),
         found => found?,
     };
+    if client.name.is_none()
+        && let Some(answer) = secure::redirect(shared, &target, &host, &head)
+    {
+        return Ok(answer);
+    }
+    let hsts_s = client.name.as_ref().map_or(0, |_| target.hsts_s);
     let visit = shared.leases.enter(target.slot).ok_or(Fault::Overloaded)?;
     if !visit.is_leased()
         && !shared.awake.is_awake(target.slot)
@@ -96,14 +127,16 @@ async fn pass(
     let websocket = strict::wants_websocket(&head, length);
     let is_head = head.method == Method::HEAD;
     let key = Key::of(&target, &head).filter(|key| !is_head && shared.awake.runs(key.slot, key.release));
-    headers::to_program(&mut head.headers, Sender { client: client.address, host, length, websocket });
+    let (version, scheme) = (head.version, client.scheme());
+    let sender = Sender { client: client.address, version, scheme, host, length, websocket };
+    headers::to_program(&mut head.headers, sender);
     let response = exchange(shared, &target, client.address, (origin_form(head)?, body)).await;
     wake::answered(shared, target.slot).await;
     let mut response = response?;
     let to_program =
         (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
     match (websocket, to_program) {
-        (_, None) => Ok(pass_back(shared, response, is_head, (visit, key))),
+        (_, None) => Ok(secure::with_hsts(pass_back(shared, response, is_head, (client, visit, key)), hsts_s)),
         (true, Some(to_program)) => switch(shared, response, to_client, to_program, (client, visit)),
         // Nobody asked it to switch.
         (false, Some(_)) => Err(Fault::Broke),
@@ -134,7 +167,7 @@ fn pass_back(
     shared: &Shared,
     response: Response<Incoming>,
     is_head: bool,
-    (visit, key): (Visit, Option<Key>),
+    (client, visit, key): (Client, Visit, Option<Key>),
 ) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     let bodiless = is_head || head.status == StatusCode::NOT_MODIFIED;
@@ -148,7 +181,7 @@ fn pass_back(
         copy.finish();
     }
     let meter = shared.tally.meter(visit.slot(), Way::Out);
-    let body = Paced::response(body, shared.limits.response_stall, meter, visit, copy);
+    let body = Paced::response(body, shared.limits.response_stall, meter, (client, visit), copy);
     Response::from_parts(head, Either::Right(body))
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use kennel_model::routes::{Crawlers, DuplicateHost, RouteTable};
+use kennel_model::routes::{Crawlers, DuplicateHost, Https, RouteTable};
 use kennel_model::{HealthPath, HostName, ReleaseId, SlotId, TenantName};
 
 /// Where requests for one name go.
@@ -25,6 +25,10 @@ pub struct Target {
     pub health: Option<HealthPath>,
     /// Whether crawlers wake it.
     pub crawlers: Crawlers,
+    /// What is done with requests without TLS.
+    pub https: Https,
+    /// For how long browsers are told to come with it only, in seconds; 0 for nothing.
+    pub hsts_s: u32,
 }
 
 /// A table that is not taken, the one before stays.
@@ -103,6 +107,8 @@ impl Routes {
                 start_wait: Duration::from_millis(route.start_timeout_ms.into()).min(start_longest),
                 health: route.health,
                 crawlers: route.crawlers,
+                https: route.https,
+                hsts_s: route.hsts_s,
             };
             (name, Arc::new(target))
         });
@@ -132,6 +138,8 @@ mod tests {
             start_timeout_ms: u32::MAX,
             health: None,
             crawlers: Crawlers::Wake,
+            https: Https::Redirect,
+            hsts_s: 0,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::pool::Pool;
 use crate::routes::Routes;
 use crate::starts::Starts;
 use crate::tally::Tally;
+use crate::tls::Certificates;
 
 /// The proxy's state.
 pub(crate) struct Shared {
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// Names to slots.
     pub(crate) routes: Routes,
+    /// Names to certificates.
+    pub(crate) certificates: Arc<Certificates>,
     /// Slots being started.
     pub(crate) starts: Starts,
     /// Idle connections to programs.
@@ -48,6 +51,7 @@ impl Shared {
     pub(crate) fn new(limits: Limits, init: Link) -> Arc<Self> {
         Arc::new(Self {
             routes: Routes::default(),
+            certificates: Certificates::new(),
             starts: Starts::default(),
             pool: Pool::new(&limits),
             leases: Leases::new(&limits),

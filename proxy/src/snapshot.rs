@@ -1,4 +1,4 @@
-//! Reads a route table out of the descriptor that came with the message. The bytes are control's, handed on by init
+//! Reads a table, of routes or of certificates, out of the descriptor that came with the message. The bytes are control's, handed on by init
 //! unread, so they are checked here: sealed (nobody can change them while we read), bounded, and well-formed.
 
 use std::fs::File;
@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
-use kennel_model::routes::RouteTable;
 use rustix::fs::{SealFlags, fcntl_get_seals};
+use serde::de::DeserializeOwned;
 
 /// Why a snapshot is not used.
 #[derive(Debug, thiserror::Error)]
@@ -29,14 +29,14 @@ pub enum BadSnapshot {
     /// It cannot be read.
     #[error("reading failed: {0}")]
     Read(#[from] io::Error),
-    /// Not a route table.
-    #[error("it is not a route table: {0}")]
+    /// Not such a table.
+    #[error("it is not a table as expected: {0}")]
     Malformed(#[from] serde_json::Error),
 }
 
 /// # Errors
 /// [`BadSnapshot`].
-pub fn read(mut fds: Vec<OwnedFd>, limit: u64) -> Result<RouteTable, BadSnapshot> {
+pub fn read<T: DeserializeOwned>(mut fds: Vec<OwnedFd>, limit: u64) -> Result<T, BadSnapshot> {
     let fd = match (fds.pop(), fds.len()) {
         (Some(fd), 0) => fd,
         (Some(_), rest) => return Err(BadSnapshot::Descriptors(rest + 1)),
@@ -60,8 +60,13 @@ pub fn read(mut fds: Vec<OwnedFd>, limit: u64) -> Result<RouteTable, BadSnapshot
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kennel_model::routes::RouteTable;
     use rustix::fs::{MemfdFlags, fcntl_add_seals, memfd_create};
     use std::io::Write;
+
+    fn read(fds: Vec<OwnedFd>, limit: u64) -> Result<RouteTable, BadSnapshot> {
+        super::read(fds, limit)
+    }
 
     fn memfd(bytes: &[u8], seals: SealFlags) -> OwnedFd {
         let fd = memfd_create("routes", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).unwrap();

@@ -54,6 +54,7 @@ pub struct Vm {
     home: TempDir,
     image: PathBuf,
     web_port: u16,
+    https_port: u16,
     isolated: bool,
     /// Whom it asks for the time, and what its clock says when it boots.
     time: Option<(Vec<Ntp>, Vec<String>, String)>,
@@ -86,6 +87,7 @@ impl Vm {
             home,
             image: image.to_owned(),
             web_port: 0,
+            https_port: 0,
             isolated: false,
             time: None,
             cloud: None,
@@ -116,6 +118,7 @@ impl Vm {
     fn is_ready(&mut self, ready: &Value) -> Result<(), String> {
         let number = |key: &str| ready[key].as_u64().ok_or(format!("`kennel run` said no {key}: {ready}"));
         self.web_port = number("web_port")?.try_into().map_err(|_| "web_port is no port")?;
+        self.https_port = number("https_port")?.try_into().map_err(|_| "https_port is no port")?;
         let pid = number("pid")?.try_into().map_err(|_| "pid is no PID")?;
         self.pid = Pid::from_raw(pid);
         Ok(())
@@ -293,6 +296,11 @@ impl Vm {
     /// The port of the proxy here.
     pub const fn web_port(&self) -> u16 {
         self.web_port
+    }
+
+    /// The port that leads to the proxy's TLS.
+    pub const fn https_port(&self) -> u16 {
+        self.https_port
     }
 
     /// What the tenant printed.

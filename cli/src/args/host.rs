@@ -92,6 +92,9 @@ pub struct HostAdd {
     /// Port of the pages that it serves
     #[arg(long, value_name = "PORT", default_value_t = kennel_model::layout::HTTP_PORT)]
     pub web_port: u16,
+    /// Port of the same with TLS
+    #[arg(long, value_name = "PORT", default_value_t = kennel_model::layout::HTTPS_PORT)]
+    pub https_port: u16,
 }
 
 /// `kennel host attest`

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use kennel_model::routes::Crawlers;
+use kennel_model::routes::{Crawlers, Https};
 use kennel_model::{HealthPath, InvalidHealthPath, Limits, TenantName};
 
 use super::ByteSize;
@@ -15,6 +15,7 @@ Example:
   kennel limits blog --freeze-after 5m --stop-after never
   kennel limits chat --no-freeze --always-on
   kennel limits shop --health /healthz --crawlers wait
+  kennel limits shop --https redirect --hsts 180d
 
 A program that nobody has needed for a while is frozen, later its memory goes to swap, and at last it
 is stopped; the next request wakes it. How long that takes, and how much disk it has, changes at once;
@@ -75,6 +76,47 @@ pub struct LimitArgs {
     /// After a start it is ready when this path answers with a status below 500; none: when its port accepts
     #[arg(long, value_name = "PATH|none")]
     pub health: Option<Health>,
+    /// Who comes without TLS although there is a certificate is sent to the same address with it, or answered
+    #[arg(long, value_name = "REDIRECT|OPTIONAL")]
+    pub https: Option<HttpsArg>,
+    /// For how long browsers are told to come with TLS only, such as 180d; off: they are told nothing
+    #[arg(long, value_name = "TIME|off")]
+    pub hsts: Option<Hsts>,
+}
+
+/// What becomes of requests without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum HttpsArg {
+    /// They are sent to the same address with TLS
+    Redirect,
+    /// They are answered
+    Optional,
+}
+
+impl From<HttpsArg> for Https {
+    fn from(arg: HttpsArg) -> Self {
+        match arg {
+            HttpsArg::Redirect => Self::Redirect,
+            HttpsArg::Optional => Self::Optional,
+        }
+    }
+}
+
+/// A time in seconds; 0 for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hsts(pub u32);
+
+impl FromStr for Hsts {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        match text.parse() {
+            _ if text == "off" => Ok(Self(0)),
+            Ok(After(Some(seconds))) => Ok(Self(seconds)),
+            Ok(After(None)) => Err(InvalidTime(text.to_owned())),
+            Err(e) => Err(e),
+        }
+    }
 }
 
 /// What crawlers do.
@@ -192,6 +234,8 @@ impl LimitArgs {
             always_on: self.always_on || (limits.always_on && !self.on_demand),
             crawlers: self.crawlers.map_or(limits.crawlers, Crawlers::from),
             health: self.health.map_or(limits.health, |Health(path)| path),
+            https: self.https.map_or(limits.https, Https::from),
+            hsts_s: self.hsts.map_or(limits.hsts_s, |Hsts(seconds)| seconds),
             ..limits
         }
     }
@@ -225,6 +269,15 @@ mod tests {
         for bad in ["", "%", "-5%", "2.5%", "70000"] {
             assert!(bad.parse::<Percent>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn time_of_strict_transport_is_a_time_or_off() {
+        assert_eq!(("180d".parse(), "off".parse()), (Ok(Hsts(15_552_000)), Ok(Hsts(0))));
+        assert!("never".parse::<Hsts>().is_err() && "180".parse::<Hsts>().is_err());
+        let before = Limits { hsts_s: 9, ..Limits::default() };
+        let typed = LimitArgs { https: Some(HttpsArg::Optional), ..LimitArgs::default() };
+        assert_eq!(typed.apply(before), Limits { https: Https::Optional, ..before });
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::ByteSize;
 Example:
   kennel run                                    # in the foreground, Ctrl-C shuts it down
   kennel run --detach
-  kennel run --detach --name second --port 8081 --api-port 8444
+  kennel run --detach --name second --port 8081 --https-port 4444 --api-port 8444
   kennel run --secure-boot keys                 # the firmware boots only what the key db has signed
   kennel run --tpm                              # with a TPM that tells what has booted: kennel host attest
   kennel run --swap-disk 2G                     # with a disk that memory goes to when compressed memory is full
@@ -41,6 +41,9 @@ pub struct Run {
     /// Port on 127.0.0.1 where tenants' pages are served; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub port: u16,
+    /// Port on 127.0.0.1 where they are served with TLS; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 4443)]
+    pub https_port: u16,
     /// Port on 127.0.0.1 of the operator's API; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8443)]
     pub api_port: u16,

@@ -1,6 +1,7 @@
 //! The command line as one definition: help, man pages and completions all come from here. What the commands do
 //! is in `commands`; this file only says what a person may type.
 
+mod cert;
 mod denials;
 mod egress;
 mod host;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use clap::{ColorChoice, Parser, Subcommand};
 use kennel_model::HostName;
 
+pub use cert::CertCommand;
 pub use denials::{Denials, Prove};
 pub use egress::{Egress, EgressAct};
 pub use host::{Attest, HostAdd, HostCommand};
@@ -122,6 +124,9 @@ pub enum Command {
     /// See how a host is doing, and which hosts are known here
     #[command(subcommand, after_help = "Example:\n  kennel host status")]
     Host(HostCommand),
+    /// Show sites with TLS: bring, list and remove certificates
+    #[command(subcommand, after_help = "Example:\n  kennel cert add fullchain.pem privkey.pem")]
+    Cert(CertCommand),
     /// Make, list and remove tokens, for programs that cannot sign in
     #[command(subcommand, after_help = "Example:\n  kennel token create prometheus --scope metrics")]
     Token(TokenCommand),

@@ -220,7 +220,8 @@ async fn add(context: &Context, args: HostAdd) -> Result<(), Failure> {
         Some(fingerprint) => fingerprint,
         None => first_contact(context, &args).await?,
     };
-    let host = KnownHost { url: args.url, fingerprint, web_port: args.web_port, tpm: None };
+    let (web_port, https_port) = (args.web_port, args.https_port);
+    let host = KnownHost { url: args.url, fingerprint, web_port, https_port, tpm: None };
     // Before it is written down, it must be there and show that certificate.
     Client::new(args.name.clone(), host.clone(), context.paths.clone(), None).ping().await?;
     book.put(args.name.clone(), host.clone());

@@ -1,6 +1,6 @@
 //! `kennel limits`: shows a tenant's limits and changes them.
 
-use kennel_model::routes::Crawlers;
+use kennel_model::routes::{Crawlers, Https};
 use kennel_model::{Limits, api};
 
 use super::{Context, tenant_path};
@@ -39,6 +39,12 @@ fn words(limits: &Limits) -> String {
         Crawlers::Wake => "wake it",
         Crawlers::Wait => "wait until a visitor has woken it",
     };
+    let https = match (limits.https, limits.hsts_s) {
+        (Https::Redirect, 0) => "where there is a certificate, all are sent there".to_owned(),
+        (Https::Redirect, s) => format!("all are sent there, and browsers told to stay for {}", After(Some(s))),
+        (Https::Optional, 0) => "optional".to_owned(),
+        (Https::Optional, s) => format!("optional, and browsers told to stay for {}", After(Some(s))),
+    };
     fields(&[
         (
             "memory",
@@ -60,5 +66,6 @@ fn words(limits: &Limits) -> String {
             "ready when",
             limits.health.map_or_else(|| "its port accepts".to_owned(), |path| format!("{path} answers")),
         ),
+        ("https", https),
     ])
 }

@@ -3,6 +3,7 @@
 
 mod apart;
 mod attest;
+mod cert;
 mod denials;
 mod deploy;
 mod egress;
@@ -76,6 +77,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Denials(args) => block_on(denials::denials(&context, &args)),
         Command::Prove(args) => block_on(prove::prove(&context, &args)),
         Command::Egress(args) => block_on(egress::egress(&context, &args)),
+        Command::Cert(command) => block_on(cert::cert(&context, command)),
         Command::Token(command) => block_on(token::token(&context, command)),
         Command::Host(command) => block_on(host::host(&context, command)),
     }

@@ -31,6 +31,7 @@ struct Ready<'a> {
     web: String,
     api: String,
     web_port: u16,
+    https_port: u16,
     api_port: u16,
     fingerprint: Fingerprint,
     accel: crate::vm::accel::Accel,
@@ -167,7 +168,13 @@ impl Session<'_> {
         // Its TPM is kept as its data disk is, and so is what is known of it.
         let before = book.hosts.get(&self.args.name).filter(|before| before.fingerprint == fingerprint);
         let tpm = before.and_then(|before| before.tpm);
-        let host = KnownHost { url, fingerprint, web_port: self.started.web_port, tpm };
+        let host = KnownHost {
+            url,
+            fingerprint,
+            web_port: self.started.web_port,
+            https_port: self.started.https_port,
+            tpm,
+        };
         book.put(self.args.name.clone(), host.clone());
         book.save(&path)?;
         Ok(host)
@@ -179,6 +186,7 @@ impl Session<'_> {
             web: format!("http://127.0.0.1:{}/", host.web_port),
             api: host.url.to_string(),
             web_port: host.web_port,
+            https_port: host.https_port,
             api_port: host.url.port,
             fingerprint: host.fingerprint,
             accel: self.started.verdict.accel,
@@ -192,7 +200,7 @@ impl Session<'_> {
     fn words(&self, ready: &Ready<'_>, host: &KnownHost) -> String {
         let name = ready.host;
         let facts = crate::ui::fields(&[
-            ("  web", format!("http://<domain>:{}/", ready.web_port)),
+            ("  web", format!("http://<domain>:{}/, https on {}", ready.web_port, ready.https_port)),
             ("  api", format!("{}  {}", ready.api, ready.fingerprint)),
             ("  console", ready.console.display().to_string()),
         ]);

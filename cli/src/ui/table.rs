@@ -44,6 +44,16 @@ pub fn ago(at_s: u64) -> String {
     }
 }
 
+/// How long it is until then, in words.
+pub fn remaining(at_s: u64) -> String {
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    match at_s.checked_sub(now_s) {
+        None | Some(0) => format!("{}: expired", ago(at_s)),
+        Some(s @ 1..172_800) => format!("in {} h", s / 3600),
+        Some(s) => format!("in {} days", s / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

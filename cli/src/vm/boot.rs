@@ -34,6 +34,8 @@ pub struct Started {
     pub verdict: Verdict,
     /// Port on 127.0.0.1 that leads to the proxy.
     pub web_port: u16,
+    /// Port on 127.0.0.1 that leads to the proxy's TLS.
+    pub https_port: u16,
     /// Port on 127.0.0.1 that leads to the API.
     pub api_port: u16,
 }
@@ -53,6 +55,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
     }
     if run.cable.is_none() {
         free_port(run.port, "--port")?;
+        free_port(run.https_port, "--https-port")?;
         free_port(run.api_port, "--api-port")?;
     }
     lay_out(instance, run, &firmware.vars, keys)?;
@@ -81,6 +84,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         log: instance.qemu_log(),
         tpm: run.tpm.then(|| instance.tpm_socket()),
         web_port: run.port,
+        https_port: run.https_port,
         api_port: run.api_port,
         isolated: run.isolated,
         cable: run.cable.clone(),
@@ -96,7 +100,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         None => error,
     })?;
     let process = instance.running()?.ok_or_else(|| VmError::QemuFailed("it ended right away".into()))?;
-    let (web_port, api_port) = match ports(&machine) {
+    let [web_port, https_port, api_port] = match ports(&machine) {
         Ok(ports) => ports,
         Err(e) => {
             // Nobody could reach it, or stop it in order.
@@ -104,7 +108,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
             return Err(VmError::QemuFailed(format!("its ports are unknown: {e}")));
         }
     };
-    Ok(Started { process, verdict, web_port, api_port })
+    Ok(Started { process, verdict, web_port, https_port, api_port })
 }
 
 /// The metadata service, and this very program to reach it by.
@@ -133,10 +137,11 @@ fn launch(machine: &Machine) -> Result<(), VmError> {
     }
 }
 
-/// The ports of this computer that lead to the machine's proxy and its API.
-fn ports(machine: &Machine) -> io::Result<(u16, u16)> {
-    if machine.web_port != 0 && machine.api_port != 0 {
-        return Ok((machine.web_port, machine.api_port));
+/// The ports of this computer that lead to the machine's proxy, without TLS and with it, and to its API.
+fn ports(machine: &Machine) -> io::Result<[u16; 3]> {
+    let wanted = [machine.web_port, machine.https_port, machine.api_port];
+    if !wanted.contains(&0) || machine.cable.is_some() {
+        return Ok(wanted);
     }
     let forwards = qmp::forwards(&machine.qmp)?;
     let port = |guest| {
@@ -145,7 +150,7 @@ fn ports(machine: &Machine) -> io::Result<(u16, u16)> {
             .map(|forward| forward.here)
             .ok_or_else(|| io::Error::other(format!("port {guest} is not forwarded")))
     };
-    Ok((port(layout::HTTP_PORT)?, port(layout::API_PORT)?))
+    Ok([port(layout::HTTP_PORT)?, port(layout::HTTPS_PORT)?, port(layout::API_PORT)?])
 }
 
 /// What QEMU said last before it gave up: warnings come before the error.

@@ -56,6 +56,8 @@ pub struct Machine {
     pub tpm: Option<PathBuf>,
     /// Port on 127.0.0.1 that leads to the proxy; 0 lets QEMU take a free one.
     pub web_port: u16,
+    /// Port on 127.0.0.1 that leads to the proxy's TLS; 0 as above.
+    pub https_port: u16,
     /// Port on 127.0.0.1 that leads to the API; 0 as above.
     pub api_port: u16,
     /// What its clock says at first, in UTC; this computer's where it is not said.
@@ -151,9 +153,10 @@ impl Machine {
         }
         let forward = |here: u16, there: u16| format!("hostfwd=tcp:127.0.0.1:{here}-:{there}");
         let web = forward(self.web_port, layout::HTTP_PORT);
+        let https = forward(self.https_port, layout::HTTPS_PORT);
         let api = forward(self.api_port, layout::API_PORT);
         let restrict = if self.isolated { ",restrict=on" } else { "" };
-        let plain = format!("user,id=net{restrict},{web},{api}");
+        let plain = format!("user,id=net{restrict},{web},{https},{api}");
         match &self.imds {
             None => plain.into(),
             Some(imds) => {
@@ -212,6 +215,7 @@ mod tests {
             log: "/s/qemu.log".into(),
             tpm: None,
             web_port: 8080,
+            https_port: 4443,
             api_port: 8443,
             late_data: false,
             clock: None,

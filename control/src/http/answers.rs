@@ -11,7 +11,9 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
+use kennel_model::CertificateName;
 use kennel_model::api::{NewEgressRule, NewTenant, Sleep};
+use kennel_model::certificate::NewCertificate;
 use kennel_model::msg::ControlRequest;
 use kennel_model::token::{NewToken, SECRET_PREFIX};
 use kennel_model::{Limits, TenantName, TokenName};
@@ -101,6 +103,18 @@ async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option
             let name = last_segment(head.uri.path());
             let name = TokenName::new(name).map_err(|invalid| Error::NoSuchToken(invalid.value))?;
             undisturbed(control, |control| async move { control.remove_token(name).await }).await?;
+            Ok(empty(StatusCode::NO_CONTENT))
+        }
+        (Endpoint::Certificates, _) => Ok(json(StatusCode::OK, &control.certificates().await?)),
+        (Endpoint::AddCertificate, _) => {
+            let wish: NewCertificate = read(server, head, body).await?;
+            let act = |control: Arc<Control>| async move { control.add_certificate(wish, operator).await };
+            Ok(json(StatusCode::CREATED, &undisturbed(control, act).await?))
+        }
+        (Endpoint::RemoveCertificate, _) => {
+            let name = last_segment(head.uri.path());
+            let name = CertificateName::new(name).map_err(|invalid| Error::NoSuchCertificate(invalid.value))?;
+            undisturbed(control, |control| async move { control.remove_certificate(name).await }).await?;
             Ok(empty(StatusCode::NO_CONTENT))
         }
         (Endpoint::Denials, _) => denials(control, None, head.uri.query()).await,

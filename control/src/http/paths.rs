@@ -72,9 +72,15 @@ pub enum Endpoint {
     AddToken,
     /// One's end.
     RemoveToken,
+    /// Certificates of sites.
+    Certificates,
+    /// A new one.
+    AddCertificate,
+    /// One's end.
+    RemoveCertificate,
 }
 
-/// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it, `{token}` for a token), its meaning.
+/// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it, `{token}` and `{certificate}` for those), its meaning.
 pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/ping", Endpoint::Ping),
     (Method::GET, "/v1/openapi.json", Endpoint::OpenApi),
@@ -108,6 +114,9 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/tokens", Endpoint::Tokens),
     (Method::POST, "/v1/tokens", Endpoint::AddToken),
     (Method::DELETE, "/v1/tokens/{token}", Endpoint::RemoveToken),
+    (Method::GET, "/v1/certificates", Endpoint::Certificates),
+    (Method::POST, "/v1/certificates", Endpoint::AddCertificate),
+    (Method::DELETE, "/v1/certificates/{certificate}", Endpoint::RemoveCertificate),
 ];
 
 impl Endpoint {
@@ -149,7 +158,7 @@ fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
             (None, None) => return Some(name),
             (Some("{name}"), Some(given)) if !given.is_empty() => name = Some(given),
             // The last segment, which whoever answers reads.
-            (Some("{number}" | "{token}"), Some(given)) if !given.is_empty() => {}
+            (Some("{number}" | "{token}" | "{certificate}"), Some(given)) if !given.is_empty() => {}
             (Some(expected), Some(given)) if expected == given => {}
             _ => return None,
         }

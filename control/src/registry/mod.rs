@@ -1,6 +1,7 @@
 //! The registry: which tenant lives in which slot, with which domains and releases. One SQLite file on the data
 //! volume; what a call here has answered is on disk. What the rows mean for the host is decided elsewhere.
 
+mod certificates;
 mod denials;
 mod egress;
 mod releases;
@@ -21,6 +22,7 @@ use kennel_model::{HostName, Limits, ReleaseId, RuntimeName, SlotId, TenantName}
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
+pub use certificates::CertificateRow;
 pub use denials::DenialRow;
 pub use releases::Unpacked;
 pub use schema::OpenError;

@@ -133,6 +133,19 @@ const MIGRATIONS: &[&str] = &[
         by TEXT NOT NULL,
         created_at_s INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;",
+    // 7: certificates of sites, with their private keys; `names` is JSON, `name` the first of them.
+    "CREATE TABLE certificates (
+        name TEXT PRIMARY KEY,
+        names TEXT NOT NULL,
+        issuer TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        not_before_s INTEGER NOT NULL,
+        not_after_s INTEGER NOT NULL,
+        by TEXT NOT NULL,
+        created_at_s INTEGER NOT NULL,
+        chain_pem TEXT NOT NULL,
+        key_pem TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Opens the file with the promises that the rest relies on.

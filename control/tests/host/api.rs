@@ -79,6 +79,10 @@ async fn a_tenants_whole_life() {
     assert_eq!(operator.post("/v1/tokens", &token).await.status, StatusCode::CREATED);
     assert_eq!(operator.get("/v1/tokens").await.status, StatusCode::OK);
     assert_eq!(operator.delete("/v1/tokens/prometheus").await.status, StatusCode::NO_CONTENT);
+    let certificate = crate::certificates::made(&["a.test"]);
+    assert_eq!(operator.post("/v1/certificates", &certificate).await.status, StatusCode::CREATED);
+    assert_eq!(operator.get("/v1/certificates").await.status, StatusCode::OK);
+    assert_eq!(operator.delete("/v1/certificates/a.test").await.status, StatusCode::NO_CONTENT);
     let rule = serde_json::json!({"action": "allow", "to": "10.0.5.7:5432"});
     assert_eq!(operator.post("/v1/tenants/shop/egress", &rule).await.status, StatusCode::CREATED);
     assert_eq!(operator.get("/v1/tenants/shop/egress").await.status, StatusCode::OK);

@@ -200,6 +200,7 @@ async fn a_program_without_a_tenant_is_stopped() {
     drop(operator);
     // As if the registry had come from a backup older than the tenant.
     host.world.lock().routes = None;
+    host.world.lock().certificates = None;
     std::fs::remove_file(host.config.registry_file()).unwrap();
     let _ = std::fs::remove_file(host.config.control_dir.join("registry.sqlite-wal"));
     host.restart();

@@ -5,6 +5,7 @@
 
 mod api;
 mod attest;
+mod certificates;
 mod cloud;
 mod crashes;
 mod denials;

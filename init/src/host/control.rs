@@ -69,6 +69,7 @@ impl Host {
                 self.begin_removal(slot, Act::Remove(release), id).err().map(Err)
             }
             ControlRequest::PublishRoutes => Some(self.publish(fds)),
+            ControlRequest::PublishCertificates => Some(self.publish_certificates(fds)),
             ControlRequest::Status => Some(Ok(ControlReply::Status(Box::new(self.status())))),
             ControlRequest::Counters(from) => Some(Ok(ControlReply::Counters(Box::new(self.counters(from))))),
             ControlRequest::Announce(text) => Some(announce(&text)),
@@ -110,12 +111,15 @@ impl Host {
         Ok(ControlReply::Done)
     }
 
-    fn publish(&mut self, mut fds: Vec<OwnedFd>) -> Result<ControlReply, Refusal> {
-        match (fds.pop(), fds.is_empty()) {
-            (Some(fd), true) if is_sealed(&fd) => self.routes = Some(Rc::new(fd)),
-            _ => return invalid("routes come in one sealed memfd".to_owned()),
-        }
+    fn publish(&mut self, fds: Vec<OwnedFd>) -> Result<ControlReply, Refusal> {
+        self.routes = Some(one_sealed(fds)?);
         self.send_routes();
+        Ok(ControlReply::Done)
+    }
+
+    fn publish_certificates(&mut self, fds: Vec<OwnedFd>) -> Result<ControlReply, Refusal> {
+        self.certificates = Some(one_sealed(fds)?);
+        self.send_certificates();
         Ok(ControlReply::Done)
     }
 
@@ -153,6 +157,14 @@ impl Host {
     }
 }
 
+/// A table for the proxy.
+fn one_sealed(mut fds: Vec<OwnedFd>) -> Result<Rc<OwnedFd>, Refusal> {
+    match (fds.pop(), fds.is_empty()) {
+        (Some(fd), true) if is_sealed(&fd) => Ok(Rc::new(fd)),
+        _ => Err(Refusal::Invalid("a table comes in one sealed memfd".to_owned())),
+    }
+}
+
 /// The slot that a request is about.
 const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
     match request {
@@ -168,6 +180,7 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::SetEgress(slot, _)
         | ControlRequest::CountEgress(slot) => Some(*slot),
         ControlRequest::PublishRoutes
+        | ControlRequest::PublishCertificates
         | ControlRequest::Status
         | ControlRequest::Counters(_)
         | ControlRequest::Announce(_)

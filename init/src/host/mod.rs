@@ -110,6 +110,7 @@ pub struct Host {
     children: HashMap<Pid, Child>,
     /// The route table as control last published it.
     routes: Option<Rc<OwnedFd>>,
+    certificates: Option<Rc<OwnedFd>>,
     /// What the cloud says of this machine, last; nothing where there is none.
     cloud: Option<kennel_model::cloud::Report>,
     asked_tpm: tpm::Asked,
@@ -157,6 +158,7 @@ impl Host {
             slots: BTreeMap::new(),
             children: HashMap::new(),
             routes: None,
+            certificates: None,
             asked_tpm: tpm::Asked::Nothing,
             denials: None,
             filter: egress::Filter::new().step(|| "read the packet filter's templates".to_owned())?,

@@ -130,6 +130,7 @@ impl Host {
         match service.entry.name.as_str() {
             "proxy" => {
                 self.send_routes();
+                self.send_certificates();
                 self.tell_proxy_of_awake();
                 self.tell_proxy_of_drain();
             }
@@ -231,6 +232,12 @@ impl Host {
     pub(super) fn send_routes(&mut self) {
         if let Some(routes) = self.routes.clone() {
             self.send("proxy", Outgoing::Proxy(ToProxy::Routes), vec![routes]);
+        }
+    }
+
+    pub(super) fn send_certificates(&mut self) {
+        if let Some(certificates) = self.certificates.clone() {
+            self.send("proxy", Outgoing::Proxy(ToProxy::Certificates), vec![certificates]);
         }
     }
 

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::SlotId;
-use crate::layout::{API_PORT, HTTP_PORT};
+use crate::layout::{API_PORT, HTTP_PORT, HTTPS_PORT};
 use crate::slot::{FIRST_PORT, MAX_SLOTS, PORTS_PER_SLOT};
 
 /// What a destination is.
@@ -93,7 +93,7 @@ fn on_host(port: Option<u16>) -> Place {
     match (port, slot.and_then(|n| SlotId::new(n).ok())) {
         (_, Some(slot)) => Place::SlotPort(slot),
         (API_PORT, _) => Place::Api,
-        (HTTP_PORT, _) => Place::Proxy,
+        (HTTP_PORT | HTTPS_PORT, _) => Place::Proxy,
         _ => Place::Loopback,
     }
 }

@@ -1,4 +1,4 @@
-//! The program itself: born with its two descriptors, and nothing else.
+//! The program itself: born with its three descriptors, and nothing else.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsRawFd;
@@ -13,20 +13,25 @@ use crate::rig::*;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_kennel-proxy");
 
-/// Starts the program with `channel` as descriptor 3 and `listener` as 4, through bash, which can place them.
-fn spawn(channel: &Channel, listener: &TcpListener) -> Child {
+/// Starts the program with `channel` as descriptor 3 and the listeners as 4 and 5, through bash, which can place them.
+fn spawn(channel: &Channel, listeners: [&TcpListener; 2]) -> Child {
     rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::empty()).unwrap();
-    rustix::io::fcntl_setfd(listener, rustix::io::FdFlags::empty()).unwrap();
+    for listener in listeners {
+        rustix::io::fcntl_setfd(listener, rustix::io::FdFlags::empty()).unwrap();
+    }
     let script = format!(
-        "exec 13<&{} 14<&{}; exec \"$0\" 3<&13 4<&14 13<&- 14<&-",
+        "exec 13<&{} 14<&{} 15<&{}; exec \"$0\" 3<&13 4<&14 5<&15 13<&- 14<&- 15<&-",
         channel.as_raw_fd(),
-        listener.as_raw_fd()
+        listeners[0].as_raw_fd(),
+        listeners[1].as_raw_fd()
     );
     let mut bash = Command::new("bash");
     bash.args(["-c", &script, PROGRAM]).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let child = bash.spawn().unwrap();
     rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::CLOEXEC).unwrap();
-    rustix::io::fcntl_setfd(listener, rustix::io::FdFlags::CLOEXEC).unwrap();
+    for listener in listeners {
+        rustix::io::fcntl_setfd(listener, rustix::io::FdFlags::CLOEXEC).unwrap();
+    }
     child
 }
 
@@ -36,7 +41,8 @@ async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
     let _program = hello(claim.slot).await;
     let (near, far) = Channel::pair().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let child = spawn(&near, &listener);
+    let https = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let child = spawn(&near, [&listener, &https]);
     drop(near);
     let init = Init::new(far);
     init.publish(1, vec![route("a.example", claim.slot)]);
@@ -61,7 +67,7 @@ async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
     // The next one goes on where it left: the socket was open all the while.
     let waiting = tokio::net::TcpStream::connect(address).await.unwrap();
     let (near, far) = Channel::pair().unwrap();
-    let mut child = spawn(&near, &listener);
+    let mut child = spawn(&near, [&listener, &https]);
     drop(near);
     Init::new(far).publish(1, vec![]);
     drop(waiting);

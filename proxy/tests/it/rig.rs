@@ -18,10 +18,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use kennel_model::certificate::CertificateTable;
 use kennel_model::msg::{Cause, FromProxy, Refusal, RequestId, Rung, ToProxy};
-use kennel_model::routes::{Crawlers, Route, RouteTable};
+use kennel_model::routes::{Crawlers, Https, Route, RouteTable};
 use kennel_model::{HostName, ReleaseId, SlotId, TenantName};
-use kennel_proxy::{Limits, ProxyError};
+use kennel_proxy::{Limits, Listeners, ProxyError};
 use kennel_sys::{Channel, ChannelError, async_channel};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokio::io::unix::AsyncFd;
@@ -67,6 +68,8 @@ pub(crate) fn route(host: &str, slot: SlotId) -> Route {
         start_timeout_ms: 20_000,
         health: None,
         crawlers: Crawlers::Wake,
+        https: Https::Redirect,
+        hsts_s: 0,
     }
 }
 
@@ -103,6 +106,11 @@ impl Init {
 
     pub(crate) fn say_routes(&self, json: &[u8]) {
         self.channel.get_ref().send(&ToProxy::Routes, &[sealed(json).as_fd()]).unwrap();
+    }
+
+    pub(crate) fn say_certificates(&self, table: &CertificateTable) {
+        let json = sealed(&serde_json::to_vec(table).unwrap());
+        self.channel.get_ref().send(&ToProxy::Certificates, &[json.as_fd()]).unwrap();
     }
 
     pub(crate) fn publish(&self, generation: u64, routes: Vec<Route>) {
@@ -189,6 +197,7 @@ fn listens(slot: SlotId) -> bool {
 /// A proxy in this process.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
+    pub(crate) https: SocketAddr,
     pub(crate) init: Init,
     pub(crate) ended: JoinHandle<Result<(), ProxyError>>,
     generation: u64,
@@ -196,10 +205,11 @@ pub(crate) struct Proxy {
 
 pub(crate) async fn proxy(limits: Limits) -> Proxy {
     let (near, far) = Channel::pair().unwrap();
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    let ended = tokio::spawn(kennel_proxy::run(near, listener, limits));
-    Proxy { address, init: Init::new(far), ended, generation: 0 }
+    let listener = || std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let listeners = Listeners { http: listener(), https: listener() };
+    let [address, https] = [&listeners.http, &listeners.https].map(|l| l.local_addr().unwrap());
+    let ended = tokio::spawn(kennel_proxy::run(near, listeners, limits));
+    Proxy { address, https, init: Init::new(far), ended, generation: 0 }
 }
 
 /// A proxy that knows `a.example`, which lives in a slot of its own.

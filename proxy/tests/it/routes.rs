@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use kennel_model::msg::ToProxy;
 use kennel_model::routes::{Route, RouteTable};
-use kennel_proxy::Limits;
+use kennel_proxy::{Limits, Listeners};
 use kennel_sys::Channel;
 use tokio::task::JoinSet;
 
@@ -68,9 +68,10 @@ async fn a_bad_table_leaves_the_old_one() {
 #[tokio::test]
 async fn a_table_that_could_still_change_is_not_taken() {
     let (near, far) = Channel::pair().unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let _proxy = tokio::spawn(kennel_proxy::run(near, listener, Limits::default()));
+    let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listeners = Listeners { http: listener(), https: listener() };
+    let address = listeners.http.local_addr().unwrap();
+    let _proxy = tokio::spawn(kennel_proxy::run(near, listeners, Limits::default()));
     let json = serde_json::to_vec(&RouteTable {
         generation: 1,
         routes: vec![Route { release: None, ..route("a.example", claim().slot) }],

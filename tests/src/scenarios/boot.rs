@@ -47,8 +47,20 @@ fn flipped_byte(vm: &mut Vm) -> Result<(), String> {
     file.write_all_at(&[byte[0] ^ 1], at).map_err(|e| e.to_string())?;
     drop(file);
     let image = copy.display().to_string();
-    let output =
-        vm.run(&["run", "--detach", "--image", &image, "--port", "0", "--api-port", "0", "--timeout", "120"])?;
+    let output = vm.run(&[
+        "run",
+        "--detach",
+        "--image",
+        &image,
+        "--port",
+        "0",
+        "--https-port",
+        "0",
+        "--api-port",
+        "0",
+        "--timeout",
+        "120",
+    ])?;
     holds("`kennel run` says that the boot failed", output.code != 0)?;
     let console = vm.console();
     contains("the console", &console, "is corrupted")?;
@@ -69,8 +81,20 @@ fn foreign_volume(vm: &mut Vm) -> Result<(), String> {
     };
     let before = head(&file)?;
     let image = vm.places().image.display().to_string();
-    let output =
-        vm.run(&["run", "--detach", "--image", &image, "--port", "0", "--api-port", "0", "--timeout", "120"])?;
+    let output = vm.run(&[
+        "run",
+        "--detach",
+        "--image",
+        &image,
+        "--port",
+        "0",
+        "--https-port",
+        "0",
+        "--api-port",
+        "0",
+        "--timeout",
+        "120",
+    ])?;
     holds("`kennel run` says that the host is not usable", output.code != 0)?;
     let console = vm.console();
     contains("the console", &console, "is left alone")?;

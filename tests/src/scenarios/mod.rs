@@ -15,6 +15,7 @@ mod cloud;
 mod cuts;
 mod denials;
 mod egress;
+mod https;
 mod ipv6;
 mod ladder;
 mod late;
@@ -102,6 +103,7 @@ pub fn all() -> Vec<Group> {
         swap::group(),
         swap::foreign_group(),
         wakes::group(),
+        https::group(),
         seeing::group(),
         egress::group(),
         denials::group(),

@@ -109,7 +109,7 @@ fn unsigned(vm: &mut Vm) -> Result<(), String> {
 /// The firmware does not so much as start the image.
 fn refused(vm: &mut Vm, image: &Path) -> Result<(), String> {
     let (image, keys) = (image.display().to_string(), keys(vm).display().to_string());
-    let fixed = ["run", "--detach", "--port", "0", "--api-port", "0", "--timeout", "120"];
+    let fixed = ["run", "--detach", "--port", "0", "--https-port", "0", "--api-port", "0", "--timeout", "120"];
     let Output { code, err, .. } =
         vm.run(&[&fixed[..], &["--image", &image, "--secure-boot", &keys]].concat())?;
     holds("`kennel run` says that the boot failed", code != 0)?;

@@ -98,7 +98,7 @@ impl Vm {
         let mut args = vec!["run", "--detach", "--image", image, "--timeout", "400"];
         match &self.cable {
             Some(cable) => args.extend(cable.arguments()),
-            None => args.extend(["--port", "0", "--api-port", "0"]),
+            None => args.extend(["--port", "0", "--https-port", "0", "--api-port", "0"]),
         }
         args.extend(self.memory.iter().flat_map(|size| ["--memory", size]));
         args.extend(self.swap_disk.iter().flat_map(|size| ["--swap-disk", size]));

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use kennel_model::certificate::CertificateTable;
 use kennel_model::clock::Clock;
 use kennel_model::counters::{Counters, SlotCounters};
 use kennel_model::egress::Egress;
@@ -23,6 +24,7 @@ use kennel_model::msg::{
 use kennel_model::routes::RouteTable;
 use kennel_model::{LaunchSpec, SlotId, SlotState};
 use kennel_sys::Channel;
+use serde::de::DeserializeOwned;
 
 /// The host as init sees it; it outlives every control.
 #[derive(Default)]
@@ -31,6 +33,7 @@ pub(crate) struct World {
     pub(crate) slots: BTreeMap<SlotId, Slot>,
     /// In memory.
     pub(crate) routes: Option<RouteTable>,
+    pub(crate) certificates: Option<CertificateTable>,
     /// Lines for the console.
     pub(crate) announced: Vec<String>,
     /// What the host is called.
@@ -112,6 +115,7 @@ impl Shared {
     pub(crate) fn cut_power(&self) {
         let mut world = self.lock();
         world.routes = None;
+        world.certificates = None;
         for slot in world.slots.values_mut() {
             (slot.spec, slot.running, slot.egress) = (None, None, None);
         }
@@ -200,6 +204,7 @@ impl Shared {
                 slot.releases.remove(&release.0);
             }
             ControlRequest::PublishRoutes => world.publish(fds)?,
+            ControlRequest::PublishCertificates => world.publish_certificates(fds)?,
             ControlRequest::Announce(line) => world.announced.push(line),
             ControlRequest::Name(name) => world.name = name.to_string(),
             ControlRequest::TimeServers(servers) => world.time_servers = servers,
@@ -296,16 +301,22 @@ impl World {
         Ok(())
     }
 
-    fn publish(&mut self, mut fds: Vec<OwnedFd>) -> Result<(), Refusal> {
-        let file = File::from(fds.pop().ok_or_else(|| Refusal::Invalid("no table".into()))?);
-        let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
-        file.read_exact_at(&mut bytes, 0).unwrap();
-        let table: RouteTable = serde_json::from_slice(&bytes).unwrap();
+    fn publish(&mut self, fds: Vec<OwnedFd>) -> Result<(), Refusal> {
+        let table: RouteTable = published(fds)?;
         table.validate().unwrap();
         if let Some(old) = &self.routes {
             assert!(table.generation > old.generation, "{} after {}", table.generation, old.generation);
         }
         self.routes = Some(table);
+        Ok(())
+    }
+
+    fn publish_certificates(&mut self, fds: Vec<OwnedFd>) -> Result<(), Refusal> {
+        let table: CertificateTable = published(fds)?;
+        if let Some(old) = &self.certificates {
+            assert!(table.generation > old.generation, "{} after {}", table.generation, old.generation);
+        }
+        self.certificates = Some(table);
         Ok(())
     }
 
@@ -415,4 +426,12 @@ fn printed(text: &str) -> OwnedFd {
 fn write_report(pipe: &mut PipeWriter, report: &UnpackReport) {
     // Control may be gone.
     let _ = pipe.write_all(&serde_json::to_vec(report).unwrap());
+}
+
+/// The table in the one memfd that came along.
+fn published<T: DeserializeOwned>(mut fds: Vec<OwnedFd>) -> Result<T, Refusal> {
+    let file = File::from(fds.pop().ok_or_else(|| Refusal::Invalid("no table".into()))?);
+    let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    Ok(serde_json::from_slice(&bytes).unwrap())
 }

@@ -1,0 +1,92 @@
+//! TLS certificates of sites: what the API says of them, and the table that the proxy serves by, a whole snapshot each time,
+//! JSON in a sealed memfd. Taking certificates apart is control's business, handshakes are the proxy's.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::CertificateName;
+
+/// A certificate that an operator brings.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCertificate {
+    /// The certificate and, after it, those that lead to its authority's root; PEM.
+    pub chain_pem: String,
+    /// Its private key; PEM: PKCS #8, PKCS #1 or SEC 1.
+    pub key_pem: String,
+}
+
+// A key is in no log.
+impl fmt::Debug for NewCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewCertificate").field("chain_pem", &self.chain_pem).finish_non_exhaustive()
+    }
+}
+
+/// What operators are told of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// The first of its names; another one with the same takes its place.
+    pub name: CertificateName,
+    /// All of its names, that one first.
+    pub names: Vec<CertificateName>,
+    /// Who has issued it, as it says itself.
+    pub issuer: String,
+    /// `SHA256:` and the base64 without padding of the SHA-256 of its DER.
+    pub fingerprint: String,
+    /// From when on it is good, in seconds since 1970.
+    pub not_before_s: u64,
+    /// Until when.
+    pub not_after_s: u64,
+    /// The operator who brought it.
+    pub by: String,
+    /// When, in seconds since 1970.
+    pub created_at_s: u64,
+}
+
+/// All certificates that the proxy shows.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateTable {
+    /// Grows with every published table, so that an old one is never taken for news.
+    pub generation: u64,
+    /// Of two that are good for a name, the one that lasts longer is shown.
+    pub certificates: Vec<ServedCertificate>,
+}
+
+/// One of them, with its private key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServedCertificate {
+    /// What it is good for.
+    pub names: Vec<CertificateName>,
+    /// Until when, in seconds since 1970.
+    pub not_after_s: u64,
+    /// As in [`NewCertificate`].
+    pub chain_pem: String,
+    /// As in [`NewCertificate`].
+    pub key_pem: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_forms_are_no_names() {
+        for good in ["blog.example", "*.blog.example", "localhost"] {
+            assert!(CertificateName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "*", "*.", "a.*.example", "*a.example", "*.*.example", "Blog.example", "a b", "*.-a"] {
+            assert!(CertificateName::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_not_printed() {
+        let new = NewCertificate { chain_pem: "chain".into(), key_pem: "secret".into() };
+        assert!(!format!("{new:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,153 @@
+//! TLS towards visitors: which certificate is shown for which name, by the table that control publishes, and the handshake.
+//! TLS 1.2 and 1.3; HTTP/2 and HTTP/1.1 by ALPN. Keys come and go with the table and are on no disk here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use kennel_model::CertificateName;
+use kennel_model::certificate::{CertificateTable, ServedCertificate};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, version};
+use tokio_rustls::TlsAcceptor;
+
+use crate::log;
+
+/// Protocols by ALPN, the one we like best first.
+const ALPN: [&[u8]; 2] = [H2, b"http/1.1"];
+/// HTTP/2's name in ALPN (RFC 9113, 3.1).
+pub(crate) const H2: &[u8] = b"h2";
+
+/// A table that is not taken, the one before stays.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadCertificates {
+    /// Not newer than what is in force.
+    #[error("generation {got} is older than {have}, which is in force")]
+    Old {
+        /// Of the new table.
+        got: u64,
+        /// Of the table in force.
+        have: u64,
+    },
+    /// One of its certificates cannot be shown.
+    #[error("the certificate of {name}: {cause}")]
+    Unusable {
+        /// The first of its names.
+        name: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Names to certificates.
+#[derive(Debug, Default)]
+struct Table {
+    generation: u64,
+    /// Wildcards by what follows their star: `.blog.example`.
+    by_name: HashMap<String, Arc<CertifiedKey>>,
+}
+
+/// The table in force, shared by all workers.
+#[derive(Debug)]
+pub struct Certificates {
+    provider: Arc<CryptoProvider>,
+    current: RwLock<Arc<Table>>,
+}
+
+impl Certificates {
+    /// None yet.
+    pub fn new() -> Arc<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        Arc::new(Self { provider, current: RwLock::default() })
+    }
+
+    /// Puts a new table in force; connections keep the certificate that they were shown.
+    ///
+    /// # Errors
+    /// [`BadCertificates`], and nothing has changed.
+    pub fn replace(&self, table: CertificateTable) -> Result<usize, BadCertificates> {
+        let mut certificates = table.certificates;
+        // The last one that is inserted for a name stays.
+        certificates.sort_by_key(|certificate| certificate.not_after_s);
+        let mut by_name = HashMap::new();
+        for certificate in certificates {
+            let key = Arc::new(self.load(&certificate)?);
+            for name in certificate.names {
+                by_name.insert(place(&name).to_owned(), key.clone());
+            }
+        }
+        let names = by_name.len();
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if table.generation < current.generation {
+            return Err(BadCertificates::Old { got: table.generation, have: current.generation });
+        }
+        *current = Arc::new(Table { generation: table.generation, by_name });
+        Ok(names)
+    }
+
+    /// Whether there is one for the host.
+    pub(crate) fn has(&self, host: &str) -> bool {
+        self.find(host).is_some()
+    }
+
+    /// Whether who was shown the certificate for one name may ask for the other on the same connection, as browsers do
+    /// when it has both (RFC 9113, 9.1.1).
+    pub(crate) fn are_one(&self, shown_for: &str, host: &str) -> bool {
+        shown_for == host
+            || matches!((self.find(shown_for), self.find(host)), (Some(a), Some(b)) if Arc::ptr_eq(&a, &b))
+    }
+
+    fn find(&self, host: &str) -> Option<Arc<CertifiedKey>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let exact = current.by_name.get(host);
+        let wild = || current.by_name.get(&host[host.find('.')?..]);
+        exact.or_else(wild).cloned()
+    }
+
+    fn load(&self, certificate: &ServedCertificate) -> Result<CertifiedKey, BadCertificates> {
+        let unusable = |cause: String| BadCertificates::Unusable {
+            name: certificate.names.first().map(ToString::to_string).unwrap_or_default(),
+            cause,
+        };
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes())
+            .collect::<Result<_, _>>()
+            .map_err(|e| unusable(e.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.as_bytes())
+            .map_err(|e| unusable(e.to_string()))?;
+        CertifiedKey::from_der(chain, key, &self.provider).map_err(|e| unusable(e.to_string()))
+    }
+}
+
+/// Where a name stands in the table.
+fn place(name: &CertificateName) -> &str {
+    name.as_str().strip_prefix('*').unwrap_or(name.as_str())
+}
+
+impl ResolvesServerCert for Certificates {
+    /// None ends the handshake: a stranger's name is answered with nobody's certificate.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.find(&hello.server_name()?.to_ascii_lowercase())
+    }
+}
+
+/// What takes connections of TLS. Who comes again with a ticket is spared the signature; the tickets' keys change every few
+/// hours and end with this process.
+///
+/// # Errors
+/// Those of the library's set-up, which do not depend on any certificate.
+pub(crate) fn acceptor(certificates: Arc<Certificates>) -> Result<TlsAcceptor, rustls::Error> {
+    let provider = certificates.provider.clone();
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
+    match rustls::crypto::ring::Ticketer::new() {
+        Ok(ticketer) => config.ticketer = ticketer,
+        Err(e) => log::line(format_args!("no session tickets: {e}")),
+    }
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
