@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 
 use super::{Group, Scenario, people_image};
@@ -69,6 +69,8 @@ fn bring(vm: &Vm) -> Result<Value, String> {
     let fault = |e: rcgen::Error| e.to_string();
     let root_key = KeyPair::generate().map_err(fault)?;
     let mut root = CertificateParams::new(vec![]).map_err(fault)?;
+    // Or OpenSSL would take the site's for its own issuer.
+    root.distinguished_name.push(DnType::CommonName, "the tests' authority");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root_pem = root.self_signed(&root_key).map_err(fault)?.pem();
     let key = KeyPair::generate().map_err(fault)?;
