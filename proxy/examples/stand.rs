@@ -1,6 +1,6 @@
 //! Runs `kennel-proxy` without a host, for measurements: stands in for init with one route, to a program that runs
 //! already, so that every wake is granted at once. `stand <kennel-proxy> <listen address> <host> <slot>`; prints the proxy's PID, ends it by a drain when
-//! standard input closes.
+//! standard input closes. A number behind it is of further routes, to all other slots in turn.
 
 use std::error::Error;
 use std::fs::File;
@@ -11,23 +11,27 @@ use std::process::{Child, Command, Stdio};
 
 use kennel_model::msg::{FromProxy, Rung, ToProxy};
 use kennel_model::routes::{Crawlers, Https, Route, RouteTable};
+use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{HostName, ReleaseId, SlotId, TenantName};
 use kennel_sys::{Channel, ChannelError};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 
+const USAGE: &str = "usage: stand <kennel-proxy> <listen address> <host> <slot> [further routes]";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [program, address, host, slot] = args.as_slice() else {
-        return Err("usage: stand <kennel-proxy> <listen address> <host> <slot>".into());
+    let ([program, address, host, slot], more) = args.split_at_checked(4).ok_or(USAGE)? else {
+        return Err(USAGE.into());
     };
+    let more = more.first().map_or(Ok(0), |more| more.parse())?;
     let (near, far) = Channel::pair()?;
     // Nobody comes by the second.
     let listeners = [TcpListener::bind(address)?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
     let mut proxy = start(program, &near, listeners.each_ref())?;
     drop(listeners);
     drop(near);
-    publish(&far, host, slot.parse()?)?;
+    publish(&far, host, slot.parse()?, more)?;
     println!("{}", proxy.id());
     std::thread::scope(|scope| -> Result<(), Box<dyn Error>> {
         // Ends when the proxy does.
@@ -64,8 +68,21 @@ fn start(program: &str, channel: &Channel, listeners: [&TcpListener; 2]) -> Resu
     Ok(Command::new("bash").args(["-c", &script, program]).stdin(Stdio::null()).spawn()?)
 }
 
-fn publish(init: &Channel, host: &str, slot: u16) -> Result<(), Box<dyn Error>> {
-    let route = Route {
+fn publish(init: &Channel, host: &str, slot: u16, more: u16) -> Result<(), Box<dyn Error>> {
+    let mut routes = vec![route(host, slot)?];
+    for n in 0..more {
+        routes.push(route(&format!("site-{n}.example"), n % MAX_SLOTS)?);
+    }
+    let json = serde_json::to_vec(&RouteTable { generation: 1, routes })?;
+    let mut file = File::from(memfd_create("routes", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)?);
+    file.write_all(&json)?;
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    init.send(&ToProxy::Routes, &[file.as_fd()])?;
+    Ok(())
+}
+
+fn route(host: &str, slot: u16) -> Result<Route, Box<dyn Error>> {
+    Ok(Route {
         host: HostName::new(host)?,
         tenant: TenantName::new("bench")?,
         slot: SlotId::new(slot)?,
@@ -75,11 +92,5 @@ fn publish(init: &Channel, host: &str, slot: u16) -> Result<(), Box<dyn Error>> 
         crawlers: Crawlers::Wake,
         https: Https::Redirect,
         hsts_s: 0,
-    };
-    let json = serde_json::to_vec(&RouteTable { generation: 1, routes: vec![route] })?;
-    let mut file = File::from(memfd_create("routes", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)?);
-    file.write_all(&json)?;
-    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
-    init.send(&ToProxy::Routes, &[file.as_fd()])?;
-    Ok(())
+    })
 }

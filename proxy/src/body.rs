@@ -1,5 +1,5 @@
 //! Bodies on their way through: passed on piece by piece, as fast as the other side takes them, with a bound on how
-//! long the sending side may pause. Trailers end here: few programs know them, and they can smuggle fields.
+//! long the sending side may pause. Of trailers go on what `headers` lets through, and hyper lets through what `Trailer` has announced.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +12,15 @@ use http_body_util::{Either, Empty, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::headers;
 use crate::kept::Copying;
 use crate::leases::Visit;
 use crate::request::Client;
 use crate::tally::Meter;
+use crate::upstream::FromProgram;
 
 /// The body of a response: a page of ours, or what the tenant's program sends.
-pub(crate) type Body = Either<Full<Bytes>, Paced<Incoming>>;
+pub(crate) type Body = Either<Full<Bytes>, Paced<FromProgram>>;
 
 /// The body of a request on its way to a program: none, or what the client sends.
 pub(crate) type ToProgram = Either<Empty<Bytes>, Paced<Incoming>>;
@@ -50,6 +52,8 @@ pub(crate) struct Step {
     pub(crate) at: Option<Instant>,
     /// Whether it broke off because its sender paused.
     pub(crate) stalled: bool,
+    /// Whether it broke off because what came is no body, or nothing came any more.
+    pub(crate) broken: bool,
 }
 
 impl Progress {
@@ -125,9 +129,9 @@ impl<B> Paced<B> {
         }
     }
 
-    fn note(&self, stalled: bool) {
+    fn note(&self, stalled: bool, broken: bool) {
         if let Some(progress) = &self.progress {
-            progress.set(Step { at: Some(Instant::now()), stalled });
+            progress.set(Step { at: Some(Instant::now()), stalled, broken });
         }
     }
 }
@@ -145,12 +149,12 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
             return self.poll_stalled(cx).map(|()| {
-                self.note(true);
+                self.note(true, false);
                 Some(Err(BodyError::Stalled(self.stall)))
             });
         };
         self.armed = false;
-        self.note(false);
+        self.note(false, matches!(frame, Some(Err(_))));
         if self.copy.is_some() {
             self.go_on_copying(&frame);
         }
@@ -159,7 +163,11 @@ where
                 self.meter.count(frame.data_ref().map_or(0, Bytes::len));
                 Some(Ok(frame))
             }
-            Some(Ok(_)) | None => None,
+            Some(Ok(frame)) => frame.into_trailers().ok().map(|mut fields| {
+                headers::keep_trailers(&mut fields);
+                Ok(Frame::trailers(fields))
+            }),
+            None => None,
             Some(Err(e)) => Some(Err(e.into())),
         })
     }
@@ -211,10 +219,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn trailers_end_here() {
-        let inner = Stuck(vec![Frame::trailers(hyper::HeaderMap::new()), Frame::data("x".into())]);
+    async fn trailers_that_claim_nothing_go_on() {
+        let mut fields = hyper::HeaderMap::new();
+        for name in ["x-sum", "content-length", "x-forwarded-for"] {
+            fields.insert(name, "1".parse().unwrap());
+        }
+        let inner = Stuck(vec![Frame::trailers(fields), Frame::data("x".into())]);
         let mut body = Paced::request(inner, Duration::from_secs(30), meter(), Progress::default());
         assert!(body.frame().await.unwrap().unwrap().is_data());
-        assert!(body.frame().await.is_none());
+        let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(trailers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-sum"]);
     }
 }

@@ -16,11 +16,11 @@ use tokio::net::TcpStream;
 use crate::fault::Fault;
 use crate::limits::Limits;
 use crate::log;
-use crate::pool::Upstream;
 use crate::routes::Target;
 use crate::shared::Shared;
 use crate::stall::WriteBound;
 use crate::starts::Phase;
+use crate::upstream::Upstream;
 use crate::wake::Wish;
 
 /// Why a connection attempt failed.
@@ -79,7 +79,7 @@ pub(crate) async fn dial(slot: SlotId, bound: Duration) -> Result<TcpStream, Dia
     }
 }
 
-/// Makes a connection ready for requests. It is driven by a task of its own until either side closes it.
+/// Makes a connection ready for requests. It is driven by whoever uses it.
 ///
 /// # Errors
 /// [`Fault::Broke`].
@@ -89,10 +89,8 @@ pub(crate) async fn handshake(stream: TcpStream, limits: &Limits) -> Result<Upst
     let io = TokioIo::new(WriteBound::new(stream, limits));
     let mut builder = http1::Builder::new();
     builder.max_header_size(limits.response_head_bytes).max_buf_size(limits.response_head_bytes);
-    let (upstream, connection) = builder.handshake(io).await.map_err(|_| Fault::Broke)?;
-    // How it ends is told to the request that uses it.
-    tokio::spawn(async move { _ = connection.with_upgrades().await });
-    Ok(upstream)
+    let (sender, connection) = builder.handshake(io).await.map_err(|_| Fault::Broke)?;
+    Ok(Upstream::new(sender, connection.with_upgrades()))
 }
 
 /// What a request that may have to wait for a start is, and takes. Nothing is worked out before it has to.

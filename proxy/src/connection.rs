@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::http1;
 use crate::limits::Limits;
 use crate::request::{Client, answer};
 use crate::shared::Shared;
@@ -38,10 +39,9 @@ pub(crate) async fn plain(
         // It has not asked for anything.
         _ = drain.wait_for(|drain| *drain) => return,
     };
-    let io = WriteBound::new(stream, &shared.limits);
     match is_http2 {
-        Ok(true) => over_http2(shared, io, client, drain).await,
-        Ok(false) => over_http1(shared, io, client, drain).await,
+        Ok(true) => over_http2(shared, stream, client, drain).await,
+        Ok(false) => http1::serve(&shared, stream, &client, &mut drain).await,
         Err(_) => (),
     }
 }
@@ -54,8 +54,7 @@ pub(crate) async fn tls(
     mut client: Client,
     mut drain: watch::Receiver<bool>,
 ) {
-    let io = WriteBound::new(stream, &shared.limits);
-    let handshake = tokio::time::timeout(shared.limits.tls_handshake, acceptor.accept(io));
+    let handshake = tokio::time::timeout(shared.limits.tls_handshake, acceptor.accept(stream));
     let handshake = tokio::select! {
         handshake = handshake => handshake,
         _ = drain.wait_for(|drain| *drain) => return,
@@ -68,7 +67,7 @@ pub(crate) async fn tls(
     client.came_for(name.to_ascii_lowercase());
     match session.alpn_protocol() == Some(H2) {
         true => over_http2(shared, stream, client, drain).await,
-        false => over_http1(shared, stream, client, drain).await,
+        false => http1::serve(&shared, stream, &client, &mut drain).await,
     }
 }
 
@@ -79,32 +78,12 @@ async fn is_http2(stream: &TcpStream) -> bool {
     seen >= TELLING && first[..seen] == PREFACE[..seen]
 }
 
-async fn over_http1<T>(shared: Arc<Shared>, io: T, client: Client, mut drain: watch::Receiver<bool>)
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(shared.limits.request_head)
-        .max_header_size(shared.limits.request_head_bytes)
-        .max_buf_size(shared.limits.request_head_bytes);
-    // The connection's place is given back with the last copy of `client`: here, or at the end of a tunnel.
-    let service = service_fn(move |request| answer(shared.clone(), client.clone(), request));
-    let mut served = pin!(builder.serve_connection(TokioIo::new(io), service).with_upgrades());
-    // How a connection ends, in order or not, is the client's affair.
-    tokio::select! {
-        _ = served.as_mut() => return,
-        _ = drain.wait_for(|drain| *drain) => served.as_mut().graceful_shutdown(),
-    }
-    _ = served.await;
-}
-
 async fn over_http2<T>(shared: Arc<Shared>, io: T, client: Client, mut drain: watch::Receiver<bool>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = shared.limits.clone();
+    let io = TokioIo::new(WriteBound::new(io, &limits));
     let requests = Arc::new(AtomicU64::new(0));
     let counted = requests.clone();
     let of_each = client.clone();
@@ -112,7 +91,7 @@ where
         counted.fetch_add(1, Ordering::Relaxed);
         answer(shared.clone(), of_each.clone(), request)
     });
-    let mut served = pin!(http2_builder(&limits).serve_connection(TokioIo::new(io), service));
+    let mut served = pin!(http2_builder(&limits).serve_connection(io, service));
     tokio::select! {
         _ = served.as_mut() => return,
         _ = drain.wait_for(|drain| *drain) => (),

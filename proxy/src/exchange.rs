@@ -21,14 +21,14 @@ use kennel_model::SlotId;
 use tokio::time::{Instant, timeout_at};
 
 use crate::awake::Life;
-use crate::body::{Paced, Progress, ToProgram};
+use crate::body::{Paced, Progress, Step, ToProgram};
 use crate::connect::{self, Asking};
 use crate::fault::Fault;
 use crate::log;
-use crate::pool::Upstream;
 use crate::routes::Target;
 use crate::shared::Shared;
 use crate::tally::{Meter, Way};
+use crate::upstream::{FromProgram, Upstream};
 use crate::wake::next_pause;
 
 /// Sends the request and waits for the response's head.
@@ -40,7 +40,7 @@ pub(crate) async fn exchange(
     target: &Arc<Target>,
     client: IpAddr,
     (head, body): (Parts, Incoming),
-) -> Result<Response<Incoming>, Fault> {
+) -> Result<Response<FromProgram>, Fault> {
     shared.tally.request(target.slot);
     let meter = shared.tally.meter(target.slot, Way::In);
     let mut sending = Sending::new(head, body, shared.limits.request_stall, meter);
@@ -60,7 +60,7 @@ async fn anew(
     target: &Arc<Target>,
     client: IpAddr,
     mut sending: Sending,
-) -> Result<Response<Incoming>, Fault> {
+) -> Result<Response<FromProgram>, Fault> {
     let mut upstream = connect::open(shared, target, sending.asking(client)).await?;
     let life = shared.awake.life(target.slot);
     let mut pause = shared.limits.poll_first;
@@ -157,35 +157,40 @@ impl Sending {
         shared: &Arc<Shared>,
         slot: SlotId,
         mut upstream: Upstream,
-    ) -> Result<Response<Incoming>, Failure> {
-        let answer = upstream.try_send_request(self.request);
+    ) -> Result<Response<FromProgram>, Failure> {
+        let answer = upstream.send(self.request);
         let mut error = match in_time(answer, self.progress.as_ref(), shared.limits.response_head).await {
             Some(Ok(response)) => {
-                if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                    tokio::spawn(take_back(shared.clone(), slot, upstream));
-                }
-                return Ok(response);
+                let shared = shared.clone();
+                return Ok(if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    upstream.switch();
+                    response.map(FromProgram::alone)
+                } else if self.progress.is_some() {
+                    // The rest of the request goes on even where nobody takes the answer.
+                    upstream.give_back(shared, slot);
+                    response.map(FromProgram::alone)
+                } else {
+                    response.map(|body| FromProgram::over(body, upstream, shared, slot))
+                });
             }
             Some(Err(error)) => error,
             None => return Err(Failure { fault: Fault::AnsweredLate, lost: false, unsent: None }),
         };
         let progress = self.progress;
-        let stalled = progress.as_ref().is_some_and(|p| p.get().stalled);
+        let step = progress.as_ref().map(Progress::get).unwrap_or_default();
+        let client = step.stalled || step.broken;
         let unsent = error.take_message().map(|request| Box::new(Self { request, progress }));
         let error = error.into_error();
         let lost = is_lost(&error);
-        if !lost && !stalled && unsent.is_none() {
+        if !lost && !client && unsent.is_none() {
             log::line(format_args!("slot {slot}: no response: {error}"));
         }
-        let fault = if stalled { Fault::ClientStalled } else { Fault::Broke };
+        let fault = match step {
+            Step { stalled: true, .. } => Fault::ClientStalled,
+            Step { broken: true, .. } => Fault::BadRequest,
+            Step { .. } => Fault::Broke,
+        };
         Err(Failure { fault, lost, unsent })
-    }
-}
-
-/// Gives the connection back once the response is through. It ends by itself when that takes too long or fails.
-async fn take_back(shared: Arc<Shared>, slot: SlotId, mut upstream: Upstream) {
-    if upstream.ready().await.is_ok() {
-        shared.pool.put(slot, upstream);
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Fault {
     BadRequest,
     /// CONNECT, TRACE: not for a site.
     Method,
+    /// It has come through here too often.
+    Loop,
     /// An `Expect` other than `100-continue`.
     Expectation,
     /// A transfer coding other than `chunked`.
@@ -82,6 +84,7 @@ impl Fault {
         match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
+            Self::Loop => (StatusCode::LOOP_DETECTED, "loop"),
             Self::Expectation => (StatusCode::EXPECTATION_FAILED, "expectation"),
             Self::TransferCoding => (StatusCode::NOT_IMPLEMENTED, "transfer-coding"),
             Self::ClientStalled => (StatusCode::REQUEST_TIMEOUT, "client-stalled"),
@@ -106,6 +109,7 @@ impl Fault {
         match self {
             Self::BadRequest => ("Bad request", "This request cannot be understood."),
             Self::Method => ("Method not allowed", "This method is not served here."),
+            Self::Loop => ("Loop", "This request goes round in circles."),
             Self::Expectation => ("Expectation failed", "Only 100-continue can be expected."),
             Self::TransferCoding => ("Not implemented", "This transfer coding is not served here."),
             Self::ClientStalled => ("Request timeout", "The request did not arrive completely."),
@@ -141,7 +145,12 @@ impl Fault {
     fn ends_connection(self) -> bool {
         matches!(
             self,
-            Self::BadRequest | Self::TransferCoding | Self::ClientStalled | Self::Expectation | Self::Leaving
+            Self::BadRequest
+                | Self::Method
+                | Self::TransferCoding
+                | Self::ClientStalled
+                | Self::Expectation
+                | Self::Leaving
         )
     }
 

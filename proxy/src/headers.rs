@@ -31,6 +31,9 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 /// Says of an answer that the proxy gave it for a program that is asleep, and how it came to it; never passed on from a tenant.
 pub(crate) const ASLEEP_FIELD: HeaderName = HeaderName::from_static("kennel-asleep");
 
+/// Our name in `Via`.
+pub(crate) const PSEUDONYM: &str = "kennel";
+
 /// What a gateway has to leave: the version that the request came with, and our name (RFC 9110, 7.6.3).
 const fn via(version: Version) -> HeaderValue {
     HeaderValue::from_static(match version {
@@ -39,6 +42,41 @@ const fn via(version: Version) -> HeaderValue {
         _ => "1.1 kennel",
     })
 }
+
+/// What no trailer may be (RFC 9110, 6.5.1), beside fields of the connection and claims: what framing, routing, authentication,
+/// caching, or the reading of the content depends on, which others have looked at before the trailer comes.
+const NO_TRAILERS: [HeaderName; 30] = [
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::EXPECT,
+    header::MAX_FORWARDS,
+    header::RANGE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::IF_RANGE,
+    header::AUTHORIZATION,
+    header::WWW_AUTHENTICATE,
+    header::COOKIE,
+    header::SET_COOKIE,
+    header::ORIGIN,
+    header::CACHE_CONTROL,
+    header::PRAGMA,
+    header::AGE,
+    header::DATE,
+    header::EXPIRES,
+    header::VARY,
+    header::WARNING,
+    header::LOCATION,
+    header::RETRY_AFTER,
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::VIA,
+    ERROR_FIELD,
+    ASLEEP_FIELD,
+];
 
 /// How long a body is, as far as is known before it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +103,8 @@ impl Length {
 /// What the fields of a request are made from.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    /// The other end of the client's connection.
-    pub(crate) client: IpAddr,
+    /// The other end of the client's connection, as [`address`] has it.
+    pub(crate) client: HeaderValue,
     /// Of HTTP, that it came with.
     pub(crate) version: Version,
     /// `http` or `https`.
@@ -79,17 +117,25 @@ pub(crate) struct Sender {
     pub(crate) websocket: bool,
 }
 
+/// An address as fields have it.
+pub(crate) fn address(client: IpAddr) -> HeaderValue {
+    // What names an address is always printable ASCII.
+    HeaderValue::try_from(client.to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
 /// Makes a client's fields into those that the program gets.
 pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender) {
-    remove_connection_fields(fields);
-    fields.remove(header::EXPECT);
-    fields.remove(header::CONTENT_LENGTH);
-    remove_claims(fields);
+    let wants_trailers = fields.contains_key(header::TE) && has_token(fields, header::TE, "trailers");
+    let trailers = announced(fields, sender.length);
+    remove_named_by_connection(fields);
+    remove_where(fields, |name| {
+        is_of_connection(name)
+            || *name == header::EXPECT
+            || *name == header::CONTENT_LENGTH
+            || is_claim(name.as_str())
+    });
     join_cookies(fields);
-    // What names an address is always printable ASCII.
-    if let Ok(client) = HeaderValue::from_str(&sender.client.to_canonical().to_string()) {
-        fields.insert(X_FORWARDED_FOR, client);
-    }
+    fields.insert(X_FORWARDED_FOR, sender.client);
     fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(sender.scheme));
     fields.insert(X_FORWARDED_HOST, sender.host.clone());
     fields.insert(header::HOST, sender.host);
@@ -98,6 +144,13 @@ pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender) {
         Length::None => (),
         Length::Exact(bytes) => _ = fields.insert(header::CONTENT_LENGTH, bytes.into()),
         Length::Unknown => _ = fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+    }
+    if wants_trailers {
+        fields.insert(header::TE, HeaderValue::from_static("trailers"));
+        fields.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    if let Some(trailers) = trailers {
+        fields.insert(header::TRAILER, trailers);
     }
     if sender.websocket {
         add_upgrade(fields);
@@ -108,17 +161,39 @@ pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender) {
 /// that they tell of a body that is not there.
 pub(crate) fn to_client(fields: &mut HeaderMap, length: Length, bodiless: bool, websocket: bool) {
     let was_chunked = fields.contains_key(header::TRANSFER_ENCODING);
-    remove_connection_fields(fields);
-    fields.remove(ERROR_FIELD);
-    fields.remove(ASLEEP_FIELD);
+    let trailers = announced(fields, length);
+    remove_named_by_connection(fields);
+    remove_where(fields, |name| is_of_connection(name) || *name == ERROR_FIELD || *name == ASLEEP_FIELD);
     match length {
         Length::Exact(bytes) => _ = fields.insert(header::CONTENT_LENGTH, bytes.into()),
         Length::None if bodiless && !was_chunked => (),
         Length::None | Length::Unknown => _ = fields.remove(header::CONTENT_LENGTH),
     }
+    if let Some(trailers) = trailers {
+        fields.insert(header::TRAILER, trailers);
+    }
     if websocket {
         add_upgrade(fields);
     }
+}
+
+/// Removes from a trailer what may not be in it.
+pub(crate) fn keep_trailers(fields: &mut HeaderMap) {
+    remove_where(fields, |name| !is_trailer(name));
+}
+
+fn is_trailer(name: &HeaderName) -> bool {
+    !NO_TRAILERS.contains(name) && !is_of_connection(name) && !is_claim(name.as_str())
+}
+
+/// The trailers that are to come, of those that may.
+fn announced(fields: &HeaderMap, length: Length) -> Option<HeaderValue> {
+    if length != Length::Unknown || !fields.contains_key(header::TRAILER) {
+        return None;
+    }
+    let names = tokens(fields, header::TRAILER).filter_map(|name| name.parse().ok()).filter(is_trailer);
+    let names: Vec<String> = names.map(|name| name.to_string()).collect();
+    HeaderValue::try_from(names.join(", ")).ok().filter(|names| !names.is_empty())
 }
 
 /// Whether a list field such as `Connection` or `Upgrade` has this token.
@@ -126,7 +201,8 @@ pub(crate) fn has_token(fields: &HeaderMap, name: HeaderName, token: &str) -> bo
     tokens(fields, name).any(|t| t.eq_ignore_ascii_case(token))
 }
 
-fn tokens(fields: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+/// All that a list field has.
+pub(crate) fn tokens(fields: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     fields.get_all(name).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',').map(str::trim))
 }
 
@@ -135,7 +211,7 @@ fn add_upgrade(fields: &mut HeaderMap) {
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-fn remove_connection_fields(fields: &mut HeaderMap) {
+fn remove_named_by_connection(fields: &mut HeaderMap) {
     if fields.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> =
             tokens(fields, header::CONNECTION).filter_map(|t| t.parse().ok()).collect();
@@ -143,20 +219,21 @@ fn remove_connection_fields(fields: &mut HeaderMap) {
             remove_all(fields, name);
         }
     }
-    for name in NOT_PASSED_ON {
+}
+
+fn is_of_connection(name: &HeaderName) -> bool {
+    NOT_PASSED_ON.contains(name)
+}
+
+/// Looks at the names that are there, which are few, instead of asking for each that may be.
+fn remove_where(fields: &mut HeaderMap, is: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = fields.keys().find(|name| is(name)).cloned() {
         remove_all(fields, name);
     }
 }
 
-/// Removes what a stranger claims to know about the way of the request, whatever spelling makes a program believe it:
+/// Whether it is what a stranger claims to know about the way of the request, whatever spelling makes a program believe it:
 /// CGI and WSGI turn `_` and `-` into the same variable.
-fn remove_claims(fields: &mut HeaderMap) {
-    let claims: Vec<HeaderName> = fields.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
-    for name in claims {
-        remove_all(fields, name);
-    }
-}
-
 fn is_claim(name: &str) -> bool {
     const CLAIMS: [&str; 9] = [
         "forwarded",
@@ -210,7 +287,7 @@ mod tests {
 
     fn sender(length: Length, websocket: bool) -> Sender {
         Sender {
-            client: "::ffff:192.0.2.7".parse().unwrap(),
+            client: address("::ffff:192.0.2.7".parse().unwrap()),
             version: Version::HTTP_11,
             scheme: "http",
             host: HeaderValue::from_static("a.example:8080"),
@@ -258,7 +335,7 @@ mod tests {
     #[test]
     fn fields_of_the_connection_go_no_further() {
         let fields = sent(&[
-            ("connection", "keep-alive, X-Private"),
+            ("connection", "keep-alive, X-Private, TE"),
             ("connection", "host, x-forwarded-for, ,x-other"),
             ("x-private", "1"),
             ("x-other", "1"),
@@ -273,7 +350,30 @@ mod tests {
         ]);
         let mut left: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["host", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
+        // Trailers are passed on, so they may be asked for.
+        assert_eq!(
+            left,
+            ["connection", "host", "te", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]
+        );
+        assert_eq!(
+            (&fields["connection"], &fields["te"]),
+            (&"te".parse().unwrap(), &"trailers".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn trailers_are_announced_where_they_can_come() {
+        let lines =
+            [("trailer", "X-Sum, Content-Length, host"), ("trailer", "x_forwarded_for, grpc-status,, a b")];
+        let mut fields = map(&lines);
+        to_program(&mut fields, sender(Length::Unknown, false));
+        assert_eq!(fields["trailer"], "x-sum, grpc-status");
+        let mut fields = map(&lines);
+        to_program(&mut fields, sender(Length::Exact(5), false));
+        assert!(!fields.contains_key("trailer"));
+        let mut fields = map(&[("trailer", "set-cookie"), ("transfer-encoding", "chunked")]);
+        to_client(&mut fields, Length::Unknown, false, false);
+        assert!(fields.is_empty());
     }
 
     #[test]

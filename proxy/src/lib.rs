@@ -2,8 +2,8 @@
 //! waking the tenant through init if nobody listens. It decides nothing: routes come from control, starts are init's.
 //! It opens no file and no listener; all it has it is handed.
 //!
-//! The way of a request: `serve` (accept) → `connection` (with `tls`) → `request` (order of steps) → `strict`, `host`, `routes` → `secure` → `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
-//! `headers` → `exchange` → `pool` or `connect` → back through `headers` and `body`, or on through `tunnel`. What goes
+//! The way of a request: `serve` (accept) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` → `secure` → `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
+//! `headers` → `exchange` → `pool` or `connect` → `upstream` → back through `headers` and `body`, or on through `tunnel`. What goes
 //! wrong is a `fault`, shown by `page`; what goes through is told by `tally`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
 
@@ -15,9 +15,12 @@ mod connect;
 mod connection;
 mod exchange;
 pub mod fault;
+mod gate;
 mod gauge;
 mod headers;
+mod hints;
 pub mod host;
+mod http1;
 mod instead;
 mod kept;
 mod leases;
@@ -38,7 +41,9 @@ mod strict;
 mod tally;
 pub mod tls;
 mod tunnel;
+mod upstream;
 mod wake;
+mod wire;
 
 use std::io;
 use std::net::TcpListener;

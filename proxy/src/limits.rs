@@ -58,12 +58,16 @@ pub struct Limits {
     /// Bytes of a table's JSON: routes of 4096 slots with twenty host names of usual length; some 2000 certificates.
     pub snapshot_bytes: u64,
 
-    /// From accept, or from the last response's end, until the next request's head is complete. Longer than the 60 s
+    /// From accept, or from the last response's end, until the next request's head is complete; twice that where it comes
+    /// in pieces late. Longer than the 60 s
     /// after which load balancers drop idle connections, so that they never meet one that we have just closed. A slow
     /// head costs no more than an idle connection, so one limit does for both.
     pub request_head: Duration,
     /// From accept to the end of TLS' handshake: two round trips, and a signature on a busy machine.
     pub tls_handshake: Duration,
+    /// A client's connection without a request gives back its buffers after one to two of these: long enough that a busy one
+    /// never does, short enough that it does not matter for how many one has memory.
+    pub park: Duration,
     /// A client's pause inside a request's body, while the program is ready to read more.
     pub request_stall: Duration,
     /// A peer, client or program, that takes none of the bytes we have for it.
@@ -123,6 +127,7 @@ impl Default for Limits {
             snapshot_bytes: 16 << 20,
             request_head: Duration::from_secs(75),
             tls_handshake: Duration::from_secs(10),
+            park: Duration::from_secs(1),
             request_stall: Duration::from_secs(30),
             write_stall: Duration::from_secs(60),
             response_head: Duration::from_secs(60),

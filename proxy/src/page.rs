@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::ACCEPT;
+use hyper::header::{ACCEPT, HeaderValue};
 
 use crate::fault::Notice;
 
@@ -22,10 +22,29 @@ pub(crate) enum Format {
     Text,
 }
 
-impl Format {
+/// What a client says that it likes, not read yet.
+#[derive(Debug)]
+pub(crate) struct Accept {
+    first: Option<HeaderValue>,
+    others: Vec<HeaderValue>,
+}
+
+impl Accept {
+    /// Of a request's fields.
+    pub(crate) fn of(fields: &HeaderMap) -> Self {
+        let mut all = fields.get_all(ACCEPT).iter().cloned();
+        Self { first: all.next(), others: all.collect() }
+    }
+
     /// What the client likes best; text when it does not say, as `curl` does not.
-    pub(crate) fn wanted(fields: &HeaderMap) -> Self {
-        let ranges = fields.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+    pub(crate) fn wanted(&self) -> Format {
+        Format::best(self.first.iter().chain(&self.others))
+    }
+}
+
+impl Format {
+    fn best<'v>(values: impl Iterator<Item = &'v HeaderValue>) -> Self {
+        let ranges = values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
         let mut best = (0, Self::Text);
         for range in ranges {
             let mut parts = range.split(';').map(str::trim);
@@ -85,7 +104,7 @@ mod tests {
         for value in accept {
             fields.append(ACCEPT, value.parse().unwrap());
         }
-        Format::wanted(&fields)
+        Accept::of(&fields).wanted()
     }
 
     #[test]

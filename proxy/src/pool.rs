@@ -5,26 +5,22 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use kennel_model::SlotId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::body::ToProgram;
 use crate::limits::Limits;
-
-/// The sending half of a connection to a program.
-pub(crate) type Upstream = SendRequest<ToProgram>;
+use crate::upstream::Upstream;
 
 /// Something that can be kept: an [`Upstream`], or a stand-in in tests.
 pub(crate) trait Reusable {
     /// Whether the next request can be sent at once.
-    fn is_usable(&self) -> bool;
+    fn is_usable(&mut self) -> bool;
 }
 
 impl Reusable for Upstream {
-    fn is_usable(&self) -> bool {
-        self.is_ready()
+    fn is_usable(&mut self) -> bool {
+        Self::is_usable(self)
     }
 }
 
@@ -63,7 +59,7 @@ impl<C: Reusable> Pool<C> {
     pub(crate) fn take(&self, slot: SlotId) -> Option<C> {
         let mut shelves = self.lock();
         loop {
-            let idle = shelves.by_slot.get_mut(&slot)?.pop_back()?;
+            let mut idle = shelves.by_slot.get_mut(&slot)?.pop_back()?;
             shelves.total -= 1;
             if idle.since.elapsed() < self.keep && idle.connection.is_usable() {
                 return Some(idle.connection);
@@ -107,7 +103,7 @@ impl<C: Reusable> Pool<C> {
         let mut shelves = self.lock();
         let mut total = 0;
         shelves.by_slot.retain(|_, shelf| {
-            shelf.retain(|idle| idle.since.elapsed() < self.keep && idle.connection.is_usable());
+            shelf.retain_mut(|idle| idle.since.elapsed() < self.keep && idle.connection.is_usable());
             total += shelf.len();
             !shelf.is_empty()
         });
@@ -130,7 +126,7 @@ mod tests {
     struct Fake(u32, Rc<Cell<bool>>);
 
     impl Reusable for Fake {
-        fn is_usable(&self) -> bool {
+        fn is_usable(&mut self) -> bool {
             self.1.get()
         }
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use http_body_util::Either;
 use hyper::body::{Body as _, Incoming};
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::upgrade::OnUpgrade;
@@ -22,12 +23,14 @@ use crate::connect::{self, Asking};
 use crate::exchange::exchange;
 use crate::fault::Fault;
 use crate::headers::{self, Length, Sender};
+use crate::hints::Hints;
 use crate::kept::Key;
 use crate::leases::Visit;
-use crate::page::Format;
+use crate::page::Accept;
 use crate::routes::{Found, Target};
 use crate::shared::Shared;
 use crate::tally::Way;
+use crate::upstream::FromProgram;
 use crate::{host, instead, secure, strict, tunnel, wake};
 
 /// What is known of the client's connection.
@@ -35,6 +38,8 @@ use crate::{host, instead, secure, strict, tunnel, wake};
 pub(crate) struct Client {
     /// Its other end.
     address: IpAddr,
+    /// As fields have it.
+    field: HeaderValue,
     /// Its place among all connections and among its client's, given back with the last copy: a tunnel holds on to them, and
     /// so does each request until its response has been sent.
     places: Arc<(OwnedSemaphorePermit, Share)>,
@@ -48,7 +53,7 @@ const OWN_COPIES: usize = 2;
 impl Client {
     /// One that has just been accepted.
     pub(crate) fn new(address: IpAddr, permit: OwnedSemaphorePermit, share: Share) -> Self {
-        Self { address, places: Arc::new((permit, share)), name: None }
+        Self { address, field: headers::address(address), places: Arc::new((permit, share)), name: None }
     }
 
     /// It has been shown the certificate for this name, in lower case.
@@ -76,8 +81,9 @@ pub(crate) async fn answer(
     client: Client,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let format = Format::wanted(request.headers());
-    Ok(pass(&shared, client, request).await.unwrap_or_else(|fault| fault.response(format)))
+    // Read only where the answer is a page of ours.
+    let accept = Accept::of(request.headers());
+    Ok(pass(&shared, client, request).await.unwrap_or_else(|fault| fault.response(accept.wanted())))
 }
 
 async fn pass(
@@ -128,7 +134,7 @@ async fn pass(
     let is_head = head.method == Method::HEAD;
     let key = Key::of(&target, &head).filter(|key| !is_head && shared.awake.runs(key.slot, key.release));
     let (version, scheme) = (head.version, client.scheme());
-    let sender = Sender { client: client.address, version, scheme, host, length, websocket };
+    let sender = Sender { client: client.field.clone(), version, scheme, host, length, websocket };
     headers::to_program(&mut head.headers, sender);
     let response = exchange(shared, &target, client.address, (origin_form(head)?, body)).await;
     wake::answered(shared, target.slot).await;
@@ -153,19 +159,22 @@ fn find(shared: &Shared, name: &str) -> Result<Arc<Target>, Fault> {
 }
 
 /// The head as programs expect it: path and query only, HTTP/1.1, without what hyper keeps beside it for the client.
-fn origin_form(head: Parts) -> Result<Parts, Fault> {
+fn origin_form(mut head: Parts) -> Result<Parts, Fault> {
     let path = head.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let mut request = Request::new(());
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(path);
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = head.headers;
+    if let Some(hints) = head.extensions.remove::<Hints>() {
+        hints.hear(&mut request);
+    }
     Ok(request.into_parts().0)
 }
 
 fn pass_back(
     shared: &Shared,
-    response: Response<Incoming>,
+    response: Response<FromProgram>,
     is_head: bool,
     (client, visit, key): (Client, Visit, Option<Key>),
 ) -> Response<Body> {
@@ -188,7 +197,7 @@ fn pass_back(
 /// Passes the switch of protocols back and leaves the two connections to a tunnel.
 fn switch(
     shared: &Shared,
-    response: Response<Incoming>,
+    response: Response<FromProgram>,
     to_client: OnUpgrade,
     to_program: OnUpgrade,
     held: (Client, Visit),

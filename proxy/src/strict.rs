@@ -1,21 +1,31 @@
-//! What a request must not be, beyond what hyper refuses itself. hyper answers 400 to a bad request line, a bad or
-//! folded field, `Content-Length` that is no number or differs from another, and a `Transfer-Encoding` that is not
-//! `chunked` last or comes with HTTP/1.0; a request with both lengths is read as chunked and is the last on its
-//! connection. Which site it is for is checked in `host`.
+//! What a request must not be, beyond its framing, which `wire` checks, and what hyper refuses itself: a bad request line,
+//! and a bad or folded field. Which site it is for is checked in `host`.
 
 use hyper::Method;
-use hyper::header::{CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE, VIA};
 use hyper::http::request::Parts;
 
 use crate::fault::Fault;
-use crate::headers::{Length, has_token};
+use crate::headers::{Length, PSEUDONYM, has_token, tokens};
+
+/// How often a request may have come through a host of ours: one behind another is no loop.
+const MOST_HOSTS: usize = 4;
 
 /// # Errors
-/// [`Fault::Method`], [`Fault::TransferCoding`] or [`Fault::Expectation`].
+/// [`Fault::Method`], [`Fault::BadRequest`], [`Fault::Loop`], [`Fault::TransferCoding`] or [`Fault::Expectation`].
 pub(crate) fn check(head: &Parts) -> Result<(), Fault> {
     // CONNECT asks for a tunnel to anywhere; TRACE shows a page's script what the proxy added.
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return Err(Fault::Method);
+    }
+    // Of the server as a whole only OPTIONS asks (RFC 9112, 3.2.4).
+    if head.uri.path() == "*" && head.method != Method::OPTIONS {
+        return Err(Fault::BadRequest);
+    }
+    if head.headers.contains_key(VIA)
+        && tokens(&head.headers, VIA).filter(|via| is_ours(via)).count() >= MOST_HOSTS
+    {
+        return Err(Fault::Loop);
     }
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     let coding_is_good = match (codings.next(), codings.next()) {
@@ -32,6 +42,11 @@ pub(crate) fn check(head: &Parts) -> Result<(), Fault> {
         Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Err(Fault::Expectation),
         _ => Ok(()),
     }
+}
+
+/// Whether a hop in `Via` is one of our hosts (RFC 9110, 7.6.3: protocol, then the name it goes by, then a comment).
+fn is_ours(via: &str) -> bool {
+    via.split_ascii_whitespace().nth(1) == Some(PSEUDONYM)
 }
 
 /// Whether the request opens a WebSocket; every other upgrade is ignored, as the RFC allows.
@@ -76,6 +91,14 @@ mod tests {
             let Ok(request) = fields.iter().fold(head, |r, (n, v)| r.header(*n, *v)).body(()) else { continue };
             assert_eq!(check(&request.into_parts().0), Err(Fault::TransferCoding), "{fields:?}");
         }
+    }
+
+    #[test]
+    fn loops_are_cut() {
+        let three = [("via", "1.1 kennel, 1.0 fred"), ("via", "1.1 kennel (a), HTTP/1.1 kennel , 1.1 kennel2")];
+        assert_eq!(check(&head("GET", &three)), Ok(()));
+        let four = [&three[..], &[("via", "1.1 kennel")]].concat();
+        assert_eq!(check(&head("GET", &four)), Err(Fault::Loop));
     }
 
     #[test]

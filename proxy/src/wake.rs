@@ -148,7 +148,7 @@ async fn ask(shared: &Shared, target: &Target, path: HealthPath, stream: TcpStre
     let request = Request::get(uri).header(HOST, target.host.as_str()).header(USER_AGENT, "kennel");
     let request = request.body(Either::Left(Empty::new())).ok()?;
     let mut upstream = connect::handshake(stream, &shared.limits).await.ok()?;
-    Some(upstream.send_request(request).await.ok()?.status().as_u16())
+    Some(upstream.send(request).await.ok()?.status().as_u16())
 }
 
 async fn until_it_listens(shared: &Shared, target: &Target) -> TcpStream {

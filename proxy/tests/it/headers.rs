@@ -46,9 +46,11 @@ async fn fields_of_one_connection_stay_there() {
     assert_eq!(
         lines,
         [
+            "connection: te",
             "content-length: 5",
             "cookie: a=1",
             "host: A.example.:8080",
+            "te: trailers",
             "via: 1.1 kennel",
             "x-forwarded-for: 127.0.0.1",
             "x-forwarded-host: A.example.:8080",

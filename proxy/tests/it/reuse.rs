@@ -81,6 +81,73 @@ async fn what_may_have_been_done_is_not_done_again() {
     }
 }
 
+/// Answers the first request of all; closes at every other.
+async fn broken(claim: &Claim) -> Program {
+    raw_program(claim.slot, |n, mut stream| async move {
+        read_head(&mut stream).await;
+        if n == 0 {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
+            read_head(&mut stream).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_is_tried_again_is_tried_once() {
+    for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
+        let (proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
+        let program = broken(&claim).await;
+        assert_eq!(proxy.get("a.example", "/").await.text(), "hi");
+        let request =
+            Request::builder().method(method).uri("/").header("host", "a.example").body(empty()).unwrap();
+        assert_eq!(proxy.send(request).await.code(), Some("broke"), "{method}");
+        assert_eq!(program.connections(), 2, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_sent_once() {
+    for (method, head) in [
+        ("PUT", "content-length: 2\r\n\r\nhi"),
+        ("GET", "transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"),
+    ] {
+        let (proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
+        let program = forgetful(&claim).await;
+        assert_eq!(proxy.get("a.example", "/").await.text(), "hi");
+        let request = format!("{method} / HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n{head}");
+        let answer = proxy.raw(request.as_bytes()).await;
+        assert!(answer.contains("kennel-error: broke"), "{method}\n{answer}");
+        assert_eq!(program.connections(), 1, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_never_sent_may_be_sent_elsewhere() {
+    let (proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
+    let (tell, mut closed) = tokio::sync::mpsc::unbounded_channel();
+    let _program = raw_program(claim.slot, move |n, mut stream| {
+        let tell = tell.clone();
+        async move {
+            read_head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
+            if n > 0 {
+                // Left open.
+                std::future::pending::<()>().await;
+            }
+            drop(stream);
+            tell.send(()).unwrap();
+        }
+    })
+    .await;
+    assert_eq!(proxy.get("a.example", "/").await.text(), "hi");
+    soon(closed.recv()).await.unwrap();
+    // The proxy has heard of the end by the time that it has answered another.
+    assert_eq!(proxy.get("nobody.example", "/").await.status(), 404);
+    let request = Request::post("/buy").header("host", "a.example").body(full("12345")).unwrap();
+    assert_eq!(proxy.send(request).await.text(), "hi");
+}
+
 #[tokio::test]
 async fn a_client_keeps_its_connection_too() {
     let (proxy, claim) = proxy_with_a_tenant(Limits::default()).await;

@@ -198,17 +198,3 @@ async fn a_body_is_asked_for_when_the_program_wants_it() {
     soon(stream.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("hi"), "{answer}");
 }
-
-#[tokio::test]
-async fn trailers_are_not_passed_on() {
-    let (proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
-    let _program = raw_program(claim.slot, |_, mut stream| async move {
-        read_head(&mut stream).await;
-        let answer = "HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-sum: 1\r\n\r\n";
-        stream.write_all(answer.as_bytes()).await.unwrap();
-    })
-    .await;
-    let answer =
-        proxy.raw(b"GET / HTTP/1.1\r\nhost: a.example\r\nte: trailers\r\nconnection: close\r\n\r\n").await;
-    assert!(answer.contains("hi") && !answer.contains("x-sum"), "{answer}");
-}

@@ -1,0 +1,276 @@
+//! What stands between a client's connection and hyper: gives hyper only bytes that `wire` has passed, one protocol at a time. A head
+//! that is refused ends in a byte that hyper refuses too, so that hyper answers 400 and closes; a body that is refused is
+//! an error of its reading. And knows when nothing is under way, for `http1`, which parks such connections.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::hints::Hints;
+use crate::wire::{Scan, Verdict};
+
+/// In no method, target, version, name or value.
+const REFUSED: u8 = 0;
+
+/// What the gate and the answers to its requests know of each other.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    /// Heads that were let through.
+    heads: AtomicU64,
+    /// Answers that are complete, or given up.
+    ended: AtomicU64,
+    /// Some of a next request has come.
+    begun: AtomicBool,
+    /// The last answer changed the protocol.
+    open: AtomicBool,
+    /// Who waits for the last answer.
+    waits: Mutex<Option<Waker>>,
+    /// To be sent before the next answer, and whether that has begun.
+    hints: Hints,
+    /// Whether there may be any.
+    hinted: AtomicBool,
+}
+
+impl Wire {
+    /// The number of heads so far, if each has its answer, all is sent, and nothing more has come.
+    pub(crate) fn idle(&self) -> Option<u64> {
+        let heads = self.answered()?;
+        (!self.begun.load(Ordering::Relaxed) && !self.hints.is_busy()).then_some(heads)
+    }
+
+    /// The number of heads so far, if each has its answer.
+    pub(crate) fn answered(&self) -> Option<u64> {
+        let heads = self.heads.load(Ordering::Relaxed);
+        (self.ended.load(Ordering::Relaxed) == heads).then_some(heads)
+    }
+
+    /// Where hints for this client are put.
+    pub(crate) fn hints(&self) -> Hints {
+        self.hinted.store(true, Ordering::Relaxed);
+        self.hints.clone()
+    }
+
+    fn end(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        if let Some(waits) = self.waits.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waits.wake();
+        }
+    }
+}
+
+/// One request under way, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<Wire>);
+
+impl UnderWay {
+    /// To be made for each request that the gate lets through.
+    pub(crate) fn new(wire: &Arc<Wire>) -> Self {
+        Self(wire.clone())
+    }
+
+    /// Its answer changes the protocol.
+    pub(crate) fn open(&self) {
+        self.0.open.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// The body of an answer, under way until its end.
+#[derive(Debug)]
+pub(crate) struct Answering<B> {
+    /// The body.
+    pub(crate) body: B,
+    /// Dropped with it.
+    pub(crate) _under_way: UnderWay,
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Answering<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A client's connection, as hyper gets it.
+#[derive(Debug)]
+pub(crate) struct Gate<T> {
+    inner: T,
+    scan: Scan,
+    wire: Arc<Wire>,
+    /// Read, and not looked at.
+    rest: Vec<u8>,
+    /// What follows is no body.
+    broken: bool,
+    /// On their way out.
+    hints: Vec<u8>,
+}
+
+impl<T> Gate<T> {
+    /// A connection that has just been made.
+    pub(crate) fn new(inner: T, wire: Arc<Wire>) -> Self {
+        Self { inner, scan: Scan::new(), wire, rest: Vec::new(), broken: false, hints: Vec::new() }
+    }
+
+    /// Looks at what was read into `buf` behind `before`.
+    fn look(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> Poll<io::Result<()>> {
+        let new = &buf.filled()[before..];
+        let verdict = self.scan.take(new);
+        self.wire.heads.store(self.scan.heads(), Ordering::Relaxed);
+        self.wire.begun.store(!self.scan.is_between(), Ordering::Relaxed);
+        match verdict {
+            Verdict::Pass => (),
+            Verdict::Stop(at) => {
+                if self.scan.is_held() {
+                    self.rest.splice(..0, new[at..].iter().copied());
+                }
+                buf.set_filled(before + at);
+            }
+            Verdict::BadHead(at) => {
+                buf.filled_mut()[before + at] = REFUSED;
+                buf.set_filled(before + at + 1);
+            }
+            Verdict::BadBody(at) => {
+                buf.set_filled(before + at);
+                // What was good comes first; the error with the next read.
+                self.broken = at > 0;
+                if !self.broken {
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether the last answer is there, and the scan was told what it says.
+    fn is_released(&mut self, cx: &Context<'_>) -> bool {
+        // Before the look: an answer that ends meanwhile wakes.
+        *self.wire.waits.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        let open = self.wire.open.load(Ordering::Relaxed);
+        if !open && self.wire.answered().is_none() {
+            return false;
+        }
+        self.scan.release(open);
+        true
+    }
+}
+
+impl<T: AsyncRead + Unpin> Gate<T> {
+    /// Waits for the first bytes of a next request, which hyper then reads; answers whether there are any.
+    pub(crate) async fn next(&mut self) -> bool {
+        std::future::poll_fn(|cx| {
+            let mut space = [0; 512];
+            let mut buf = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf))?;
+            self.rest.extend_from_slice(buf.filled());
+            Poll::Ready(io::Result::Ok(!buf.filled().is_empty()))
+        })
+        .await
+        .unwrap_or(false)
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Gate<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let gate = &mut *self;
+        if gate.broken {
+            gate.broken = false;
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        if gate.scan.is_ended() || (gate.scan.is_held() && !gate.is_released(cx)) {
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        if gate.rest.is_empty() {
+            ready!(Pin::new(&mut gate.inner).poll_read(cx, buf))?;
+        } else {
+            let part = gate.rest.len().min(buf.remaining());
+            buf.put_slice(&gate.rest[..part]);
+            gate.rest.drain(..part);
+            if gate.rest.is_empty() {
+                gate.rest = Vec::new();
+            }
+        }
+        match gate.scan.is_open() || buf.filled().len() == before {
+            true => Poll::Ready(Ok(())),
+            false => gate.look(buf, before),
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Gate<T> {
+    /// Sends what goes past hyper, unless it would come amid an answer.
+    fn poll_hints(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.wire.hinted.load(Ordering::Relaxed) && !self.wire.hints.is_busy() {
+            self.hints.append(&mut self.wire.hints.take());
+        }
+        while !self.hints.is_empty() {
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, &self.hints))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => _ = self.hints.drain(..sent),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Gate<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_hints(cx))?;
+        self.wire.hints.set_busy(true);
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_hints(cx))?;
+        self.wire.hints.set_busy(true);
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    /// hyper flushes when it has nothing more to write.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_hints(cx))?;
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        self.wire.hints.set_busy(false);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,233 @@
+//! A connection to a program and what drives it: the task of the request that it serves, so that neither a request nor its
+//! answer goes from task to task. Where an answer begins while its request's body still comes, or protocols are switched, a task of its
+//! own drives it on, since then both ways have to go on without each other. Connections are made by `connect` and kept by `pool`.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, Response};
+use kennel_model::SlotId;
+
+use crate::body::ToProgram;
+use crate::shared::Shared;
+
+/// In the first the user says that it wants more, in the second the driver fetches it. More would be at others' cost.
+const TURNS: u32 = 2;
+
+/// hyper's half that reads and writes.
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// A connection to a program.
+pub(crate) struct Upstream {
+    sender: SendRequest<ToProgram>,
+    /// None once the connection has ended.
+    driver: Option<Driver>,
+    bell: Arc<Bell>,
+    /// The bell's.
+    waker: Waker,
+}
+
+/// Wakes the task that uses the connection, but not while it is at it: what the driver and its user say to each other
+/// is heard without another turn of the task.
+struct Bell {
+    task: Mutex<Waker>,
+    /// The task is at it.
+    inside: AtomicBool,
+    /// Rung since it was looked at.
+    rung: AtomicBool,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        if !self.inside.load(Ordering::Acquire) {
+            self.task.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+        }
+    }
+}
+
+impl Bell {
+    fn is_for(&self, task: &Waker) {
+        let mut now = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if !now.will_wake(task) {
+            now.clone_from(task);
+        }
+    }
+}
+
+impl Upstream {
+    /// A connection after its handshake.
+    pub(crate) fn new(
+        sender: SendRequest<ToProgram>,
+        driver: impl Future<Output = hyper::Result<()>> + Send + 'static,
+    ) -> Self {
+        let task = Mutex::new(Waker::noop().clone());
+        let bell = Arc::new(Bell { task, inside: AtomicBool::new(false), rung: AtomicBool::new(true) });
+        let waker = Waker::from(bell.clone());
+        Self { sender, driver: Some(Box::pin(driver)), bell, waker }
+    }
+
+    /// Polls the connection, and what waits for it, until neither has news for the other.
+    fn drive<T>(&mut self, cx: &Context<'_>, mut what: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.bell.is_for(cx.waker());
+        self.bell.inside.store(true, Ordering::Release);
+        let mut cx = Context::from_waker(&self.waker);
+        let mut turns = 0;
+        let polled = loop {
+            turns += 1;
+            self.bell.rung.store(false, Ordering::Release);
+            if let Some(driver) = &mut self.driver
+                && driver.as_mut().poll(&mut cx).is_ready()
+            {
+                self.driver = None;
+            }
+            let polled = what(&mut cx);
+            if polled.is_ready() || turns == TURNS || !self.bell.rung.load(Ordering::Acquire) {
+                break polled;
+            }
+        };
+        self.bell.inside.store(false, Ordering::Release);
+        // Whoever rang meanwhile is heard at the next turn: of who goes on with what is ready, or of who still waits.
+        if polled.is_pending() && self.bell.rung.load(Ordering::Acquire) {
+            cx.waker().wake_by_ref();
+        }
+        polled
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// hyper's, with the request where nothing of it was sent.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<ToProgram>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<ToProgram>>> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| self.drive(cx, |cx| answer.as_mut().poll(cx))).await
+    }
+
+    /// Whether the next request can be sent at once. Looks at what has happened since it was driven last.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        if self.bell.rung.load(Ordering::Acquire) {
+            _ = self.drive(&Context::from_waker(Waker::noop()), |_| Poll::<()>::Pending);
+        }
+        self.driver.is_some() && self.sender.is_ready()
+    }
+
+    /// Drives it until the next request can be sent; answers whether one can.
+    async fn ready(&mut self) -> bool {
+        poll_fn(|cx| match self.drive(cx, |_| Poll::<()>::Pending) {
+            _ if self.driver.is_none() => Poll::Ready(false),
+            _ if self.sender.is_ready() => Poll::Ready(true),
+            _ => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Drives it to its end, in a task of its own.
+    pub(crate) fn switch(mut self) {
+        let end = poll_fn(move |cx| {
+            _ = self.drive(cx, |_| Poll::<()>::Pending);
+            if self.driver.is_none() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::spawn(end);
+    }
+
+    /// Gives it back to the pool: at once, or as soon as the request and its answer are through, if ever.
+    pub(crate) fn give_back(mut self, shared: Arc<Shared>, slot: SlotId) {
+        self.bell.is_for(Waker::noop());
+        if self.driver.is_none() {
+            return;
+        }
+        if self.sender.is_ready() {
+            return shared.pool.put(slot, self);
+        }
+        tokio::spawn(async move {
+            if self.ready().await {
+                self.bell.is_for(Waker::noop());
+                shared.pool.put(slot, self);
+            }
+        });
+    }
+}
+
+/// The body of an answer, and the connection that it comes over.
+pub(crate) struct FromProgram {
+    incoming: Incoming,
+    /// Driven here, until the body is through.
+    upstream: Option<(Upstream, Arc<Shared>, SlotId)>,
+    ended: bool,
+    /// Why it broke off; told when what came before has left.
+    broken: Option<hyper::Error>,
+}
+
+impl FromProgram {
+    /// One whose connection is given back at its end.
+    pub(crate) fn over(incoming: Incoming, upstream: Upstream, shared: Arc<Shared>, slot: SlotId) -> Self {
+        Self { incoming, upstream: Some((upstream, shared, slot)), ended: false, broken: None }
+    }
+
+    /// One whose connection is driven elsewhere.
+    pub(crate) fn alone(incoming: Incoming) -> Self {
+        Self { incoming, upstream: None, ended: false, broken: None }
+    }
+}
+
+impl HttpBody for FromProgram {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let Self { incoming, upstream, ended, broken } = &mut *self;
+        if let Some(error) = broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let polled = match upstream {
+            Some((upstream, ..)) => upstream.drive(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx)),
+            None => Pin::new(incoming).poll_frame(cx),
+        };
+        match polled {
+            Poll::Ready(Some(Err(error))) => {
+                // hyper gives up at once what it has not sent by then.
+                *broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => {
+                *ended = matches!(polled, Poll::Ready(None));
+                polled
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for FromProgram {
+    /// What is not through is not waited for: its connection is closed.
+    fn drop(&mut self) {
+        if let Some((upstream, shared, slot)) = self.upstream.take()
+            && (self.ended || self.incoming.is_end_stream())
+        {
+            upstream.give_back(shared, slot);
+        }
+    }
+}
