@@ -1,37 +1,46 @@
 //! Runs `kennel-proxy` without a host, for measurements: stands in for init with one route, to a program that runs
 //! already, so that every wake is granted at once. `stand <kennel-proxy> <listen address> <host> <slot>`; prints the proxy's PID, ends it by a drain when
-//! standard input closes. A number behind it is of further routes, to all other slots in turn.
+//! standard input closes. A number behind it is of further routes, to all other slots in turn; behind that the address
+//! with TLS, and the files with the host's certificate and its key.
 
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Child, Command, Stdio};
 
+use kennel_model::certificate::{CertificateTable, ServedCertificate};
 use kennel_model::msg::{FromProxy, Rung, ToProxy};
 use kennel_model::routes::{Crawlers, Https, Route, RouteTable};
 use kennel_model::slot::MAX_SLOTS;
-use kennel_model::{HostName, ReleaseId, SlotId, TenantName};
+use kennel_model::{CertificateName, HostName, ReleaseId, SlotId, TenantName};
 use kennel_sys::{Channel, ChannelError};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 
-const USAGE: &str = "usage: stand <kennel-proxy> <listen address> <host> <slot> [further routes]";
+const USAGE: &str = "usage: stand <kennel-proxy> <listen address> <host> <slot> [further routes [<https address> <chain> <key>]]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let ([program, address, host, slot], more) = args.split_at_checked(4).ok_or(USAGE)? else {
         return Err(USAGE.into());
     };
-    let more = more.first().map_or(Ok(0), |more| more.parse())?;
+    let routes = more.first().map_or(Ok(0), |more| more.parse())?;
+    let (https, certificate) = match more {
+        [_, https, chain, key] => (https.parse()?, Some([chain, key])),
+        // Nobody comes by it.
+        _ => (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None),
+    };
     let (near, far) = Channel::pair()?;
-    // Nobody comes by the second.
-    let listeners = [TcpListener::bind(address)?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
+    let listeners = [TcpListener::bind(address)?, TcpListener::bind(https)?];
     let mut proxy = start(program, &near, listeners.each_ref())?;
     drop(listeners);
     drop(near);
-    publish(&far, host, slot.parse()?, more)?;
+    if let Some(files) = certificate {
+        show(&far, host, files)?;
+    }
+    publish(&far, host, slot.parse()?, routes)?;
     println!("{}", proxy.id());
     std::thread::scope(|scope| -> Result<(), Box<dyn Error>> {
         // Ends when the proxy does.
@@ -73,12 +82,27 @@ fn publish(init: &Channel, host: &str, slot: u16, more: u16) -> Result<(), Box<d
     for n in 0..more {
         routes.push(route(&format!("site-{n}.example"), n % MAX_SLOTS)?);
     }
-    let json = serde_json::to_vec(&RouteTable { generation: 1, routes })?;
-    let mut file = File::from(memfd_create("routes", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)?);
-    file.write_all(&json)?;
+    let table = sealed(&serde_json::to_vec(&RouteTable { generation: 1, routes })?)?;
+    Ok(init.send(&ToProxy::Routes, &[table.as_fd()])?)
+}
+
+fn show(init: &Channel, host: &str, [chain, key]: [&String; 2]) -> Result<(), Box<dyn Error>> {
+    let certificate = ServedCertificate {
+        names: vec![CertificateName::new(host)?],
+        not_after_s: 0,
+        chain_pem: std::fs::read_to_string(chain)?,
+        key_pem: std::fs::read_to_string(key)?,
+    };
+    let table = CertificateTable { generation: 1, certificates: vec![certificate] };
+    let table = sealed(&serde_json::to_vec(&table)?)?;
+    Ok(init.send(&ToProxy::Certificates, &[table.as_fd()])?)
+}
+
+fn sealed(bytes: &[u8]) -> Result<File, Box<dyn Error>> {
+    let mut file = File::from(memfd_create("table", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
     fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
-    init.send(&ToProxy::Routes, &[file.as_fd()])?;
-    Ok(())
+    Ok(file)
 }
 
 fn route(host: &str, slot: u16) -> Result<Route, Box<dyn Error>> {
