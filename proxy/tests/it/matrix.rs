@@ -28,7 +28,7 @@ async fn nothing_reaches_a_program_but_what_may() {
     // A proxy that refused all would be right above.
     let good = rows.iter().filter(|row| row.ours.0 == "XN").count();
     let must = rows.iter().filter(|row| row.permits == ["XN"]).count();
-    assert!(rows.len() >= 300 && good >= 90 && must >= 50, "{} {good} {must}", rows.len());
+    assert!(rows.len() >= 300 && good >= 86 && must >= 60, "{} {good} {must}", rows.len());
 }
 
 /// That the test above would see what it is to see.

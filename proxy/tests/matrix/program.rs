@@ -128,7 +128,8 @@ fn head(lines: &[&[u8]]) -> Option<Got> {
 fn field(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let colon = line.iter().position(|b| *b == b':')?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
-    let is_value = value.iter().all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f));
+    // Other controls may be passed on (RFC 9110, 5.5).
+    let is_value = !value.iter().any(|b| matches!(b, 0 | b'\r' | b'\n'));
     (is_token(name) && is_value).then(|| (name.to_ascii_lowercase(), value.trim_ascii().to_vec()))
 }
 
