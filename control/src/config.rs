@@ -89,6 +89,20 @@ impl Config {
     pub fn rotated_log(&self, slot: SlotId) -> PathBuf {
         self.control_dir.join(format!("log-{slot}.1"))
     }
+
+    /// Requests to the slot's tenant of late; without one, those that belong to none.
+    pub fn access_log(&self, slot: Option<SlotId>) -> PathBuf {
+        self.control_dir.join(access_log(slot))
+    }
+
+    /// Those before them.
+    pub fn rotated_access_log(&self, slot: Option<SlotId>) -> PathBuf {
+        self.control_dir.join(access_log(slot) + ".1")
+    }
+}
+
+fn access_log(slot: Option<SlotId>) -> String {
+    slot.map_or_else(|| "access".to_owned(), |slot| format!("access-{slot}"))
 }
 
 impl Default for HttpBounds {

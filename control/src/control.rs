@@ -9,6 +9,7 @@ use kennel_model::layout::{ImageFacts, RuntimeFacts};
 use kennel_model::msg::ControlRequest;
 use kennel_model::{Limits, RuntimeName, SlotId, TenantName};
 
+use crate::access::Access;
 use crate::config::Config;
 use crate::denials::News;
 use crate::error::{Error, Result};
@@ -33,6 +34,8 @@ pub struct Control {
     pub init: Init,
     /// What tenants print.
     pub logs: Logs,
+    /// Requests as the proxy saw them.
+    pub(crate) access: Access,
     /// What was denied just now.
     pub(crate) denials: News,
     /// What slots had spent when it was asked last.
@@ -74,6 +77,7 @@ impl Control {
             registry,
             init,
             logs,
+            access: Access::default(),
             denials: News::default(),
             counted: crate::counters::Last::default(),
             timeline: crate::timeline::Timeline::default(),

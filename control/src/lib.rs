@@ -11,8 +11,10 @@
 //! | `startup` | what a kill or a power cut has interrupted |
 //! | `registry` | what is on disk |
 //! | `counters`, `timeline`, `usage`, `metrics` | what tenants do and use |
+//! | `access` | requests as the proxy saw them |
 //! | `init`, `routes`, `logs`, `denials` | init, the proxy's table, the tenants' lines, what was denied |
 
+mod access;
 mod attest;
 pub mod auth;
 pub mod certificate;
@@ -71,6 +73,8 @@ pub struct Handed {
     pub listener: TcpListener,
     /// The host's user-data.
     pub user_data: File,
+    /// Where records of requests come out.
+    pub records: Channel,
 }
 
 /// Why control ends.
@@ -111,6 +115,7 @@ pub async fn run(
         control.start_up().await?;
         tokio::spawn(Arc::clone(&control).keep_denials(told.denials));
         tokio::spawn(Arc::clone(&control).keep_timeline(told.changes));
+        tokio::spawn(Arc::clone(&control).keep_records(handed.records));
         tokio::spawn(Arc::clone(&control).keep_usage());
         tokio::spawn(control.logs.clone().rotate_for_ever(control.init.clone()));
         let fingerprint = certificate.fingerprint();

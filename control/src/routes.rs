@@ -22,6 +22,7 @@ impl Control {
     pub(crate) async fn publish_routes(&self) -> Result<()> {
         let _turn = self.publishing.lock().await;
         let rows = self.registry.with(|store| store.tenants()).await?;
+        self.access.settle(&rows);
         let table = compose(self.next_generation(), &rows);
         let fd = sealed("routes", &table).map_err(|e| Error::Io("the route table", e))?;
         self.init.ask(ControlRequest::PublishRoutes, vec![fd], QUICK).await?;
@@ -42,6 +43,7 @@ fn compose(generation: u64, rows: &[TenantRow]) -> RouteTable {
             crawlers: row.limits.crawlers,
             https: row.limits.https,
             hsts_s: row.limits.hsts_s,
+            server_timing: row.limits.server_timing,
         })
     });
     RouteTable { generation, routes: routes.collect() }

@@ -69,6 +69,7 @@ impl Control {
         self.close_account(name).await;
         self.init.act(ControlRequest::Wipe(row.slot), REMOVAL).await?;
         self.logs.forget(row.slot).await?;
+        self.access.requests.forget(name);
         self.init.forget(row.slot);
         self.timeline.forget(row.slot);
         self.forget_spent().await;

@@ -76,6 +76,8 @@ pub struct Limits {
     pub https: Https,
     /// For how long browsers are told to come with TLS only (RFC 6797), in seconds; 0 says nothing of it.
     pub hsts_s: u32,
+    /// Whether its answers say where their time went (`Server-Timing`), for whoever asks.
+    pub server_timing: bool,
 }
 
 impl Default for Limits {
@@ -104,6 +106,7 @@ impl Default for Limits {
             health: None,
             https: Https::Redirect,
             hsts_s: 0,
+            server_timing: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! the host's layout, and the messages between processes. No I/O happens here and nothing is decided here:
 //! init holds the mechanism, control the decisions, the proxy the speed.
 
+pub mod access;
 pub mod api;
 pub mod certificate;
 pub mod clock;

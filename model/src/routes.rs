@@ -37,6 +37,8 @@ pub struct Route {
     pub https: Https,
     /// For how long browsers are told to come with TLS only (RFC 6797), in seconds; 0 says nothing of it.
     pub hsts_s: u32,
+    /// Whether answers say where their time went (`Server-Timing`).
+    pub server_timing: bool,
 }
 
 /// What is done with requests that come without TLS for a name that there is a certificate for.

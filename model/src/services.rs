@@ -61,6 +61,11 @@ pub enum Handed {
     /// The TPM ([`crate::tpm::DEVICE`]), opened by init anew for each start: the kernel keeps the keys and sessions of one
     /// opener from those of another, and forgets them when he is gone.
     Tpm,
+    /// The end at which records of requests go in ([`crate::access`]). A pair of sockets that init makes before any service
+    /// starts, and of which it keeps both ends: either service may be started again, and what was sent is still read.
+    RecordsIn,
+    /// The end at which they come out.
+    RecordsOut,
 }
 
 /// What init does when a service ends.
@@ -141,13 +146,14 @@ pub fn standard() -> Vec<Service> {
                     Handed::Channel,
                     Handed::Listener(layout::HTTP_PORT),
                     Handed::Listener(layout::HTTPS_PORT),
+                    Handed::RecordsIn,
                 ],
             )
         },
         service(
             "control",
             layout::CONTROL_UID,
-            vec![Handed::Channel, Handed::Listener(layout::API_PORT), Handed::UserData],
+            vec![Handed::Channel, Handed::Listener(layout::API_PORT), Handed::UserData, Handed::RecordsOut],
         ),
     ]
 }

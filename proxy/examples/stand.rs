@@ -9,7 +9,9 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use kennel_model::access::MAX_PACKET_BYTES;
 use kennel_model::certificate::{CertificateTable, ServedCertificate};
 use kennel_model::msg::{FromProxy, Rung, ToProxy};
 use kennel_model::routes::{Crawlers, Https, Route, RouteTable};
@@ -34,7 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (near, far) = Channel::pair()?;
     let listeners = [TcpListener::bind(address)?, TcpListener::bind(https)?];
-    let mut proxy = start(program, &near, listeners.each_ref())?;
+    let (records_in, records) = Channel::pair()?;
+    let mut proxy = start(program, &near, listeners.each_ref(), &records_in)?;
     drop(listeners);
     drop(near);
     if let Some(files) = certificate {
@@ -45,12 +48,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::thread::scope(|scope| -> Result<(), Box<dyn Error>> {
         // Ends when the proxy does.
         scope.spawn(|| grant(&far));
+        std::thread::spawn(move || read(&records));
         std::io::stdin().read_to_end(&mut Vec::new())?;
         Ok(far.send(&ToProxy::Drain, &[])?)
     })?;
     match proxy.wait()? {
         status if status.success() => Ok(()),
         status => Err(format!("the proxy ended with {status}").into()),
+    }
+}
+
+/// Reads records in the place of control, for as long as this program runs: unread they would be left out, and cost less
+/// than they do.
+fn read(records: &Channel) {
+    let mut packet = vec![0; MAX_PACKET_BYTES];
+    loop {
+        if !matches!(records.recv_packet(&mut packet), Ok(Some(_))) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -66,14 +81,19 @@ fn grant(init: &Channel) -> Result<(), ChannelError> {
 }
 
 /// Bash places the descriptors, as init does by itself.
-fn start(program: &str, channel: &Channel, listeners: [&TcpListener; 2]) -> Result<Child, Box<dyn Error>> {
-    fcntl_setfd(channel, FdFlags::empty())?;
-    for listener in listeners {
-        fcntl_setfd(listener, FdFlags::empty())?;
-    }
-    let (channel, [http, https]) = (channel.as_raw_fd(), listeners.map(AsRawFd::as_raw_fd));
-    let script =
-        format!("exec 13<&{channel} 14<&{http} 15<&{https}; exec \"$0\" 3<&13 4<&14 5<&15 13<&- 14<&- 15<&-");
+fn start(
+    program: &str,
+    channel: &Channel,
+    [http, https]: [&TcpListener; 2],
+    records: &Channel,
+) -> Result<Child, Box<dyn Error>> {
+    let handed = [channel.as_fd(), http.as_fd(), https.as_fd(), records.as_fd()];
+    handed.iter().try_for_each(|fd| fcntl_setfd(fd, FdFlags::empty()))?;
+    let [channel, http, https, records] = handed.map(|fd| fd.as_raw_fd());
+    let script = format!(
+        "exec 13<&{channel} 14<&{http} 15<&{https} 16<&{records}; \
+         exec \"$0\" 3<&13 4<&14 5<&15 6<&16 13<&- 14<&- 15<&- 16<&-"
+    );
     Ok(Command::new("bash").args(["-c", &script, program]).stdin(Stdio::null()).spawn()?)
 }
 
@@ -116,5 +136,6 @@ fn route(host: &str, slot: u16) -> Result<Route, Box<dyn Error>> {
         crawlers: Crawlers::Wake,
         https: Https::Redirect,
         hsts_s: 0,
+        server_timing: false,
     })
 }

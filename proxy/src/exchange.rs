@@ -27,7 +27,7 @@ use crate::fault::Fault;
 use crate::log;
 use crate::routes::Target;
 use crate::shared::Shared;
-use crate::tally::{Meter, Way};
+use crate::tally::Meter;
 use crate::upstream::{FromProgram, Upstream};
 use crate::wake::next_pause;
 
@@ -40,9 +40,9 @@ pub(crate) async fn exchange(
     target: &Arc<Target>,
     client: IpAddr,
     (head, body): (Parts, Incoming),
+    meter: Meter,
 ) -> Result<Response<FromProgram>, Fault> {
     shared.tally.request(target.slot);
-    let meter = shared.tally.meter(target.slot, Way::In);
     let mut sending = Sending::new(head, body, shared.limits.request_stall, meter);
     if let Some(upstream) = shared.pool.take(target.slot) {
         let again = sending.again();

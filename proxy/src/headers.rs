@@ -235,7 +235,7 @@ fn remove_where(fields: &mut HeaderMap, is: impl Fn(&HeaderName) -> bool) {
 /// Whether it is what a stranger claims to know about the way of the request, whatever spelling makes a program believe it:
 /// CGI and WSGI turn `_` and `-` into the same variable.
 fn is_claim(name: &str) -> bool {
-    const CLAIMS: [&str; 9] = [
+    const CLAIMS: [&str; 10] = [
         "forwarded",
         "x-real-ip",
         "x-client-ip",
@@ -247,6 +247,8 @@ fn is_claim(name: &str) -> bool {
         // Only misspelt ones are left of these by now.
         "content-length",
         "transfer-encoding",
+        // Ours is set anew.
+        "x-request-id",
     ];
     let spelled = |c: u8| if c == b'_' { b'-' } else { c };
     let is = |claim: &str| name.len() == claim.len() && name.bytes().map(spelled).eq(claim.bytes());
@@ -308,6 +310,7 @@ mod tests {
             ("x-forwarded-for", "10.0.0.1"),
             ("x-forwarded-for", "10.0.0.2"),
             ("x_forwarded_for", "10.0.0.3"),
+            ("x_request-id", "1"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-port", "443"),
             ("x-forwarded-host", "evil.example"),

@@ -19,6 +19,7 @@ use crate::gate::{Answering, Gate, UnderWay, Wire};
 use crate::hints::Hints;
 use crate::limits::Limits;
 use crate::request::{Client, answer};
+use crate::seen;
 use crate::shared::Shared;
 use crate::stall::WriteBound;
 
@@ -81,7 +82,12 @@ where
     loop {
         // How a connection ends, in order or not, is the client's affair.
         tokio::select! {
-            _ = &mut served => return None,
+            ended = &mut served => {
+                if let Err(e) = ended {
+                    seen::unreadable(&shared.records, client.address(), &e);
+                }
+                return None;
+            }
             _ = drain.wait_for(|drain| *drain), if !draining => {
                 draining = true;
                 std::pin::Pin::new(&mut served).graceful_shutdown();

@@ -4,7 +4,7 @@
 //!
 //! The way of a request: `serve` (accept) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` → `secure` → `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
 //! `headers` → `exchange` → `pool` or `connect` → `upstream` → back through `headers` and `body`, or on through `tunnel`. What goes
-//! wrong is a `fault`, shown by `page`; what goes through is told by `tally`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
+//! wrong is a `fault`, shown by `page`; what goes through is told by `tally`, each request by `seen`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
 
 mod asleep;
@@ -32,6 +32,7 @@ mod pool;
 mod request;
 pub mod routes;
 mod secure;
+mod seen;
 mod serve;
 mod shared;
 pub mod snapshot;
@@ -84,8 +85,14 @@ pub struct Listeners {
 ///
 /// # Errors
 /// [`ProxyError`]: init has closed the channel without asking to drain, or what was handed over is no use.
-pub async fn run(channel: Channel, listeners: Listeners, limits: Limits) -> Result<(), ProxyError> {
-    let shared = shared::Shared::new(limits, link::Link::new(channel)?);
+pub async fn run(
+    channel: Channel,
+    listeners: Listeners,
+    records: Channel,
+    limits: Limits,
+) -> Result<(), ProxyError> {
+    let records = seen::Records::new(records, &limits);
+    let shared = shared::Shared::new(limits, link::Link::new(channel)?, records);
     let acceptor = tls::acceptor(shared.certificates.clone())?;
     let doors = serve::Doors { http: ready(listeners.http)?, https: (ready(listeners.https)?, acceptor) };
     let (drain, draining) = watch::channel(false);
@@ -94,11 +101,13 @@ pub async fn run(channel: Channel, listeners: Listeners, limits: Limits) -> Resu
     let lost = tokio::select! {
         () = &mut worker => {
             shared.tally.tell(&shared.init).await;
+            shared.records.tell(true);
             return Ok(());
         }
         () = shared.pool.sweep_forever() => return Ok(()),
         () = shared.leases.give_back_forever(&shared) => return Ok(()),
         () = shared.tally.tell_forever(&shared.init) => return Ok(()),
+        () = shared.records.tell_forever() => return Ok(()),
         lost = shared.init.hear(&shared, &drain) => lost,
     };
     if !*draining.borrow() {
@@ -107,6 +116,7 @@ pub async fn run(channel: Channel, listeners: Listeners, limits: Limits) -> Resu
     // Init need not stay to listen while we finish.
     worker.await;
     shared.tally.tell(&shared.init).await;
+    shared.records.tell(true);
     Ok(())
 }
 

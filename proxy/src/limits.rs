@@ -48,6 +48,13 @@ pub struct Limits {
     pub http2_resets: usize,
     /// Requests of one such connection that break the protocol; then it ends.
     pub http2_faults: usize,
+    /// Records of one slot's requests in the access log, a second in the long run; what is over is counted only. More than
+    /// a small site has visitors, and what control writes of ten slots at once in a few hundredths of a processor's time.
+    pub slot_records_a_second: u32,
+    /// How many of them may come at once: a page with all that belongs to it, for several visitors. All together they are
+    /// within what the socket to control holds, so that one slot's do not push out another's.
+    pub slot_records_at_once: u32,
+
     /// Bytes that a connection may write before all others that can go on have had their turn: what a small page waits
     /// for beside so many large ones. Too few would cost more in turns than in copying.
     pub turn_bytes: usize,
@@ -121,6 +128,8 @@ impl Default for Limits {
             http2_send_bytes: 64 << 10,
             http2_resets: 20,
             http2_faults: 100,
+            slot_records_a_second: 100,
+            slot_records_at_once: 200,
             turn_bytes: 32 << 10,
             request_head_bytes: 32 << 10,
             response_head_bytes: 64 << 10,

@@ -1,5 +1,5 @@
-//! Starts the proxy with what init hands over: the channel as descriptor 3, the listening sockets as descriptors 4 (HTTP) and 5 (HTTPS)
-//! (`kennel_model::services`). Exit 0 after a drain, 1 when it cannot go on.
+//! Starts the proxy with what init hands over: the channel as descriptor 3, the listening sockets as descriptors 4 (HTTP) and 5
+//! (HTTPS), where records go as descriptor 6 (`kennel_model::services`). Exit 0 after a drain, 1 when it cannot go on.
 
 use std::process::ExitCode;
 
@@ -21,10 +21,11 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
     let channel = Channel::from_fd(inherited::take(inherited::FIRST)?);
     let http = inherited::take(inherited::FIRST + 1)?.into();
     let https = inherited::take(inherited::FIRST + 2)?.into();
+    let records = Channel::from_fd(inherited::take(inherited::FIRST + 3)?);
     let mut limits = Limits::default();
     limits.fit_descriptors(raise_descriptor_limit(limits.descriptors()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(kennel_proxy::run(channel, Listeners { http, https }, limits))?)
+    Ok(runtime.block_on(kennel_proxy::run(channel, Listeners { http, https }, records, limits))?)
 }
 
 /// Raises the soft limit as far as wanted and allowed; answers what it is then.

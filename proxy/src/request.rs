@@ -28,6 +28,7 @@ use crate::kept::Key;
 use crate::leases::Visit;
 use crate::page::Accept;
 use crate::routes::{Found, Target};
+use crate::seen::{Phase, Recorded, Seen};
 use crate::shared::Shared;
 use crate::tally::Way;
 use crate::upstream::FromProgram;
@@ -51,6 +52,11 @@ pub(crate) struct Client {
 const OWN_COPIES: usize = 2;
 
 impl Client {
+    /// Its other end.
+    pub(crate) const fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// One that has just been accepted.
     pub(crate) fn new(address: IpAddr, permit: OwnedSemaphorePermit, share: Share) -> Self {
         Self { address, field: headers::address(address), places: Arc::new((permit, share)), name: None }
@@ -80,16 +86,31 @@ pub(crate) async fn answer(
     shared: Arc<Shared>,
     client: Client,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<Recorded>, Infallible> {
     // Read only where the answer is a page of ours.
     let accept = Accept::of(request.headers());
-    Ok(pass(&shared, client, request).await.unwrap_or_else(|fault| fault.response(accept.wanted())))
+    let mut seen = Some(Seen::new(&shared.records, client.address, &request));
+    let mut response = pass(&shared, client, request, &mut seen).await.unwrap_or_else(|fault| {
+        note(&mut seen, |seen| seen.failed(fault));
+        fault.response(accept.wanted())
+    });
+    let status = response.status();
+    note(&mut seen, |seen| seen.answered(status, response.headers_mut()));
+    Ok(response.map(|body| Recorded::new(body, seen)))
+}
+
+/// Notes something of a request whose record is still here: a tunnel takes it along.
+fn note(seen: &mut Option<Seen>, what: impl FnOnce(&mut Seen)) {
+    if let Some(seen) = seen {
+        what(seen);
+    }
 }
 
 async fn pass(
     shared: &Arc<Shared>,
     client: Client,
     mut request: Request<Incoming>,
+    seen: &mut Option<Seen>,
 ) -> Result<Response<Body>, Fault> {
     if shared.refusing.load(Ordering::Relaxed) {
         return Err(Fault::Leaving);
@@ -102,7 +123,7 @@ async fn pass(
     if client.name.as_ref().is_some_and(|shown_for| !shared.certificates.are_one(shown_for, &name)) {
         return Err(Fault::Misdirected);
     }
-    let target = match find(shared, &name) {
+    let target = match find(shared, (&host, &name), seen) {
         // It asks after the host.
         Err(Fault::UnknownHost) if Kind::of(&head) == Kind::HealthCheck => return Ok(instead::fine()),
         found => found?,
@@ -122,10 +143,12 @@ async fn pass(
     }
     if !visit.is_leased() || (target.health.is_some() && !shared.awake.is_ready(target.slot)) {
         let came = Instant::now();
+        note(seen, |seen| seen.enter(Phase::Queue));
         let (method, uri, fields) = (&head.method, &head.uri, &head.headers);
         let asking = Asking { method, uri, fields, client: client.address };
         let woken = connect::wake(shared, &target, asking).await;
         shared.tally.queued(target.slot, came.elapsed());
+        note(seen, |seen| seen.enter(Phase::Own));
         woken?;
     }
 
@@ -136,26 +159,41 @@ async fn pass(
     let (version, scheme) = (head.version, client.scheme());
     let sender = Sender { client: client.field.clone(), version, scheme, host, length, websocket };
     headers::to_program(&mut head.headers, sender);
-    let response = exchange(shared, &target, client.address, (origin_form(head)?, body)).await;
+    let counted = if length == Length::None { None } else { seen.as_mut().map(Seen::count_in) };
+    let meter = shared.tally.meter(target.slot, Way::In).and(counted);
+    note(seen, |seen| {
+        seen.say_to_program(&mut head.headers);
+        seen.enter(Phase::Upstream);
+    });
+    let response = exchange(shared, &target, client.address, (origin_form(head)?, body), meter).await;
+    note(seen, |seen| seen.enter(Phase::Own));
     wake::answered(shared, target.slot).await;
     let mut response = response?;
     let to_program =
         (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
     match (websocket, to_program) {
         (_, None) => Ok(secure::with_hsts(pass_back(shared, response, is_head, (client, visit, key)), hsts_s)),
-        (true, Some(to_program)) => switch(shared, response, to_client, to_program, (client, visit)),
+        (true, Some(to_program)) => switch(shared, response, (to_client, to_program), (client, visit), seen),
         // Nobody asked it to switch.
         (false, Some(_)) => Err(Fault::Broke),
     }
 }
 
-fn find(shared: &Shared, name: &str) -> Result<Arc<Target>, Fault> {
-    match shared.routes.find(name) {
-        Found::Target(target) if target.release.is_some() => Ok(target),
-        Found::Target(_) => Err(Fault::NotDeployed),
-        Found::Unknown => Err(Fault::UnknownHost),
-        Found::NoTable => Err(Fault::NoRoutes),
-    }
+fn find(
+    shared: &Shared,
+    (host, name): (&HeaderValue, &str),
+    seen: &mut Option<Seen>,
+) -> Result<Arc<Target>, Fault> {
+    let fault = match shared.routes.find(name) {
+        Found::Target(target) => {
+            note(seen, |seen| seen.routed(&target));
+            return if target.release.is_some() { Ok(target) } else { Err(Fault::NotDeployed) };
+        }
+        Found::Unknown => Fault::UnknownHost,
+        Found::NoTable => Fault::NoRoutes,
+    };
+    note(seen, |seen| seen.unrouted(host));
+    Err(fault)
 }
 
 /// The head as programs expect it: path and query only, HTTP/1.1, without what hyper keeps beside it for the client.
@@ -198,16 +236,22 @@ fn pass_back(
 fn switch(
     shared: &Shared,
     response: Response<FromProgram>,
-    to_client: OnUpgrade,
-    to_program: OnUpgrade,
+    (to_client, to_program): (OnUpgrade, OnUpgrade),
     held: (Client, Visit),
+    seen: &mut Option<Seen>,
 ) -> Result<Response<Body>, Fault> {
     if !headers::has_token(response.headers(), header::UPGRADE, "websocket") {
         return Err(Fault::Broke);
     }
     let (mut head, _) = response.into_parts();
     headers::to_client(&mut head.headers, Length::None, false, true);
-    let meters = [Way::In, Way::Out].map(|way| shared.tally.meter(held.1.slot(), way));
-    tokio::spawn(tunnel::run(to_client, to_program, shared.limits.tunnel_idle, meters, held));
+    let mut seen = seen.take();
+    note(&mut seen, |seen| seen.answered(head.status, &mut head.headers));
+    let meter = |way| shared.tally.meter(held.1.slot(), way);
+    let meters = [
+        meter(Way::In).and(seen.as_mut().map(Seen::count_in)),
+        meter(Way::Out).and(seen.as_mut().map(Seen::count_out)),
+    ];
+    tokio::spawn(tunnel::run(to_client, to_program, shared.limits.tunnel_idle, meters, (held, seen)));
     Ok(Response::from_parts(head, crate::body::page(bytes::Bytes::new())))
 }

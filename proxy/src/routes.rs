@@ -29,6 +29,8 @@ pub struct Target {
     pub https: Https,
     /// For how long browsers are told to come with it only, in seconds; 0 for nothing.
     pub hsts_s: u32,
+    /// Whether answers say where their time went.
+    pub server_timing: bool,
 }
 
 /// A table that is not taken, the one before stays.
@@ -109,6 +111,7 @@ impl Routes {
                 crawlers: route.crawlers,
                 https: route.https,
                 hsts_s: route.hsts_s,
+                server_timing: route.server_timing,
             };
             (name, Arc::new(target))
         });
@@ -140,6 +143,7 @@ mod tests {
             crawlers: Crawlers::Wake,
             https: Https::Redirect,
             hsts_s: 0,
+            server_timing: false,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::limits::Limits;
 use crate::link::Link;
 use crate::pool::Pool;
 use crate::routes::Routes;
+use crate::seen::Records;
 use crate::starts::Starts;
 use crate::tally::Tally;
 use crate::tls::Certificates;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) kept: Arc<Kept>,
     /// What went through since init was told.
     pub(crate) tally: Arc<Tally>,
+    /// What is told of requests.
+    pub(crate) records: Arc<Records>,
     /// Requests that wait for a start.
     pub(crate) waiting: Arc<Gauge>,
     /// Bytes of their heads.
@@ -48,7 +51,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Without routes, starts or connections.
-    pub(crate) fn new(limits: Limits, init: Link) -> Arc<Self> {
+    pub(crate) fn new(limits: Limits, init: Link, records: Records) -> Arc<Self> {
         Arc::new(Self {
             routes: Routes::default(),
             certificates: Certificates::new(),
@@ -59,6 +62,7 @@ impl Shared {
             kept: Kept::new(&limits),
             waiting_bytes: Gauge::new(limits.slot_waiting_bytes),
             tally: Tally::new(),
+            records: Arc::new(records),
             waiting: Gauge::new(limits.slot_waiting),
             refusing: AtomicBool::new(false),
             init,

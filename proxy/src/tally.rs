@@ -48,14 +48,24 @@ pub(crate) struct Meter {
     tally: Arc<Tally>,
     slot: SlotId,
     way: Way,
+    /// Of one request.
+    also: Option<Arc<AtomicU64>>,
 }
 
 impl Meter {
+    /// Counts there as well.
+    pub(crate) fn and(self, also: Option<Arc<AtomicU64>>) -> Self {
+        Self { also, ..self }
+    }
+
     /// So many went through.
     pub(crate) fn count(&self, bytes: usize) {
         let counts = self.tally.at(self.slot);
         let counter = if self.way == Way::In { &counts.bytes_in } else { &counts.bytes_out };
         self.tally.add(counter, bytes as u64);
+        if let Some(also) = &self.also {
+            also.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
     }
 }
 
@@ -71,7 +81,7 @@ impl Tally {
 
     /// For bytes of a slot.
     pub(crate) fn meter(self: &Arc<Self>, slot: SlotId, way: Way) -> Meter {
-        Meter { tally: self.clone(), slot, way }
+        Meter { tally: self.clone(), slot, way, also: None }
     }
 
     /// A request is passed to the slot's program.

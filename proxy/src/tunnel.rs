@@ -10,23 +10,30 @@ use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use kennel_model::access::Ended;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
+use crate::seen::Seen;
 use crate::tally::Meter;
 
-/// Connects the two ends as soon as both are there. `held` is what the tunnel occupies, given back at its end.
+/// Connects the two ends as soon as both are there. `held` is what the tunnel occupies, given back at its end; then its
+/// record is written.
 pub(crate) async fn run(
     client: OnUpgrade,
     program: OnUpgrade,
     idle: Duration,
     meters: [Meter; 2],
-    held: impl Send,
+    (held, seen): (impl Send, Option<Seen>),
 ) {
+    let mut ended = Ended::Cut;
     // Either side may be gone before the switch is complete; then there is nobody to tell.
     if let Ok((client, program)) = tokio::try_join!(client, program) {
-        join(TokioIo::new(client), TokioIo::new(program), idle, meters).await;
+        ended = join(TokioIo::new(client), TokioIo::new(program), idle, meters).await;
     }
     drop(held);
+    if let Some(seen) = seen {
+        seen.end(ended);
+    }
 }
 
 /// Ends with the first side to fail, after both have closed, or after one to two times `idle` without a byte.
@@ -35,7 +42,7 @@ async fn join(
     mut program: impl AsyncRead + AsyncWrite + Unpin,
     idle: Duration,
     [from_client, to_client]: [Meter; 2],
-) {
+) -> Ended {
     let moved = Arc::new(AtomicBool::new(false));
     // Every byte passes the client's end, one way or the other.
     let mut client = Watched { inner: client, moved: moved.clone(), from_client, to_client };
@@ -48,8 +55,10 @@ async fn join(
         }
     };
     tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut program) => (),
-        () = quiet => (),
+        copied = copy_bidirectional(&mut client, &mut program) => {
+            if copied.is_ok() { Ended::Whole } else { Ended::Cut }
+        }
+        () = quiet => Ended::Cut,
     }
 }
 
@@ -123,7 +132,7 @@ mod tests {
             browser.read_exact(&mut got).await.unwrap();
             assert_eq!(&got, b"ping");
         }
-        tunnel.await.unwrap();
+        assert_eq!(tunnel.await.unwrap(), Ended::Cut);
         assert_eq!(browser.read(&mut [0; 1]).await.unwrap(), 0);
     }
 
@@ -141,6 +150,6 @@ mod tests {
         let mut back = Vec::new();
         browser.read_to_end(&mut back).await.unwrap();
         assert_eq!((&got[..], &back[..]), (&b"last"[..], &b"words"[..]));
-        tunnel.await.unwrap();
+        assert_eq!(tunnel.await.unwrap(), Ended::Whole);
     }
 }

@@ -294,7 +294,7 @@ fn size(line: &[u8]) -> Result<u64, Bad> {
     }
     let extension = trimmed(rest);
     let is_text = |b: &u8| *b == b'\t' || !b.is_ascii_control();
-    if !rest.is_empty() && !(extension.first() == Some(&b';') && extension.iter().all(is_text)) {
+    if !(rest.is_empty() || extension.first() == Some(&b';') && extension.iter().all(is_text)) {
         return Err(Bad);
     }
     let digit = |b: &u8| (*b as char).to_digit(16).map_or(0, u64::from);
@@ -403,7 +403,7 @@ mod tests {
             assert!(scan.is_held() && scan.heads() == 1);
             scan.release(open);
             assert_eq!((scan.is_open(), scan.is_between()), (open, !open));
-            assert_eq!(scan.take(b"\x01more") == Verdict::Pass, true);
+            assert_eq!(scan.take(b"\x01more"), Verdict::Pass);
         }
         for last in
             ["CONNECT a:1 HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n"]

@@ -122,6 +122,30 @@ impl Channel {
         }
         Ok(Some((msg::decode(&packet[..got.bytes])?, fds)))
     }
+
+    /// Sends a packet of bytes as it is, whole or not at all, and never waits.
+    ///
+    /// # Errors
+    /// [`ChannelError::WouldBlock`] when there is no room.
+    pub fn send_packet(&self, packet: &[u8]) -> Result<(), ChannelError> {
+        retry(|| rustix::net::send(&self.fd, packet, SendFlags::NOSIGNAL | SendFlags::DONTWAIT))?;
+        Ok(())
+    }
+
+    /// Receives a packet of bytes and never waits; answers its length, or nothing when the other side has gone. Descriptors
+    /// that come along are dropped.
+    ///
+    /// # Errors
+    /// [`ChannelError::WouldBlock`] when there is none; [`ChannelError::Bad`] for one that is longer than `space`.
+    pub fn recv_packet(&self, space: &mut [u8]) -> Result<Option<usize>, ChannelError> {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        match retry(|| rustix::net::recv(&self.fd, &mut *space, flags)) {
+            Ok((_, 0)) | Err(ChannelError::Closed) => Ok(None),
+            Ok((_, length)) if length > space.len() => Err(BadMessage::TooLong(length).into()),
+            Ok((_, length)) => Ok(Some(length)),
+            Err(e) => Err(e),
+        }
+    }
 }
 
 fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, ChannelError> {
@@ -185,6 +209,24 @@ mod tests {
         let (a, _b) = Channel::pair().unwrap();
         let fd = a.as_fd();
         assert!(matches!(a.send(&wake(), &[fd; MAX_FDS + 1]), Err(ChannelError::Bad(_))));
+    }
+
+    #[test]
+    fn packets_of_bytes_never_wait() {
+        let (a, b) = Channel::pair().unwrap();
+        let mut space = [0; 8];
+        assert!(matches!(b.recv_packet(&mut space), Err(ChannelError::WouldBlock)));
+        a.send_packet(b"one").unwrap();
+        a.send_packet(b"far too long").unwrap();
+        assert_eq!(b.recv_packet(&mut space).unwrap(), Some(3));
+        assert_eq!(&space[..3], b"one");
+        assert!(matches!(b.recv_packet(&mut space), Err(ChannelError::Bad(BadMessage::TooLong(12)))));
+        let full = (0..100_000).find_map(|_| a.send_packet(&[7; 1000]).err());
+        assert!(matches!(full, Some(ChannelError::WouldBlock)), "{full:?}");
+        drop(a);
+        let left =
+            std::iter::repeat_with(|| b.recv_packet(&mut [0; 1000]).unwrap()).take_while(Option::is_some);
+        assert!(left.count() > 10, "what was sent is still read");
     }
 
     #[test]

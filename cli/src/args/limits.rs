@@ -82,6 +82,9 @@ pub struct LimitArgs {
     /// For how long browsers are told to come with TLS only, such as 180d; off: they are told nothing
     #[arg(long, value_name = "TIME|off")]
     pub hsts: Option<Hsts>,
+    /// Whether its answers say where their time went (Server-Timing), for whoever asks
+    #[arg(long, value_name = "ON|OFF")]
+    pub server_timing: Option<Switch>,
 }
 
 /// What becomes of requests without TLS.
@@ -117,6 +120,15 @@ impl FromStr for Hsts {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    /// Yes
+    On,
+    /// No
+    Off,
 }
 
 /// What crawlers do.
@@ -236,6 +248,7 @@ impl LimitArgs {
             health: self.health.map_or(limits.health, |Health(path)| path),
             https: self.https.map_or(limits.https, Https::from),
             hsts_s: self.hsts.map_or(limits.hsts_s, |Hsts(seconds)| seconds),
+            server_timing: self.server_timing.map_or(limits.server_timing, |switch| switch == Switch::On),
             ..limits
         }
     }
@@ -287,10 +300,12 @@ mod tests {
         let typed = LimitArgs {
             crawlers: Some(CrawlersArg::Wait),
             health: Some("/up".parse().unwrap()),
+            server_timing: Some(Switch::On),
             ..LimitArgs::default()
         };
         let set = typed.apply(before);
         assert_eq!((set.crawlers, set.health), (Crawlers::Wait, "/up".parse().ok()));
+        assert!(set.server_timing && LimitArgs::default().apply(set).server_timing);
         let typed = LimitArgs { health: Some("none".parse().unwrap()), ..LimitArgs::default() };
         assert_eq!(typed.apply(set), Limits { health: None, ..set });
         assert!("up".parse::<Health>().is_err());

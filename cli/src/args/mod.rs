@@ -27,9 +27,9 @@ pub use host::{Attest, HostAdd, HostCommand};
 pub use image::{Build, KeysCommand, Lock};
 pub use limits::{After, LimitArgs, LimitsOf};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
-pub use seeing::{SortKey, Top, Usage};
+pub use seeing::{SortKey, Top, Traffic, Usage};
 pub use size::ByteSize;
-pub use tenant::{Deploy, Logs, TenantAdd, TenantCommand};
+pub use tenant::{AccessFormat, Deploy, Logs, TenantAdd, TenantCommand};
 pub use token::{ScopeChoice, TokenCommand};
 pub use user_data::UserDataCommand;
 
@@ -113,8 +113,10 @@ pub enum Command {
     Top(Top),
     /// Show what tenants have used in a month
     Usage(Usage),
-    /// Show what a tenant's program printed
+    /// Show what a tenant's program printed, or the requests to it
     Logs(Logs),
+    /// Show requests as they come, live
+    Traffic(Traffic),
     /// Show what tenants and the host's own programs tried and were refused
     Denials(Denials),
     /// Try on a live host what is forbidden, as a tenant, and show that it is refused

@@ -1,4 +1,4 @@
-//! Arguments of the commands that show what tenants do and use: `top` and `usage`.
+//! Arguments of the commands that show what tenants do and use: `top`, `usage` and `traffic`.
 
 use clap::ValueEnum;
 use kennel_model::TenantName;
@@ -67,4 +67,25 @@ pub struct Usage {
     /// Print comma-separated values
     #[arg(long)]
     pub csv: bool,
+}
+
+/// `kennel traffic`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  kennel traffic
+  kennel traffic blog -n 50
+  kennel --json traffic blog | jq 'select(.status >= 500)'
+
+A line for each request when its answer has ended: its status, how long it took, how long of that it
+waited for the program to be woken, and the bytes of the answer. With --json, one document a line.")]
+pub struct Traffic {
+    /// The tenant
+    pub name: Option<TenantName>,
+    /// Requests to begin with; the host remembers 200 of all tenants together
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub lines: u32,
+    /// Show those and end
+    #[arg(long)]
+    pub once: bool,
 }

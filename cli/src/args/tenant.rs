@@ -6,7 +6,7 @@ use clap::Subcommand;
 use kennel_model::msg::Depth;
 use kennel_model::{HostName, RuntimeName, TenantName};
 
-use super::LimitArgs;
+use super::{After, LimitArgs};
 
 /// `kennel tenant …`
 #[derive(Debug, Subcommand)]
@@ -133,14 +133,48 @@ pub struct Deploy {
 
 /// `kennel logs`
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  kennel logs blog -n 100\n  kennel logs blog -f")]
+#[command(after_help = "\
+Example:
+  kennel logs blog -n 100
+  kennel logs blog -f
+  kennel logs blog --access --since 1h
+  kennel logs blog --access -f --format json
+
+With --access, a line for each request to it, in the Combined Log Format or as a JSON document, written
+when its answer has ended. Without a tenant, requests that belong to none. What is kept is in docs/proxy.md.")]
 pub struct Logs {
     /// The tenant
-    pub name: TenantName,
+    #[arg(required_unless_present = "access")]
+    pub name: Option<TenantName>,
     /// Go on with what it prints from now on, until Ctrl-C; with --json, one document a line
     #[arg(long, short)]
     pub follow: bool,
-    /// Lines to show of what is there
-    #[arg(long, short = 'n', default_value_t = 50)]
-    pub lines: u32,
+    /// Lines to show of what is there [default: 50, or all with --since]
+    #[arg(long, short = 'n', value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub lines: Option<u32>,
+    /// Show the requests to it instead of what it printed
+    #[arg(long)]
+    pub access: bool,
+    /// How a request is written
+    #[arg(long, value_enum, requires = "access", default_value_t = AccessFormat::Combined)]
+    pub format: AccessFormat,
+    /// Only requests that came no longer ago than this, such as 10m or 2h
+    #[arg(long, value_name = "TIME", requires = "access")]
+    pub since: Option<After>,
+}
+
+/// How a request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AccessFormat {
+    /// As Apache and nginx do
+    Combined,
+    /// One JSON document a line
+    Json,
+}
+
+impl Logs {
+    /// How many lines of what is there.
+    pub fn wanted(&self) -> u32 {
+        self.lines.unwrap_or(if self.since.is_some() { 10_000 } else { 50 })
+    }
 }

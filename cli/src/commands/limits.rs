@@ -67,5 +67,6 @@ fn words(limits: &Limits) -> String {
             limits.health.map_or_else(|| "its port accepts".to_owned(), |path| format!("{path} answers")),
         ),
         ("https", https),
+        ("server timing", if limits.server_timing { "told to whoever asks" } else { "not told" }.into()),
     ])
 }

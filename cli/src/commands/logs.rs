@@ -18,7 +18,9 @@ const STALL: Duration = Duration::from_secs(60);
 
 pub(super) async fn logs(context: &Context, args: &Logs) -> Result<(), Failure> {
     let mut client = context.client()?;
-    let path = format!("{}/logs?lines={}&follow={}", tenant_path(&args.name), args.lines, args.follow);
+    // Its arguments see to it that there is one.
+    let Some(name) = &args.name else { return Ok(()) };
+    let path = format!("{}/logs?lines={}&follow={}", tenant_path(name), args.wanted(), args.follow);
     let body = client.stream(&path).await?;
     let host = client.name().clone();
     if args.follow { follow(context, &host, body).await } else { show(context, &host, body).await }

@@ -1,6 +1,7 @@
 //! The commands, one file each kind: they put the parts together and decide what is said. Each returns when it is done
 //! or with a failure that `main` shows.
 
+mod access;
 mod apart;
 mod attest;
 mod cert;
@@ -21,6 +22,7 @@ mod tenant;
 mod timeline;
 mod token;
 mod top;
+mod traffic;
 mod usage;
 mod user_data;
 
@@ -71,7 +73,9 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Tenant(command) => block_on(tenant::tenant(&context, command)),
         Command::Deploy(args) => block_on(deploy::deploy(&context, &args)),
         Command::Limits(args) => block_on(limits::limits(&context, &args)),
+        Command::Logs(args) if args.access => block_on(access::access(&context, &args)),
         Command::Logs(args) => block_on(logs::logs(&context, &args)),
+        Command::Traffic(args) => block_on(traffic::traffic(&context, &args)),
         Command::Top(args) => block_on(top::top(&context, &args)),
         Command::Usage(args) => block_on(usage::usage(&context, &args)),
         Command::Denials(args) => block_on(denials::denials(&context, &args)),

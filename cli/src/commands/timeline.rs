@@ -39,7 +39,7 @@ fn words(changes: &[Transition]) -> String {
 }
 
 /// `2026-11-22 00:58:01.250`
-fn time(at_ms: u64) -> String {
+pub(super) fn time(at_ms: u64) -> String {
     let (seconds, ms) = (at_ms / 1000, at_ms % 1000);
     let (year, month, day) = date(seconds / 86_400);
     let of_day = seconds % 86_400;

@@ -1,6 +1,7 @@
 //! What people are shown of what tenants do and use.
 
 use kennel_model::SlotState;
+use kennel_model::access::{Ended, Id, LeftOut, Line, Visit};
 use kennel_model::counters::{Holds, Spent, Traffic};
 use kennel_model::msg::Rung;
 use kennel_model::seeing::{Top, TopTenant, Transition, Usage, Used};
@@ -43,6 +44,35 @@ pub(crate) fn top(second: u64) -> Top {
 pub(crate) fn usage() -> Vec<Usage> {
     let used = Used { cpu_ms: 1500, requests: 12, bytes_out: 4096, ..Used::default() };
     vec![Usage { tenant: "blog".into(), from_s: 1_793_491_200, length_s: 3600, used }]
+}
+
+/// A request that was answered, and some that were only counted.
+pub(crate) fn visits() -> String {
+    let visit = Visit {
+        at_ms: 1_793_491_200_000,
+        tenant: Some("blog".into()),
+        host: "blog.example".into(),
+        client: "192.0.2.7".parse().unwrap(),
+        method: "GET".into(),
+        target: "/a?b=c".into(),
+        protocol: "HTTP/1.1".into(),
+        status: 200,
+        bytes_in: 0,
+        bytes_out: 2048,
+        referer: None,
+        agent: Some("curl/8.9.1".into()),
+        id: Id([1; 16]),
+        trace: Id([2; 16]),
+        fault: None,
+        ended: Ended::Whole,
+        total_us: 12_300,
+        queue_us: None,
+        upstream_us: Some(12_000),
+        own_us: 300,
+    };
+    let left_out = LeftOut { at_ms: 1_793_491_201_000, tenant: Some("blog".into()), left_out: 40 };
+    let lines = [Line::Visit(Box::new(visit)), Line::LeftOut(left_out)];
+    lines.iter().map(|line| serde_json::to_string(line).unwrap() + "\n").collect()
 }
 
 /// A start and a freeze.
@@ -114,4 +144,54 @@ fn a_timeline_reads_from_top_to_bottom() {
 fn metrics_come_as_they_are() {
     let (home, _host) = at_home();
     assert_eq!(printed(&home.kennel(&["host", "metrics"]).output().unwrap()), "kennel_slots 4\n");
+}
+
+#[test]
+fn access_logs_are_for_people_tools_and_programs() {
+    let (home, host) = at_home();
+    let of = |args: &[&str]| home.kennel(args).output().unwrap();
+    let combined =
+        "192.0.2.7 - - [01/Nov/2026:00:00:00 +0000] \"GET /a?b=c HTTP/1.1\" 200 2048 \"-\" \"curl/8.9.1\"\n";
+    let shown = of(&["logs", "blog", "--access"]);
+    assert!(String::from_utf8_lossy(&shown.stderr).contains("40 more came"), "{shown:?}");
+    assert_eq!(printed(&shown), combined);
+    assert_eq!(printed(&of(&["logs", "blog", "--access", "-f", "--since", "1h"])), combined);
+    let json = printed(&of(&["logs", "--access", "--format", "json", "-n", "5"]));
+    let lines: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["target"], &lines[1]["left_out"]), (&"/a?b=c".into(), &40.into()));
+    assert_eq!(result(&of(&["--json", "logs", "blog", "--access"]))[0]["total_us"], 12_300);
+    let asked: Vec<_> = host.requests().into_iter().filter(|r| r.contains("access")).collect();
+    assert_eq!(
+        asked,
+        [
+            "GET /v1/tenants/blog/access?lines=50&follow=false",
+            "GET /v1/tenants/blog/access?lines=10000&follow=true&since_s=3600",
+            "GET /v1/access?lines=5&follow=false",
+            "GET /v1/tenants/blog/access?lines=50&follow=false",
+        ]
+    );
+    for bad in
+        [&["logs"][..], &["logs", "blog", "--since", "1h"], &["logs", "blog", "--access", "--since", "x"]]
+    {
+        assert_eq!(of(bad).status.code(), Some(64), "{bad:?}");
+    }
+}
+
+#[test]
+fn traffic_is_a_line_for_each_request() {
+    let (home, host) = at_home();
+    let text = printed(&home.kennel(&["traffic", "blog"]).output().unwrap());
+    let [heading, visit, left_out] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert!(
+        heading.starts_with("WHEN (UTC)") && visit.contains("  200   12.3 ms         -        2K  blog "),
+        "{text}"
+    );
+    assert!(visit.ends_with("GET blog.example/a?b=c") && left_out.contains("40 more of blog"), "{text}");
+    let json = printed(&home.kennel(&["--json", "traffic", "--once", "-n", "3"]).output().unwrap());
+    assert_eq!(json, visits());
+    let asked: Vec<_> = host.requests().into_iter().filter(|r| r.contains("traffic")).collect();
+    assert_eq!(
+        asked,
+        ["GET /v1/tenants/blog/traffic?lines=10&follow=true", "GET /v1/traffic?lines=3&follow=false"]
+    );
 }

@@ -255,6 +255,9 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
         }
         ("DELETE", "/v1/tokens/prometheus") => Response::builder().status(204).body(Full::default()).unwrap(),
         ("GET", "/v1/metrics") => Response::new(Full::from("kennel_slots 4\n")),
+        ("GET", "/v1/access" | "/v1/tenants/blog/access" | "/v1/traffic" | "/v1/tenants/blog/traffic") => {
+            Response::new(Full::from(seeing::visits()))
+        }
         ("GET", "/v1/tenants/blog/denials") => Response::new(Full::from(denials())),
         ("POST", "/v1/tenants/blog/releases") => return upload(request, state).await,
         ("GET", "/v1/tenants/blog/logs") => {

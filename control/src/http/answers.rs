@@ -22,11 +22,10 @@ use serde::de::DeserializeOwned;
 use super::Server;
 use super::body::{AnswerBody, Streamed, empty, json, problem, raw, read_json, stream};
 use super::paths::{Endpoint, resolve};
-use super::seeing;
+use super::{seeing, streams};
 use crate::auth::bearer;
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::logs::Wish;
 use crate::upload;
 
 pub(super) type Answer = Response<AnswerBody>;
@@ -34,11 +33,7 @@ pub(super) type Answer = Response<AnswerBody>;
 /// The API's description, as committed.
 const OPENAPI: &str = include_str!("../../openapi.json");
 /// A JSON document a line.
-const NDJSON: &str = "application/x-ndjson";
-/// Most lines that a reader of logs begins with.
-const MAX_LOG_LINES: usize = 10_000;
-/// Lines that a reader of logs begins with when it does not say.
-const LOG_LINES: usize = 100;
+pub(super) const NDJSON: &str = "application/x-ndjson";
 
 /// Answers one request; what goes wrong is an answer too.
 pub(super) async fn answer(server: Arc<Server>, from: IpAddr, request: Request<Incoming>) -> Answer {
@@ -117,7 +112,9 @@ async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option
             undisturbed(control, |control| async move { control.remove_certificate(name).await }).await?;
             Ok(empty(StatusCode::NO_CONTENT))
         }
-        (Endpoint::Denials, _) => denials(control, None, head.uri.query()).await,
+        (Endpoint::Denials | Endpoint::Access | Endpoint::Traffic, _) => {
+            streams::of(control, endpoint, None, head.uri.query()).await
+        }
         (Endpoint::Tenants, _) => Ok(json(StatusCode::OK, &control.tenants().await?)),
         (Endpoint::AddTenant, _) => {
             let wish: NewTenant = read(server, head, body).await?;
@@ -189,11 +186,12 @@ async fn of_tenant(
             let act = |control: Arc<Control>| async move { control.remove_egress(&name, number).await };
             Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
-        Endpoint::TenantDenials => denials(control, Some(name), asked.head.uri.query()).await,
         Endpoint::TenantUsage | Endpoint::Timeline => {
             seeing::of_tenant(control, endpoint, name, asked.head.uri.query()).await
         }
-        Endpoint::Logs => logs(control, name, asked.head.uri.query()).await,
+        Endpoint::Logs | Endpoint::TenantDenials | Endpoint::TenantAccess | Endpoint::TenantTraffic => {
+            streams::of(control, endpoint, Some(name), asked.head.uri.query()).await
+        }
         other => Err(Error::Internal(format!("{other:?} is not about a tenant"))),
     }
 }
@@ -208,25 +206,6 @@ async fn deploy(control: &Arc<Control>, name: TenantName, asked: Asked<'_>) -> R
     let (deployed, unread) = undisturbed(control, act).await?;
     *asked.body = Some(unread);
     Ok(json(StatusCode::CREATED, &deployed?))
-}
-
-async fn logs(control: &Arc<Control>, name: TenantName, query: Option<&str>) -> Result<Answer> {
-    let wish = log_wish(query.unwrap_or(""))?;
-    let slot = control.row(&name).await?.slot;
-    let (sink, body) = Streamed::channel();
-    let logs = control.logs.clone();
-    tokio::spawn(async move { logs.stream(slot, wish, sink).await });
-    Ok(stream(StatusCode::OK, "text/plain; charset=utf-8", body.boxed_unsync()))
-}
-
-async fn denials(control: &Arc<Control>, of: Option<TenantName>, query: Option<&str>) -> Result<Answer> {
-    let wish = log_wish(query.unwrap_or(""))?;
-    if let Some(name) = &of {
-        control.row(name).await?;
-    }
-    let (sink, body) = Streamed::channel();
-    tokio::spawn(Arc::clone(control).tell_denials(of, wish, sink));
-    Ok(stream(StatusCode::OK, NDJSON, body.boxed_unsync()))
 }
 
 async fn shut_down(control: &Arc<Control>, request: ControlRequest) -> Result<Answer> {
@@ -292,32 +271,9 @@ fn cut(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
-fn log_wish(query: &str) -> Result<Wish> {
-    let mut wish = Wish { lines: LOG_LINES, follow: false };
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let bad = || Error::BadRequest(format!("the parameter {name} cannot be {value:?}"));
-        match name {
-            "lines" => wish.lines = value.parse().ok().filter(|n| *n <= MAX_LOG_LINES).ok_or_else(bad)?,
-            "follow" => wish.follow = value.parse().map_err(|_| bad())?,
-            _ => return Err(Error::BadRequest(format!("there is no parameter {name:?}: use lines or follow"))),
-        }
-    }
-    Ok(wish)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn log_wishes_are_strict() {
-        assert_eq!(log_wish("").unwrap(), Wish { lines: LOG_LINES, follow: false });
-        assert_eq!(log_wish("follow=true&lines=7").unwrap(), Wish { lines: 7, follow: true });
-        for bad in ["lines=-1", "lines=10001", "lines=", "follow=yes", "tail=3", "lines"] {
-            assert!(log_wish(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn media_types_are_compared_without_parameters() {

@@ -5,6 +5,7 @@ mod answers;
 mod body;
 mod paths;
 mod seeing;
+mod streams;
 
 use std::convert::Infallible;
 use std::io;

@@ -48,6 +48,14 @@ pub enum Endpoint {
     RemoveEgress,
     /// What a tenant printed.
     Logs,
+    /// Requests that belong to no tenant.
+    Access,
+    /// Requests to a tenant.
+    TenantAccess,
+    /// All requests as they come.
+    Traffic,
+    /// A tenant's.
+    TenantTraffic,
     /// What the TPM says.
     Attest,
     /// The harmless probes, run.
@@ -101,6 +109,10 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/v1/tenants/{name}/stop", Endpoint::Stop),
     (Method::POST, "/v1/tenants/{name}/sleep", Endpoint::Sleep),
     (Method::GET, "/v1/tenants/{name}/logs", Endpoint::Logs),
+    (Method::GET, "/v1/tenants/{name}/access", Endpoint::TenantAccess),
+    (Method::GET, "/v1/tenants/{name}/traffic", Endpoint::TenantTraffic),
+    (Method::GET, "/v1/access", Endpoint::Access),
+    (Method::GET, "/v1/traffic", Endpoint::Traffic),
     (Method::GET, "/v1/tenants/{name}/denials", Endpoint::TenantDenials),
     (Method::GET, "/v1/tenants/{name}/egress", Endpoint::Egress),
     (Method::POST, "/v1/tenants/{name}/egress", Endpoint::AddEgress),

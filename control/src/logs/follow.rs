@@ -6,23 +6,21 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use kennel_model::SlotId;
-
 use super::tail::start_of;
-use super::{BLOCK, Logs, Marks, Sink, Wish};
+use super::{BLOCK, Log, Logs, Marks, Sink, Wish};
+use bytes::Bytes;
 
 /// How far a reader has come.
 struct Place {
-    slot: SlotId,
+    log: Log,
     marks: Marks,
     /// In the current log.
     at: u64,
 }
 
 impl Logs {
-    pub(super) async fn try_stream(&self, slot: SlotId, wish: Wish, sink: &Sink) -> io::Result<()> {
-        let mut place = self.begin(slot, wish.lines, sink).await?;
+    pub(super) async fn try_stream(&self, log: Log, wish: Wish, sink: &Sink) -> io::Result<()> {
+        let mut place = self.begin(log, wish.lines, sink).await?;
         self.catch_up(&mut place, sink).await?;
         if !wish.follow {
             return Ok(());
@@ -32,7 +30,7 @@ impl Logs {
                 () = sink.closed() => return Ok(()),
                 () = tokio::time::sleep(self.config.logs.follow_every) => {}
             }
-            if self.mark(slot).lives != place.marks.lives {
+            if self.mark(log).lives != place.marks.lives {
                 return Ok(());
             }
             self.catch_up(&mut place, sink).await?;
@@ -40,30 +38,30 @@ impl Logs {
     }
 
     /// Finds where the wished-for lines begin; sends those that are in the rotated log.
-    async fn begin(&self, slot: SlotId, lines: usize, sink: &Sink) -> io::Result<Place> {
-        let marks = self.mark(slot);
-        let (at, found) = find(self.current(slot), lines).await?;
+    async fn begin(&self, log: Log, lines: usize, sink: &Sink) -> io::Result<Place> {
+        let marks = self.mark(log);
+        let (at, found) = find(self.current(log), lines).await?;
         if found < lines {
-            let rotated = self.rotated(slot);
+            let rotated = self.rotated(log);
             let (from, _) = find(rotated.clone(), lines - found).await?;
             send_from(&rotated, from, sink).await?;
         }
-        Ok(Place { slot, marks, at })
+        Ok(Place { log, marks, at })
     }
 
     /// Sends what is new since the last look.
     async fn catch_up(&self, place: &mut Place, sink: &Sink) -> io::Result<()> {
-        let marks = self.mark(place.slot);
+        let marks = self.mark(place.log);
         if marks.rotations != place.marks.rotations {
             // Of several rotations between two looks the last one's lines are still there, whole.
             let missed = marks.rotations - place.marks.rotations > 1;
             let from = if missed { 0 } else { place.at.saturating_sub(marks.rotated_from) };
-            send_from(&self.rotated(place.slot), from, sink).await?;
+            send_from(&self.rotated(place.log), from, sink).await?;
             *place = Place { marks, at: 0, ..*place };
         }
-        let reached = send_from(&self.current(place.slot), place.at, sink).await?;
+        let reached = send_from(&self.current(place.log), place.at, sink).await?;
         // Shorter because of a rotation just now: the next look finds the rest in the rotated log.
-        if reached >= place.at || self.mark(place.slot) == marks {
+        if reached >= place.at || self.mark(place.log) == marks {
             place.at = reached;
         }
         Ok(())
@@ -124,6 +122,7 @@ fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
 mod tests {
     use super::super::testing::{append, logs};
     use super::*;
+    use kennel_model::SlotId;
     use tokio::sync::mpsc;
 
     /// Everything that is sent until the stream ends.
@@ -131,7 +130,7 @@ mod tests {
         let (sink, mut source) = mpsc::channel(4);
         let streaming = tokio::spawn({
             let logs = logs.clone();
-            async move { logs.stream(slot, Wish { lines, follow: false }, sink).await }
+            async move { logs.stream(Log::Printed(slot), Wish { lines, follow: false }, sink).await }
         });
         let mut text = String::new();
         while let Some(block) = source.recv().await {
@@ -170,7 +169,7 @@ mod tests {
         let (sink, mut source) = mpsc::channel(4);
         tokio::spawn({
             let logs = logs.clone();
-            async move { logs.stream(slot, Wish { lines: 1, follow: true }, sink).await }
+            async move { logs.stream(Log::Printed(slot), Wish { lines: 1, follow: true }, sink).await }
         });
         assert_eq!(until(&mut source, "before\n").await, "before\n");
         let filler = "y".repeat(1500);
@@ -185,7 +184,9 @@ mod tests {
         let (_dir, logs, slot) = logs();
         let follow = |sink| {
             let logs = logs.clone();
-            tokio::spawn(async move { logs.stream(slot, Wish { lines: 1, follow: true }, sink).await })
+            tokio::spawn(
+                async move { logs.stream(Log::Printed(slot), Wish { lines: 1, follow: true }, sink).await },
+            )
         };
         append(&logs, slot, "here\n");
         let (sink, mut source) = mpsc::channel(4);

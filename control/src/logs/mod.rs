@@ -1,6 +1,8 @@
-//! What tenants print. A tenant's program appends to its slot's log through a descriptor that it was born with; here
-//! the log is kept short, read from its end, and followed. The lines themselves are nobody's business.
+//! What tenants print, and which requests there were. A tenant's program appends to its slot's log through a descriptor that
+//! it was born with; access logs are written here. Both are kept short, read from their end, and followed. The lines
+//! themselves are nobody's business.
 
+mod append;
 mod follow;
 mod rotate;
 mod tail;
@@ -19,11 +21,22 @@ use crate::error::{Error, Result};
 /// Bytes read at a time.
 const BLOCK: usize = 32 << 10;
 
-/// The logs of all slots; clones share what is known of their rotation.
+/// Which log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Log {
+    /// What the slot's program prints.
+    Printed(SlotId),
+    /// Requests to the slot's tenant; without one, those that belong to none.
+    Access(Option<SlotId>),
+}
+
+/// All logs; clones share what is known of their rotation.
 #[derive(Clone)]
 pub struct Logs {
     config: Arc<Config>,
-    marks: Arc<Mutex<HashMap<SlotId, Marks>>>,
+    marks: Arc<Mutex<HashMap<Log, Marks>>>,
+    /// Held while lines are written to an access log, and while one is removed.
+    writing: Arc<Mutex<()>>,
 }
 
 /// What a reader must know of a log that changes under it.
@@ -52,44 +65,59 @@ type Sink = mpsc::Sender<std::io::Result<Bytes>>;
 impl Logs {
     /// Nothing is read yet.
     pub fn new(config: Config) -> Self {
-        Self { config: Arc::new(config), marks: Arc::default() }
+        Self { config: Arc::new(config), marks: Arc::default(), writing: Arc::default() }
     }
 
     /// Writes what was asked for into the sink, until the end of the log, of the tenant, or of the client.
-    pub async fn stream(&self, slot: SlotId, wish: Wish, sink: Sink) {
-        if let Err(cause) = self.try_stream(slot, wish, &sink).await {
+    pub async fn stream(&self, log: Log, wish: Wish, sink: Sink) {
+        if let Err(cause) = self.try_stream(log, wish, &sink).await {
             let _ = sink.send(Err(cause)).await;
         }
     }
 
-    /// The slot's tenant is gone: so are its rotated lines, and whoever follows is told the end.
+    /// The slot's tenant is gone: so is what lies in control's folder of its lines, and whoever follows is told the end.
     ///
     /// # Errors
-    /// When the rotated log cannot be removed.
+    /// When a file cannot be removed.
     pub async fn forget(&self, slot: SlotId) -> Result<()> {
-        let file = self.rotated(slot);
-        let removed = tokio::task::spawn_blocking(move || std::fs::remove_file(file)).await?;
-        let lives = self.mark(slot).lives + 1;
-        self.marks().insert(slot, Marks { lives, ..Marks::default() });
-        match removed {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::Io("a rotated log", e)),
-            _ => Ok(()),
+        let (printed, access) = (Log::Printed(slot), Log::Access(Some(slot)));
+        let files = [self.rotated(printed), self.current(access), self.rotated(access)];
+        let writing = Arc::clone(&self.writing);
+        let removed = tokio::task::spawn_blocking(move || {
+            let _turn = writing.lock().unwrap_or_else(PoisonError::into_inner);
+            files.map(std::fs::remove_file)
+        });
+        let removed = removed.await?;
+        for log in [printed, access] {
+            let lives = self.mark(log).lives + 1;
+            self.marks().insert(log, Marks { lives, ..Marks::default() });
+        }
+        let failed = removed.into_iter().filter_map(std::result::Result::err);
+        match failed.into_iter().find(|e| e.kind() != std::io::ErrorKind::NotFound) {
+            Some(e) => Err(Error::Io("a tenant's log", e)),
+            None => Ok(()),
         }
     }
 
-    fn current(&self, slot: SlotId) -> PathBuf {
-        self.config.current_log(slot)
+    fn current(&self, log: Log) -> PathBuf {
+        match log {
+            Log::Printed(slot) => self.config.current_log(slot),
+            Log::Access(slot) => self.config.access_log(slot),
+        }
     }
 
-    fn rotated(&self, slot: SlotId) -> PathBuf {
-        self.config.rotated_log(slot)
+    fn rotated(&self, log: Log) -> PathBuf {
+        match log {
+            Log::Printed(slot) => self.config.rotated_log(slot),
+            Log::Access(slot) => self.config.rotated_access_log(slot),
+        }
     }
 
-    fn mark(&self, slot: SlotId) -> Marks {
-        self.marks().get(&slot).copied().unwrap_or_default()
+    fn mark(&self, log: Log) -> Marks {
+        self.marks().get(&log).copied().unwrap_or_default()
     }
 
-    fn marks(&self) -> std::sync::MutexGuard<'_, HashMap<SlotId, Marks>> {
+    fn marks(&self) -> std::sync::MutexGuard<'_, HashMap<Log, Marks>> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -115,7 +143,8 @@ mod testing {
     /// Appends as a tenant does.
     pub(crate) fn append(logs: &Logs, slot: SlotId, text: &str) {
         use std::io::Write;
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(logs.current(slot)).unwrap();
+        let log = logs.current(Log::Printed(slot));
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use kennel_model::SlotId;
 
-use super::Logs;
+use super::{Log, Logs};
 use crate::init::Init;
 use crate::say;
 
@@ -35,7 +35,7 @@ impl Logs {
 
     fn try_rotate(&self, slot: SlotId) -> io::Result<()> {
         let limit = self.config.logs.rotate_bytes;
-        let mut log = OpenOptions::new().read(true).write(true).open(self.current(slot))?;
+        let mut log = OpenOptions::new().read(true).write(true).open(self.current(Log::Printed(slot)))?;
         let size = log.metadata()?.len();
         if size <= limit {
             return Ok(());
@@ -46,7 +46,7 @@ impl Logs {
         // Even without a copy (a full disk) the cut is what keeps the host going.
         let mut marks = self.marks();
         log.set_len(0)?;
-        let mark = marks.entry(slot).or_default();
+        let mark = marks.entry(Log::Printed(slot)).or_default();
         mark.rotations += 1;
         mark.rotated_from = from;
         drop(marks);
@@ -54,7 +54,7 @@ impl Logs {
     }
 
     fn copy(&self, slot: SlotId, log: &mut File) -> io::Result<()> {
-        let file = self.rotated(slot);
+        let file = self.rotated(Log::Printed(slot));
         let mut rotated = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
         io::copy(&mut log.take(2 * self.config.logs.rotate_bytes), &mut rotated)?;
         Ok(())
@@ -63,6 +63,7 @@ impl Logs {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Log;
     use super::super::testing::{append, logs};
     use std::fs;
 
@@ -71,12 +72,12 @@ mod tests {
         let (_dir, logs, slot) = logs();
         append(&logs, slot, "short\n");
         logs.rotate(slot);
-        assert_eq!(fs::read(logs.current(slot)).unwrap(), b"short\n");
+        assert_eq!(fs::read(logs.current(Log::Printed(slot))).unwrap(), b"short\n");
         append(&logs, slot, &"x".repeat(1500));
         logs.rotate(slot);
-        assert_eq!(fs::read(logs.rotated(slot)).unwrap().len(), 1506);
+        assert_eq!(fs::read(logs.rotated(Log::Printed(slot))).unwrap().len(), 1506);
         append(&logs, slot, "new\n");
-        assert_eq!(fs::read(logs.current(slot)).unwrap(), b"new\n");
+        assert_eq!(fs::read(logs.current(Log::Printed(slot))).unwrap(), b"new\n");
     }
 
     #[test]
@@ -85,7 +86,7 @@ mod tests {
         append(&logs, slot, &"old".repeat(5000));
         append(&logs, slot, "newest");
         logs.rotate(slot);
-        let rotated = fs::read(logs.rotated(slot)).unwrap();
+        let rotated = fs::read(logs.rotated(Log::Printed(slot))).unwrap();
         assert_eq!(rotated.len(), 2000);
         assert!(rotated.ends_with(b"newest"));
     }
@@ -94,6 +95,6 @@ mod tests {
     fn a_slot_without_a_log_is_no_trouble() {
         let (_dir, logs, slot) = logs();
         logs.rotate(slot);
-        assert!(!logs.rotated(slot).exists());
+        assert!(!logs.rotated(Log::Printed(slot)).exists());
     }
 }

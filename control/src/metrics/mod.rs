@@ -1,6 +1,7 @@
 //! What the host and its tenants do, as Prometheus reads it. Counters of tenants begin anew with the host and with the
 //! tenant; how they come about stands in `docs/accounting.md`.
 
+mod requests;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -13,6 +14,7 @@ use kennel_model::seeing::{Top, TopTenant};
 
 use crate::control::Control;
 use crate::error::Result;
+pub(crate) use requests::Requests;
 use text::{Kind, Page};
 pub(crate) use wakes::Wakes;
 
@@ -36,14 +38,15 @@ impl Control {
     /// Init's or the registry's.
     pub(crate) async fn metrics(&self) -> Result<String> {
         let (top, host) = (self.top().await?, self.host().await?);
-        Ok(page(&top, &host, &self.wakes))
+        Ok(page(&top, &host, &self.wakes, &self.access.requests))
     }
 }
 
-fn page(top: &Top, host: &Host, wakes: &Wakes) -> String {
+fn page(top: &Top, host: &Host, wakes: &Wakes, requests: &Requests) -> String {
     let mut page = Page::default();
     of_host(&mut page, host);
     wakes.print(&mut page);
+    requests.print(&mut page);
     of_states(&mut page, &top.tenants);
     of_holds(&mut page, &top.tenants);
     of_spent(&mut page, &top.tenants);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kennel_model::access::{HostCounts, SlotCounts, Took};
 use kennel_model::msg::{Rung, ServiceStatus};
 
 use super::*;
@@ -126,6 +127,28 @@ fn value(read: &Read, name: &str, wanted: &[(&str, &str)]) -> f64 {
     found[0].1
 }
 
+/// Of two tenants and of one that is gone.
+fn requests() -> Requests {
+    let requests = Requests::default();
+    let name = |name: &str| name.parse::<kennel_model::TenantName>().unwrap();
+    for _ in 0..2 {
+        let counts = SlotCounts { statuses: [0, 7, 0, 0, 1], ..SlotCounts::default() };
+        requests.add(Some(&name("blog")), &counts);
+        requests.add(Some(&name("gone")), &counts);
+    }
+    requests.forget(&name("gone"));
+    requests.add(None, &SlotCounts { statuses: [0, 0, 0, 9, 0], ..SlotCounts::default() });
+    let mut host = HostCounts { records: 20, flooded: 5, ..HostCounts::default() };
+    host.durations.observe(&Took { total_us: 180_000, queue_us: Some(170_000), upstream_us: None, own_us: 70 });
+    host.durations.observe(&Took { total_us: 900, queue_us: None, upstream_us: Some(850), own_us: 50 });
+    requests.add_host(&host);
+    requests
+}
+
+fn page_has(read: &Read, tenant: &str) -> bool {
+    read.samples.values().flatten().any(|(labels, _)| labels.iter().any(|(_, value)| value == tenant))
+}
+
 #[test]
 fn the_page_is_as_prometheus_reads_it() {
     let wakes = Wakes::default();
@@ -134,7 +157,7 @@ fn the_page_is_as_prometheus_reads_it() {
         wakes.observe(from, took_ms);
     }
     let top = top(vec![tenant("blog", SlotState::Frozen), tenant("shop", SlotState::Running)]);
-    let read = read(&page(&top, &host(), &wakes));
+    let read = read(&page(&top, &host(), &wakes, &requests()));
     assert_eq!(value(&read, "kennel_build_info", &[("version", "0.1.0 \"odd\\")]), 1.0);
     assert_eq!(value(&read, "kennel_uptime_seconds", &[]), 61.005);
     assert_eq!(value(&read, "kennel_memory_pressure_ratio", &[("waiting", "some")]), 0.1402);
@@ -153,13 +176,23 @@ fn the_page_is_as_prometheus_reads_it() {
         ["0.001", "0.002", "0.005", "60", "+Inf"].map(|le| bucket("frozen", le)),
         [0.0, 1.0, 2.0, 2.0, 3.0]
     );
+    assert_eq!(value(&read, "kennel_request_seconds_bucket", &[("part", "queue"), ("le", "0.25")]), 1.0);
+    assert_eq!(value(&read, "kennel_request_seconds_bucket", &[("part", "queue"), ("le", "0.1")]), 0.0);
+    assert_eq!(value(&read, "kennel_request_seconds_count", &[("part", "total")]), 2.0);
+    assert_eq!(value(&read, "kennel_request_seconds_sum", &[("part", "own")]), 0.000_12);
+    let answers =
+        |tenant, class| value(&read, "kennel_tenant_responses_total", &[("tenant", tenant), ("class", class)]);
+    assert_eq!((answers("blog", "2xx"), answers("blog", "5xx")), (14.0, 2.0));
+    assert_eq!(value(&read, "kennel_unrouted_responses_total", &[("class", "4xx")]), 9.0);
+    assert!(!page_has(&read, "gone"), "a tenant that is gone is not counted any more");
+    assert_eq!(value(&read, "kennel_access_records_left_out_total", &[("reason", "flood")]), 5.0);
     assert_eq!(value(&read, "kennel_wake_seconds_sum", &[("from", "stopped")]), 0.7);
     assert_eq!(value(&read, "kennel_wake_seconds_count", &[("from", "reclaimed")]), 0.0);
 }
 
 #[test]
 fn a_host_without_tenants_has_a_page_too() {
-    let read = read(&page(&top(vec![]), &host(), &Wakes::default()));
+    let read = read(&page(&top(vec![]), &host(), &Wakes::default(), &Requests::default()));
     assert!(!read.types.contains_key("kennel_tenant_state"));
     assert_eq!(value(&read, "kennel_tenants", &[("state", "running")]), 0.0);
 }

@@ -69,6 +69,9 @@ async fn a_tenants_whole_life() {
     operator.post("/v1/tenants", &wish("shop")).await.expect::<Tenant>(StatusCode::CREATED);
     let limits = Limits::default();
     operator.put("/v1/tenants/shop/limits", &limits).await.expect::<Tenant>(StatusCode::OK);
+    for path in ["/v1/access", "/v1/tenants/shop/access", "/v1/traffic", "/v1/tenants/shop/traffic"] {
+        assert_eq!(operator.get(path).await.status, StatusCode::OK);
+    }
     for path in ["/v1/denials", "/v1/tenants/shop/denials"] {
         assert_eq!(operator.get(path).await.status, StatusCode::OK);
     }
@@ -117,7 +120,9 @@ async fn other_limits_reach_init_and_are_kept() {
     operator.deploy("blog", archive(&[("server.js", 1)])).await.expect::<Deployed>(StatusCode::CREATED);
 
     let health = Some("/healthz".parse().unwrap());
-    let limits = Limits { pids_max: 7, freeze_after_s: Some(5), health, crawlers: Crawlers::Wait, ..limits };
+    let crawlers = Crawlers::Wait;
+    let limits =
+        Limits { pids_max: 7, freeze_after_s: Some(5), health, crawlers, server_timing: true, ..limits };
     operator.put("/v1/tenants/blog/limits", &limits).await.expect::<Tenant>(StatusCode::OK);
     let told = |host: &Host| host.world.lock().slots[&slot(0)].spec.clone().unwrap().limits;
     assert_eq!(told(&host), limits);
@@ -127,7 +132,7 @@ async fn other_limits_reach_init_and_are_kept() {
     let kept: Tenant = operator.get("/v1/tenants/blog").await.expect(StatusCode::OK);
     assert_eq!((kept.limits, told(&host)), (limits, limits));
     let route = host.world.lock().routes.clone().unwrap().routes.remove(0);
-    assert_eq!((route.health, route.crawlers), (health, Crawlers::Wait));
+    assert_eq!((route.health, route.crawlers, route.server_timing), (health, Crawlers::Wait, true));
     let wrong = serde_json::json!({"health": "healthz"});
     assert_eq!(operator.put("/v1/tenants/blog/limits", &wrong).await.code(), "bad-request");
 }

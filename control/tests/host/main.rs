@@ -3,6 +3,7 @@
 // Helpers of tests, which clippy does not know for tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
 mod api;
 mod attest;
 mod certificates;

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use kennel_model::layout::{self, ImageFacts};
 use kennel_model::{labels, services};
+use kennel_sys::Channel;
 use kennel_sys::netif::Interfaces;
 
 use crate::child::seccomp::Filters;
@@ -96,6 +97,7 @@ fn prepare() -> Result<Setting, Failed> {
     }
     crate::host::network::write_resolv_conf(&[])?;
     let user_data = machine::user_data()?;
+    let records = Channel::pair().step(|| "make a pair of sockets for records".to_owned())?;
     tolerate(mounts::seal());
     Ok(Setting {
         surroundings: Surroundings {
@@ -111,6 +113,7 @@ fn prepare() -> Result<Setting, Failed> {
         services: table,
         listeners,
         user_data,
+        records,
         kernel_log,
         network: network.map(Network::new),
         buttons: machine::power_buttons(),

@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use kennel_model::layout::ImageFacts;
 use kennel_model::{SlotId, denial, services as table};
+use kennel_sys::Channel;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::{Pid, WaitOptions};
@@ -70,6 +71,8 @@ pub struct Setting {
     pub listeners: BTreeMap<u16, OwnedFd>,
     /// The host's user-data, sealed.
     pub user_data: OwnedFd,
+    /// Where the proxy's records go in, and where they come out; never read here.
+    pub records: (Channel, Channel),
     /// The kernel's log, open for reading.
     pub kernel_log: Option<OwnedFd>,
     /// The NIC, when there is one.
@@ -99,6 +102,7 @@ pub struct Host {
     surroundings: Surroundings,
     listeners: BTreeMap<u16, OwnedFd>,
     user_data: OwnedFd,
+    records: (Channel, Channel),
     kernel_log: Option<OwnedFd>,
     network: Option<Network>,
     buttons: Vec<File>,
@@ -147,6 +151,7 @@ impl Host {
             surroundings: setting.surroundings,
             listeners: setting.listeners,
             user_data: setting.user_data,
+            records: setting.records,
             kernel_log: setting.kernel_log,
             network: setting.network,
             buttons: setting.buttons,

@@ -150,6 +150,8 @@ impl Host {
                 None => Err(Failed::new("hand over the kernel's log", "nobody opened it")),
             },
             Handed::Tpm => Err(Failed::new("hand over the TPM", "nobody opened it")),
+            Handed::RecordsIn => Ok(self.records.0.as_fd()),
+            Handed::RecordsOut => Ok(self.records.1.as_fd()),
             Handed::Listener(port) => match self.listeners.get(&port) {
                 Some(fd) => Ok(fd.as_fd()),
                 None => Err(Failed::new(format!("hand over port {port}"), "nobody listens on it")),

@@ -1,9 +1,10 @@
 //! The program itself: born with its three descriptors, and nothing else.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::process::Stdio;
 
+use kennel_model::access::{MAX_PACKET_BYTES, Part, Parts};
 use kennel_model::msg::ToProxy;
 use kennel_proxy::Limits;
 use kennel_sys::Channel;
@@ -13,25 +14,20 @@ use crate::rig::*;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_kennel-proxy");
 
-/// Starts the program with `channel` as descriptor 3 and the listeners as 4 and 5, through bash, which can place them.
-fn spawn(channel: &Channel, listeners: [&TcpListener; 2]) -> Child {
-    rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::empty()).unwrap();
-    for listener in listeners {
-        rustix::io::fcntl_setfd(listener, rustix::io::FdFlags::empty()).unwrap();
-    }
+/// Starts the program with `channel` as descriptor 3, the listeners as 4 and 5 and `records` as 6, through bash, which can
+/// place them.
+fn spawn(channel: &Channel, [http, https]: [&TcpListener; 2], records: &Channel) -> Child {
+    let handed = [channel.as_fd(), http.as_fd(), https.as_fd(), records.as_fd()];
+    handed.iter().for_each(|fd| rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty()).unwrap());
+    let [channel_fd, http_fd, https_fd, records_fd] = handed.map(|fd| fd.as_raw_fd());
     let script = format!(
-        "exec 13<&{} 14<&{} 15<&{}; exec \"$0\" 3<&13 4<&14 5<&15 13<&- 14<&- 15<&-",
-        channel.as_raw_fd(),
-        listeners[0].as_raw_fd(),
-        listeners[1].as_raw_fd()
+        "exec 13<&{channel_fd} 14<&{http_fd} 15<&{https_fd} 16<&{records_fd}; \
+         exec \"$0\" 3<&13 4<&14 5<&15 6<&16 13<&- 14<&- 15<&- 16<&-"
     );
     let mut bash = Command::new("bash");
     bash.args(["-c", &script, PROGRAM]).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let child = bash.spawn().unwrap();
-    rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::CLOEXEC).unwrap();
-    for listener in listeners {
-        rustix::io::fcntl_setfd(listener, rustix::io::FdFlags::CLOEXEC).unwrap();
-    }
+    handed.iter().for_each(|fd| rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC).unwrap());
     child
 }
 
@@ -42,7 +38,8 @@ async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
     let (near, far) = Channel::pair().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let https = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let child = spawn(&near, [&listener, &https]);
+    let (records_in, records) = Channel::pair().unwrap();
+    let child = spawn(&near, [&listener, &https], &records_in);
     drop(near);
     let init = Init::new(far);
     init.publish(1, vec![route("a.example", claim.slot)]);
@@ -64,10 +61,19 @@ async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
     assert!(said.contains("proxy: routes 1: 1 host names\n") && said.contains("proxy: drained\n"), "{said}");
     assert!(said.lines().all(|line| line.starts_with("proxy: ")), "{said}");
 
+    // What it has seen is told before it ends.
+    let mut packet = vec![0; MAX_PACKET_BYTES];
+    let mut served = 0;
+    while let Ok(Some(length)) = records.recv_packet(&mut packet) {
+        let is_served = |part: &_| matches!(part, Ok(Part::Record(record)) if record.status == 200);
+        served += Parts::of(&packet[..length]).filter(is_served).count();
+    }
+    assert_eq!(served, 2);
+
     // The next one goes on where it left: the socket was open all the while.
     let waiting = tokio::net::TcpStream::connect(address).await.unwrap();
     let (near, far) = Channel::pair().unwrap();
-    let mut child = spawn(&near, [&listener, &https]);
+    let mut child = spawn(&near, [&listener, &https], &records_in);
     drop(near);
     Init::new(far).publish(1, vec![]);
     drop(waiting);

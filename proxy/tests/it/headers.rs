@@ -42,6 +42,11 @@ async fn fields_of_one_connection_stay_there() {
     let answer = proxy.send(request.body(full("12345")).unwrap()).await;
     let mut lines: Vec<&str> = answer.text().lines().collect();
     assert_eq!(lines.remove(0), "POST /path?query=1 HTTP/1.1");
+    // What they are is looked at in `seen`.
+    let numbers: Vec<_> = lines
+        .extract_if(.., |line| line.starts_with("x-request-id: ") || line.starts_with("traceparent: "))
+        .collect();
+    assert_eq!(numbers.len(), 2);
     lines.sort_unstable();
     assert_eq!(
         lines,

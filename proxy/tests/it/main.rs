@@ -18,6 +18,7 @@ mod pages;
 mod reuse;
 mod rig;
 mod routes;
+mod seen;
 mod settling;
 mod starts;
 mod streaming;

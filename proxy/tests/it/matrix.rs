@@ -2,11 +2,11 @@
 
 #[path = "../matrix/mod.rs"]
 #[allow(unreachable_pub, missing_docs)]
-mod matrix;
+mod judge;
 
 use kennel_proxy::Limits;
 
-use self::matrix::{Program, rows};
+use self::judge::{Program, rows};
 use crate::rig::*;
 
 #[tokio::test]

@@ -70,6 +70,7 @@ pub(crate) fn route(host: &str, slot: SlotId) -> Route {
         crawlers: Crawlers::Wake,
         https: Https::Redirect,
         hsts_s: 0,
+        server_timing: false,
     }
 }
 
@@ -199,6 +200,8 @@ pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     pub(crate) https: SocketAddr,
     pub(crate) init: Init,
+    /// Where records of requests come out.
+    pub(crate) records: Channel,
     pub(crate) ended: JoinHandle<Result<(), ProxyError>>,
     generation: u64,
 }
@@ -208,8 +211,9 @@ pub(crate) async fn proxy(limits: Limits) -> Proxy {
     let listener = || std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let listeners = Listeners { http: listener(), https: listener() };
     let [address, https] = [&listeners.http, &listeners.https].map(|l| l.local_addr().unwrap());
-    let ended = tokio::spawn(kennel_proxy::run(near, listeners, limits));
-    Proxy { address, https, init: Init::new(far), ended, generation: 0 }
+    let (records_in, records) = Channel::pair().unwrap();
+    let ended = tokio::spawn(kennel_proxy::run(near, listeners, records_in, limits));
+    Proxy { address, https, init: Init::new(far), records, ended, generation: 0 }
 }
 
 /// A proxy that knows `a.example`, which lives in a slot of its own.

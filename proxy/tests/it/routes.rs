@@ -68,10 +68,11 @@ async fn a_bad_table_leaves_the_old_one() {
 #[tokio::test]
 async fn a_table_that_could_still_change_is_not_taken() {
     let (near, far) = Channel::pair().unwrap();
+    let (records, _unread) = Channel::pair().unwrap();
     let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listeners = Listeners { http: listener(), https: listener() };
     let address = listeners.http.local_addr().unwrap();
-    let _proxy = tokio::spawn(kennel_proxy::run(near, listeners, Limits::default()));
+    let _proxy = tokio::spawn(kennel_proxy::run(near, listeners, records, Limits::default()));
     let json = serde_json::to_vec(&RouteTable {
         generation: 1,
         routes: vec![Route { release: None, ..route("a.example", claim().slot) }],

@@ -28,7 +28,7 @@ pub use program::{Got, Program};
 /// The other request.
 const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
 /// Fields that a proxy may add or set, whatever their value. Hosts are looked at by themselves.
-const OWN: [&str; 11] = [
+const OWN: [&str; 13] = [
     "host",
     "via",
     "forwarded",
@@ -40,6 +40,8 @@ const OWN: [&str; 11] = [
     "content-length",
     "transfer-encoding",
     "trailer",
+    "x-request-id",
+    "traceparent",
 ];
 
 /// One request, and what may become of it.
@@ -166,9 +168,7 @@ impl Row {
             // In their order, of one name.
             match must.iter().position(|must| must.0 == field.0) {
                 Some(at) if must[at] == *field => _ = must.remove(at),
-                _ if is_own || self.may.iter().any(|may| may.0 == field.0 && may.1 == one_blank(&field.1)) => {
-                    ()
-                }
+                _ if is_own || self.may.iter().any(|may| may.0 == field.0 && may.1 == one_blank(&field.1)) => {}
                 _ => return Err(format!("field {}: {}", text(&field.0), text(&field.1))),
             }
         }

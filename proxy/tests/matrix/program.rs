@@ -20,7 +20,10 @@ pub struct Got {
 
 /// What it has got: requests, or bytes that are none.
 #[derive(Debug, Clone, Default)]
-pub struct Program(Arc<Mutex<Vec<Result<Got, Vec<u8>>>>>);
+pub struct Program(Arc<Mutex<Vec<Read>>>);
+
+/// A request, or bytes that are none.
+pub type Read = Result<Got, Vec<u8>>;
 
 enum Reading {
     More,
@@ -41,11 +44,11 @@ impl Program {
         self.lock().clear();
     }
 
-    pub fn got(&self) -> Vec<Result<Got, Vec<u8>>> {
+    pub fn got(&self) -> Vec<Read> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Result<Got, Vec<u8>>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Read>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -30,6 +30,7 @@ mod seeing;
 mod services;
 mod swap;
 mod tenants;
+mod traffic;
 mod wakes;
 
 /// Scenarios that share one VM.
@@ -105,6 +106,7 @@ pub fn all() -> Vec<Group> {
         wakes::group(),
         https::group(),
         seeing::group(),
+        traffic::group(),
         egress::group(),
         denials::group(),
         probes::group(),

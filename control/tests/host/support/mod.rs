@@ -7,6 +7,8 @@ pub(crate) mod world;
 use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use kennel_control::certificate::Certificate;
@@ -29,6 +31,9 @@ pub(crate) struct Host {
     pub(crate) world: Shared,
     /// Where the API listens; a new one at each start.
     pub(crate) address: SocketAddr,
+    /// The proxy's end of what records go through; it stays when control ends.
+    pub(crate) records: Arc<Channel>,
+    records_out: OwnedFd,
     user_data: String,
     stop: watch::Sender<bool>,
     control: Option<JoinHandle<Result<(), Fatal>>>,
@@ -74,7 +79,10 @@ impl Host {
         std::fs::create_dir(&config.control_dir).unwrap();
         let world = Shared::default();
         world.lock().slots_dir = config.slots_dir.clone();
+        let (records, records_out) = Channel::pair().unwrap();
         let mut host = Self {
+            records: Arc::new(records),
+            records_out: records_out.as_fd().try_clone_to_owned().unwrap(),
             config,
             world,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -97,13 +105,14 @@ impl Host {
         self.address = listener.local_addr().unwrap();
         let mut user_data: File = tempfile::tempfile().unwrap();
         user_data.write_all(self.user_data.as_bytes()).unwrap();
+        let records = Channel::from_fd(self.records_out.try_clone().unwrap());
         let config = self.config.clone();
         let stop;
         (self.stop, stop) = watch::channel(false);
         let control = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             // Dropping the runtime right after is the kill: no task takes another step.
-            runtime.block_on(run(config, facts(), Handed { channel: ours, listener, user_data }, stop))
+            runtime.block_on(run(config, facts(), Handed { channel: ours, listener, user_data, records }, stop))
         });
         (self.control, self.init) = (Some(control), Some(init));
     }
