@@ -51,7 +51,8 @@ pub(crate) async fn exchange(
             Err(failure) => failure.next(again)?.0,
         };
     }
-    anew(shared, target, client, sending).await
+    // Boxed, as it is large and most requests need none of it.
+    Box::pin(anew(shared, target, client, sending)).await
 }
 
 /// Sends it over a new connection, and again while the program is young.

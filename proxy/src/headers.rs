@@ -7,22 +7,8 @@ use std::net::IpAddr;
 use hyper::header::{self, Entry, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Version};
 
+#[cfg(test)]
 use crate::fault::ERROR_FIELD;
-
-/// Fields of one connection (RFC 9110, 7.6.1), and those that we have dealt with ourselves: `Expect` was answered,
-/// `Content-Length` and `Host` are set anew.
-const NOT_PASSED_ON: [HeaderName; 10] = [
-    header::CONNECTION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -45,37 +31,37 @@ const fn via(version: Version) -> HeaderValue {
 
 /// What no trailer may be (RFC 9110, 6.5.1), beside fields of the connection and claims: what framing, routing, authentication,
 /// caching, or the reading of the content depends on, which others have looked at before the trailer comes.
-const NO_TRAILERS: [HeaderName; 30] = [
-    header::CONTENT_LENGTH,
-    header::HOST,
-    header::EXPECT,
-    header::MAX_FORWARDS,
-    header::RANGE,
-    header::IF_MATCH,
-    header::IF_NONE_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_UNMODIFIED_SINCE,
-    header::IF_RANGE,
-    header::AUTHORIZATION,
-    header::WWW_AUTHENTICATE,
-    header::COOKIE,
-    header::SET_COOKIE,
-    header::ORIGIN,
-    header::CACHE_CONTROL,
-    header::PRAGMA,
-    header::AGE,
-    header::DATE,
-    header::EXPIRES,
-    header::VARY,
-    header::WARNING,
-    header::LOCATION,
-    header::RETRY_AFTER,
-    header::CONTENT_ENCODING,
-    header::CONTENT_RANGE,
-    header::CONTENT_TYPE,
-    header::VIA,
-    ERROR_FIELD,
-    ASLEEP_FIELD,
+const NO_TRAILERS: [&str; 30] = [
+    "content-length",
+    "host",
+    "expect",
+    "max-forwards",
+    "range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+    "authorization",
+    "www-authenticate",
+    "cookie",
+    "set-cookie",
+    "origin",
+    "cache-control",
+    "pragma",
+    "age",
+    "date",
+    "expires",
+    "vary",
+    "warning",
+    "location",
+    "retry-after",
+    "content-encoding",
+    "content-range",
+    "content-type",
+    "via",
+    "kennel-error",
+    "kennel-asleep",
 ];
 
 /// How long a body is, as far as is known before it is sent.
@@ -163,7 +149,9 @@ pub(crate) fn to_client(fields: &mut HeaderMap, length: Length, bodiless: bool, 
     let was_chunked = fields.contains_key(header::TRANSFER_ENCODING);
     let trailers = announced(fields, length);
     remove_named_by_connection(fields);
-    remove_where(fields, |name| is_of_connection(name) || *name == ERROR_FIELD || *name == ASLEEP_FIELD);
+    remove_where(fields, |name| {
+        is_of_connection(name) || matches!(name.as_str(), "kennel-error" | "kennel-asleep")
+    });
     match length {
         Length::Exact(bytes) => _ = fields.insert(header::CONTENT_LENGTH, bytes.into()),
         Length::None if bodiless && !was_chunked => (),
@@ -183,7 +171,7 @@ pub(crate) fn keep_trailers(fields: &mut HeaderMap) {
 }
 
 fn is_trailer(name: &HeaderName) -> bool {
-    !NO_TRAILERS.contains(name) && !is_of_connection(name) && !is_claim(name.as_str())
+    !NO_TRAILERS.contains(&name.as_str()) && !is_of_connection(name) && !is_claim(name.as_str())
 }
 
 /// The trailers that are to come, of those that may.
@@ -213,16 +201,31 @@ fn add_upgrade(fields: &mut HeaderMap) {
 
 fn remove_named_by_connection(fields: &mut HeaderMap) {
     if fields.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> =
-            tokens(fields, header::CONNECTION).filter_map(|t| t.parse().ok()).collect();
-        for name in named {
+        // What most say names no field that would not go anyway.
+        let says_more =
+            |token: &&str| !["keep-alive", "close", "upgrade"].iter().any(|t| token.eq_ignore_ascii_case(t));
+        let named = tokens(fields, header::CONNECTION).filter(says_more).filter_map(|t| t.parse().ok());
+        for name in named.collect::<Vec<HeaderName>>() {
             remove_all(fields, name);
         }
     }
 }
 
+/// Whether it is a field of one connection (RFC 9110, 7.6.1).
 fn is_of_connection(name: &HeaderName) -> bool {
-    NOT_PASSED_ON.contains(name)
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+    )
 }
 
 /// Looks at the names that are there, which are few, instead of asking for each that may be.
@@ -250,6 +253,9 @@ fn is_claim(name: &str) -> bool {
         // Ours is set anew.
         "x-request-id",
     ];
+    if !matches!(name.as_bytes().first(), Some(b'f' | b'x' | b't' | b'c' | b'p')) {
+        return false;
+    }
     let spelled = |c: u8| if c == b'_' { b'-' } else { c };
     let is = |claim: &str| name.len() == claim.len() && name.bytes().map(spelled).eq(claim.bytes());
     let starts = |prefix: &str| {
@@ -333,6 +339,12 @@ mod tests {
                 ("x-forwarded-proto", "http"),
             ]
         );
+    }
+
+    #[test]
+    fn our_own_names_are_meant() {
+        assert_eq!((ERROR_FIELD.as_str(), ASLEEP_FIELD.as_str()), ("kennel-error", "kennel-asleep"));
+        assert!([ERROR_FIELD, ASLEEP_FIELD].iter().all(|name| NO_TRAILERS.contains(&name.as_str())));
     }
 
     #[test]

@@ -66,13 +66,14 @@ where
             request.extensions_mut().insert(wire.hints());
         }
         let (shared, client, under_way) = (shared.clone(), client.clone(), UnderWay::new(wire));
-        async move {
+        // hyper moves it several times, and it is large.
+        Box::pin(async move {
             let response = answer(shared, client, request).await?;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 under_way.open();
             }
             Ok::<_, Infallible>(response.map(|body| Answering { body, _under_way: under_way }))
-        }
+        })
     });
     let mut served = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
     let mut waits = Waits::default();

@@ -146,7 +146,8 @@ async fn pass(
         note(seen, |seen| seen.enter(Phase::Queue));
         let (method, uri, fields) = (&head.method, &head.uri, &head.headers);
         let asking = Asking { method, uri, fields, client: client.address };
-        let woken = connect::wake(shared, &target, asking).await;
+        // Boxed, as it is large and most requests need none of it.
+        let woken = Box::pin(connect::wake(shared, &target, asking)).await;
         shared.tally.queued(target.slot, came.elapsed());
         note(seen, |seen| seen.enter(Phase::Own));
         woken?;

@@ -19,7 +19,7 @@ use kennel_model::SlotId;
 use crate::body::ToProgram;
 use crate::shared::Shared;
 
-/// In the first the user says that it wants more, in the second the driver fetches it. More would be at others' cost.
+/// In the first the user says that it wants more, in the second the driver has fetched it. More would be at others' cost.
 const TURNS: u32 = 2;
 
 /// hyper's half that reads and writes.
@@ -31,34 +31,56 @@ pub(crate) struct Upstream {
     /// None once the connection has ended.
     driver: Option<Driver>,
     bell: Arc<Bell>,
-    /// The bell's.
-    waker: Waker,
+    /// The bell's, for the driver.
+    for_driver: Waker,
+    /// The bell's, for who uses the connection.
+    for_user: Waker,
 }
 
 /// Wakes the task that uses the connection, but not while it is at it: what the driver and its user say to each other
-/// is heard without another turn of the task.
+/// is heard without another turn of the task, and the driver is polled only when there is something for it.
 struct Bell {
     task: Mutex<Waker>,
     /// The task is at it.
     inside: AtomicBool,
-    /// Rung since it was looked at.
-    rung: AtomicBool,
+    /// There is something for the driver.
+    driver: AtomicBool,
+    /// There is something for its user.
+    user: AtomicBool,
 }
 
-impl Wake for Bell {
+struct ForDriver(Arc<Bell>);
+struct ForUser(Arc<Bell>);
+
+impl Wake for ForDriver {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, Ordering::Release);
-        if !self.inside.load(Ordering::Acquire) {
-            self.task.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
-        }
+        self.0.driver.store(true, Ordering::Release);
+        self.0.ring();
+    }
+}
+
+impl Wake for ForUser {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.user.store(true, Ordering::Release);
+        self.0.ring();
     }
 }
 
 impl Bell {
+    fn ring(&self) {
+        if !self.inside.load(Ordering::Acquire) {
+            self.task.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+        }
+    }
+
     fn is_for(&self, task: &Waker) {
         let mut now = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if !now.will_wake(task) {
@@ -73,37 +95,48 @@ impl Upstream {
         sender: SendRequest<ToProgram>,
         driver: impl Future<Output = hyper::Result<()>> + Send + 'static,
     ) -> Self {
-        let task = Mutex::new(Waker::noop().clone());
-        let bell = Arc::new(Bell { task, inside: AtomicBool::new(false), rung: AtomicBool::new(true) });
-        let waker = Waker::from(bell.clone());
-        Self { sender, driver: Some(Box::pin(driver)), bell, waker }
+        let bell = Arc::new(Bell {
+            task: Mutex::new(Waker::noop().clone()),
+            inside: AtomicBool::new(false),
+            driver: AtomicBool::new(true),
+            user: AtomicBool::new(false),
+        });
+        let for_driver = Waker::from(Arc::new(ForDriver(bell.clone())));
+        let for_user = Waker::from(Arc::new(ForUser(bell.clone())));
+        Self { sender, driver: Some(Box::pin(driver)), bell, for_driver, for_user }
     }
 
     /// Polls the connection, and what waits for it, until neither has news for the other.
     fn drive<T>(&mut self, cx: &Context<'_>, mut what: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         self.bell.is_for(cx.waker());
         self.bell.inside.store(true, Ordering::Release);
-        let mut cx = Context::from_waker(&self.waker);
         let mut turns = 0;
         let polled = loop {
             turns += 1;
-            self.bell.rung.store(false, Ordering::Release);
-            if let Some(driver) = &mut self.driver
-                && driver.as_mut().poll(&mut cx).is_ready()
-            {
-                self.driver = None;
-            }
-            let polled = what(&mut cx);
-            if polled.is_ready() || turns == TURNS || !self.bell.rung.load(Ordering::Acquire) {
+            self.poll_driver();
+            self.bell.user.store(false, Ordering::Release);
+            let polled = what(&mut Context::from_waker(&self.for_user));
+            if polled.is_ready() || turns == TURNS || !self.bell.driver.load(Ordering::Acquire) {
                 break polled;
             }
         };
         self.bell.inside.store(false, Ordering::Release);
         // Whoever rang meanwhile is heard at the next turn: of who goes on with what is ready, or of who still waits.
-        if polled.is_pending() && self.bell.rung.load(Ordering::Acquire) {
+        if polled.is_pending()
+            && (self.bell.driver.load(Ordering::Acquire) || self.bell.user.load(Ordering::Acquire))
+        {
             cx.waker().wake_by_ref();
         }
         polled
+    }
+
+    fn poll_driver(&mut self) {
+        if self.bell.driver.swap(false, Ordering::AcqRel)
+            && let Some(driver) = &mut self.driver
+            && driver.as_mut().poll(&mut Context::from_waker(&self.for_driver)).is_ready()
+        {
+            self.driver = None;
+        }
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -120,9 +153,7 @@ impl Upstream {
 
     /// Whether the next request can be sent at once. Looks at what has happened since it was driven last.
     pub(crate) fn is_usable(&mut self) -> bool {
-        if self.bell.rung.load(Ordering::Acquire) {
-            _ = self.drive(&Context::from_waker(Waker::noop()), |_| Poll::<()>::Pending);
-        }
+        self.poll_driver();
         self.driver.is_some() && self.sender.is_ready()
     }
 
