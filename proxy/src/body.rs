@@ -20,10 +20,12 @@ use crate::tally::Meter;
 use crate::upstream::FromProgram;
 
 /// The body of a response: a page of ours, or what the tenant's program sends.
-pub(crate) type Body = Either<Full<Bytes>, Paced<FromProgram>>;
+/// Boxed, as it is moved often.
+pub(crate) type Body = Either<Full<Bytes>, Pin<Box<Paced<FromProgram>>>>;
 
 /// The body of a request on its way to a program: none, or what the client sends.
-pub(crate) type ToProgram = Either<Empty<Bytes>, Paced<Incoming>>;
+/// Boxed, as it is moved often and most requests have none.
+pub(crate) type ToProgram = Either<Empty<Bytes>, Pin<Box<Paced<Incoming>>>>;
 
 /// A page of ours.
 pub(crate) fn page(bytes: Bytes) -> Body {

@@ -130,7 +130,7 @@ impl Sending {
     fn new(head: Parts, body: Incoming, stall: Duration, meter: Meter) -> Self {
         let progress = (!body.is_end_stream()).then(Progress::default);
         let body = match &progress {
-            Some(progress) => Either::Right(Paced::request(body, stall, meter, progress.clone())),
+            Some(progress) => Either::Right(Box::pin(Paced::request(body, stall, meter, progress.clone()))),
             None => Either::Left(Empty::new()),
         };
         Self { request: Request::from_parts(head, body), progress }

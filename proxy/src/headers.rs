@@ -200,7 +200,11 @@ fn add_upgrade(fields: &mut HeaderMap) {
 }
 
 fn remove_named_by_connection(fields: &mut HeaderMap) {
-    if fields.contains_key(header::CONNECTION) {
+    // What most say names no field that would not go anyway.
+    let usual = |value: &HeaderValue| {
+        ["keep-alive", "close"].iter().any(|t| value.as_bytes().eq_ignore_ascii_case(t.as_bytes()))
+    };
+    if !fields.get_all(header::CONNECTION).iter().all(usual) {
         // What most say names no field that would not go anyway.
         let says_more =
             |token: &&str| !["keep-alive", "close", "upgrade"].iter().any(|t| token.eq_ignore_ascii_case(t));

@@ -3,8 +3,9 @@
 //! and then whether it is idle, or its next head late; no request sets or clears one.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -15,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::aside::Aside;
 use crate::gate::{Answering, Gate, UnderWay, Wire};
 use crate::hints::Hints;
 use crate::limits::Limits;
@@ -52,7 +54,7 @@ async fn busy<I>(
     gate: Gate<I>,
     wire: &Arc<Wire>,
     client: &Client,
-    drain: &mut watch::Receiver<bool>,
+    drain: &watch::Receiver<bool>,
 ) -> Option<Gate<I>>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -79,32 +81,48 @@ where
     let mut waits = Waits::default();
     let mut draining = false;
     let step = limits.park.min(limits.request_head / 2);
-    let mut tick = pin!(tokio::time::sleep(step));
+    let mut aside = Aside::new(next_event(drain.clone(), step, true));
     loop {
         // How a connection ends, in order or not, is the client's affair.
-        tokio::select! {
+        let seldom = tokio::select! {
+            biased;
             ended = &mut served => {
                 if let Err(e) = ended {
                     seen::unreadable(&shared.records, client.address(), &e);
                 }
                 return None;
             }
-            _ = drain.wait_for(|drain| *drain), if !draining => {
+            seldom = &mut aside => seldom,
+        };
+        match seldom {
+            Seldom::Drain => {
                 draining = true;
-                std::pin::Pin::new(&mut served).graceful_shutdown();
+                Pin::new(&mut served).graceful_shutdown();
             }
-            () = tick.as_mut() => {
-                match waits.look(wire, limits) {
-                    Wait::Idle if !draining => break,
-                    Wait::Late => return None,
-                    Wait::Idle | Wait::Busy => tick.as_mut().reset(Instant::now() + step),
-                }
-            }
+            Seldom::Tick => match waits.look(wire, limits) {
+                Wait::Idle if !draining => break,
+                Wait::Late => return None,
+                Wait::Idle | Wait::Busy => (),
+            },
         }
+        aside = Aside::new(next_event(drain.clone(), step, !draining));
     }
     // Nothing is in hyper's hands: all heads that it has read are answered, and no other byte has come.
     let parts = served.into_parts().filter(|parts| parts.read_buf.is_empty())?;
     Some(parts.io.into_inner())
+}
+
+/// What happens to a connection beside its requests.
+enum Seldom {
+    Drain,
+    Tick,
+}
+
+async fn next_event(mut drain: watch::Receiver<bool>, step: Duration, may_drain: bool) -> Seldom {
+    tokio::select! {
+        _ = drain.wait_for(|drain| *drain), if may_drain => Seldom::Drain,
+        () = tokio::time::sleep(step) => Seldom::Tick,
+    }
 }
 
 /// How long a connection has waited for its client.

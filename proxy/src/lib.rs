@@ -7,6 +7,7 @@
 //! wrong is a `fault`, shown by `page`; what goes through is told by `tally`, each request by `seen`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
 
+mod aside;
 mod asleep;
 mod awake;
 mod body;

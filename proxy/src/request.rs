@@ -230,7 +230,7 @@ fn pass_back(
     }
     let meter = shared.tally.meter(visit.slot(), Way::Out);
     let body = Paced::response(body, shared.limits.response_stall, meter, (client, visit), copy);
-    Response::from_parts(head, Either::Right(body))
+    Response::from_parts(head, Either::Right(Box::pin(body)))
 }
 
 /// Passes the switch of protocols back and leaves the two connections to a tunnel.

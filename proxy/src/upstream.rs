@@ -35,6 +35,8 @@ pub(crate) struct Upstream {
     for_driver: Waker,
     /// The bell's, for who uses the connection.
     for_user: Waker,
+    /// What there is for the driver is from its user.
+    from_user: bool,
 }
 
 /// Wakes the task that uses the connection, but not while it is at it: what the driver and its user say to each other
@@ -103,7 +105,7 @@ impl Upstream {
         });
         let for_driver = Waker::from(Arc::new(ForDriver(bell.clone())));
         let for_user = Waker::from(Arc::new(ForUser(bell.clone())));
-        Self { sender, driver: Some(Box::pin(driver)), bell, for_driver, for_user }
+        Self { sender, driver: Some(Box::pin(driver)), bell, for_driver, for_user, from_user: false }
     }
 
     /// Polls the connection, and what waits for it, until neither has news for the other.
@@ -115,6 +117,7 @@ impl Upstream {
             turns += 1;
             self.poll_driver();
             self.bell.user.store(false, Ordering::Release);
+            self.from_user = !self.bell.driver.load(Ordering::Acquire);
             let polled = what(&mut Context::from_waker(&self.for_user));
             if polled.is_ready() || turns == TURNS || !self.bell.driver.load(Ordering::Acquire) {
                 break polled;
@@ -183,6 +186,10 @@ impl Upstream {
             return;
         }
         if self.sender.is_ready() {
+            if self.from_user {
+                // That the last of the body was taken is no news for a connection that is idle.
+                self.bell.driver.store(false, Ordering::Release);
+            }
             return shared.pool.put(slot, self);
         }
         tokio::spawn(async move {
