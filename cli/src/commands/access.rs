@@ -65,7 +65,8 @@ pub(super) async fn pass_on(
 
 /// A line as the host has it.
 pub(super) fn document(line: &Line<'_>) -> String {
-    format!("{}\n", serde_json::json!(line))
+    // It was read from such a document just now.
+    serde_json::to_string(line).unwrap_or_default() + "\n"
 }
 
 /// Of how many requests this line says that there are no others.

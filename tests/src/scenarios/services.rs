@@ -74,7 +74,7 @@ fn restarts(vm: &Vm, service: &str) -> Result<u64, String> {
 }
 
 fn killed(vm: &mut Vm) -> Result<(), String> {
-    same("the status", vm.page("steady", "/before")?.status, 200)?;
+    same("the status", vm.page("steady", "/?before")?.status, 200)?;
     let starts = |vm: &Vm| vm.logs("steady").map(|log| log.matches("listening").count());
     let before = starts(vm)?;
     let used = until("its first request to be counted", Duration::from_secs(60), || {
@@ -90,9 +90,9 @@ fn killed(vm: &mut Vm) -> Result<(), String> {
             }
             Ok(restarts(vm, service).ok().filter(|times| *times > 0).map(|_| ()))
         })?;
-        same("the status afterwards", vm.page("steady", &format!("/after-{service}"))?.status, 200)?;
+        same("the status afterwards", vm.page("steady", &format!("/?after-{service}"))?.status, 200)?;
     }
-    traffic::has_in_order(vm, "steady", &["/before", "/after-proxy", "/after-control"])?;
+    traffic::has_in_order(vm, "steady", &["/?before", "/?after-proxy", "/?after-control"])?;
     let_go(vm, socket, &life)?;
     seeing::outlives(vm, "steady", Some(&used))?;
     same("starts of the tenant's program", starts(vm)?, before)

@@ -74,10 +74,10 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn written(vm: &mut Vm) -> Result<(), String> {
-    let first = vm.page(NAME, "/first?a=%22b")?;
+    let first = vm.page(NAME, "/?first=%22b")?;
     same("its status", first.status, 200)?;
     let id = field(&first.head, "x-request-id").ok_or("the answer has no number")?.to_owned();
-    let seen = line(vm, Some(NAME), "/first?a=%22b")?;
+    let seen = line(vm, Some(NAME), "/?first=%22b")?;
     for (name, value) in [
         ("tenant", NAME),
         ("host", "visited.localhost"),
@@ -96,15 +96,15 @@ fn written(vm: &mut Vm) -> Result<(), String> {
         &format!("the first visitor waited for the start most of the time: {seen}"),
         queue > upstream && queue + upstream + us(&seen, "own_us")? <= total,
     )?;
-    same("the second one's status", vm.page(NAME, "/second")?.status, 200)?;
-    let second = line(vm, Some(NAME), "/second")?;
+    same("the second one's status", vm.page(NAME, "/?second")?.status, 200)?;
+    let second = line(vm, Some(NAME), "/?second")?;
     holds(&format!("nobody waited for a wake: {second}"), second["queue_us"].is_null())?;
     holds("each has a number of its own", second["id"] != seen["id"])?;
     same("who looks for no site here", vm.page("nobody", "/scan")?.status, 404)?;
     let scan = line(vm, None, "/scan")?;
     same("why", (scan["fault"].as_str(), scan["tenant"].is_null()), (Some("unknown-host"), true))?;
     let combined = vm.ok(&["logs", NAME, "--access", "--since", "1h"])?;
-    contains("the Combined Log Format", &combined, "\"GET /second HTTP/1.1\" 200 ")?;
+    contains("the Combined Log Format", &combined, "\"GET /?second HTTP/1.1\" 200 ")?;
     contains("the Combined Log Format", &combined, " \"-\" \"kennel-tests\"\n")?;
     holds("nothing of anybody else's is in it", !combined.contains("/scan"))?;
     let quiet = vm.page(NAME, "/")?;
@@ -161,18 +161,18 @@ impl Drop for Looking {
 fn live(vm: &mut Vm) -> Result<(), String> {
     let (one, all) = (Looking::begin(vm, &["traffic", NAME])?, Looking::begin(vm, &["--json", "traffic"])?);
     // What it begins with: then it looks on.
-    one.sees("visited.localhost/second")?;
+    one.sees("visited.localhost/?second")?;
     all.sees("/scan")?;
-    same("a visit's status", vm.page(NAME, "/live")?.status, 200)?;
+    same("a visit's status", vm.page(NAME, "/?live")?.status, 200)?;
     same("a stranger's", vm.page("nobody", "/elsewhere")?.status, 404)?;
-    let line = one.sees("visited.localhost/live")?;
+    let line = one.sees("visited.localhost/?live")?;
     contains("the line", &line, " 200 ")?;
     contains("the line", &line, NAME)?;
-    let visit: Value = serde_json::from_str(&all.sees("\"/live\"")?).map_err(|e| e.to_string())?;
+    let visit: Value = serde_json::from_str(&all.sees("\"/?live\"")?).map_err(|e| e.to_string())?;
     same("whose it is", visit["tenant"].as_str(), Some(NAME))?;
     all.sees("\"/elsewhere\"")?;
     let once = vm.ok(&["traffic", NAME, "--once", "-n", "200"])?;
-    contains("the last requests", &once, "visited.localhost/live")?;
+    contains("the last requests", &once, "visited.localhost/?live")?;
     holds("others' are not among them", !once.contains("/elsewhere"))
 }
 
@@ -213,7 +213,7 @@ fn flooded(vm: &mut Vm) -> Result<(), String> {
     let port = vm.web_port();
     let (stop, stopped) = mpsc::channel();
     let flood = std::thread::spawn(move || flood(port, &stopped));
-    let targets: Vec<String> = (0..VISITS).map(|n| format!("/calm-{n}")).collect();
+    let targets: Vec<String> = (0..VISITS).map(|n| format!("/?calm-{n}")).collect();
     for target in &targets {
         let page = http::get(port, &format!("{NAME}.localhost"), target, PAGE_DEADLINE)?;
         same("the neighbour's status", page.status, 200)?;
