@@ -134,7 +134,7 @@ fn route(host: &str, slot: u16) -> Result<Route, Box<dyn Error>> {
         start_timeout_ms: 10_000,
         health: None,
         crawlers: Crawlers::Wake,
-        https: Https::Redirect,
+        https: Https::Optional,
         hsts_s: 0,
         server_timing: false,
     })
