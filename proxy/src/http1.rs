@@ -37,6 +37,7 @@ where
         let busy = Box::pin(busy(shared, gate, &wire, client, drain));
         let Some(idle) = busy.await else { return };
         gate = idle;
+        shared.parked.one_more();
         let next = timeout(shared.limits.request_head, gate.next());
         let more = tokio::select! {
             more = next => more.unwrap_or(false),

@@ -29,6 +29,7 @@ mod limits;
 mod link;
 mod log;
 mod page;
+mod parked;
 mod pool;
 mod request;
 pub mod routes;
@@ -106,6 +107,7 @@ pub async fn run(
             return Ok(());
         }
         () = shared.pool.sweep_forever() => return Ok(()),
+        () = shared.parked.give_back_forever() => return Ok(()),
         () = shared.leases.give_back_forever(&shared) => return Ok(()),
         () = shared.tally.tell_forever(&shared.init) => return Ok(()),
         () = shared.records.tell_forever() => return Ok(()),

@@ -10,6 +10,7 @@ use crate::kept::Kept;
 use crate::leases::Leases;
 use crate::limits::Limits;
 use crate::link::Link;
+use crate::parked::Parked;
 use crate::pool::Pool;
 use crate::routes::Routes;
 use crate::seen::Records;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) pool: Pool,
     /// Requests in flight, waiting ones included, and whose program is held awake.
     pub(crate) leases: Arc<Leases>,
+    /// Connections that have given back what they held.
+    pub(crate) parked: Parked,
     /// What is known of programs beside that.
     pub(crate) awake: Awake,
     /// What programs answered, for when they are asleep.
@@ -58,6 +61,7 @@ impl Shared {
             starts: Starts::default(),
             pool: Pool::new(&limits),
             leases: Leases::new(&limits),
+            parked: Parked::default(),
             awake: Awake::new(),
             kept: Kept::new(&limits),
             waiting_bytes: Gauge::new(limits.slot_waiting_bytes),

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod clone;
 pub mod dm;
 pub mod ext4;
+pub mod heap;
 pub mod inherited;
 pub mod memfd;
 pub mod mount;
