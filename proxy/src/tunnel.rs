@@ -23,7 +23,7 @@ pub(crate) async fn run(
     program: OnUpgrade,
     idle: Duration,
     meters: [Meter; 2],
-    (held, seen): (impl Send, Option<Seen>),
+    (held, mut seen): (impl Send, Option<Seen>),
 ) {
     let mut ended = Ended::Cut;
     // Either side may be gone before the switch is complete; then there is nobody to tell.
@@ -31,8 +31,8 @@ pub(crate) async fn run(
         ended = join(TokioIo::new(client), TokioIo::new(program), idle, meters).await;
     }
     drop(held);
-    if let Some(seen) = seen {
-        seen.end(ended);
+    if let Some(seen) = &mut seen {
+        seen.ends(ended);
     }
 }
 

@@ -23,8 +23,9 @@ impl Recorded {
     }
 
     fn end(&mut self, ended: Ended) {
-        if let Some(seen) = self.seen.take() {
-            seen.end(ended);
+        if let Some(seen) = &mut self.seen {
+            seen.ends(ended);
+            self.seen = None;
         }
     }
 }

@@ -25,8 +25,10 @@ pub(crate) struct Ids {
     pub(crate) trace: Id,
     /// Whether that was there before.
     goes_on: bool,
-    /// The request's number, then the field that says where in the trace it is; in one piece of memory.
-    fields: Bytes,
+    /// The request's.
+    number: HeaderValue,
+    /// Where in the trace it is; in one piece of memory with the other.
+    parent: HeaderValue,
 }
 
 /// Digits of the request's number.
@@ -51,13 +53,20 @@ impl Ids {
         parent[3..35].copy_from_slice(&trace.digits());
         write_hex(&random[16..], &mut parent[36..52]);
         write_hex(&[flags], &mut parent[53..]);
-        Self { request, trace, goes_on: before.is_some(), fields: Bytes::copy_from_slice(&text) }
+        let text = Bytes::copy_from_slice(&text);
+        Self {
+            request,
+            trace,
+            goes_on: before.is_some(),
+            number: value(text.slice(..NUMBER)),
+            parent: value(text.slice(NUMBER..)),
+        }
     }
 
     /// Says them to the program.
     pub(crate) fn to_program(&self, fields: &mut HeaderMap) {
-        insert(fields, REQUEST_ID, self.fields.slice(..NUMBER));
-        insert(fields, TRACEPARENT, self.fields.slice(NUMBER..));
+        fields.insert(REQUEST_ID, self.number.clone());
+        fields.insert(TRACEPARENT, self.parent.clone());
         if !self.goes_on {
             fields.remove(TRACESTATE);
         }
@@ -65,7 +74,7 @@ impl Ids {
 
     /// Says the request's to the client.
     pub(crate) fn to_client(&self, fields: &mut HeaderMap) {
-        insert(fields, REQUEST_ID, self.fields.slice(..NUMBER));
+        fields.insert(REQUEST_ID, self.number.clone());
     }
 }
 
@@ -73,11 +82,9 @@ impl Ids {
 /// trace nothing.
 const RECORDED: u8 = 1;
 
-fn insert(fields: &mut HeaderMap, name: HeaderName, value: Bytes) {
-    // Digits and dashes are always a value.
-    if let Ok(value) = HeaderValue::from_maybe_shared(value) {
-        fields.insert(name, value);
-    }
+/// Digits and dashes always are one.
+fn value(text: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// The trace that the client says the request belongs to, with its flags.
@@ -224,7 +231,7 @@ mod tests {
     fn numbers_do_not_repeat() {
         let mut seen = std::collections::HashSet::new();
         for _ in 0..3 * STOCK {
-            assert!(seen.insert(Ids::of(&HeaderMap::new()).fields));
+            assert!(seen.insert(Ids::of(&HeaderMap::new()).parent));
         }
     }
 }

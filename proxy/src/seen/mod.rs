@@ -187,8 +187,8 @@ impl Seen {
         self.method == Method::HEAD && self.status != CLIENT_LEFT
     }
 
-    /// It is over.
-    pub(crate) fn end(mut self, ended: Ended) {
+    /// How it ends; it is over when this is dropped.
+    pub(crate) const fn ends(&mut self, ended: Ended) {
         self.ended = ended;
     }
 
