@@ -3,7 +3,8 @@
 
 work=$(mktemp -d)
 pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; wait; rm -rf "$work"' EXIT
+# Whoever ends may write its last line while the folder goes.
+trap 'kill "${pids[@]}" 2>/dev/null; wait; rm -rf "$work" || { sleep 1; rm -rf "$work"; }' EXIT
 target=$(cargo metadata --no-deps --format-version 1 | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
 release=$target/x86_64-unknown-linux-gnu/release
 # HAProxy has no leave to write a file by itself: it logs to a socket, which is read into a file; so do the others where they log.

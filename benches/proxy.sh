@@ -81,6 +81,7 @@ done
 
 # 1000 connections that have each had an answer, from several addresses, as one may not have as many.
 for name in "${names[@]}"; do
+  echo "idle connections: $name" >&2
   before=$(rss "$(pid "$name")")
   python3 - "${port[$name]}" "$idle" "$host" "$work/go" <<'PY' & opener=$!
 import socket, sys, time

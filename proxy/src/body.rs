@@ -12,11 +12,11 @@ use http_body_util::{Either, Empty, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use crate::headers;
 use crate::kept::Copying;
 use crate::leases::Visit;
 use crate::request::Client;
 use crate::tally::Meter;
+use crate::trailers;
 use crate::upstream::FromProgram;
 
 /// The body of a response: a page of ours, or what the tenant's program sends.
@@ -166,7 +166,7 @@ where
                 Some(Ok(frame))
             }
             Some(Ok(frame)) => frame.into_trailers().ok().map(|mut fields| {
-                headers::keep_trailers(&mut fields);
+                trailers::keep(&mut fields);
                 Ok(Frame::trailers(fields))
             }),
             None => None,

@@ -7,8 +7,7 @@ use std::net::IpAddr;
 use hyper::header::{self, Entry, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Version};
 
-#[cfg(test)]
-use crate::fault::ERROR_FIELD;
+use crate::trailers;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -28,41 +27,6 @@ const fn via(version: Version) -> HeaderValue {
         _ => "1.1 kennel",
     })
 }
-
-/// What no trailer may be (RFC 9110, 6.5.1), beside fields of the connection and claims: what framing, routing, authentication,
-/// caching, or the reading of the content depends on, which others have looked at before the trailer comes.
-const NO_TRAILERS: [&str; 30] = [
-    "content-length",
-    "host",
-    "expect",
-    "max-forwards",
-    "range",
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-    "if-range",
-    "authorization",
-    "www-authenticate",
-    "cookie",
-    "set-cookie",
-    "origin",
-    "cache-control",
-    "pragma",
-    "age",
-    "date",
-    "expires",
-    "vary",
-    "warning",
-    "location",
-    "retry-after",
-    "content-encoding",
-    "content-range",
-    "content-type",
-    "via",
-    "kennel-error",
-    "kennel-asleep",
-];
 
 /// How long a body is, as far as is known before it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +76,7 @@ pub(crate) fn address(client: IpAddr) -> HeaderValue {
 /// Makes a client's fields into those that the program gets.
 pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender) {
     let wants_trailers = fields.contains_key(header::TE) && has_token(fields, header::TE, "trailers");
-    let trailers = announced(fields, sender.length);
+    let trailers = trailers::announced(fields, sender.length);
     remove_named_by_connection(fields);
     remove_where(fields, |name| {
         is_of_connection(name)
@@ -147,7 +111,7 @@ pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender) {
 /// that they tell of a body that is not there.
 pub(crate) fn to_client(fields: &mut HeaderMap, length: Length, bodiless: bool, websocket: bool) {
     let was_chunked = fields.contains_key(header::TRANSFER_ENCODING);
-    let trailers = announced(fields, length);
+    let trailers = trailers::announced(fields, length);
     remove_named_by_connection(fields);
     remove_where(fields, |name| {
         is_of_connection(name) || matches!(name.as_str(), "kennel-error" | "kennel-asleep")
@@ -163,25 +127,6 @@ pub(crate) fn to_client(fields: &mut HeaderMap, length: Length, bodiless: bool, 
     if websocket {
         add_upgrade(fields);
     }
-}
-
-/// Removes from a trailer what may not be in it.
-pub(crate) fn keep_trailers(fields: &mut HeaderMap) {
-    remove_where(fields, |name| !is_trailer(name));
-}
-
-fn is_trailer(name: &HeaderName) -> bool {
-    !NO_TRAILERS.contains(&name.as_str()) && !is_of_connection(name) && !is_claim(name.as_str())
-}
-
-/// The trailers that are to come, of those that may.
-fn announced(fields: &HeaderMap, length: Length) -> Option<HeaderValue> {
-    if length != Length::Unknown || !fields.contains_key(header::TRAILER) {
-        return None;
-    }
-    let names = tokens(fields, header::TRAILER).filter_map(|name| name.parse().ok()).filter(is_trailer);
-    let names: Vec<String> = names.map(|name| name.to_string()).collect();
-    HeaderValue::try_from(names.join(", ")).ok().filter(|names| !names.is_empty())
 }
 
 /// Whether a list field such as `Connection` or `Upgrade` has this token.
@@ -216,7 +161,7 @@ fn remove_named_by_connection(fields: &mut HeaderMap) {
 }
 
 /// Whether it is a field of one connection (RFC 9110, 7.6.1).
-fn is_of_connection(name: &HeaderName) -> bool {
+pub(crate) fn is_of_connection(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"
@@ -233,7 +178,7 @@ fn is_of_connection(name: &HeaderName) -> bool {
 }
 
 /// Looks at the names that are there, which are few, instead of asking for each that may be.
-fn remove_where(fields: &mut HeaderMap, is: impl Fn(&HeaderName) -> bool) {
+pub(crate) fn remove_where(fields: &mut HeaderMap, is: impl Fn(&HeaderName) -> bool) {
     while let Some(name) = fields.keys().find(|name| is(name)).cloned() {
         remove_all(fields, name);
     }
@@ -241,7 +186,7 @@ fn remove_where(fields: &mut HeaderMap, is: impl Fn(&HeaderName) -> bool) {
 
 /// Whether it is what a stranger claims to know about the way of the request, whatever spelling makes a program believe it:
 /// CGI and WSGI turn `_` and `-` into the same variable.
-fn is_claim(name: &str) -> bool {
+pub(crate) fn is_claim(name: &str) -> bool {
     const CLAIMS: [&str; 10] = [
         "forwarded",
         "x-real-ip",
@@ -346,12 +291,6 @@ mod tests {
     }
 
     #[test]
-    fn our_own_names_are_meant() {
-        assert_eq!((ERROR_FIELD.as_str(), ASLEEP_FIELD.as_str()), ("kennel-error", "kennel-asleep"));
-        assert!([ERROR_FIELD, ASLEEP_FIELD].iter().all(|name| NO_TRAILERS.contains(&name.as_str())));
-    }
-
-    #[test]
     fn fields_of_the_connection_go_no_further() {
         let fields = sent(&[
             ("connection", "keep-alive, X-Private, TE"),
@@ -378,21 +317,6 @@ mod tests {
             (&fields["connection"], &fields["te"]),
             (&"te".parse().unwrap(), &"trailers".parse().unwrap())
         );
-    }
-
-    #[test]
-    fn trailers_are_announced_where_they_can_come() {
-        let lines =
-            [("trailer", "X-Sum, Content-Length, host"), ("trailer", "x_forwarded_for, grpc-status,, a b")];
-        let mut fields = map(&lines);
-        to_program(&mut fields, sender(Length::Unknown, false));
-        assert_eq!(fields["trailer"], "x-sum, grpc-status");
-        let mut fields = map(&lines);
-        to_program(&mut fields, sender(Length::Exact(5), false));
-        assert!(!fields.contains_key("trailer"));
-        let mut fields = map(&[("trailer", "set-cookie"), ("transfer-encoding", "chunked")]);
-        to_client(&mut fields, Length::Unknown, false, false);
-        assert!(fields.is_empty());
     }
 
     #[test]

@@ -43,6 +43,7 @@ mod starts;
 mod strict;
 mod tally;
 pub mod tls;
+mod trailers;
 mod tunnel;
 mod upstream;
 mod wake;

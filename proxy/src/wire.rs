@@ -294,7 +294,8 @@ fn size(line: &[u8]) -> Result<u64, Bad> {
     }
     let extension = trimmed(rest);
     let is_text = |b: &u8| *b == b'\t' || !b.is_ascii_control();
-    if !(rest.is_empty() || extension.first() == Some(&b';') && extension.iter().all(is_text)) {
+    let is_extension = extension.first() == Some(&b';') && extension.iter().all(is_text);
+    if !rest.is_empty() && !is_extension {
         return Err(Bad);
     }
     let digit = |b: &u8| (*b as char).to_digit(16).map_or(0, u64::from);

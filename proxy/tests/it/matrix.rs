@@ -2,11 +2,11 @@
 
 #[path = "../matrix/mod.rs"]
 #[allow(unreachable_pub, missing_docs)]
-mod judge;
+mod rows;
 
 use kennel_proxy::Limits;
 
-use self::judge::{Program, rows};
+use self::rows::{Program, rows};
 use crate::rig::*;
 
 #[tokio::test]

@@ -18,12 +18,12 @@ pub struct Got {
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// What it has got: requests, or bytes that are none.
-#[derive(Debug, Clone, Default)]
-pub struct Program(Arc<Mutex<Vec<Read>>>);
+/// What was got: a request, or bytes that are none.
+pub type Taken = Result<Got, Vec<u8>>;
 
-/// A request, or bytes that are none.
-pub type Read = Result<Got, Vec<u8>>;
+/// What it has got.
+#[derive(Debug, Clone, Default)]
+pub struct Program(Arc<Mutex<Vec<Taken>>>);
 
 enum Reading {
     More,
@@ -44,11 +44,11 @@ impl Program {
         self.lock().clear();
     }
 
-    pub fn got(&self) -> Vec<Read> {
+    pub fn got(&self) -> Vec<Taken> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Read>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Taken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
