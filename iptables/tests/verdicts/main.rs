@@ -271,9 +271,11 @@ fn from_outside_only_the_web_and_the_api_are_reached() {
     for to in ["10.0.2.15", "2600:1f18::1"] {
         let judge = |packet: &Packet| host.verdict("INPUT", packet);
         let inward = |protocol, port| Packet { uid: None, interface: "eth0", ..out(protocol, to, port, 0) };
-        assert_eq!(judge(&inward("tcp", 80)), "ACCEPT");
-        assert_eq!(judge(&inward("tcp", 8443)), "ACCEPT");
-        for port in [22, 443, 20_000, 27_999, 40_000] {
+        for port in [80, 443, 8443] {
+            assert_eq!(judge(&inward("tcp", port)), "ACCEPT", "{to} {port}");
+            assert_eq!(judge(&inward("udp", port)), "DROP", "{to} {port}");
+        }
+        for port in [22, 20_000, 27_999, 40_000] {
             assert_eq!(judge(&inward("tcp", port)), "DROP", "{to} {port}");
             assert_eq!(judge(&inward("udp", port)), "DROP", "{to} {port}");
         }
