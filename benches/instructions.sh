@@ -45,6 +45,8 @@ run() { # name port command…
     exec {none}>&-
     kill "$pid" 2> "$work/err" || true
     wait "$pid" || true
+    # The stand has said whom it started, who goes after it.
+    while [ -s "$work/out" ] && kill -0 "$(head -n1 "$work/out")" 2> "$work/err"; do sleep 0.1; done
     sums+=("$(count "$work/callgrind.$name")")
     exec {none}<> "$work/none"
   done

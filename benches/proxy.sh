@@ -74,7 +74,7 @@ for round in $(seq "$rounds"); do
       sleep 0.5
       ask "$name" 2
       kill -INT "$strace"; wait "$strace" || true
-      note "$name" calls "$(per "$(awk '$NF == "total" { print $3 + 0 ? $3 : $4 }' "$work/strace")" "$requests")"
+      note "$name" calls "$(per "$(awk '$NF == "total" { print $4 }' "$work/strace")" "$requests")"
     fi
   done
 done
