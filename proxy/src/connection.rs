@@ -40,7 +40,7 @@ pub(crate) async fn plain(
         _ = drain.wait_for(|drain| *drain) => return,
     };
     match is_http2 {
-        Ok(true) => over_http2(shared, stream, client, drain).await,
+        Ok(true) => Box::pin(over_http2(shared, stream, client, drain)).await,
         Ok(false) => http1::serve(&shared, stream, &client, &mut drain).await,
         Err(_) => (),
     }
@@ -66,7 +66,7 @@ pub(crate) async fn tls(
     let Some(name) = session.server_name() else { return };
     client.came_for(name.to_ascii_lowercase());
     match session.alpn_protocol() == Some(H2) {
-        true => over_http2(shared, stream, client, drain).await,
+        true => Box::pin(over_http2(shared, stream, client, drain)).await,
         false => http1::serve(&shared, stream, &client, &mut drain).await,
     }
 }
@@ -78,6 +78,7 @@ async fn is_http2(stream: &TcpStream) -> bool {
     seen >= TELLING && first[..seen] == PREFACE[..seen]
 }
 
+/// To be boxed, so that it takes no room in a connection of HTTP/1.1.
 async fn over_http2<T>(shared: Arc<Shared>, io: T, client: Client, mut drain: watch::Receiver<bool>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
