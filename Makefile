@@ -80,6 +80,7 @@ amitest: image ## Format, clippy and tests of `kennel-ami`, before an AWS of our
 bench: image ## Make the figures of docs/benchmarks.md
 	@scripts/deps.sh bench
 	benches/proxy.sh
+	benches/https.sh
 	benches/spawn.sh
 	benches/debian-image.sh out/debian.raw
 	benches/boot.sh "$$(ls -t out/kennel-*.raw | head -n1)" out/debian.raw
