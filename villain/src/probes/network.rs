@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, T
 use std::thread;
 use std::time::Duration;
 
-use kennel_model::layout::{API_PORT, HTTP_PORT, HTTPS_PORT};
+use kennel_model::layout::{API_PORT, HTTP_PORT};
 use nix::errno::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketType, sendto, socket};
 
@@ -98,8 +98,7 @@ pub(super) fn api(_: &Place) -> Attempt {
 }
 
 pub(super) fn proxy(_: &Place) -> Attempt {
-    // Whichever of its doors opens: the act is done when one does.
-    connect(Ipv4Addr::LOCALHOST, HTTPS_PORT).or_else(|_| connect(Ipv4Addr::LOCALHOST, HTTP_PORT))
+    connect(Ipv4Addr::LOCALHOST, HTTP_PORT)
 }
 
 pub(super) fn metadata_v4(_: &Place) -> Attempt {
