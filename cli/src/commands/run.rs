@@ -1,26 +1,28 @@
 //! `kennel run`: a host on this computer, in the foreground with its console, or left running behind.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kennel_model::HostName;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Context;
-use crate::args::Run;
+use crate::args::{AccelChoice, Run};
 use crate::exit::{Explain, Failure, FileError};
 use crate::hosts::{ApiUrl, HostBook, KnownHost};
 use crate::keys::{ensure_operator_key, public_line};
 use crate::pin::Fingerprint;
-use crate::vm::VmError;
+use crate::vm::accel::{self, Accel};
 use crate::vm::boot::{self, Started};
 use crate::vm::console::Console;
 use crate::vm::instance::{Claim, Instance};
-use crate::vm::stop;
 use crate::vm::watch::{Progress, Watch};
+use crate::vm::{self, VmError, stop};
 
 /// How often the console and the process are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// Until a host under KVM has to have said something; under emulation it takes a sixth of it, with KVM that works a few seconds.
+const KVM_MUTE: Duration = Duration::from_secs(60);
 /// For a clean shutdown after Ctrl-C; a second Ctrl-C pulls the plug at once.
 const SHUTDOWN: Duration = Duration::from_secs(90);
 
@@ -72,6 +74,7 @@ struct Session<'a> {
     context: &'a Context,
     args: &'a Run,
     instance: Instance,
+    keys: Vec<String>,
     started: Started,
     console: Console,
     interrupts: Interrupts,
@@ -89,15 +92,19 @@ pub(super) async fn run(context: &Context, args: &Run) -> Result<(), Failure> {
         keys.push(public_line(identity)?);
     }
     let started = boot::start(&instance, args, &keys, &context.paths.kvm_trial())?;
-    context.ui.note(&format!(
-        "host {} starts in QEMU ({}: {})",
-        args.name,
-        started.verdict.accel.words(),
-        started.verdict.reason
-    ));
-    let console = Console::open(&instance.console()).map_err(FileError::at("read", &instance.console()))?;
+    say_how(context, args, &started);
+    let console = open_console(&instance)?;
     let streaming = !args.detach && !context.ui.json();
-    Session { context, args, instance, started, console, interrupts, streaming }.go(claim).await
+    Session { context, args, instance, keys, started, console, interrupts, streaming }.go(claim).await
+}
+
+fn say_how(context: &Context, args: &Run, started: &Started) {
+    let (words, reason) = (started.verdict.accel.words(), &started.verdict.reason);
+    context.ui.note(&format!("host {} starts in QEMU ({words}: {reason})", args.name));
+}
+
+fn open_console(instance: &Instance) -> Result<Console, Failure> {
+    Ok(Console::open(&instance.console()).map_err(FileError::at("read", &instance.console()))?)
 }
 
 impl Session<'_> {
@@ -118,7 +125,8 @@ impl Session<'_> {
 
     /// Until the host is ready.
     async fn boot(&mut self) -> Result<(Fingerprint, String), Failure> {
-        let mut watch = Watch::new(Duration::from_secs(self.args.timeout));
+        let patience = Duration::from_secs(self.args.timeout);
+        let (mut watch, mut began) = (Watch::new(patience), Instant::now());
         let mut spinner = (!self.streaming).then(|| self.context.ui.spinner("booting"));
         loop {
             // Asked first: what the machine wrote before it ended is then in the news.
@@ -127,6 +135,10 @@ impl Session<'_> {
                 watch.line(&line);
             }
             match watch.progress(alive) {
+                Progress::Booting if self.is_mute(&watch, began) => {
+                    self.emulate()?;
+                    (watch, began) = (Watch::new(patience), Instant::now());
+                }
                 Progress::Booting => {}
                 Progress::Failed(cause) => return Err(self.not_ready(cause).into()),
                 Progress::Ready(fingerprint, seconds) => {
@@ -144,6 +156,26 @@ impl Session<'_> {
                 return Err(VmError::Cancelled(self.args.name.clone()).into());
             }
         }
+    }
+
+    /// Whether KVM, which nobody asked for, is what the host hangs in: where one processor only pretends to be another's, it
+    /// passes its trial now and then.
+    fn is_mute(&self, watch: &Watch, began: Instant) -> bool {
+        self.args.accel == AccelChoice::Auto
+            && self.started.verdict.accel == Accel::Kvm
+            && !watch.has_begun()
+            && began.elapsed() >= KVM_MUTE
+    }
+
+    /// Starts over, emulated. Nothing is lost: the host has not come as far as to its disks.
+    fn emulate(&mut self) -> Result<(), Failure> {
+        let trial = self.context.paths.kvm_trial();
+        stop::kill(&self.instance, &self.started.process)?;
+        accel::distrust(vm::QEMU, &trial)?;
+        self.started = boot::start(&self.instance, self.args, &self.keys, &trial)?;
+        self.console = open_console(&self.instance)?;
+        say_how(self.context, self.args, &self.started);
+        Ok(())
     }
 
     fn news(&mut self) -> Result<Vec<String>, Failure> {

@@ -96,14 +96,12 @@ pub fn choose(choice: AccelChoice, qemu: &str, kept: &Path) -> Result<Verdict, V
     if choice == AccelChoice::Tcg {
         return Ok(Verdict { accel: Accel::Tcg, reason: "asked for".into() });
     }
-    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot_id = boot_id();
     let verdict = match load(kept, &boot_id, qemu) {
         Some(verdict) => verdict,
         None => {
             let verdict = find_out(qemu, Path::new("/dev/kvm"))?;
-            let keep = Kept { boot_id, qemu: qemu.to_owned(), verdict: verdict.clone() };
-            let bytes = serde_json::to_vec(&keep).map_err(|e| FileError::at("write", kept)(e.into()))?;
-            write_private(kept, &bytes)?;
+            keep(kept, boot_id, qemu, &verdict)?;
             verdict
         }
     };
@@ -111,6 +109,25 @@ pub fn choose(choice: AccelChoice, qemu: &str, kept: &Path) -> Result<Verdict, V
         return Err(VmError::NoKvm(verdict.reason));
     }
     Ok(verdict)
+}
+
+/// Notes in `kept` that KVM is no use on this computer until it boots again, whatever its trial said.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn distrust(qemu: &str, kept: &Path) -> Result<(), VmError> {
+    let reason = "KVM passed its trial boot and then did not boot a host".to_owned();
+    keep(kept, boot_id(), qemu, &Verdict { accel: Accel::Tcg, reason })
+}
+
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+fn keep(path: &Path, boot_id: String, qemu: &str, verdict: &Verdict) -> Result<(), VmError> {
+    let kept = Kept { boot_id, qemu: qemu.to_owned(), verdict: verdict.clone() };
+    let bytes = serde_json::to_vec(&kept).map_err(|e| FileError::at("write", path)(e.into()))?;
+    Ok(write_private(path, &bytes)?)
 }
 
 fn load(path: &Path, boot_id: &str, qemu: &str) -> Option<Verdict> {
@@ -211,6 +228,16 @@ mod tests {
     fn kvm_that_passes_is_used() {
         let (_dir, qemu) = fake("exit 85", "exit 85");
         assert_eq!(find_out(&qemu, Path::new("/dev/null")).unwrap().accel, Accel::Kvm);
+    }
+
+    #[test]
+    fn kvm_that_hung_when_it_mattered_is_not_tried_again() {
+        let (dir, qemu) = fake("exit 85", "exit 85");
+        let kept = dir.path().join("kept");
+        distrust(&qemu, &kept).unwrap();
+        assert_eq!(choose(AccelChoice::Auto, &qemu, &kept).unwrap().accel, Accel::Tcg);
+        assert!(matches!(choose(AccelChoice::Kvm, &qemu, &kept), Err(VmError::NoKvm(_))));
+        assert!(!dir.path().join("qemu.runs").exists());
     }
 
     #[test]

@@ -30,17 +30,19 @@ pub struct Watch {
     certificate: Option<Fingerprint>,
     seconds: Option<String>,
     failure: Option<(String, Instant)>,
+    begun: bool,
 }
 
 impl Watch {
     /// A boot that may take so long.
     pub fn new(patience: Duration) -> Self {
         let end = Instant::now() + patience;
-        Self { end, patience, certificate: None, seconds: None, failure: None }
+        Self { end, patience, certificate: None, seconds: None, failure: None, begun: false }
     }
 
     /// Takes a line of the console.
     pub fn line(&mut self, line: &str) {
+        self.begun |= line.starts_with("init: ");
         match sign(line) {
             Some(Sign::Certificate(fingerprint)) => self.certificate = Some(fingerprint),
             Some(Sign::Ready(seconds)) => self.seconds = Some(seconds),
@@ -71,6 +73,11 @@ impl Watch {
         }
     }
 
+    /// Whether the host's own init has said anything.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// What failed although the host came up.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_ref().map(|(what, _)| what.as_str())
@@ -97,6 +104,13 @@ mod tests {
         assert_eq!(watch(&["init: ready in 4.2 s"]).progress(true), Progress::Booting);
         assert_eq!(watch(&["init: ready in 4.2 s", &certificate]).progress(true), ready);
         assert_eq!(watch(&[&certificate, "init: ready in 4.2 s"]).progress(true), ready);
+    }
+
+    #[test]
+    fn a_boot_has_begun_when_init_speaks() {
+        assert!(!watch(&[]).has_begun());
+        assert!(!watch(&["BdsDxe: starting Boot0001", "[    0.0] Linux version 6.12"]).has_begun());
+        assert!(watch(&["init: [   0.9] Kennel 0.1.0"]).has_begun());
     }
 
     #[test]
