@@ -1,14 +1,14 @@
 #!/bin/bash
 # kennel-proxy beside nginx with OpenSSL, each as a TLS reverse proxy with one worker and a log, in front of the same program (another nginx: 1 KiB from memory, 1 MiB
 # from a file), on this machine, taking turns in one run; medians of all rounds. Figures are the CPU time of the proxy's process alone: per keep-alive request, per request of
-# HTTP/2 with 100 streams, per new connection with a full and with a resumed handshake (TLS 1.3, ECDSA P-256, one request each), per response of 1 MiB; then the memory of idle
-# connections. Needs: cargo, nginx, openssl, h2load (nghttp2-client), python3.
+# HTTP/2 with 100 streams, per new connection with a full and with a resumed handshake (TLS 1.3, ECDSA P-256, one request each), per response of 1 MiB.
+# Needs: cargo, nginx, openssl, h2load (nghttp2-client), python3.
 # usage: benches/https.sh [seconds per run [rounds]]     (3 and 7)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/peers-http.sh
 seconds=${1:-3} rounds=${2:-7}
-slot=901 host=bench.example idle=500
+slot=901 host=bench.example
 upstream=$((20000 + 8 * slot))
 
 build
@@ -43,7 +43,6 @@ pid() { case $1 in nginx) cat "$work/nginx-bench.worker" ;; kennel) cat "$work/k
 
 # In ticks of 10 ms, for all its threads.
 cpu() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
-rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 # h2load's report on one who is asked all the time; every answer must be a 2xx. Leaves the number of requests.
 load() { # name path arguments
   h2load -t1 -D "$seconds" --connect-to "127.0.0.1:${port[$1]}" "${@:3}" "https://$host$2" > "$work/report"
@@ -88,30 +87,6 @@ for _ in $(seq "$rounds"); do
     measure "$name" resumed handshakes "$name" resumed
   done
 done
-for name in nginx kennel; do
-  before=$(rss "$(pid "$name")")
-  python3 - "${port[$name]}" "$idle" "$host" "$work/chain.pem" "$work/go" <<'PY' & opener=$!
-import socket, ssl, sys, time
-port, count, host, chain, go = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5]
-context, held = ssl.create_default_context(cafile=chain), []
-for n in range(count):
-    raw = socket.create_connection(("127.0.0.1", port), source_address=("127.0.1.%d" % (1 + n // 100), 0))
-    s = context.wrap_socket(raw, server_hostname=host)
-    s.sendall(b"GET / HTTP/1.1\r\nHost: " + host.encode() + b"\r\n\r\n")
-    got = b""
-    while not got.endswith(b"xxxx"):
-        got += s.recv(65536)
-    held.append(s)
-time.sleep(4)
-open(go, "w").close()
-time.sleep(2)
-PY
-  until [ -e "$work/go" ]; do sleep 0.1; done
-  awk -v name="$name" -v kib="$(($(rss "$(pid "$name")") - before))" -v n="$idle" 'BEGIN { printf "%s idle %.2f\n", name, kib / n }' >> "$work/figures"
-  rm "$work/go"
-  wait "$opener"
-done
-
 median() { # name metric
   awk -v name="$1" -v metric="$2" '$1 == name && $2 == metric { print $3 }' "$work/figures" | sort -n |
     awk '{ all[NR] = $1 } END { print NR % 2 ? all[(NR + 1) / 2] : (all[NR / 2] + all[NR / 2 + 1]) / 2 }'
@@ -130,4 +105,3 @@ row http2 "request of HTTP/2, 4 connections, 100 streams each"
 row full "new connection, full handshake"
 row resumed "new connection, resumed"
 row mib "1 MiB"
-row idle "KiB an idle connection"
