@@ -19,7 +19,7 @@ const CROWD: usize = 5;
 /// What each has of its own beside what it runs on, in so many parts, and the size of one in MiB. A part is as much as an emulated
 /// processor decrypts within the time of one request.
 const PARTS: usize = 3;
-const PART: u64 = 24;
+const PART: u64 = 28;
 /// What a program of Node.js has beside that and may be on the disk too, in MiB; a generous guess.
 const BESIDE: u64 = 20;
 /// Where the encrypted part begins: with the kernel's header of a swap space, which is the same at each boot.
