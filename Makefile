@@ -47,6 +47,7 @@ test: deps fmt lint unit fuzz image vm amitest ## Everything CI checks
 
 fmt: ## Check the formatting
 	cargo fmt --all --check
+	cargo fmt --manifest-path ami/Cargo.toml --check
 
 lint: ## Check the code with clippy
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -70,8 +71,7 @@ proof: image ## The part of `make vm` that tries every forbidden act behind both
 	@scripts/image.sh '$(RELEASE)' kennel.toml out/proof --proof
 	'$(RELEASE)/kennel-tests' proof:
 
-amitest: image ## Format, clippy and tests of `kennel-ami`, before an AWS of our own, whose hosts boot in QEMU too, and before moto
-	cargo fmt --manifest-path ami/Cargo.toml --check
+amitest: image ## Clippy and tests of `kennel-ami`, before an AWS of our own, whose hosts boot in QEMU too, and before moto
 	cargo clippy --locked --manifest-path ami/Cargo.toml --all-targets -- -D warnings
 	cargo test --locked --manifest-path ami/Cargo.toml
 	KENNEL_TEST_PROGRAM='$(RELEASE)/kennel' cargo test --locked --manifest-path ami/Cargo.toml --test real -- --ignored

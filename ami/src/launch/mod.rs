@@ -212,13 +212,16 @@ impl<'a> Site<'a> {
             instance,
         };
         let mut book = HostBook::load(&self.book)?;
-        book.put(self.host.clone(), KnownHost {
-            url,
-            fingerprint,
-            web_port: layout::HTTP_PORT,
-            https_port: layout::HTTPS_PORT,
-            tpm: None,
-        });
+        book.put(
+            self.host.clone(),
+            KnownHost {
+                url,
+                fingerprint,
+                web_port: layout::HTTP_PORT,
+                https_port: layout::HTTPS_PORT,
+                tpm: None,
+            },
+        );
         book.save(&self.book)?;
         Ok(up)
     }

@@ -109,7 +109,19 @@ impl Rack {
         let path = std::env::split_paths(&path);
         let path = std::env::join_paths(std::iter::once(self.folder.join("bin")).chain(path)).unwrap();
         let mut command = Command::new(&self.kennel);
-        command.args(["--json", "run", "--name", id, "--port", "0", "--https-port", "0", "--api-port", "0", "--isolated"]);
+        command.args([
+            "--json",
+            "run",
+            "--name",
+            id,
+            "--port",
+            "0",
+            "--https-port",
+            "0",
+            "--api-port",
+            "0",
+            "--isolated",
+        ]);
         command.args(["--disks", "nvme", "--timeout", "900", "--imds", &emulator.address().to_string()]);
         command.arg("--image").arg(image);
         command.env("PATH", path).env("RACK_QEMU", &self.qemu);
