@@ -1,8 +1,8 @@
 #!/bin/bash
 # How many small Node.js sites a little machine holds: that many tenants, each of which answers once, and then each once
 # more, in the same order, which is the worst for who forgets the least recently used. No request may fail, and the kernel
-# may kill nobody. Then all of them at once, within a second, while a neighbour is visited 10 times a second. Prints rows for
-# docs/benchmarks.md. Needs curl, jq and python3.
+# may kill nobody. Then, when none of them is awake, all of them at once, within a second, while a neighbour is visited 10
+# times a second. Prints rows for docs/benchmarks.md. Needs curl, jq and python3.
 # usage: benches/crowd.sh KENNEL.raw [tenants [memory]]      (150 and 1G)
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,/^# usage/s/^# //p' "$0" >&2; exit 64; }
@@ -30,6 +30,8 @@ echo "second visits: $(failures "$work/second") failed, p50 $(awk '{ print $2 * 
 
 host_tenant page node-24 examples/node-hello --no-freeze
 client() { python3 benches/neighbour/client.py page "$web_port" page.localhost "$1" 10; }
+while "$kennel" --json tenant ls | jq -e 'any(.[]; .name != "page" and .state == "running")' > /dev/null; do sleep 5; done
+echo "before the crowd: $(states)"
 client 5 > /dev/null
 client 20 > "$work/quiet"
 client 60 > "$work/during" &

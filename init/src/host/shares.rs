@@ -40,9 +40,10 @@ fn weights(claims: &[Claim], processors: u16) -> Vec<u16> {
     claims.iter().map(|claim| weight(claim, sum).ceil().min(MAX_WEIGHT) as u16).collect()
 }
 
-/// What one of so many that are woken at the same time weighs.
+/// What one of so many that are woken at the same time weighs. By powers of two, or each of a crowd would change the weights
+/// of all.
 fn woken(weight: u16, together: usize) -> u16 {
-    let together = u16::try_from(together).unwrap_or(u16::MAX).max(1);
+    let together = u16::try_from(together.next_power_of_two()).unwrap_or(u16::MAX).max(1);
     (weight / together).max(1)
 }
 
@@ -93,7 +94,7 @@ mod tests {
     fn who_is_woken_with_others_weighs_its_part() {
         assert_eq!(
             [(100, 0), (100, 1), (100, 3), (2, 5)].map(|(own, together)| woken(own, together)),
-            [100, 100, 33, 1]
+            [100, 100, 25, 1]
         );
     }
 

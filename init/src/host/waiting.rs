@@ -59,7 +59,9 @@ impl Host {
         if slot.starters.len() >= MAX_WAITING {
             return Err(Refusal::Busy("too many requests wait for it".into()));
         }
-        let in_turn = starter.waits_its_turn() && needs(id, slot) >= LITTLE_BYTES;
+        let waits = starter.waits_its_turn();
+        let in_turn = waits && needs(id, slot) >= LITTLE_BYTES;
+        let thaws = waits && slot.state.is_asleep();
         slot.starters.push(starter);
         if in_turn {
             self.stand_in_line(id);
@@ -67,6 +69,9 @@ impl Host {
         }
         let held = slot.is_held();
         self.leave_the_line(id);
+        if thaws {
+            self.passes_the_line(id);
+        }
         self.feed(id, Event::Start { held });
         Ok(())
     }

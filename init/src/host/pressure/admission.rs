@@ -1,7 +1,7 @@
 //! Who is woken next when many are to be: a line, in the order of their coming, and so many wakes under way that there is
 //! room for. A wake is under way until the program has answered, its end, or a while at most; until then it takes
-//! processors, and memory that nobody has counted yet. Whose wake takes next to no memory does not come here. Pure; nobody is
-//! refused here: how long a visitor waits is the proxy's business.
+//! processors, and memory that nobody has counted yet. Whose wake takes next to no memory does not stand in line, but is
+//! known here while it is under way. Pure; nobody is refused here: how long a visitor waits is the proxy's business.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -30,6 +30,8 @@ struct UnderWay {
     began: Duration,
     until: Duration,
     bytes: u64,
+    /// It stood in line.
+    in_turn: bool,
 }
 
 /// The line, and who has left it at its head.
@@ -69,8 +71,14 @@ impl Admission {
         }
         let slot = self.line.pop_front()?;
         let until = now + (self.usual * TIMES).clamp(LEAST, MOST);
-        self.under_way.insert(slot, UnderWay { began: now, until, bytes });
+        self.under_way.insert(slot, UnderWay { began: now, until, bytes, in_turn: true });
         Some(slot)
+    }
+
+    /// Goes without standing in line, and takes nobody's place there.
+    pub(super) fn pass(&mut self, slot: SlotId, now: Duration) {
+        let wake = UnderWay { began: now, until: now + LEAST, bytes: 0, in_turn: false };
+        self.under_way.entry(slot).or_insert(wake);
     }
 
     /// Whether its wake is.
@@ -78,8 +86,13 @@ impl Admission {
         self.under_way.get(&slot).is_some_and(|wake| now < wake.until)
     }
 
-    /// How many wakes are under way.
+    /// How many wakes of those who stood in line are under way.
     pub(super) fn under_way(&self, now: Duration) -> usize {
+        self.counted(now).filter(|wake| wake.in_turn).count()
+    }
+
+    /// How many are, with those who did not have to.
+    pub(super) fn together(&self, now: Duration) -> usize {
         self.counted(now).count()
     }
 
@@ -95,7 +108,7 @@ impl Admission {
 
     /// A program has answered, or come to its end.
     pub(super) fn over(&mut self, slot: SlotId, now: Duration) {
-        if let Some(wake) = self.under_way.remove(&slot) {
+        if let Some(wake) = self.under_way.remove(&slot).filter(|wake| wake.in_turn) {
             self.usual = (self.usual + now.saturating_sub(wake.began).min(MOST)) / 2;
         }
     }
@@ -184,6 +197,20 @@ mod tests {
         assert_eq!((admission.under_way(end), admission.promised(end)), (0, 0));
         assert_eq!(admitted_at(end, &mut admission, 10, room), [2]);
         assert_eq!((admission.under_way(end), admission.promised(end)), (1, 10 * MIB));
+    }
+
+    #[test]
+    fn who_need_not_stand_in_line_is_known_and_takes_nobody_s_place() {
+        let mut admission = line(&[1, 2]);
+        let room = Room { wakes: 1, ..PLENTY };
+        (5..9).for_each(|n| admission.pass(slot(n), s(1)));
+        assert_eq!(admitted(&mut admission, 1, room), [1]);
+        admission.pass(slot(1), s(1));
+        assert_eq!((admission.under_way(s(1)), admission.together(s(1))), (1, 5));
+        (1..9).for_each(|n| admission.over(slot(n), s(2)));
+        assert_eq!((admission.under_way(s(2)), admission.together(s(2))), (0, 0));
+        admission.pass(slot(5), s(2));
+        assert!(admission.is_under_way(slot(5), s(3)) && !admission.is_under_way(slot(5), s(2) + LEAST));
     }
 
     #[test]

@@ -144,6 +144,11 @@ impl Host {
         }
     }
 
+    /// A slot is woken that need not stand in line.
+    pub(super) fn passes_the_line(&mut self, id: SlotId) {
+        self.memory.admission.pass(id, uptime());
+    }
+
     /// Whether it does.
     pub(super) fn stands_in_line(&self, id: SlotId) -> bool {
         self.memory.admission.waits(id)
@@ -157,7 +162,7 @@ impl Host {
     /// How many are woken together with this one, itself among them; 0 when it is not being woken.
     pub(super) fn woken_together(&self, id: SlotId) -> usize {
         let (admission, now) = (&self.memory.admission, uptime());
-        if admission.is_under_way(id, now) { admission.under_way(now) } else { 0 }
+        if admission.is_under_way(id, now) { admission.together(now) } else { 0 }
     }
 
     /// A program that was woken has answered, or is not going to.
