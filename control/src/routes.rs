@@ -44,6 +44,7 @@ fn compose(generation: u64, rows: &[TenantRow]) -> RouteTable {
             https: row.limits.https,
             hsts_s: row.limits.hsts_s,
             server_timing: row.limits.server_timing,
+            traffic: row.limits.traffic,
         })
     });
     RouteTable { generation, routes: routes.collect() }

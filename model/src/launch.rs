@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{MAX_RULES, Ports};
-use crate::routes::{Crawlers, Https};
+use crate::routes::{Crawlers, Https, TrafficLimits};
 use crate::{HealthPath, ReleaseId, RuntimeName, TenantName};
 
 /// Everything init needs to start a slot's program; kept by init in memory so that waking works without control.
@@ -78,6 +78,8 @@ pub struct Limits {
     pub hsts_s: u32,
     /// Whether its answers say where their time went (`Server-Timing`), for whoever asks.
     pub server_timing: bool,
+    /// What it may take of the proxy.
+    pub traffic: TrafficLimits,
 }
 
 impl Default for Limits {
@@ -107,6 +109,7 @@ impl Default for Limits {
             https: Https::Redirect,
             hsts_s: 0,
             server_timing: false,
+            traffic: TrafficLimits::default(),
         }
     }
 }
@@ -188,6 +191,7 @@ impl Limits {
             l if l.disk_max_bytes < 1 << 20 => bad("disk_max_bytes"),
             l if l.disk_max_inodes < 64 => bad("disk_max_inodes"),
             l if !(100..=600_000).contains(&l.start_timeout_ms) => bad("start_timeout_ms"),
+            l if l.traffic.requests_max == 0 => bad("traffic.requests_max"),
             l if l.stop_grace_ms > 60_000 => bad("stop_grace_ms"),
             _ => Ok(()),
         }

@@ -1,6 +1,8 @@
 //! The proxy's route table, as control publishes it: a whole snapshot each time, JSON in a sealed memfd.
 //! How requests are matched against it is the proxy's business.
 
+use std::num::{NonZeroU32, NonZeroU64};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{HealthPath, HostName, ReleaseId, SlotId, TenantName};
@@ -39,6 +41,30 @@ pub struct Route {
     pub hsts_s: u32,
     /// Whether answers say where their time went (`Server-Timing`).
     pub server_timing: bool,
+    /// What it may take of the proxy.
+    pub traffic: TrafficLimits,
+}
+
+/// What one tenant may take of the proxy, and one client of a tenant. Some more than a rate may come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrafficLimits {
+    /// Requests that its program has at a time, at least 1; more wait in line. One client has half of them at most. What lasts
+    /// (WebSockets, event streams) does not count.
+    pub requests_max: u32,
+    /// Requests a second, of all clients together; no bound when absent. What is over is told to come again (503).
+    pub requests_per_s: Option<NonZeroU32>,
+    /// Requests a second of one client: an address, or of IPv6 a network of 64 bits. What is over is told so (429).
+    pub client_requests_per_s: Option<NonZeroU32>,
+    /// Bytes a second that are sent to its visitors, over all connections; what is over waits.
+    pub send_bytes_per_s: Option<NonZeroU64>,
+}
+
+impl Default for TrafficLimits {
+    /// As many requests at a time as a small evented program can have in memory; no other bounds.
+    fn default() -> Self {
+        Self { requests_max: 20, requests_per_s: None, client_requests_per_s: None, send_bytes_per_s: None }
+    }
 }
 
 /// What is done with requests that come without TLS for a name that there is a certificate for.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use kennel_model::access::MAX_PACKET_BYTES;
 use kennel_model::certificate::{CertificateTable, ServedCertificate};
 use kennel_model::msg::{FromProxy, Rung, ToProxy};
-use kennel_model::routes::{Crawlers, Https, Route, RouteTable};
+use kennel_model::routes::{Crawlers, Https, Route, RouteTable, TrafficLimits};
 use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{CertificateName, HostName, ReleaseId, SlotId, TenantName};
 use kennel_sys::{Channel, ChannelError};
@@ -137,5 +137,7 @@ fn route(host: &str, slot: u16) -> Result<Route, Box<dyn Error>> {
         https: Https::Optional,
         hsts_s: 0,
         server_timing: false,
+        // One client asks for all that there is.
+        traffic: TrafficLimits { requests_max: 1000, ..TrafficLimits::default() },
     })
 }

@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,9 +12,12 @@ use http_body_util::{Either, Empty, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::fairness::{Throttle, Turn};
 use crate::kept::Copying;
 use crate::leases::Visit;
+use crate::limits::Limits;
 use crate::request::Client;
+use crate::slow::Slow;
 use crate::tally::Meter;
 use crate::trailers;
 use crate::upstream::FromProgram;
@@ -35,7 +38,7 @@ pub(crate) fn page(bytes: Bytes) -> Body {
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// The sending side paused for too long.
+    /// The sending side paused for too long, or sent too little in this time.
     #[error("the body stalled for {0:?}")]
     Stalled(Duration),
     /// The sending side's connection failed.
@@ -69,7 +72,7 @@ impl Progress {
     }
 }
 
-/// A body whose sender may not pause for longer than `stall` while it is being waited for.
+/// A body whose sender may not pause for longer than `stall` while it is being waited for, or be too slow in that time.
 #[derive(Debug)]
 pub(crate) struct Paced<B> {
     inner: B,
@@ -81,26 +84,48 @@ pub(crate) struct Paced<B> {
     /// What is kept of it.
     copy: Option<Copying>,
     meter: Meter,
-    /// The slot's visit, and the client's request, are over when the body is through or dropped.
-    _held: Option<(Client, Visit)>,
+    throttle: Option<Throttle>,
+    slow: Slow,
+    least_bytes_per_s: u32,
+    _held: Option<Held>,
 }
+
+/// What a response occupies until its body is through or dropped: the client's request, the slot's visit and, unless it
+/// lasts, the place at the program.
+pub(crate) type Held = (Client, Visit, Option<Turn>);
 
 impl<B> Paced<B> {
     /// A request's body.
-    pub(crate) fn request(inner: B, stall: Duration, meter: Meter, progress: Progress) -> Self {
-        let progress = Some(progress);
-        Self { inner, stall, timer: None, armed: false, progress, copy: None, meter, _held: None }
+    pub(crate) fn request(inner: B, limits: &Limits, meter: Meter, progress: Progress) -> Self {
+        let least_bytes_per_s = limits.slowest_bytes_per_s;
+        Self { progress: Some(progress), least_bytes_per_s, ..Self::new(inner, limits.request_stall, meter) }
     }
 
     /// A response's body, which keeps the slot's visit and the client's request until its end, and may leave a copy.
     pub(crate) fn response(
         inner: B,
         stall: Duration,
-        meter: Meter,
-        held: (Client, Visit),
+        (meter, throttle): (Meter, Option<Throttle>),
+        held: Held,
         copy: Option<Copying>,
     ) -> Self {
-        Self { inner, stall, timer: None, armed: false, progress: None, copy, meter, _held: Some(held) }
+        Self { copy, throttle, _held: Some(held), ..Self::new(inner, stall, meter) }
+    }
+
+    fn new(inner: B, stall: Duration, meter: Meter) -> Self {
+        Self {
+            inner,
+            stall,
+            timer: None,
+            armed: false,
+            progress: None,
+            copy: None,
+            meter,
+            throttle: None,
+            slow: Slow::default(),
+            least_bytes_per_s: 0,
+            _held: None,
+        }
     }
 
     /// Whether the pause has become too long; arms the timer at the pause's begin.
@@ -110,6 +135,7 @@ impl<B> Paced<B> {
         if !self.armed {
             timer.as_mut().reset(deadline);
             self.armed = true;
+            self.slow.waits(Instant::now());
         }
         timer.as_mut().poll(cx)
     }
@@ -131,6 +157,11 @@ impl<B> Paced<B> {
         }
     }
 
+    fn stalled(&self) -> BodyError {
+        self.note(true, false);
+        BodyError::Stalled(self.stall)
+    }
+
     fn note(&self, stalled: bool, broken: bool) {
         if let Some(progress) = &self.progress {
             progress.set(Step { at: Some(Instant::now()), stalled, broken });
@@ -149,20 +180,31 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(throttle) = &mut self.throttle {
+            ready!(throttle.poll_ready(cx));
+        }
         let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
-            return self.poll_stalled(cx).map(|()| {
-                self.note(true, false);
-                Some(Err(BodyError::Stalled(self.stall)))
-            });
+            return self.poll_stalled(cx).map(|()| Some(Err(self.stalled())));
         };
         self.armed = false;
+        if let Some(Ok(frame)) = &frame {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let (window, least) = (self.stall, self.least_bytes_per_s);
+            if self.slow.moved(bytes, window, least) {
+                return Poll::Ready(Some(Err(self.stalled())));
+            }
+        }
         self.note(false, matches!(frame, Some(Err(_))));
         if self.copy.is_some() {
             self.go_on_copying(&frame);
         }
         Poll::Ready(match frame {
             Some(Ok(frame)) if frame.is_data() => {
-                self.meter.count(frame.data_ref().map_or(0, Bytes::len));
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.meter.count(bytes);
+                if let Some(throttle) = &self.throttle {
+                    throttle.count(bytes);
+                }
                 Some(Ok(frame))
             }
             Some(Ok(frame)) => frame.into_trailers().ok().map(|mut fields| {
@@ -212,7 +254,7 @@ mod tests {
     async fn a_pause_is_an_error_and_shows() {
         let progress = Progress::default();
         let inner = Stuck(vec![Frame::data("x".into())]);
-        let mut body = Paced::request(inner, Duration::from_secs(30), meter(), progress.clone());
+        let mut body = Paced::request(inner, &Limits::default(), meter(), progress.clone());
         assert!(progress.get().at.is_none());
         assert!(body.frame().await.unwrap().unwrap().is_data());
         assert!(progress.get().at.is_some() && !progress.get().stalled);
@@ -227,7 +269,7 @@ mod tests {
             fields.insert(name, "1".parse().unwrap());
         }
         let inner = Stuck(vec![Frame::trailers(fields), Frame::data("x".into())]);
-        let mut body = Paced::request(inner, Duration::from_secs(30), meter(), Progress::default());
+        let mut body = Paced::request(inner, &Limits::default(), meter(), Progress::default());
         assert!(body.frame().await.unwrap().unwrap().is_data());
         let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
         assert_eq!(trailers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-sum"]);

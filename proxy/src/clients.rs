@@ -52,7 +52,8 @@ impl Drop for Share {
     }
 }
 
-fn client(address: IpAddr) -> IpAddr {
+/// Who counts as one: an address, or a network of 64 bits.
+pub(crate) fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

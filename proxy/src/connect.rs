@@ -14,6 +14,7 @@ use kennel_model::msg::Cause;
 use tokio::net::TcpStream;
 
 use crate::fault::Fault;
+use crate::gauge::Place;
 use crate::limits::Limits;
 use crate::log;
 use crate::routes::Target;
@@ -124,8 +125,7 @@ impl Asking<'_> {
 /// # Errors
 /// The fault that the visitor is to be told.
 pub(crate) async fn wake(shared: &Arc<Shared>, target: &Arc<Target>, asking: Asking<'_>) -> Result<(), Fault> {
-    let _place = shared.waiting.enter(target.slot, 1).ok_or(Fault::Overloaded)?;
-    let _bytes = shared.waiting_bytes.enter(target.slot, asking.bytes()).ok_or(Fault::Overloaded)?;
+    let _line = line(shared, target.slot, asking)?;
     let end = join(shared, target, asking).await;
     // A deploy has stopped what was starting: the release that it brought is started instead.
     if end == Err(Fault::Died)
@@ -134,6 +134,16 @@ pub(crate) async fn wake(shared: &Arc<Shared>, target: &Arc<Target>, asking: Ask
         return join(shared, &next, asking).await;
     }
     end
+}
+
+/// A place in the line of those who wait for a slot, given back when it is dropped.
+///
+/// # Errors
+/// [`Fault::Overloaded`] when it is too long.
+pub(crate) fn line(shared: &Shared, slot: SlotId, asking: Asking<'_>) -> Result<[Place; 2], Fault> {
+    let place = shared.waiting.enter(slot, 1).ok_or(Fault::Overloaded)?;
+    let bytes = shared.waiting_bytes.enter(slot, asking.bytes()).ok_or(Fault::Overloaded)?;
+    Ok([place, bytes])
 }
 
 async fn join(shared: &Arc<Shared>, target: &Arc<Target>, asking: Asking<'_>) -> Result<(), Fault> {

@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::request::{Client, answer};
 use crate::shared::Shared;
 use crate::stall::WriteBound;
+use crate::taking::Taking;
 use crate::tls::H2;
 
 /// What a client of HTTP/2 sends first (RFC 9113, 3.4).
@@ -87,7 +88,8 @@ where
     let io = TokioIo::new(WriteBound::new(io, &limits));
     let requests = Arc::new(AtomicU64::new(0));
     let counted = requests.clone();
-    let of_each = client.clone();
+    let taking = Arc::new(Taking::default());
+    let of_each = client.clone().over_http2(taking.clone());
     let service = service_fn(move |request| {
         counted.fetch_add(1, Ordering::Relaxed);
         answer(shared.clone(), of_each.clone(), request)
@@ -97,12 +99,14 @@ where
         _ = served.as_mut() => return,
         _ = drain.wait_for(|drain| *drain) => (),
         () = idle(&client, &requests, limits.request_head) => (),
+        () = taking.stands_still(limits.response_stall) => return,
     }
     // The client is told which of its requests are the last that count, and what is in flight goes on.
     served.as_mut().graceful_shutdown();
     tokio::select! {
         _ = served => (),
         () = idle(&client, &requests, limits.write_stall) => (),
+        () = taking.stands_still(limits.response_stall) => (),
     }
 }
 

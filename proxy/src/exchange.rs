@@ -24,6 +24,7 @@ use crate::awake::Life;
 use crate::body::{Paced, Progress, Step, ToProgram};
 use crate::connect::{self, Asking};
 use crate::fault::Fault;
+use crate::limits::Limits;
 use crate::log;
 use crate::routes::Target;
 use crate::shared::Shared;
@@ -43,7 +44,7 @@ pub(crate) async fn exchange(
     meter: Meter,
 ) -> Result<Response<FromProgram>, Fault> {
     shared.tally.request(target.slot);
-    let mut sending = Sending::new(head, body, shared.limits.request_stall, meter);
+    let mut sending = Sending::new(head, body, &shared.limits, meter);
     if let Some(upstream) = shared.pool.take(target.slot) {
         let again = sending.again();
         sending = match sending.over(shared, target.slot, upstream).await {
@@ -127,10 +128,10 @@ impl Failure {
 }
 
 impl Sending {
-    fn new(head: Parts, body: Incoming, stall: Duration, meter: Meter) -> Self {
+    fn new(head: Parts, body: Incoming, limits: &Limits, meter: Meter) -> Self {
         let progress = (!body.is_end_stream()).then(Progress::default);
         let body = match &progress {
-            Some(progress) => Either::Right(Box::pin(Paced::request(body, stall, meter, progress.clone()))),
+            Some(progress) => Either::Right(Box::pin(Paced::request(body, limits, meter, progress.clone()))),
             None => Either::Left(Empty::new()),
         };
         Self { request: Request::from_parts(head, body), progress }

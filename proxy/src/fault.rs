@@ -43,6 +43,10 @@ pub enum Fault {
     NoChallenge,
     /// The slot has as many requests in flight or waiting as it may.
     Overloaded,
+    /// The tenant has more requests than it may have: none of its places came free in time, or too many came in a second.
+    Crowded,
+    /// The client sends more requests a second than it may.
+    TooMany,
     /// Init is busy with the slot: stopping it, for instance.
     Busy,
     /// Init could not start the program, or no longer tries.
@@ -96,6 +100,8 @@ impl Fault {
             Self::Asleep => (StatusCode::SERVICE_UNAVAILABLE, "asleep"),
             Self::NoChallenge => (StatusCode::NOT_FOUND, "no-challenge"),
             Self::Overloaded | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "crowded"),
+            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many"),
             Self::CannotStart => (StatusCode::SERVICE_UNAVAILABLE, "cannot-start"),
             Self::Died => (StatusCode::BAD_GATEWAY, "died"),
             Self::Broke => (StatusCode::BAD_GATEWAY, "broke"),
@@ -121,6 +127,10 @@ impl Fault {
             Self::Asleep => ("Asleep", "This site is asleep. Please try again later."),
             Self::NoChallenge => ("Not found", "There is nothing at this address."),
             Self::Overloaded | Self::Busy => ("Busy", "This site is busy. Please try again in a moment."),
+            Self::Crowded => {
+                ("Crowded", "This site has more visitors than it takes. Please try again in a moment.")
+            }
+            Self::TooMany => ("Too many requests", "Please wait a moment before you ask this site again."),
             Self::CannotStart => ("Out of order", "This site cannot be reached at the moment."),
             Self::Died => ("Out of order", "This site stopped before it could answer."),
             Self::Broke => ("Out of order", "This site broke off before it had answered."),
@@ -132,7 +142,7 @@ impl Fault {
     /// Only where the same request may well succeed soon.
     fn retry_after_s(self) -> Option<u32> {
         match self {
-            Self::NoRoutes | Self::Overloaded | Self::Busy => Some(2),
+            Self::NoRoutes | Self::Overloaded | Self::Busy | Self::Crowded | Self::TooMany => Some(2),
             Self::CannotStart | Self::Leaving => Some(30),
             // For robots, which have time.
             Self::Asleep => Some(600),
@@ -183,7 +193,7 @@ impl Fault {
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 19] = [
+    const ALL: [Fault; 21] = [
         Fault::BadRequest,
         Fault::Method,
         Fault::Expectation,
@@ -198,6 +208,8 @@ mod tests {
         Fault::NoChallenge,
         Fault::Overloaded,
         Fault::Busy,
+        Fault::Crowded,
+        Fault::TooMany,
         Fault::CannotStart,
         Fault::Died,
         Fault::StartedLate,
@@ -216,11 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn trying_again_is_advised_only_with_a_503() {
+    fn trying_again_is_advised_only_where_it_helps() {
         for fault in ALL {
             let response = fault.response(Format::Text);
             if response.headers().contains_key(RETRY_AFTER) {
-                assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{fault:?}");
+                let temporary = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+                assert!(temporary.contains(&response.status()), "{fault:?}");
             }
         }
         assert_eq!(Fault::Overloaded.response(Format::Text).headers()[RETRY_AFTER], "2");

@@ -16,13 +16,23 @@ pub struct Limits {
     /// so that no client alone takes all of a host or of a tenant. Beyond it new ones are closed. Enough for the browsers
     /// behind one office's address, and for a load balancer, which uses each connection for many requests.
     pub address_connections: usize,
-    /// Requests of one slot in flight at once, so that one slow tenant cannot hold every connection. Beyond it: 503.
+    /// Requests of one slot in flight at once, those that wait and those that last (WebSockets, event streams) among them, so
+    /// that one slow tenant cannot hold every connection. Beyond it: 503. How many of them its program has at a time is
+    /// the tenant's own bound.
     pub slot_requests: u32,
-    /// Requests that may wait for one slot to start. Beyond it: 503 with `Retry-After`, which spreads the crowd.
+    /// Requests that may wait for one slot to start, or for their turn. Beyond it: 503 with `Retry-After`, which spreads the
+    /// crowd.
     pub slot_waiting: u32,
     /// Bytes of the heads of those: what a waiting request holds beside its connection, as its body is not read before.
     /// Beyond it: 503 with `Retry-After`. The heads of all that may wait, at the usual size of some KiB.
     pub slot_waiting_bytes: u32,
+    /// How long a request waits for its turn. Beyond it: 503 with `Retry-After`. Visitors give up at about this time.
+    pub turn_wait: Duration,
+    /// How far ahead of an even rate a tenant's requests, and a client's, may come: as many at once as are allowed in this
+    /// time. A page comes with all that belongs to it at once.
+    pub rate_ahead: Duration,
+    /// Clients whose rates are known at once, some 40 bytes each.
+    pub rate_clients: usize,
     /// Idle upstream connections kept per slot: as many requests as a busy tenant has in flight at a time, or every answer that
     /// comes with others closes a connection that the next request has to make again (measured with 64 clients and 32 kept: one
     /// in four). They are kept for seconds only, see [`Limits::upstream_idle`].
@@ -77,6 +87,10 @@ pub struct Limits {
     /// A client's connection without a request gives back its buffers after one to two of these: long enough that a busy one
     /// never does, short enough that it does not matter for how many one has memory.
     pub park: Duration,
+    /// Bytes a second that a client has to send of a request's body, or to take of what is sent to it, in the time in which it
+    /// is waited for: slower ones hold a place for nothing. A hundredth of what a bad mobile connection does. Looked at
+    /// whenever it was waited for as long as it may pause.
+    pub slowest_bytes_per_s: u32,
     /// A client's pause inside a request's body, while the program is ready to read more.
     pub request_stall: Duration,
     /// A peer, client or program, that takes none of the bytes we have for it.
@@ -119,6 +133,9 @@ impl Default for Limits {
             slot_requests: 512,
             slot_waiting: 256,
             slot_waiting_bytes: 1 << 20,
+            turn_wait: Duration::from_secs(30),
+            rate_ahead: Duration::from_secs(5),
+            rate_clients: 65_536,
             idle_per_slot: 128,
             idle_total: 1024,
             kept_per_slot: 16,
@@ -139,6 +156,7 @@ impl Default for Limits {
             request_head: Duration::from_secs(75),
             tls_handshake: Duration::from_secs(10),
             park: Duration::from_secs(1),
+            slowest_bytes_per_s: 200,
             request_stall: Duration::from_secs(30),
             write_stall: Duration::from_secs(60),
             response_head: Duration::from_secs(60),

@@ -21,6 +21,7 @@ use crate::body::{Body, Paced};
 use crate::clients::Share;
 use crate::connect::{self, Asking};
 use crate::exchange::exchange;
+use crate::fairness::Turn;
 use crate::fault::Fault;
 use crate::headers::{self, Length, Sender};
 use crate::hints::Hints;
@@ -30,6 +31,7 @@ use crate::page::Accept;
 use crate::routes::{Found, Target};
 use crate::seen::{Phase, Recorded, Seen};
 use crate::shared::Shared;
+use crate::taking::Taking;
 use crate::tally::Way;
 use crate::upstream::FromProgram;
 use crate::{host, instead, secure, strict, tunnel, wake};
@@ -46,6 +48,8 @@ pub(crate) struct Client {
     places: Arc<(OwnedSemaphorePermit, Share)>,
     /// With TLS: the name that it asked for.
     name: Option<Arc<str>>,
+    /// Over HTTP/2: whether it takes what it is sent.
+    taking: Option<Arc<Taking>>,
 }
 
 /// Copies of a [`Client`] that are no request's: the connection's own, and that which each request takes its own from.
@@ -59,12 +63,23 @@ impl Client {
 
     /// One that has just been accepted.
     pub(crate) fn new(address: IpAddr, permit: OwnedSemaphorePermit, share: Share) -> Self {
-        Self { address, field: headers::address(address), places: Arc::new((permit, share)), name: None }
+        Self {
+            address,
+            field: headers::address(address),
+            places: Arc::new((permit, share)),
+            name: None,
+            taking: None,
+        }
     }
 
     /// It has been shown the certificate for this name, in lower case.
     pub(crate) fn came_for(&mut self, name: String) {
         self.name = Some(name.into());
+    }
+
+    /// It has many requests at a time.
+    pub(crate) fn over_http2(self, taking: Arc<Taking>) -> Self {
+        Self { taking: Some(taking), ..self }
     }
 
     /// What it speaks.
@@ -90,13 +105,14 @@ pub(crate) async fn answer(
     // Read only where the answer is a page of ours.
     let accept = Accept::of(request.headers());
     let mut seen = Some(Seen::new(&shared.records, client.address, &request));
+    let taker = client.taking.as_ref().map(Taking::taker);
     let mut response = pass(&shared, client, request, &mut seen).await.unwrap_or_else(|fault| {
         note(&mut seen, |seen| seen.failed(fault));
         fault.response(accept.wanted())
     });
     let status = response.status();
     note(&mut seen, |seen| seen.answered(status, response.headers_mut()));
-    Ok(response.map(|body| Recorded::new(body, seen)))
+    Ok(response.map(|body| Recorded::new(body, seen, taker)))
 }
 
 /// Notes something of a request whose record is still here: a tunnel takes it along.
@@ -134,6 +150,7 @@ async fn pass(
         return Ok(answer);
     }
     let hsts_s = client.name.as_ref().map_or(0, |_| target.hsts_s);
+    shared.rates.enter(target.slot, client.address, &target.traffic)?;
     let visit = shared.leases.enter(target.slot).ok_or(Fault::Overloaded)?;
     if !visit.is_leased()
         && !shared.awake.is_awake(target.slot)
@@ -152,6 +169,8 @@ async fn pass(
         note(seen, |seen| seen.enter(Phase::Own));
         woken?;
     }
+
+    let turn = turn(shared, &target, &client, (&head, &body), seen).await?;
 
     let length = Length::of(&body);
     let websocket = strict::wants_websocket(&head, length);
@@ -173,8 +192,13 @@ async fn pass(
     let to_program =
         (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
     match (websocket, to_program) {
-        (_, None) => Ok(secure::with_hsts(pass_back(shared, response, is_head, (client, visit, key)), hsts_s)),
-        (true, Some(to_program)) => switch(shared, response, (to_client, to_program), (client, visit), seen),
+        (_, None) => Ok(secure::with_hsts(
+            pass_back(shared, response, is_head, (&target, key), (client, visit, turn)),
+            hsts_s,
+        )),
+        (true, Some(to_program)) => {
+            switch(shared, &target, response, (to_client, to_program), (client, visit), seen)
+        }
         // Nobody asked it to switch.
         (false, Some(_)) => Err(Fault::Broke),
     }
@@ -215,7 +239,8 @@ fn pass_back(
     shared: &Shared,
     response: Response<FromProgram>,
     is_head: bool,
-    (client, visit, key): (Client, Visit, Option<Key>),
+    (target, key): (&Target, Option<Key>),
+    (client, visit, turn): (Client, Visit, Turn),
 ) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     let bodiless = is_head || head.status == StatusCode::NOT_MODIFIED;
@@ -229,13 +254,50 @@ fn pass_back(
         copy.finish();
     }
     let meter = shared.tally.meter(visit.slot(), Way::Out);
-    let body = Paced::response(body, shared.limits.response_stall, meter, (client, visit), copy);
+    let throttle = shared.pace.throttle(visit.slot(), target.traffic.send_bytes_per_s);
+    // What lasts is no work for the program while it lasts.
+    let turn = (!lasts(&head.headers)).then_some(turn);
+    let held = (client, visit, turn);
+    let body = Paced::response(body, shared.limits.response_stall, (meter, throttle), held, copy);
     Response::from_parts(head, Either::Right(Box::pin(body)))
+}
+
+/// Whether it is a stream of events (WHATWG HTML, 9.2), which ends when somebody leaves.
+fn lasts(fields: &hyper::HeaderMap) -> bool {
+    fields.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// Waits for the request's turn at the program, if it has to.
+async fn turn(
+    shared: &Shared,
+    target: &Target,
+    client: &Client,
+    (head, body): (&Parts, &Incoming),
+    seen: &mut Option<Seen>,
+) -> Result<Turn, Fault> {
+    let (slot, address) = (target.slot, client.address);
+    if let Some(turn) = shared.turns.at_once(slot, address, target.traffic.requests_max) {
+        return Ok(turn);
+    }
+    // What has come of its body would leave the connection's other requests no room (RFC 9113, 5.2), those that are to make
+    // place for it among them.
+    if head.version == Version::HTTP_2 && !body.is_end_stream() {
+        return Ok(shared.turns.in_any_case(slot, address));
+    }
+    let came = Instant::now();
+    note(seen, |seen| seen.enter(Phase::Queue));
+    let asking = Asking { method: &head.method, uri: &head.uri, fields: &head.headers, client: address };
+    let _line = connect::line(shared, slot, asking)?;
+    let turn = Box::pin(shared.turns.wait(slot, address)).await;
+    shared.tally.queued(slot, came.elapsed());
+    note(seen, |seen| seen.enter(Phase::Own));
+    turn
 }
 
 /// Passes the switch of protocols back and leaves the two connections to a tunnel.
 fn switch(
     shared: &Shared,
+    target: &Target,
     response: Response<FromProgram>,
     (to_client, to_program): (OnUpgrade, OnUpgrade),
     held: (Client, Visit),
@@ -253,6 +315,8 @@ fn switch(
         meter(Way::In).and(seen.as_mut().map(Seen::count_in)),
         meter(Way::Out).and(seen.as_mut().map(Seen::count_out)),
     ];
-    tokio::spawn(tunnel::run(to_client, to_program, shared.limits.tunnel_idle, meters, (held, seen)));
+    let throttle = shared.pace.throttle(held.1.slot(), target.traffic.send_bytes_per_s);
+    let idle = shared.limits.tunnel_idle;
+    tokio::spawn(tunnel::run(to_client, to_program, idle, (meters, throttle), (held, seen)));
     Ok(Response::from_parts(head, crate::body::page(bytes::Bytes::new())))
 }

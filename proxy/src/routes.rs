@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use kennel_model::routes::{Crawlers, DuplicateHost, Https, RouteTable};
+use kennel_model::routes::{Crawlers, DuplicateHost, Https, RouteTable, TrafficLimits};
 use kennel_model::{HealthPath, HostName, ReleaseId, SlotId, TenantName};
 
 /// Where requests for one name go.
@@ -31,6 +31,8 @@ pub struct Target {
     pub hsts_s: u32,
     /// Whether answers say where their time went.
     pub server_timing: bool,
+    /// What it may take of us.
+    pub traffic: TrafficLimits,
 }
 
 /// A table that is not taken, the one before stays.
@@ -112,6 +114,7 @@ impl Routes {
                 https: route.https,
                 hsts_s: route.hsts_s,
                 server_timing: route.server_timing,
+                traffic: route.traffic,
             };
             (name, Arc::new(target))
         });
@@ -144,6 +147,7 @@ mod tests {
             https: Https::Redirect,
             hsts_s: 0,
             server_timing: false,
+            traffic: TrafficLimits::default(),
         }
     }
 

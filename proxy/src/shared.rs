@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::awake::Awake;
+use crate::fairness::{Pace, Rates, Turns};
 use crate::gauge::Gauge;
 use crate::kept::Kept;
 use crate::leases::Leases;
@@ -42,7 +43,13 @@ pub(crate) struct Shared {
     pub(crate) tally: Arc<Tally>,
     /// What is told of requests.
     pub(crate) records: Arc<Records>,
-    /// Requests that wait for a start.
+    /// Requests that a tenant's program has at a time.
+    pub(crate) turns: Arc<Turns>,
+    /// Requests a second.
+    pub(crate) rates: Rates,
+    /// Bytes a second.
+    pub(crate) pace: Arc<Pace>,
+    /// Requests that wait for a start, or for their turn.
     pub(crate) waiting: Arc<Gauge>,
     /// Bytes of their heads.
     pub(crate) waiting_bytes: Arc<Gauge>,
@@ -65,6 +72,9 @@ impl Shared {
             awake: Awake::new(),
             kept: Kept::new(&limits),
             waiting_bytes: Gauge::new(limits.slot_waiting_bytes),
+            turns: Turns::new(&limits),
+            rates: Rates::new(&limits),
+            pace: Arc::default(),
             tally: Tally::new(),
             records: Arc::new(records),
             waiting: Gauge::new(limits.slot_waiting),

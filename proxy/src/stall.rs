@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::limits::Limits;
+use crate::slow::Slow;
 
-/// Fails with `TimedOut` when a write makes no progress for too long; pauses between turns.
+/// Fails with `TimedOut` when a write makes no progress for too long, or too little; pauses between turns.
 #[derive(Debug)]
 pub(crate) struct WriteBound<T> {
     inner: T,
@@ -22,6 +23,8 @@ pub(crate) struct WriteBound<T> {
     turn: usize,
     /// In this turn.
     written: usize,
+    slow: Slow,
+    least_bytes_per_s: u32,
 }
 
 impl<T> WriteBound<T> {
@@ -34,6 +37,8 @@ impl<T> WriteBound<T> {
             armed: false,
             turn: limits.turn_bytes,
             written: 0,
+            slow: Slow::default(),
+            least_bytes_per_s: limits.slowest_bytes_per_s,
         }
     }
 
@@ -50,7 +55,11 @@ impl<T> WriteBound<T> {
     fn watch(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(result) = polled {
             self.armed = false;
-            self.written += result.as_ref().map_or(0, |written| *written);
+            let written = result.as_ref().map_or(0, |written| *written);
+            self.written += written;
+            if self.slow.moved(written, self.bound, self.least_bytes_per_s) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
             return Poll::Ready(result);
         }
         let deadline = Instant::now() + self.bound;
@@ -58,6 +67,7 @@ impl<T> WriteBound<T> {
         if !self.armed {
             timer.as_mut().reset(deadline);
             self.armed = true;
+            self.slow.waits(Instant::now());
         }
         timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }

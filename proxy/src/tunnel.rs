@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use kennel_model::access::Ended;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
+use crate::fairness::Throttle;
 use crate::seen::Seen;
 use crate::tally::Meter;
 
@@ -22,13 +23,13 @@ pub(crate) async fn run(
     client: OnUpgrade,
     program: OnUpgrade,
     idle: Duration,
-    meters: [Meter; 2],
+    counted: ([Meter; 2], Option<Throttle>),
     (held, mut seen): (impl Send, Option<Seen>),
 ) {
     let mut ended = Ended::Cut;
     // Either side may be gone before the switch is complete; then there is nobody to tell.
     if let Ok((client, program)) = tokio::try_join!(client, program) {
-        ended = join(TokioIo::new(client), TokioIo::new(program), idle, meters).await;
+        ended = join(TokioIo::new(client), TokioIo::new(program), idle, counted).await;
     }
     drop(held);
     if let Some(seen) = &mut seen {
@@ -41,11 +42,11 @@ async fn join(
     client: impl AsyncRead + AsyncWrite + Unpin,
     mut program: impl AsyncRead + AsyncWrite + Unpin,
     idle: Duration,
-    [from_client, to_client]: [Meter; 2],
+    ([from_client, to_client], throttle): ([Meter; 2], Option<Throttle>),
 ) -> Ended {
     let moved = Arc::new(AtomicBool::new(false));
     // Every byte passes the client's end, one way or the other.
-    let mut client = Watched { inner: client, moved: moved.clone(), from_client, to_client };
+    let mut client = Watched { inner: client, moved: moved.clone(), from_client, to_client, throttle };
     let quiet = async {
         loop {
             tokio::time::sleep(idle).await;
@@ -68,6 +69,7 @@ struct Watched<T> {
     moved: Arc<AtomicBool>,
     from_client: Meter,
     to_client: Meter,
+    throttle: Option<Throttle>,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
@@ -88,9 +90,15 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(throttle) = &mut self.throttle {
+            ready!(throttle.poll_ready(cx));
+        }
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = polled {
             self.to_client.count(written);
+            if let Some(throttle) = &self.throttle {
+                throttle.count(written);
+            }
         }
         if polled.is_ready() {
             self.moved.store(true, Ordering::Relaxed);
@@ -124,7 +132,7 @@ mod tests {
     async fn silence_ends_it_and_a_byte_keeps_it() {
         let (client, mut browser) = tokio::io::duplex(64);
         let (program, mut server) = tokio::io::duplex(64);
-        let tunnel = tokio::spawn(join(client, program, IDLE, meters()));
+        let tunnel = tokio::spawn(join(client, program, IDLE, (meters(), None)));
         for _ in 0..5 {
             tokio::time::sleep(IDLE - Duration::from_secs(1)).await;
             server.write_all(b"ping").await.unwrap();
@@ -140,7 +148,7 @@ mod tests {
     async fn one_side_may_close_before_the_other() {
         let (client, mut browser) = tokio::io::duplex(64);
         let (program, mut server) = tokio::io::duplex(64);
-        let tunnel = tokio::spawn(join(client, program, IDLE, meters()));
+        let tunnel = tokio::spawn(join(client, program, IDLE, (meters(), None)));
         browser.write_all(b"last").await.unwrap();
         browser.shutdown().await.unwrap();
         let mut got = Vec::new();

@@ -1,8 +1,9 @@
 //! Limits as people write them, for `tenant add` and `limits` alike.
 
+use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
 
-use kennel_model::routes::{Crawlers, Https};
+use kennel_model::routes::{Crawlers, Https, TrafficLimits};
 use kennel_model::{HealthPath, InvalidHealthPath, Limits, TenantName};
 
 use super::ByteSize;
@@ -16,6 +17,7 @@ Example:
   kennel limits chat --no-freeze --always-on
   kennel limits shop --health /healthz --crawlers wait
   kennel limits shop --https redirect --hsts 180d
+  kennel limits shop --requests 50 --client-rate 20 --bandwidth 2M
 
 A program that nobody has needed for a while is frozen, later its memory goes to swap, and at last it
 is stopped; the next request wakes it. How long that takes, and how much disk it has, changes at once;
@@ -85,6 +87,57 @@ pub struct LimitArgs {
     /// Whether its answers say where their time went (Server-Timing), for whoever asks
     #[arg(long, value_name = "ON|OFF")]
     pub server_timing: Option<Switch>,
+    /// Requests that its program has at a time; more wait in line, and one client has half of them at most
+    #[arg(long, value_name = "N")]
+    pub requests: Option<NonZeroU32>,
+    /// Requests a second, of all its visitors together; what is over is told to come again (503)
+    #[arg(long, value_name = "N|off")]
+    pub rate: Option<Rate>,
+    /// Requests a second of one client, which is an address; what is over is refused (429)
+    #[arg(long, value_name = "N|off")]
+    pub client_rate: Option<Rate>,
+    /// Bytes a second that are sent to its visitors, such as 2M; what is over waits
+    #[arg(long, value_name = "SIZE|off")]
+    pub bandwidth: Option<Bandwidth>,
+}
+
+/// So many a second, or no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub Option<NonZeroU32>);
+
+impl FromStr for Rate {
+    type Err = InvalidRate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
+        match text.strip_suffix("/s").unwrap_or(text) {
+            "off" => Ok(Self(None)),
+            digits => digits
+                .parse()
+                .map(|rate| Self(Some(rate)))
+                .map_err(|_| InvalidRate(text.chars().take(40).collect())),
+        }
+    }
+}
+
+/// Why a rate was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a rate: write how many a second, such as 50, or off")]
+pub struct InvalidRate(String);
+
+/// Bytes a second, or no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bandwidth(pub Option<NonZeroU64>);
+
+impl FromStr for Bandwidth {
+    type Err = super::size::InvalidSize;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self(None)),
+            // A size is never 0.
+            size => size.parse().map(|ByteSize(bytes)| Self(NonZeroU64::new(bytes))),
+        }
+    }
 }
 
 /// What becomes of requests without TLS.
@@ -249,6 +302,14 @@ impl LimitArgs {
             https: self.https.map_or(limits.https, Https::from),
             hsts_s: self.hsts.map_or(limits.hsts_s, |Hsts(seconds)| seconds),
             server_timing: self.server_timing.map_or(limits.server_timing, |switch| switch == Switch::On),
+            traffic: TrafficLimits {
+                requests_max: self.requests.map_or(limits.traffic.requests_max, NonZeroU32::get),
+                requests_per_s: self.rate.map_or(limits.traffic.requests_per_s, |Rate(rate)| rate),
+                client_requests_per_s: self
+                    .client_rate
+                    .map_or(limits.traffic.client_requests_per_s, |Rate(rate)| rate),
+                send_bytes_per_s: self.bandwidth.map_or(limits.traffic.send_bytes_per_s, |Bandwidth(b)| b),
+            },
             ..limits
         }
     }
@@ -281,6 +342,35 @@ mod tests {
         );
         for bad in ["", "%", "-5%", "2.5%", "70000"] {
             assert!(bad.parse::<Percent>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bounds_on_traffic_are_read_and_lifted() {
+        let typed = LimitArgs {
+            requests: NonZeroU32::new(50),
+            rate: Some("100/s".parse().unwrap()),
+            client_rate: Some("20".parse().unwrap()),
+            bandwidth: Some("2M".parse().unwrap()),
+            ..LimitArgs::default()
+        };
+        let set = typed.apply(Limits::default());
+        let traffic = TrafficLimits {
+            requests_max: 50,
+            requests_per_s: NonZeroU32::new(100),
+            client_requests_per_s: NonZeroU32::new(20),
+            send_bytes_per_s: NonZeroU64::new(2 << 20),
+        };
+        assert_eq!(set.traffic, traffic);
+        let off = LimitArgs {
+            rate: Some("off".parse().unwrap()),
+            bandwidth: Some("off".parse().unwrap()),
+            ..LimitArgs::default()
+        };
+        let rest = TrafficLimits { requests_per_s: None, send_bytes_per_s: None, ..traffic };
+        assert_eq!(off.apply(set).traffic, rest);
+        for bad in ["", "0", "-1", "1.5", "10/m"] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad}");
         }
     }
 

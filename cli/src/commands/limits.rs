@@ -1,6 +1,6 @@
 //! `kennel limits`: shows a tenant's limits and changes them.
 
-use kennel_model::routes::{Crawlers, Https};
+use kennel_model::routes::{Crawlers, Https, TrafficLimits};
 use kennel_model::{Limits, api};
 
 use super::{Context, tenant_path};
@@ -45,6 +45,13 @@ fn words(limits: &Limits) -> String {
         (Https::Optional, 0) => "optional".to_owned(),
         (Https::Optional, s) => format!("optional, and browsers told to stay for {}", After(Some(s))),
     };
+    let TrafficLimits { requests_max, requests_per_s, client_requests_per_s, send_bytes_per_s } =
+        limits.traffic;
+    let rates = [
+        Some(format!("{requests_max} at a time")),
+        requests_per_s.map(|rate| format!("{rate} a second")),
+        client_requests_per_s.map(|rate| format!("{rate} a second of one client")),
+    ];
     fields(&[
         (
             "memory",
@@ -67,6 +74,12 @@ fn words(limits: &Limits) -> String {
             limits.health.map_or_else(|| "its port accepts".to_owned(), |path| format!("{path} answers")),
         ),
         ("https", https),
+        ("requests", rates.into_iter().flatten().collect::<Vec<_>>().join(", ")),
+        (
+            "bandwidth",
+            send_bytes_per_s
+                .map_or_else(|| "no bound".to_owned(), |b| format!("{} a second", ByteSize(b.get()))),
+        ),
         ("server timing", if limits.server_timing { "told to whoever asks" } else { "not told" }.into()),
     ])
 }

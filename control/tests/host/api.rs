@@ -1,9 +1,11 @@
 //! The life of tenants through the API.
 
+use std::num::NonZeroU32;
+
 use hyper::StatusCode;
 use kennel_model::api::{Deployed, Host as HostState, NewTenant, Tenant};
 use kennel_model::msg::{Cause, ControlRequest, Refusal};
-use kennel_model::routes::Crawlers;
+use kennel_model::routes::{Crawlers, TrafficLimits};
 use kennel_model::{Limits, ReleaseId, SlotId, SlotState};
 
 use crate::support::{Host, archive, openapi, wish};
@@ -121,8 +123,17 @@ async fn other_limits_reach_init_and_are_kept() {
 
     let health = Some("/healthz".parse().unwrap());
     let crawlers = Crawlers::Wait;
-    let limits =
-        Limits { pids_max: 7, freeze_after_s: Some(5), health, crawlers, server_timing: true, ..limits };
+    let traffic =
+        TrafficLimits { requests_max: 3, client_requests_per_s: NonZeroU32::new(9), ..limits.traffic };
+    let limits = Limits {
+        pids_max: 7,
+        freeze_after_s: Some(5),
+        health,
+        crawlers,
+        server_timing: true,
+        traffic,
+        ..limits
+    };
     operator.put("/v1/tenants/blog/limits", &limits).await.expect::<Tenant>(StatusCode::OK);
     let told = |host: &Host| host.world.lock().slots[&slot(0)].spec.clone().unwrap().limits;
     assert_eq!(told(&host), limits);
@@ -133,6 +144,7 @@ async fn other_limits_reach_init_and_are_kept() {
     assert_eq!((kept.limits, told(&host)), (limits, limits));
     let route = host.world.lock().routes.clone().unwrap().routes.remove(0);
     assert_eq!((route.health, route.crawlers, route.server_timing), (health, Crawlers::Wait, true));
+    assert_eq!(route.traffic, traffic);
     let wrong = serde_json::json!({"health": "healthz"});
     assert_eq!(operator.put("/v1/tenants/blog/limits", &wrong).await.code(), "bad-request");
 }

@@ -9,17 +9,20 @@ use kennel_model::access::Ended;
 
 use super::Seen;
 use crate::body::Body;
+use crate::taking::Taker;
 
 /// A body, and what is known of its request; nothing when that is written elsewhere.
 pub(crate) struct Recorded {
     inner: Body,
     seen: Option<Seen>,
+    /// Over HTTP/2.
+    taker: Option<Taker>,
 }
 
 impl Recorded {
     /// Writes the record at the body's end.
-    pub(crate) const fn new(inner: Body, seen: Option<Seen>) -> Self {
-        Self { inner, seen }
+    pub(crate) const fn new(inner: Body, seen: Option<Seen>, taker: Option<Taker>) -> Self {
+        Self { inner, seen, taker }
     }
 
     fn end(&mut self, ended: Ended) {
@@ -38,9 +41,15 @@ impl HttpBody for Recorded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(taker) = &mut self.taker {
+            taker.is_asked();
+        }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
+                if let Some(taker) = &mut self.taker {
+                    taker.gives();
+                }
                 if let Some(seen) = &mut self.seen {
                     seen.passed(frame.data_ref().map_or(0, Bytes::len));
                 }

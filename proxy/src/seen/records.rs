@@ -13,6 +13,7 @@ use kennel_sys::{Channel, ChannelError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::fairness::Due;
 use crate::limits::Limits;
 use crate::log;
 
@@ -55,8 +56,8 @@ struct State {
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
     counts: SlotCounts,
-    /// When its next record would be due if they came evenly.
-    due: Option<Instant>,
+    /// Of its next record.
+    due: Due,
 }
 
 impl Records {
@@ -98,7 +99,7 @@ impl Records {
         let there = &mut state.slots[place];
         let is_news = there.counts.is_empty();
         there.counts.count(status);
-        let flooded = !there.may_write(now, self.interval, self.ahead);
+        let flooded = there.due.pass(now, self.interval, self.ahead).is_err();
         if is_news {
             state.changed.push(place);
         }
@@ -198,18 +199,6 @@ impl State {
             _ = push(&part, &mut self.packet);
         }
         true
-    }
-}
-
-impl Slot {
-    /// Whether it may write one more now (the generic cell rate algorithm of ITU-T I.371).
-    fn may_write(&mut self, now: Instant, interval: Duration, ahead: Duration) -> bool {
-        let due = self.due.map_or(now, |due| due.max(now));
-        let may = due - now <= ahead;
-        if may {
-            self.due = Some(due + interval);
-        }
-        may
     }
 }
 

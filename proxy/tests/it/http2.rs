@@ -157,3 +157,20 @@ async fn what_only_begins_like_it_is_none() {
     soon(slow.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_what_it_asked_for_is_given_up() {
+    let limits = Limits { response_stall: Duration::from_millis(100), ..Limits::default() };
+    let (proxy, claim) = proxy_with_a_tenant(limits).await;
+    let _program = program(claim.slot, |_| async { Response::new(full(vec![b'x'; 1 << 20])) }).await;
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    builder.adaptive_window(false).initial_stream_window_size(1000);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+    let ended = tokio::spawn(connection);
+    let answer = soon(sender.send_request(request("/", empty()))).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    // By flow control nothing more comes, and the connection itself is alive.
+    _ = soon(ended).await;
+    assert!(answer.into_body().collect().await.is_err());
+}

@@ -8,6 +8,7 @@ mod asleep;
 mod binary;
 mod clients;
 mod drain;
+mod fairness;
 mod headers;
 mod health;
 mod http2;

@@ -20,7 +20,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use kennel_model::certificate::CertificateTable;
 use kennel_model::msg::{Cause, FromProxy, Refusal, RequestId, Rung, ToProxy};
-use kennel_model::routes::{Crawlers, Https, Route, RouteTable};
+use kennel_model::routes::{Crawlers, Https, Route, RouteTable, TrafficLimits};
 use kennel_model::{HostName, ReleaseId, SlotId, TenantName};
 use kennel_proxy::{Limits, Listeners, ProxyError};
 use kennel_sys::{Channel, ChannelError, async_channel};
@@ -71,6 +71,7 @@ pub(crate) fn route(host: &str, slot: SlotId) -> Route {
         https: Https::Redirect,
         hsts_s: 0,
         server_timing: false,
+        traffic: TrafficLimits::default(),
     }
 }
 
