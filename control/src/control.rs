@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kennel_model::layout::{ImageFacts, RuntimeFacts};
 use kennel_model::msg::ControlRequest;
+use kennel_model::routes::Front;
 use kennel_model::{Limits, RuntimeName, SlotId, TenantName};
 
 use crate::access::Access;
@@ -53,6 +54,8 @@ pub struct Control {
     /// Orders the route tables: a table is composed and published before the next is composed.
     pub(crate) publishing: tokio::sync::Mutex<()>,
     pub(crate) tables: AtomicU32,
+    /// What visitors come through.
+    front: Mutex<Front>,
     /// Held while a reservation is checked and written.
     pub(crate) reserving: tokio::sync::Mutex<()>,
     starts: u32,
@@ -87,6 +90,7 @@ impl Control {
             tpm_asked: tokio::sync::Mutex::default(),
             publishing: tokio::sync::Mutex::default(),
             tables: AtomicU32::new(0),
+            front: Mutex::default(),
             reserving: tokio::sync::Mutex::default(),
             starts,
             busy: Arc::default(),
@@ -142,6 +146,20 @@ impl Control {
         }
         let deadline = Duration::from_millis(limits.stop_grace_ms.into()) + QUICK;
         Ok(self.init.act(ControlRequest::Stop(slot), deadline).await?)
+    }
+
+    /// What visitors come through.
+    pub(crate) fn front(&self) -> Front {
+        self.front.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Visitors come through this from now on.
+    ///
+    /// # Errors
+    /// As of a route table that cannot be published; the next that can has it.
+    pub(crate) async fn stand_behind(&self, front: Front) -> Result<()> {
+        let before = std::mem::replace(&mut *self.front.lock().unwrap_or_else(PoisonError::into_inner), front);
+        if before == self.front() { Ok(()) } else { self.publish_routes().await }
     }
 
     /// A number for the next route table, larger than any before, those of earlier starts included.

@@ -1,4 +1,4 @@
-//! Who may sign in, what the host is called and whom it asks for the time: what the user-data says that the machine was started with, and on a cloud
+//! Who may sign in, what the host is called, whom it asks for the time and what stands before it: what the user-data says that the machine was started with, and on a cloud
 //! the cloud's own user-data, its key pair and its name for the machine. The cloud's come when the metadata service answers,
 //! which may be long after the API does; until then nobody else is let in, and the console says why.
 
@@ -12,11 +12,11 @@ use kennel_model::NodeName;
 use kennel_model::clock::EC2_SERVER;
 use kennel_model::cloud::{Instance, Report};
 use kennel_model::msg::ControlRequest;
+use kennel_model::routes::Front;
 use kennel_user_data::{Faults, MAX_BYTES, UserData, parse_key};
 
 use crate::auth::Auth;
-use crate::control::QUICK;
-use crate::init::Init;
+use crate::control::{Control, QUICK};
 use crate::operators::Operators;
 use crate::say;
 
@@ -30,7 +30,7 @@ const MAX_SAID: usize = 10;
 pub(crate) struct Doorkeeper {
     auth: Arc<Auth>,
     user_data: File,
-    init: Init,
+    control: Arc<Control>,
     /// What was said last.
     said: Option<Found>,
 }
@@ -43,19 +43,21 @@ struct Found {
     name: Option<NodeName>,
     /// Whom it is to ask for the time.
     time_servers: Vec<SocketAddr>,
+    /// What visitors come through.
+    front: Front,
     /// What is wrong, and with which source.
     complaints: Vec<String>,
 }
 
 impl Doorkeeper {
     /// Of this door.
-    pub(crate) const fn new(auth: Arc<Auth>, user_data: File, init: Init) -> Self {
-        Self { auth, user_data, init, said: None }
+    pub(crate) const fn new(auth: Arc<Auth>, user_data: File, control: Arc<Control>) -> Self {
+        Self { auth, user_data, control, said: None }
     }
 
     /// Looks once.
     pub(crate) async fn look(&mut self) {
-        let report = self.init.cloud().borrow().clone();
+        let report = self.control.init.cloud().borrow().clone();
         let found = find(handed(&self.user_data), report.as_ref());
         if self.said.as_ref() == Some(&found) {
             return;
@@ -63,20 +65,23 @@ impl Doorkeeper {
         self.auth.admit(found.operators.clone());
         found.say();
         if let Some(name) = found.name.clone()
-            && let Err(cause) = self.init.act(ControlRequest::Name(name), QUICK).await
+            && let Err(cause) = self.control.init.act(ControlRequest::Name(name), QUICK).await
         {
             say!("the host keeps its name: {cause}");
         }
         let servers = ControlRequest::TimeServers(found.time_servers.clone());
-        if let Err(cause) = self.init.act(servers, QUICK).await {
+        if let Err(cause) = self.control.init.act(servers, QUICK).await {
             say!("the clock is kept by nobody else than before: {cause}");
+        }
+        if let Err(cause) = self.control.stand_behind(found.front.clone()).await {
+            say!("the proxy trusts nobody else than before: {cause}");
         }
         self.said = Some(found);
     }
 
     /// Looks whenever the cloud says something new.
     pub(crate) async fn keep(mut self) {
-        let mut cloud = self.init.cloud();
+        let mut cloud = self.control.init.cloud();
         cloud.mark_changed();
         while cloud.changed().await.is_ok() {
             self.look().await;
@@ -134,6 +139,9 @@ impl Found {
                 self.operators.join(data.ssh_keys);
                 if self.time_servers.is_empty() {
                     self.time_servers = data.time_servers;
+                }
+                if self.front.trusted.is_empty() {
+                    self.front = data.front;
                 }
             }
             Err(faults) => self.complain(&faults),

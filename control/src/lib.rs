@@ -124,7 +124,7 @@ pub async fn run(
             say!("the certificate {fingerprint} was not announced: {cause}");
         }
         let auth = Arc::new(Auth::new(Operators::default(), fingerprint)?);
-        let mut door = Doorkeeper::new(Arc::clone(&auth), handed.user_data, control.init.clone());
+        let mut door = Doorkeeper::new(Arc::clone(&auth), handed.user_data, Arc::clone(&control));
         door.look().await;
         tokio::spawn(door.keep());
         tokio::spawn(Arc::clone(&control).heed_notices());

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 
 use kennel_model::msg::ControlRequest;
-use kennel_model::routes::{Route, RouteTable};
+use kennel_model::routes::{Front, Route, RouteTable};
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 
@@ -23,14 +23,14 @@ impl Control {
         let _turn = self.publishing.lock().await;
         let rows = self.registry.with(|store| store.tenants()).await?;
         self.access.settle(&rows);
-        let table = compose(self.next_generation(), &rows);
+        let table = compose(self.next_generation(), &rows, self.front());
         let fd = sealed("routes", &table).map_err(|e| Error::Io("the route table", e))?;
         self.init.ask(ControlRequest::PublishRoutes, vec![fd], QUICK).await?;
         Ok(())
     }
 }
 
-fn compose(generation: u64, rows: &[TenantRow]) -> RouteTable {
+fn compose(generation: u64, rows: &[TenantRow], front: Front) -> RouteTable {
     let whole = rows.iter().filter(|row| row.phase == TenantPhase::Ready);
     let routes = whole.flat_map(|row| {
         row.domains.iter().map(|host| Route {
@@ -47,7 +47,7 @@ fn compose(generation: u64, rows: &[TenantRow]) -> RouteTable {
             traffic: row.limits.traffic,
         })
     });
-    RouteTable { generation, routes: routes.collect() }
+    RouteTable { generation, routes: routes.collect(), front }
 }
 
 /// A table in a memfd that nobody can change any more.
@@ -77,14 +77,14 @@ mod tests {
         }
         store.confirm(&"a".parse().unwrap()).unwrap();
         store.begin_removal(&"c".parse().unwrap()).unwrap();
-        let table = compose(7, &store.tenants().unwrap());
+        let table = compose(7, &store.tenants().unwrap(), Front::default());
         let hosts: Vec<_> = table.routes.iter().map(|r| (r.host.as_str(), r.release)).collect();
         assert_eq!(hosts, [("a.test", None)]);
     }
 
     #[test]
     fn the_table_cannot_be_changed_once_it_is_out() {
-        let table = RouteTable { generation: 3, routes: vec![] };
+        let table = RouteTable { generation: 3, ..RouteTable::default() };
         let file = File::from(sealed("routes", &table).unwrap());
         assert!(file.write_at(b"x", 0).is_err());
         assert!(file.set_len(0).is_err());

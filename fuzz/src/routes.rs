@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
     let table = table.filter(|table| routes.replace(table.clone(), LONGEST).is_ok());
     if let Some(table) = &table {
         table.routes.iter().for_each(|route| is_found(&routes, route));
-        let older = RouteTable { generation: table.generation.wrapping_sub(1), routes: vec![] };
+        let older = RouteTable { generation: table.generation.wrapping_sub(1), ..RouteTable::default() };
         assert_eq!(routes.replace(older, LONGEST).is_err(), table.generation > 0, "an old table is not news");
     }
     if let Some(head) = head(host, target) {

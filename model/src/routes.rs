@@ -1,10 +1,12 @@
 //! The proxy's route table, as control publishes it: a whole snapshot each time, JSON in a sealed memfd.
 //! How requests are matched against it is the proxy's business.
 
+use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::Network;
 use crate::{HealthPath, HostName, ReleaseId, SlotId, TenantName};
 
 /// All routes of the host.
@@ -15,6 +17,30 @@ pub struct RouteTable {
     pub generation: u64,
     /// One per host name; a host name occurs once.
     pub routes: Vec<Route>,
+    /// What stands in front of the host.
+    #[serde(default)]
+    pub front: Front,
+}
+
+/// Load balancers and the like that visitors come through.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Front {
+    /// Where they are: what they say of a request (`X-Forwarded-For`, `X-Forwarded-Proto`) is believed, and of nobody else.
+    pub trusted: Vec<Network>,
+    /// Whether they begin each connection with the PROXY protocol's header, version 2.
+    pub proxy_protocol: bool,
+}
+
+/// So many networks can be trusted.
+pub const MAX_TRUSTED: usize = 64;
+
+impl Front {
+    /// Whether this is one of them.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let network = Network::of(address.to_canonical());
+        self.trusted.iter().any(|trusted| trusted.contains(network))
+    }
 }
 
 /// One host name's way to its tenant.

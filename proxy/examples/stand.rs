@@ -102,7 +102,7 @@ fn publish(init: &Channel, host: &str, slot: u16, more: u16) -> Result<(), Box<d
     for n in 0..more {
         routes.push(route(&format!("site-{n}.example"), n % MAX_SLOTS)?);
     }
-    let table = sealed(&serde_json::to_vec(&RouteTable { generation: 1, routes })?)?;
+    let table = sealed(&serde_json::to_vec(&RouteTable { generation: 1, routes, ..RouteTable::default() })?)?;
     Ok(init.send(&ToProxy::Routes, &[table.as_fd()])?)
 }
 

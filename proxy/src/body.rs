@@ -12,11 +12,11 @@ use http_body_util::{Either, Empty, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::client::Client;
 use crate::fairness::{Throttle, Turn};
 use crate::kept::Copying;
 use crate::leases::Visit;
 use crate::limits::Limits;
-use crate::request::Client;
 use crate::slow::Slow;
 use crate::tally::Meter;
 use crate::trailers;

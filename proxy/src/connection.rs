@@ -15,9 +15,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::client::Client;
 use crate::http1;
 use crate::limits::Limits;
-use crate::request::{Client, answer};
+use crate::request::answer;
 use crate::shared::Shared;
 use crate::stall::WriteBound;
 use crate::taking::Taking;

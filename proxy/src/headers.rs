@@ -2,15 +2,18 @@
 //! about who he is is replaced by what we know, and the framing is written anew from the body itself, so that nothing
 //! a client or program wrote about lengths reaches the other side.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
 use hyper::header::{self, Entry, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Version};
 
+use crate::client::Who;
 use crate::trailers;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Whom a request is from.
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Whether it came with TLS.
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Says of an answer that the proxy gave it for a program that is asleep, and how it came to it; never passed on from a tenant.
@@ -53,24 +56,16 @@ impl Length {
 /// What the fields of a request are made from.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    /// The other end of the client's connection, as [`address`] has it.
-    pub(crate) client: HeaderValue,
+    /// The visitor.
+    pub(crate) who: Arc<Who>,
     /// Of HTTP, that it came with.
     pub(crate) version: Version,
-    /// `http` or `https`.
-    pub(crate) scheme: &'static str,
     /// The authority that the request is for, as [`crate::host::authority`] found it.
     pub(crate) host: HeaderValue,
     /// Of its body.
     pub(crate) length: Length,
     /// Whether it asks for a WebSocket.
     pub(crate) websocket: bool,
-}
-
-/// An address as fields have it.
-pub(crate) fn address(client: IpAddr) -> HeaderValue {
-    // What names an address is always printable ASCII.
-    HeaderValue::try_from(client.to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 /// Makes a client's fields into those that the program gets.
@@ -85,8 +80,9 @@ pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender) {
             || is_claim(name.as_str())
     });
     join_cookies(fields);
-    fields.insert(X_FORWARDED_FOR, sender.client);
-    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(sender.scheme));
+    fields.insert(X_FORWARDED_FOR, sender.who.x_forwarded_for.clone());
+    fields.insert(header::FORWARDED, sender.who.forwarded.clone());
+    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(sender.who.scheme()));
     fields.insert(X_FORWARDED_HOST, sender.host.clone());
     fields.insert(header::HOST, sender.host);
     fields.append(header::VIA, via(sender.version));
@@ -244,9 +240,8 @@ mod tests {
 
     fn sender(length: Length, websocket: bool) -> Sender {
         Sender {
-            client: address("::ffff:192.0.2.7".parse().unwrap()),
+            who: Arc::new(Who::new("::ffff:192.0.2.7".parse().unwrap(), false)),
             version: Version::HTTP_11,
-            scheme: "http",
             host: HeaderValue::from_static("a.example:8080"),
             length,
             websocket,

@@ -17,10 +17,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::aside::Aside;
+use crate::client::Client;
 use crate::gate::{Answering, Gate, UnderWay, Wire};
 use crate::hints::Hints;
 use crate::limits::Limits;
-use crate::request::{Client, answer};
+use crate::request::answer;
 use crate::seen;
 use crate::shared::Shared;
 use crate::stall::WriteBound;

@@ -82,6 +82,8 @@ pub struct Limits {
     /// after which load balancers drop idle connections, so that they never meet one that we have just closed. A slow
     /// head costs no more than an idle connection, so one limit does for both.
     pub request_head: Duration,
+    /// From accept to the end of the PROXY protocol's header, which a load balancer sends at once.
+    pub proxy_header: Duration,
     /// From accept to the end of TLS' handshake: two round trips, and a signature on a busy machine.
     pub tls_handshake: Duration,
     /// A client's connection without a request gives back its buffers after one to two of these: long enough that a busy one
@@ -154,6 +156,7 @@ impl Default for Limits {
             response_head_bytes: 64 << 10,
             snapshot_bytes: 16 << 20,
             request_head: Duration::from_secs(75),
+            proxy_header: Duration::from_secs(5),
             tls_handshake: Duration::from_secs(10),
             park: Duration::from_secs(1),
             slowest_bytes_per_s: 200,

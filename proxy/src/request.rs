@@ -2,7 +2,6 @@
 //! its own; this one has their order. Whatever goes wrong is a `Fault`.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,12 +12,11 @@ use hyper::http::request::Parts;
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version, header};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::asleep::Kind;
 use crate::body::{Body, Paced};
-use crate::clients::Share;
+use crate::client::Client;
 use crate::connect::{self, Asking};
 use crate::exchange::exchange;
 use crate::fairness::Turn;
@@ -36,63 +34,6 @@ use crate::tally::Way;
 use crate::upstream::FromProgram;
 use crate::{host, instead, secure, strict, tunnel, wake};
 
-/// What is known of the client's connection.
-#[derive(Debug, Clone)]
-pub(crate) struct Client {
-    /// Its other end.
-    address: IpAddr,
-    /// As fields have it.
-    field: HeaderValue,
-    /// Its place among all connections and among its client's, given back with the last copy: a tunnel holds on to them, and
-    /// so does each request until its response has been sent.
-    places: Arc<(OwnedSemaphorePermit, Share)>,
-    /// With TLS: the name that it asked for.
-    name: Option<Arc<str>>,
-    /// Over HTTP/2: whether it takes what it is sent.
-    taking: Option<Arc<Taking>>,
-}
-
-/// Copies of a [`Client`] that are no request's: the connection's own, and that which each request takes its own from.
-const OWN_COPIES: usize = 2;
-
-impl Client {
-    /// Its other end.
-    pub(crate) const fn address(&self) -> IpAddr {
-        self.address
-    }
-
-    /// One that has just been accepted.
-    pub(crate) fn new(address: IpAddr, permit: OwnedSemaphorePermit, share: Share) -> Self {
-        Self {
-            address,
-            field: headers::address(address),
-            places: Arc::new((permit, share)),
-            name: None,
-            taking: None,
-        }
-    }
-
-    /// It has been shown the certificate for this name, in lower case.
-    pub(crate) fn came_for(&mut self, name: String) {
-        self.name = Some(name.into());
-    }
-
-    /// It has many requests at a time.
-    pub(crate) fn over_http2(self, taking: Arc<Taking>) -> Self {
-        Self { taking: Some(taking), ..self }
-    }
-
-    /// What it speaks.
-    fn scheme(&self) -> &'static str {
-        if self.name.is_some() { "https" } else { "http" }
-    }
-
-    /// Its requests that have not been answered to the end.
-    pub(crate) fn in_flight(&self) -> usize {
-        Arc::strong_count(&self.places).saturating_sub(OWN_COPIES)
-    }
-}
-
 /// Answers one request. There is always an answer.
 ///
 /// # Errors
@@ -104,8 +45,9 @@ pub(crate) async fn answer(
 ) -> Result<Response<Recorded>, Infallible> {
     // Read only where the answer is a page of ours.
     let accept = Accept::of(request.headers());
-    let mut seen = Some(Seen::new(&shared.records, client.address, &request));
-    let taker = client.taking.as_ref().map(Taking::taker);
+    let client = client.of_request(&shared.routes.front(), request.headers());
+    let mut seen = Some(Seen::new(&shared.records, client.address(), &request));
+    let taker = client.taking().map(Taking::taker);
     let mut response = pass(&shared, client, request, &mut seen).await.unwrap_or_else(|fault| {
         note(&mut seen, |seen| seen.failed(fault));
         fault.response(accept.wanted())
@@ -136,7 +78,7 @@ async fn pass(
     strict::check(&head)?;
     let host = host::authority(&head)?;
     let name = host::name(&host)?;
-    if client.name.as_ref().is_some_and(|shown_for| !shared.certificates.are_one(shown_for, &name)) {
+    if client.name().is_some_and(|shown_for| !shared.certificates.are_one(shown_for, &name)) {
         return Err(Fault::Misdirected);
     }
     let target = match find(shared, (&host, &name), seen) {
@@ -144,13 +86,13 @@ async fn pass(
         Err(Fault::UnknownHost) if Kind::of(&head) == Kind::HealthCheck => return Ok(instead::fine()),
         found => found?,
     };
-    if client.name.is_none()
+    if !client.has_tls()
         && let Some(answer) = secure::redirect(shared, &target, &host, &head)
     {
         return Ok(answer);
     }
-    let hsts_s = client.name.as_ref().map_or(0, |_| target.hsts_s);
-    shared.rates.enter(target.slot, client.address, &target.traffic)?;
+    let hsts_s = if client.has_tls() { target.hsts_s } else { 0 };
+    shared.rates.enter(target.slot, client.address(), &target.traffic)?;
     let visit = shared.leases.enter(target.slot).ok_or(Fault::Overloaded)?;
     if !visit.is_leased()
         && !shared.awake.is_awake(target.slot)
@@ -162,7 +104,7 @@ async fn pass(
         let came = Instant::now();
         note(seen, |seen| seen.enter(Phase::Queue));
         let (method, uri, fields) = (&head.method, &head.uri, &head.headers);
-        let asking = Asking { method, uri, fields, client: client.address };
+        let asking = Asking { method, uri, fields, client: client.address() };
         // Boxed, as it is large and most requests need none of it.
         let woken = Box::pin(connect::wake(shared, &target, asking)).await;
         shared.tally.queued(target.slot, came.elapsed());
@@ -176,8 +118,7 @@ async fn pass(
     let websocket = strict::wants_websocket(&head, length);
     let is_head = head.method == Method::HEAD;
     let key = Key::of(&target, &head).filter(|key| !is_head && shared.awake.runs(key.slot, key.release));
-    let (version, scheme) = (head.version, client.scheme());
-    let sender = Sender { client: client.field.clone(), version, scheme, host, length, websocket };
+    let sender = Sender { who: client.who().clone(), version: head.version, host, length, websocket };
     headers::to_program(&mut head.headers, sender);
     let counted = if length == Length::None { None } else { seen.as_mut().map(Seen::count_in) };
     let meter = shared.tally.meter(target.slot, Way::In).and(counted);
@@ -185,7 +126,7 @@ async fn pass(
         seen.say_to_program(&mut head.headers);
         seen.enter(Phase::Upstream);
     });
-    let response = exchange(shared, &target, client.address, (origin_form(head)?, body), meter).await;
+    let response = exchange(shared, &target, client.address(), (origin_form(head)?, body), meter).await;
     note(seen, |seen| seen.enter(Phase::Own));
     wake::answered(shared, target.slot).await;
     let mut response = response?;
@@ -275,7 +216,7 @@ async fn turn(
     (head, body): (&Parts, &Incoming),
     seen: &mut Option<Seen>,
 ) -> Result<Turn, Fault> {
-    let (slot, address) = (target.slot, client.address);
+    let (slot, address) = (target.slot, client.address());
     if let Some(turn) = shared.turns.at_once(slot, address, target.traffic.requests_max) {
         return Ok(turn);
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use kennel_model::routes::{Crawlers, DuplicateHost, Https, RouteTable, TrafficLimits};
+use kennel_model::routes::{Crawlers, DuplicateHost, Front, Https, RouteTable, TrafficLimits};
 use kennel_model::{HealthPath, HostName, ReleaseId, SlotId, TenantName};
 
 /// Where requests for one name go.
@@ -56,6 +56,7 @@ pub enum BadTable {
 struct Table {
     generation: u64,
     by_name: HashMap<String, Arc<Target>>,
+    front: Arc<Front>,
 }
 
 /// What a lookup found.
@@ -84,6 +85,12 @@ impl Routes {
             Some(None) => Found::Unknown,
             None => Found::NoTable,
         }
+    }
+
+    /// What visitors come through.
+    pub(crate) fn front(&self) -> Arc<Front> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map_or_else(Arc::default, |table| table.front.clone())
     }
 
     /// The same program with another release, if there has been a deploy since it was looked up.
@@ -118,7 +125,8 @@ impl Routes {
             };
             (name, Arc::new(target))
         });
-        let table = Arc::new(Table { generation, by_name: by_name.collect() });
+        let front = Arc::new(table.front);
+        let table = Arc::new(Table { generation, by_name: by_name.collect(), front });
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         match current.as_ref().map(|t| t.generation) {
             Some(have) if generation < have => return Err(BadTable::Old { got: generation, have }),
@@ -151,6 +159,10 @@ mod tests {
         }
     }
 
+    fn table(generation: u64, routes: Vec<Route>) -> RouteTable {
+        RouteTable { generation, routes, ..RouteTable::default() }
+    }
+
     fn slot_of(routes: &Routes, name: &str) -> Option<u16> {
         match routes.find(name) {
             Found::Target(target) => Some(target.slot.index()),
@@ -162,9 +174,9 @@ mod tests {
     fn a_whole_table_replaces_the_one_before() {
         let routes = Routes::default();
         assert!(matches!(routes.find("a.example"), Found::NoTable));
-        routes.replace(RouteTable { generation: 1, routes: vec![route("a.example", 1)] }, LONGEST).unwrap();
+        routes.replace(table(1, vec![route("a.example", 1)]), LONGEST).unwrap();
         assert_eq!(slot_of(&routes, "a.example"), Some(1));
-        routes.replace(RouteTable { generation: 2, routes: vec![route("b.example", 2)] }, LONGEST).unwrap();
+        routes.replace(table(2, vec![route("b.example", 2)]), LONGEST).unwrap();
         assert!(matches!(routes.find("a.example"), Found::Unknown));
         assert_eq!(slot_of(&routes, "b.example"), Some(2));
     }
@@ -172,10 +184,10 @@ mod tests {
     #[test]
     fn a_bad_table_changes_nothing() {
         let routes = Routes::default();
-        routes.replace(RouteTable { generation: 5, routes: vec![route("a.example", 1)] }, LONGEST).unwrap();
-        let old = RouteTable { generation: 4, routes: vec![] };
+        routes.replace(table(5, vec![route("a.example", 1)]), LONGEST).unwrap();
+        let old = table(4, vec![]);
         assert_eq!(routes.replace(old, LONGEST), Err(BadTable::Old { got: 4, have: 5 }));
-        let twice = RouteTable { generation: 6, routes: vec![route("b.example", 1), route("b.example", 2)] };
+        let twice = table(6, vec![route("b.example", 1), route("b.example", 2)]);
         assert!(matches!(routes.replace(twice, LONGEST), Err(BadTable::Duplicate(_))));
         assert_eq!(slot_of(&routes, "a.example"), Some(1));
     }
@@ -183,7 +195,7 @@ mod tests {
     #[test]
     fn waiting_is_bounded() {
         let routes = Routes::default();
-        routes.replace(RouteTable { generation: 1, routes: vec![route("a.example", 1)] }, LONGEST).unwrap();
+        routes.replace(table(1, vec![route("a.example", 1)]), LONGEST).unwrap();
         match routes.find("a.example") {
             Found::Target(target) => assert_eq!(target.start_wait, LONGEST),
             other => panic!("{other:?}"),

@@ -3,18 +3,19 @@
 //! connection is `connection`'s business.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-use crate::clients::Clients;
+use crate::client::Client;
+use crate::clients::{Clients, Share};
 use crate::connection;
-use crate::log;
-use crate::request::Client;
 use crate::shared::Shared;
+use crate::{front, log};
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const SHORT_OF_EVERYTHING: Duration = Duration::from_millis(100);
@@ -59,24 +60,74 @@ async fn accept(shared: &Arc<Shared>, doors: &Doors, places: &Arc<Semaphore>, dr
             accepted = doors.http.accept() => (accepted, false),
             accepted = https.accept() => (accepted, true),
         };
-        let (stream, address) = match accepted {
+        let (mut stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(e) => {
                 refused(&e).await;
                 continue;
             }
         };
-        // Closed at once: an answer would have to be waited for, which is what this client has had its share of.
-        let Some(share) = clients.enter(address.ip()) else { continue };
-        let client = Client::new(address.ip().to_canonical(), permit, share);
+        let address = address.ip().to_canonical();
+        let front = shared.routes.front();
+        // What is trusted brings many visitors.
+        let share = match front.trusts(address) {
+            true => None,
+            // Closed at once: an answer would have to be waited for, which is what this client has had its share of.
+            false => match clients.enter(address) {
+                None => continue,
+                share => share,
+            },
+        };
         // Small responses leave at once; without it nothing breaks, so a failure is no reason to stop.
         _ = stream.set_nodelay(true);
         let (shared, drain) = (shared.clone(), drain.clone());
-        match with_tls {
-            false => tokio::spawn(connection::plain(shared, stream, client, drain)),
-            true => tokio::spawn(connection::tls(shared, acceptor.clone(), stream, client, drain)),
-        };
+        let acceptor = with_tls.then(|| acceptor.clone());
+        if share.is_none() && front.proxy_protocol {
+            let clients = clients.clone();
+            tokio::spawn(async move {
+                let limit = shared.limits.proxy_header;
+                if let Some((visitor, share)) = introduced(&mut stream, address, &clients, limit).await {
+                    let client = Client::new(visitor, permit, share);
+                    begin(shared, stream, acceptor, client, drain);
+                }
+            });
+        } else {
+            begin(shared, stream, acceptor, Client::new(address, permit, share), drain);
+        }
     }
+}
+
+/// Reads whom somebody trusted brings; who it is, and his share of the connections. Nothing for who says nothing, or has had his
+/// share.
+async fn introduced(
+    stream: &mut TcpStream,
+    by: IpAddr,
+    clients: &Arc<Clients>,
+    limit: Duration,
+) -> Option<(IpAddr, Option<Share>)> {
+    match tokio::time::timeout(limit, front::announced(stream)).await {
+        Ok(Ok(Some(visitor))) => Some((visitor, Some(clients.enter(visitor)?))),
+        Ok(Ok(None)) => Some((by, None)),
+        Ok(Err(e)) if e.kind() == io::ErrorKind::InvalidData => {
+            log::line(format_args!("{by} is trusted to speak the PROXY protocol, version 2, and does not"));
+            None
+        }
+        _ => None,
+    }
+}
+
+/// A task of its own for a connection.
+fn begin(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    client: Client,
+    drain: watch::Receiver<bool>,
+) {
+    match acceptor {
+        None => tokio::spawn(connection::plain(shared, stream, client, drain)),
+        Some(acceptor) => tokio::spawn(connection::tls(shared, acceptor, stream, client, drain)),
+    };
 }
 
 /// A client that left before it was accepted is nothing; a shortage is worth a line and a pause.

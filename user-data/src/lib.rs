@@ -23,6 +23,7 @@ mod write;
 use std::net::SocketAddr;
 
 use kennel_model::NodeName;
+use kennel_model::routes::Front;
 use ssh_key::PublicKey;
 
 pub use fault::{Fault, Faults};
@@ -42,6 +43,8 @@ pub struct UserData {
     pub ssh_keys: Vec<PublicKey>,
     /// `[time] servers`
     pub time_servers: Vec<SocketAddr>,
+    /// `[proxy]`
+    pub front: Front,
 }
 
 impl UserData {

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use kennel_model::egress::{BadDestination, Network};
+use kennel_model::routes::MAX_TRUSTED;
 use kennel_model::{NodeName, clock};
 use ssh_key::PublicKey;
 use toml::Spanned;
@@ -26,6 +28,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<UserData, Faults> {
     let document = DeTable::parse(text).map_err(|error| not_toml(text, &error))?;
     let mut reader = Reader { text, data: UserData::default(), faults: Vec::new() };
     reader.document(document.get_ref());
+    reader.agrees();
     match Faults::new(reader.faults) {
         Some(faults) => Err(faults),
         None => Ok(reader.data),
@@ -95,6 +98,17 @@ impl Reader<'_> {
         }
     }
 
+    /// Of who is not named nothing is expected.
+    fn agrees(&mut self) {
+        if self.data.front.proxy_protocol && self.data.front.trusted.is_empty() && self.faults.is_empty() {
+            let hint = "name in proxy.trusted the networks of those who speak it";
+            self.faults.push(Fault {
+                key: Some("proxy.proxy_protocol".to_owned()),
+                ..Fault::of_all("nobody is trusted to say who a visitor is", hint)
+            });
+        }
+    }
+
     fn section(&mut self, section: &str, keys: &[Key], table: &DeTable<'_>) {
         for (name, value) in table {
             let key = format!("{section}.{}", shown(name.get_ref()));
@@ -106,6 +120,8 @@ impl Reader<'_> {
                 Some(Key { kind: Kind::NodeName, .. }) => self.node_name(&Found { key, value }),
                 Some(Key { kind: Kind::SshKeys, .. }) => self.ssh_keys(&Found { key, value }),
                 Some(Key { kind: Kind::TimeServers, .. }) => self.time_servers(&Found { key, value }),
+                Some(Key { kind: Kind::Trusted, .. }) => self.trusted(&Found { key, value }),
+                Some(Key { kind: Kind::ProxyProtocol, .. }) => self.proxy_protocol(&Found { key, value }),
             }
         }
     }
@@ -169,9 +185,57 @@ impl Reader<'_> {
         }
     }
 
+    fn trusted(&mut self, found: &Found<'_>) {
+        let Some(list) = found.value.get_ref().as_array() else {
+            return self.wrong_kind(found, "a list of texts", "write trusted = [\"10.0.0.0/16\"]");
+        };
+        for (number, network_text) in (1..).zip(list.iter()) {
+            let read =
+                |text: &str| text.parse::<Network>().map_err(|e| (without_value(&e).to_owned(), hint_of(&e)));
+            let not_text = || Err(("not a text".to_owned(), NETWORK_HINT.to_owned()));
+            match network_text.get_ref().as_str().map_or_else(not_text, read) {
+                Ok(network) if self.data.front.trusted.contains(&network) => {}
+                Ok(network) => self.data.front.trusted.push(network),
+                Err((what, hint)) => {
+                    self.fault(&network_text.span(), &found.key, format!("network {number}: {what}"), hint);
+                }
+            }
+        }
+        if self.data.front.trusted.len() > MAX_TRUSTED {
+            let what = format!("more than {MAX_TRUSTED}");
+            self.fault(&found.value.span(), &found.key, what, "name the networks that they are in");
+        }
+    }
+
+    fn proxy_protocol(&mut self, found: &Found<'_>) {
+        match found.value.get_ref().as_bool() {
+            Some(speaks) => self.data.front.proxy_protocol = speaks,
+            None => self.wrong_kind(found, "true or false", "write proxy_protocol = true"),
+        }
+    }
+
     fn wrong_kind(&mut self, found: &Found<'_>, wanted: &str, hint: &str) {
         let what = format!("{wanted} is wanted, and this is {}", kind_of(found.value.get_ref()));
         self.fault(&found.value.span(), &found.key, what, hint);
+    }
+}
+
+const NETWORK_HINT: &str = "write a network or an address, such as 10.0.0.0/16 or 2001:db8::/32";
+
+/// What is wrong with a network; the error's own words show it.
+const fn without_value(error: &BadDestination) -> &'static str {
+    match error {
+        BadDestination::Name(_) => "a name, not an address",
+        BadDestination::Prefix(..) => "no address of the family has such a prefix",
+        BadDestination::HostBits { .. } => "it has bits beyond its prefix",
+        _ => "not an address",
+    }
+}
+
+fn hint_of(error: &BadDestination) -> String {
+    match error {
+        BadDestination::Name(_) => "names are not looked up; ".to_owned() + NETWORK_HINT,
+        _ => NETWORK_HINT.to_owned(),
     }
 }
 

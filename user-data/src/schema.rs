@@ -3,6 +3,7 @@
 //! one, is seen by reading it.
 
 use kennel_model::clock::MAX_SERVERS;
+use kennel_model::routes::MAX_TRUSTED;
 use serde_json::{Map, Value, json};
 
 use crate::shape::{Kind, SECTIONS, Section};
@@ -14,6 +15,9 @@ const KEY: &str = r"^\s*ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}(\
 
 /// An address of IPv4 or IPv6, with or without a port.
 const SERVER: &str = r"^([0-9.]+(:[0-9]{1,5})?|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5})$";
+
+/// A network of IPv4 or IPv6.
+const NETWORK: &str = r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$";
 
 /// The schema, as `docs/user-data.schema.json` has it.
 pub fn schema() -> Value {
@@ -62,5 +66,12 @@ fn kind(kind: Kind) -> Value {
             "items": { "type": "string", "pattern": SERVER },
             "examples": [["192.0.2.1", "192.0.2.2:4123", "[2001:db8::1]:123"]],
         }),
+        Kind::Trusted => json!({
+            "type": "array",
+            "maxItems": MAX_TRUSTED,
+            "items": { "type": "string", "pattern": NETWORK },
+            "examples": [["10.0.0.0/16", "2001:db8::/56"]],
+        }),
+        Kind::ProxyProtocol => json!({ "type": "boolean", "default": false }),
     }
 }

@@ -23,6 +23,10 @@ pub(crate) enum Kind {
     SshKeys,
     /// Servers of NTP.
     TimeServers,
+    /// Networks that load balancers are in.
+    Trusted,
+    /// Whether they speak the PROXY protocol.
+    ProxyProtocol,
 }
 
 pub(crate) const SECTIONS: &[Section] = &[
@@ -52,6 +56,22 @@ pub(crate) const SECTIONS: &[Section] = &[
             about: "Servers of NTP: addresses, with a port where it is not 123. Names are not looked up. On EC2 169.254.169.123 is asked when there is none here; elsewhere nobody.",
             kind: Kind::TimeServers,
         }],
+    },
+    Section {
+        name: "proxy",
+        about: "What visitors come through before they reach the host, such as a load balancer.",
+        keys: &[
+            Key {
+                name: "trusted",
+                about: "Networks it is in. What it says of a request (X-Forwarded-For, X-Forwarded-Proto) is believed, and of nobody else.",
+                kind: Kind::Trusted,
+            },
+            Key {
+                name: "proxy_protocol",
+                about: "Whether it begins each connection with the PROXY protocol's header, version 2, as a Network Load Balancer does that is told to.",
+                kind: Kind::ProxyProtocol,
+            },
+        ],
     },
 ];
 

@@ -24,6 +24,7 @@ fn the_example_holds_every_key_there_is() {
     let text = text("user-data.toml");
     let data = UserData::from_bytes(text.as_bytes()).unwrap();
     assert!(data.host_name.is_some() && data.ssh_keys.len() == 1 && data.time_servers.len() == 2);
+    assert!(data.front.proxy_protocol && data.front.trusted.len() == 2);
     for (section, inner) in schema()["properties"].as_object().unwrap() {
         assert!(text.contains(&format!("[{section}]\n")), "{section}");
         for key in inner["properties"].as_object().unwrap().keys() {

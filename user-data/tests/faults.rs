@@ -52,6 +52,29 @@ fn time_servers_are_addresses_and_each_counts_once() {
 }
 
 #[test]
+fn what_stands_before_the_host_is_named_by_networks() {
+    let front = |text: &str| UserData::from_bytes(format!("[proxy]\n{text}").as_bytes());
+    let read =
+        front("trusted = ['10.0.0.0/16', '2001:db8::/56', '192.0.2.1', '10.0.0.0/16']\nproxy_protocol = true");
+    let read = read.unwrap().front;
+    assert!(read.proxy_protocol && read.trusted.len() == 3);
+    assert!(read.trusts("10.0.9.9".parse().unwrap()) && !read.trusts("10.1.0.1".parse().unwrap()));
+    let said = |text: &str| front(text).unwrap_err().to_string();
+    let name = said("trusted = ['lb.example.org']");
+    assert!(
+        name.contains("line 2, proxy.trusted: network 1: a name, not an address; hint: names are not"),
+        "{name}"
+    );
+    assert!(said("trusted = ['10.0.0.1/16']").contains("network 1: it has bits beyond its prefix"));
+    assert!(said("trusted = ['10.0.0.0/99']").contains("no address of the family has such a prefix"));
+    assert!(said("trusted = '10.0.0.0/8'").contains("a list of texts is wanted, and this is a text"));
+    assert!(said("proxy_protocol = 'yes'").contains("true or false is wanted, and this is a text"));
+    assert!(said("proxy_protocol = true").contains("nobody is trusted to say who a visitor is"));
+    let many: Vec<_> = (0..65).map(|n| format!("'10.0.{n}.0/24'")).collect();
+    assert!(said(&format!("trusted = [{}]", many.join(", "))).contains("more than 64"));
+}
+
+#[test]
 fn names_that_are_not_known_get_what_was_meant() {
     assert_eq!(
         said("[operator]\nssh_keys = []\nssh_key = \"x\"\n"),

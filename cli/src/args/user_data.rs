@@ -16,7 +16,14 @@ All that it may hold:
   name = \"edge1\"
 
   [operator]
-  ssh_keys = [\"ssh-ed25519 AAAA… ada\"]")]
+  ssh_keys = [\"ssh-ed25519 AAAA… ada\"]
+
+  [time]
+  servers = [\"192.0.2.1\"]
+
+  [proxy]
+  trusted = [\"10.0.0.0/16\"]
+  proxy_protocol = true")]
     Check {
         /// The file; - is standard input
         file: PathBuf,

@@ -125,6 +125,11 @@ impl Network {
         }
     }
 
+    /// Of one address.
+    pub const fn of(address: IpAddr) -> Self {
+        Self { address, prefix: longest_prefix(address) }
+    }
+
     /// Its first address.
     pub const fn address(self) -> IpAddr {
         self.address

@@ -9,6 +9,7 @@ mod binary;
 mod clients;
 mod drain;
 mod fairness;
+mod front;
 mod headers;
 mod health;
 mod http2;

@@ -20,7 +20,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use kennel_model::certificate::CertificateTable;
 use kennel_model::msg::{Cause, FromProxy, Refusal, RequestId, Rung, ToProxy};
-use kennel_model::routes::{Crawlers, Https, Route, RouteTable, TrafficLimits};
+use kennel_model::routes::{Crawlers, Front, Https, Route, RouteTable, TrafficLimits};
 use kennel_model::{HostName, ReleaseId, SlotId, TenantName};
 use kennel_proxy::{Limits, Listeners, ProxyError};
 use kennel_sys::{Channel, ChannelError, async_channel};
@@ -86,6 +86,8 @@ pub(crate) fn sealed(json: &[u8]) -> OwnedFd {
 /// else comes it leaves to the test.
 pub(crate) struct Init {
     channel: Arc<AsyncFd<Channel>>,
+    /// What visitors come through, in tables from now on.
+    pub(crate) front: std::sync::Mutex<Front>,
     heard: Mutex<mpsc::UnboundedReceiver<FromProxy>>,
     counted: Mutex<mpsc::UnboundedReceiver<FromProxy>>,
     /// Ends with this.
@@ -99,7 +101,13 @@ impl Init {
         let (count, counted) = mpsc::unbounded_channel();
         let mut listens = JoinSet::new();
         listens.spawn(listen_to(channel.clone(), tell, count));
-        Self { channel, heard: Mutex::new(heard), counted: Mutex::new(counted), _listens: listens }
+        Self {
+            channel,
+            front: std::sync::Mutex::default(),
+            heard: Mutex::new(heard),
+            counted: Mutex::new(counted),
+            _listens: listens,
+        }
     }
 
     pub(crate) fn say(&self, message: &ToProxy) {
@@ -116,7 +124,10 @@ impl Init {
     }
 
     pub(crate) fn publish(&self, generation: u64, routes: Vec<Route>) {
-        self.say_routes(&serde_json::to_vec(&RouteTable { generation, routes }).unwrap());
+        self.say_routes(
+            &serde_json::to_vec(&RouteTable { generation, routes, front: self.front.lock().unwrap().clone() })
+                .unwrap(),
+        );
     }
 
     /// The next that the proxy has counted: what went through, and how long wakes took.

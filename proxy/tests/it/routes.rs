@@ -42,7 +42,8 @@ async fn an_update_drops_no_request() {
 async fn a_bad_table_leaves_the_old_one() {
     let (mut proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
     let _program = hello(claim.slot).await;
-    let duplicate = RouteTable { generation: 9, routes: vec![route("x.example", claim.slot); 2] };
+    let duplicate =
+        RouteTable { generation: 9, routes: vec![route("x.example", claim.slot); 2], ..RouteTable::default() };
     for bad in [
         &b""[..],
         b"{}",
@@ -76,6 +77,7 @@ async fn a_table_that_could_still_change_is_not_taken() {
     let json = serde_json::to_vec(&RouteTable {
         generation: 1,
         routes: vec![Route { release: None, ..route("a.example", claim().slot) }],
+        ..RouteTable::default()
     });
     let mut open = tempfile::tempfile().unwrap();
     std::io::Write::write_all(&mut open, &json.unwrap()).unwrap();
