@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use kennel_model::egress::{BadDestination, InvalidEgress};
 use kennel_model::launch::InvalidLaunch;
 use kennel_model::msg::Refusal;
-use kennel_model::{HostName, ReleaseId, RuntimeName, TenantName, TokenName};
+use kennel_model::{Domain, ReleaseId, RuntimeName, TenantName, TokenName};
 
 use crate::init::InitError;
 
@@ -79,13 +79,34 @@ pub enum Error {
     #[error("there is a tenant {0} already")]
     TenantExists(TenantName),
     /// The host name is another tenant's.
-    #[error("the domain {host} belongs to the tenant {owner}")]
+    #[error("the domain {domain} belongs to the tenant {owner}")]
     DomainTaken {
         /// Which.
-        host: HostName,
+        domain: Domain,
         /// Whose.
         owner: TenantName,
     },
+    /// Not one of the tenant's, or not of that kind.
+    #[error("the tenant {1} has no {0:?} of this kind")]
+    NoSuchDomain(String, TenantName),
+    /// No more of them: of a tenant, or of the host.
+    #[error("there are {0} domains of the {1} already")]
+    TooManyDomains(usize, &'static str),
+    /// One that does not end, or cannot be.
+    #[error("{0}")]
+    InvalidRedirect(String),
+    /// Not a page, or not a network.
+    #[error("{0}")]
+    InvalidPage(String),
+    /// Too many bytes of them.
+    #[error("all pages of this host together would be larger than {} KiB", kennel_model::page::MAX_PAGES_BYTES >> 10)]
+    TooManyPages,
+    /// There is none.
+    #[error("{0} has no page of its own")]
+    NoPage(String),
+    /// Its time or its networks cannot be.
+    #[error("{0}")]
+    InvalidMaintenance(String),
     /// The pool is used up.
     #[error("all {0} slots of this host are in use")]
     NoFreeSlot(u16),
@@ -190,6 +211,13 @@ impl Error {
             Self::NoSuchTenant(_) => ("no-such-tenant", S::NOT_FOUND),
             Self::TenantExists(_) => ("tenant-exists", S::CONFLICT),
             Self::DomainTaken { .. } => ("domain-taken", S::CONFLICT),
+            Self::NoSuchDomain(..) => ("no-such-domain", S::NOT_FOUND),
+            Self::TooManyDomains(..) => ("too-many-domains", S::CONFLICT),
+            Self::InvalidRedirect(_) => ("invalid-redirect", S::UNPROCESSABLE_ENTITY),
+            Self::InvalidPage(_) => ("invalid-page", S::UNPROCESSABLE_ENTITY),
+            Self::TooManyPages => ("too-many-pages", S::CONFLICT),
+            Self::NoPage(_) => ("no-page", S::NOT_FOUND),
+            Self::InvalidMaintenance(_) => ("invalid-maintenance", S::UNPROCESSABLE_ENTITY),
             Self::NoFreeSlot(_) => ("no-free-slot", S::CONFLICT),
             Self::Busy(..) | Self::TpmBusy | Self::Init(InitError::Refused(Refusal::Busy(_))) => {
                 ("busy", S::CONFLICT)
@@ -246,6 +274,13 @@ impl Error {
             Self::NoSuchTenant(_) => "`kennel tenant ls` lists the tenants".into(),
             Self::TenantExists(_) => "choose another name, or remove it first".into(),
             Self::DomainTaken { .. } => "each domain belongs to one tenant only".into(),
+            Self::NoSuchDomain(_, name) => {
+                format!("`kennel domain ls {name}` and `kennel redirect ls {name}` list what it has")
+            }
+            Self::TooManyDomains(..) => "a wildcard such as *.example.com stands for many".into(),
+            Self::InvalidRedirect(_) => "`kennel redirect ls` lists those there are".into(),
+            Self::TooManyPages => "make them smaller; the same page for several tenants counts once".into(),
+            Self::InvalidMaintenance(_) => "see `kennel maintenance on --help`".into(),
             Self::Oversold(_) => {
                 "reserve less, or take back what others have: `kennel limits NAME --reserve-memory 0 --reserve-cpu 0`"
                     .into()

@@ -6,13 +6,13 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 
 use kennel_model::msg::ControlRequest;
-use kennel_model::routes::{Front, Route, RouteTable};
+use kennel_model::routes::{Front, Maintenance, Route, RouteTable};
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 
 use crate::control::{Control, QUICK};
 use crate::error::{Error, Result};
-use crate::registry::{TenantPhase, TenantRow};
+use crate::registry::{Pages, TenantPhase, TenantRow};
 
 impl Control {
     /// Publishes what the registry says now. A table never goes out after one that is newer.
@@ -21,20 +21,32 @@ impl Control {
     /// The registry's or init's.
     pub(crate) async fn publish_routes(&self) -> Result<()> {
         let _turn = self.publishing.lock().await;
-        let rows = self.registry.with(|store| store.tenants()).await?;
+        let (rows, pages) = self.registry.with(|store| Ok((store.tenants()?, store.pages()?))).await?;
         self.access.settle(&rows);
-        let table = compose(self.next_generation(), &rows, self.front());
+        let table = compose(self.next_generation(), &rows, pages, self.front());
         let fd = sealed("routes", &table).map_err(|e| Error::Io("the route table", e))?;
         self.init.ask(ControlRequest::PublishRoutes, vec![fd], QUICK).await?;
         Ok(())
     }
 }
 
-fn compose(generation: u64, rows: &[TenantRow], front: Front) -> RouteTable {
+fn compose(generation: u64, rows: &[TenantRow], (pages, of_host): Pages, front: Front) -> RouteTable {
+    let (ids, pages): (Vec<i64>, Vec<_>) = pages.into_iter().unzip();
+    // They come in the order of their numbers.
+    let at = |id: Option<i64>| ids.binary_search(&id?).ok().and_then(|at| u32::try_from(at).ok());
     let whole = rows.iter().filter(|row| row.phase == TenantPhase::Ready);
     let routes = whole.flat_map(|row| {
-        row.domains.iter().map(|host| Route {
-            host: host.clone(),
+        let maintenance = row.maintenance.as_ref().map(|m| Maintenance {
+            retry_after_s: m.told.retry_after_s,
+            allow: m.allow.clone(),
+            page: at(m.page),
+        });
+        row.domains.iter().map(move |given| Route {
+            domain: given.domain.clone(),
+            strip: given.strip,
+            redirect: given.redirect.clone(),
+            maintenance: maintenance.clone().filter(|_| given.redirect.is_none()),
+            page: at(row.page),
             tenant: row.name.clone(),
             slot: row.slot,
             release: row.current,
@@ -47,7 +59,7 @@ fn compose(generation: u64, rows: &[TenantRow], front: Front) -> RouteTable {
             traffic: row.limits.traffic,
         })
     });
-    RouteTable { generation, routes: routes.collect(), front }
+    RouteTable { generation, routes: routes.collect(), page: at(of_host), pages, front }
 }
 
 /// A table in a memfd that nobody can change any more.
@@ -77,8 +89,8 @@ mod tests {
         }
         store.confirm(&"a".parse().unwrap()).unwrap();
         store.begin_removal(&"c".parse().unwrap()).unwrap();
-        let table = compose(7, &store.tenants().unwrap(), Front::default());
-        let hosts: Vec<_> = table.routes.iter().map(|r| (r.host.as_str(), r.release)).collect();
+        let table = compose(7, &store.tenants().unwrap(), store.pages().unwrap(), Front::default());
+        let hosts: Vec<_> = table.routes.iter().map(|r| (r.domain.as_str(), r.release)).collect();
         assert_eq!(hosts, [("a.test", None)]);
     }
 

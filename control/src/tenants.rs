@@ -6,6 +6,7 @@ use std::time::Duration;
 use kennel_model::api::{NewTenant, Release, Tenant};
 use kennel_model::egress::Egress;
 use kennel_model::msg::{Cause, ControlRequest, Depth, Refusal};
+use kennel_model::routing::MAX_DOMAINS;
 use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, TenantName};
 
 use crate::control::{Claim, Control, QUICK, REMOVAL};
@@ -14,8 +15,6 @@ use crate::init::InitError;
 use crate::registry::{TenantPhase, TenantRow};
 use crate::say;
 
-/// Domains per tenant.
-const MAX_DOMAINS: usize = 64;
 
 impl Control {
     /// Makes a tenant: reserved on disk, then its folders, then confirmed on disk, then routed. A reservation that a
@@ -209,7 +208,8 @@ impl Control {
             slot: row.slot,
             name: row.name,
             runtime: row.runtime,
-            domains: row.domains,
+            domains: row.domains.into_iter().filter(|d| d.redirect.is_none()).map(|d| d.domain).collect(),
+            maintenance: row.maintenance.map(|m| m.told),
             command,
             limits: row.limits,
             state,

@@ -19,6 +19,7 @@
 //! | `GET /v1/tenants/{name}/egress` | → [`EgressReport`] |
 //! | `POST /v1/tenants/{name}/egress` | [`NewEgressRule`] → 201 [`EgressChange`] |
 //! | `DELETE /v1/tenants/{name}/egress/{number}` | → [`EgressChange`] |
+//! | domains, redirects, maintenance, pages | in [`crate::routing`] |
 //! | `POST /v1/host/power-off`, `/reboot` | → 202 |
 
 use std::net::IpAddr;
@@ -33,7 +34,7 @@ use crate::memory::{Pressure, Reclaimed, Swap};
 use crate::msg::ServiceStatus;
 use crate::tpm::{Activation, Hex};
 pub use crate::wake::Sleep;
-use crate::{HostName, Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName};
+use crate::{Domain, Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName};
 
 /// The SSHSIG namespace of sign-in signatures (see OpenSSH's PROTOCOL.sshsig).
 pub const SIGNATURE_NAMESPACE: &str = "kennel-session";
@@ -99,9 +100,9 @@ pub struct NewTenant {
     pub name: TenantName,
     /// One of the image's runtimes.
     pub runtime: RuntimeName,
-    /// Host names routed to it; each belongs to one tenant only.
+    /// What is routed to it; each domain belongs to one tenant only.
     #[serde(default)]
-    pub domains: Vec<HostName>,
+    pub domains: Vec<Domain>,
     /// Program and arguments; the runtime's default when empty.
     #[serde(default)]
     pub command: Vec<String>,
@@ -125,8 +126,8 @@ pub struct Tenant {
     pub port: u16,
     /// Its runtime.
     pub runtime: RuntimeName,
-    /// Its host names.
-    pub domains: Vec<HostName>,
+    /// What is routed to it, redirects aside.
+    pub domains: Vec<Domain>,
     /// What runs.
     pub command: Vec<String>,
     /// Its limits.
@@ -136,6 +137,9 @@ pub struct Tenant {
     /// Why it is in that state, when there is something to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// It is being worked on, and visitors are told so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<crate::routing::Maintenance>,
     /// The release that serves, none before the first deploy.
     pub current: Option<ReleaseId>,
     /// All releases on disk, oldest first.

@@ -6,8 +6,17 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::Domain;
 use crate::egress::Network;
-use crate::{HealthPath, HostName, ReleaseId, SlotId, TenantName};
+use crate::page::Page;
+use crate::redirect::Redirect;
+use crate::{HealthPath, ReleaseId, SlotId, TenantName};
+
+/// Bytes of a table's JSON: so many domains with the longest names and paths, and pages of [`crate::page::MAX_PAGES_BYTES`].
+/// Usual ones take a tenth.
+pub const MAX_TABLE_BYTES: u64 = 32 << 20;
+/// Domains of all tenants together, redirects among them: what fits into the table however long they are.
+pub const MAX_DOMAINS: usize = 20_000;
 
 /// All routes of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,11 +24,17 @@ use crate::{HealthPath, HostName, ReleaseId, SlotId, TenantName};
 pub struct RouteTable {
     /// Grows with every published table, so that an old one is never taken for news.
     pub generation: u64,
-    /// One per host name; a host name occurs once.
+    /// One per domain; a domain occurs once.
     pub routes: Vec<Route>,
     /// What stands in front of the host.
     #[serde(default)]
     pub front: Front,
+    /// Pages of operators' own, each once; others say which by its place here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<Page>,
+    /// The one for whatever has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
 }
 
 /// Load balancers and the like that visitors come through.
@@ -43,12 +58,24 @@ impl Front {
     }
 }
 
-/// One host name's way to its tenant.
+/// One domain's way to its tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// Exact, without port.
-    pub host: HostName,
+    /// The host, without port, and the path, if it is only a part of it.
+    pub domain: Domain,
+    /// Whether the program gets paths without the domain's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strip: bool,
+    /// Requests are sent elsewhere, and no program gets them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<Redirect>,
+    /// It is being worked on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
+    /// What the proxy shows in the place of its own pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
     /// For the log and the error pages.
     pub tenant: TenantName,
     /// Where it lives; its first port is the upstream.
@@ -93,6 +120,20 @@ impl Default for TrafficLimits {
     }
 }
 
+/// What visitors are told while a tenant is being worked on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maintenance {
+    /// When to come again, in seconds.
+    pub retry_after_s: u32,
+    /// Who is let through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Network>,
+    /// What is shown, if not the tenant's usual page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+}
+
 /// What is done with requests that come without TLS for a name that there is a certificate for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -117,17 +158,33 @@ pub enum Crawlers {
 
 /// A table that is not to be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("host {0} has two routes")]
-pub struct DuplicateHost(pub HostName);
+pub enum BadRoutes {
+    /// It does not say which one counts.
+    #[error("{0} has two routes")]
+    Duplicate(Domain),
+    /// It says of a page that is not there.
+    #[error("there is no page {0}")]
+    NoPage(u32),
+}
 
 impl RouteTable {
     /// # Errors
-    /// [`DuplicateHost`] when a host name occurs twice.
-    pub fn validate(&self) -> Result<(), DuplicateHost> {
+    /// [`BadRoutes`].
+    pub fn validate(&self) -> Result<(), BadRoutes> {
         let mut seen = std::collections::HashSet::with_capacity(self.routes.len());
-        match self.routes.iter().find(|r| !seen.insert(&r.host)) {
-            Some(route) => Err(DuplicateHost(route.host.clone())),
+        if let Some(route) = self.routes.iter().find(|route| !seen.insert(&route.domain)) {
+            return Err(BadRoutes::Duplicate(route.domain.clone()));
+        }
+        let of_maintenance = |route: &Route| route.maintenance.as_ref().and_then(|m| m.page);
+        let named = self.routes.iter().flat_map(|route| [route.page, of_maintenance(route)]);
+        let missing = |page: &u32| self.pages.get(*page as usize).is_none();
+        match named.chain([self.page]).flatten().find(missing) {
+            Some(page) => Err(BadRoutes::NoPage(page)),
             None => Ok(()),
         }
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }

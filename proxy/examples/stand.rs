@@ -16,7 +16,7 @@ use kennel_model::certificate::{CertificateTable, ServedCertificate};
 use kennel_model::msg::{FromProxy, Rung, ToProxy};
 use kennel_model::routes::{Crawlers, Https, Route, RouteTable, TrafficLimits};
 use kennel_model::slot::MAX_SLOTS;
-use kennel_model::{CertificateName, HostName, ReleaseId, SlotId, TenantName};
+use kennel_model::{CertificateName, ReleaseId, SlotId, TenantName};
 use kennel_sys::{Channel, ChannelError};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -127,7 +127,11 @@ fn sealed(bytes: &[u8]) -> Result<File, Box<dyn Error>> {
 
 fn route(host: &str, slot: u16) -> Result<Route, Box<dyn Error>> {
     Ok(Route {
-        host: HostName::new(host)?,
+        domain: host.parse()?,
+        strip: false,
+        redirect: None,
+        maintenance: None,
+        page: None,
         tenant: TenantName::new("bench")?,
         slot: SlotId::new(slot)?,
         release: Some(ReleaseId(1)),

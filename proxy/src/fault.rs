@@ -29,6 +29,8 @@ pub enum Fault {
     ClientStalled,
     /// No tenant has this host name.
     UnknownHost,
+    /// The path can be read in two ways, which lead to two programs.
+    AmbiguousPath,
     /// The name is not that of the certificate that was shown.
     Misdirected,
     /// The proxy has no route table yet.
@@ -37,6 +39,8 @@ pub enum Fault {
     Leaving,
     /// The tenant has no release.
     NotDeployed,
+    /// The tenant is being worked on.
+    Maintenance,
     /// The program is asleep, and this is no reason to wake it.
     Asleep,
     /// A certificate authority's challenge that nobody has asked for.
@@ -93,10 +97,12 @@ impl Fault {
             Self::TransferCoding => (StatusCode::NOT_IMPLEMENTED, "transfer-coding"),
             Self::ClientStalled => (StatusCode::REQUEST_TIMEOUT, "client-stalled"),
             Self::UnknownHost => (StatusCode::NOT_FOUND, "unknown-host"),
+            Self::AmbiguousPath => (StatusCode::BAD_REQUEST, "ambiguous-path"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected"),
             Self::NoRoutes => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
             Self::Leaving => (StatusCode::SERVICE_UNAVAILABLE, "leaving"),
             Self::NotDeployed => (StatusCode::SERVICE_UNAVAILABLE, "not-deployed"),
+            Self::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, "maintenance"),
             Self::Asleep => (StatusCode::SERVICE_UNAVAILABLE, "asleep"),
             Self::NoChallenge => (StatusCode::NOT_FOUND, "no-challenge"),
             Self::Overloaded | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
@@ -120,10 +126,12 @@ impl Fault {
             Self::TransferCoding => ("Not implemented", "This transfer coding is not served here."),
             Self::ClientStalled => ("Request timeout", "The request did not arrive completely."),
             Self::UnknownHost => ("No site here", "There is no site at this address. Is it spelled right?"),
+            Self::AmbiguousPath => ("Bad request", "This address can be read in more than one way."),
             Self::Misdirected => ("Misdirected", "This site is reached by a connection of its own."),
             Self::NoRoutes => ("Just a moment", "This server is still starting."),
             Self::Leaving => ("Back soon", "This server is being moved. Please try again in a minute."),
             Self::NotDeployed => ("Nothing here yet", "This site has not been published yet."),
+            Self::Maintenance => ("Back soon", "This site is being worked on. Please try again later."),
             Self::Asleep => ("Asleep", "This site is asleep. Please try again later."),
             Self::NoChallenge => ("Not found", "There is nothing at this address."),
             Self::Overloaded | Self::Busy => ("Busy", "This site is busy. Please try again in a moment."),
@@ -194,6 +202,8 @@ mod tests {
     use super::*;
 
     const ALL: [Fault; 21] = [
+        Fault::AmbiguousPath,
+        Fault::Maintenance,
         Fault::BadRequest,
         Fault::Method,
         Fault::Expectation,

@@ -14,6 +14,7 @@ use crate::trailers;
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Whether it came with TLS.
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Says of an answer that the proxy gave it for a program that is asleep, and how it came to it; never passed on from a tenant.
@@ -55,13 +56,15 @@ impl Length {
 
 /// What the fields of a request are made from.
 #[derive(Debug)]
-pub(crate) struct Sender {
+pub(crate) struct Sender<'t> {
     /// The visitor.
     pub(crate) who: Arc<Who>,
     /// Of HTTP, that it came with.
     pub(crate) version: Version,
     /// The authority that the request is for, as [`crate::host::authority`] found it.
     pub(crate) host: HeaderValue,
+    /// The path that is taken off, if any is.
+    pub(crate) prefix: &'t str,
     /// Of its body.
     pub(crate) length: Length,
     /// Whether it asks for a WebSocket.
@@ -69,7 +72,7 @@ pub(crate) struct Sender {
 }
 
 /// Makes a client's fields into those that the program gets.
-pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender) {
+pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender<'_>) {
     let wants_trailers = fields.contains_key(header::TE) && has_token(fields, header::TE, "trailers");
     let trailers = trailers::announced(fields, sender.length);
     remove_named_by_connection(fields);
@@ -84,6 +87,11 @@ pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender) {
     fields.insert(header::FORWARDED, sender.who.forwarded.clone());
     fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(sender.who.scheme()));
     fields.insert(X_FORWARDED_HOST, sender.host.clone());
+    if !sender.prefix.is_empty()
+        && let Ok(prefix) = HeaderValue::from_str(sender.prefix)
+    {
+        fields.insert(X_FORWARDED_PREFIX, prefix);
+    }
     fields.insert(header::HOST, sender.host);
     fields.append(header::VIA, via(sender.version));
     match sender.length {
@@ -238,11 +246,12 @@ mod tests {
         fields
     }
 
-    fn sender(length: Length, websocket: bool) -> Sender {
+    fn sender(length: Length, websocket: bool) -> Sender<'static> {
         Sender {
             who: Arc::new(Who::new("::ffff:192.0.2.7".parse().unwrap(), false)),
             version: Version::HTTP_11,
             host: HeaderValue::from_static("a.example:8080"),
+            prefix: "",
             length,
             websocket,
         }
@@ -264,6 +273,7 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-forwarded-port", "443"),
             ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-prefix", "/evil"),
             ("forwarded", "for=10.0.0.1"),
             ("x-real_ip", "10.0.0.1"),
             ("proxy", "evil.example"),

@@ -19,7 +19,7 @@ use crate::shared::Shared;
 /// The fault that the client is to be told.
 pub(crate) fn of_program(
     shared: &Shared,
-    target: &Target,
+    (target, name): (&Target, &str),
     head: &Parts,
 ) -> Result<Option<Response<Body>>, Fault> {
     match Kind::of(head).verdict(target.crawlers) {
@@ -30,12 +30,16 @@ pub(crate) fn of_program(
         Verdict::Fine => Ok(Some(fine())),
         Verdict::NotFound => Err(Fault::NoChallenge),
         Verdict::Later => Err(Fault::Asleep),
-        Verdict::Kept => kept(shared, target, head),
+        Verdict::Kept => kept(shared, (target, name), head),
     }
 }
 
-fn kept(shared: &Shared, target: &Target, head: &Parts) -> Result<Option<Response<Body>>, Fault> {
-    let key = Key::of(target, head).ok_or(Fault::Asleep)?;
+fn kept(
+    shared: &Shared,
+    (target, name): (&Target, &str),
+    head: &Parts,
+) -> Result<Option<Response<Body>>, Fault> {
+    let key = Key::of(target, name, head).ok_or(Fault::Asleep)?;
     match shared.kept.find(&key) {
         Some(answer) => Ok(Some(answer)),
         None if head.method == Method::GET && shared.kept.is_first(&key) => Ok(None),

@@ -11,7 +11,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request;
 use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
-use kennel_model::{HostName, ReleaseId, SlotId};
+use kennel_model::{ReleaseId, SlotId};
 use tokio::time::Instant;
 
 use crate::asleep::File;
@@ -43,7 +43,7 @@ pub(crate) struct Key {
     /// The one that answers.
     pub(crate) release: ReleaseId,
     /// A program may answer differently by name.
-    pub(crate) host: HostName,
+    pub(crate) host: String,
     /// Which.
     pub(crate) file: File,
 }
@@ -63,7 +63,7 @@ struct Shelf {
 /// A file that has been asked for while the program slept, or answered by it.
 #[derive(Debug)]
 struct Place {
-    host: HostName,
+    host: String,
     file: File,
     answer: Option<Answer>,
 }
@@ -88,9 +88,9 @@ pub(crate) struct Copying {
 
 impl Key {
     /// What a request asks of a program that can answer.
-    pub(crate) fn of(target: &Target, head: &request::Parts) -> Option<Self> {
+    pub(crate) fn of(target: &Target, name: &str, head: &request::Parts) -> Option<Self> {
         let (file, release) = (File::asked(head)?, target.release?);
-        Some(Self { slot: target.slot, release, host: target.host.clone(), file })
+        Some(Self { slot: target.slot, release, host: name.to_owned(), file })
     }
 }
 
@@ -249,7 +249,7 @@ mod tests {
         Key {
             slot: SlotId::new(slot).unwrap(),
             release: ReleaseId(release),
-            host: host.parse().unwrap(),
+            host: host.to_owned(),
             file: File::Robots,
         }
     }

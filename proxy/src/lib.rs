@@ -2,9 +2,9 @@
 //! waking the tenant through init if nobody listens. It decides nothing: routes come from control, starts are init's.
 //! It opens no file and no listener; all it has it is handed.
 //!
-//! The way of a request: `serve` (accept) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` → `secure` → `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
+//! The way of a request: `serve` (accept) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` (`paths`) → `sent` → `secure` → `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
 //! `headers` → `exchange` → `pool` or `connect` → `upstream` → back through `headers` and `body`, or on through `tunnel`. What goes
-//! wrong is a `fault`, shown by `page`; what goes through is told by `tally`, each request by `seen`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
+//! wrong is a `fault`, shown by `page` or as an operator has it (`shown`); what goes through is told by `tally`, each request by `seen`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
 
 mod aside;
@@ -34,13 +34,16 @@ mod link;
 mod log;
 mod page;
 mod parked;
+mod paths;
 mod pool;
 mod request;
 pub mod routes;
 mod secure;
 mod seen;
+mod sent;
 mod serve;
 mod shared;
+mod shown;
 mod slow;
 pub mod snapshot;
 mod stall;

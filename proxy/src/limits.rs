@@ -74,7 +74,7 @@ pub struct Limits {
     pub request_head_bytes: usize,
     /// Bytes of a response's head: programs set larger headers (policies, many cookies) than browsers.
     pub response_head_bytes: usize,
-    /// Bytes of a table's JSON: routes of 4096 slots with twenty host names of usual length; some 2000 certificates.
+    /// Bytes of a table's JSON: all routes that control publishes, with pages; some 4000 certificates.
     pub snapshot_bytes: u64,
 
     /// From accept, or from the last response's end, until the next request's head is complete; twice that where it comes
@@ -154,7 +154,7 @@ impl Default for Limits {
             turn_bytes: 32 << 10,
             request_head_bytes: 32 << 10,
             response_head_bytes: 64 << 10,
-            snapshot_bytes: 16 << 20,
+            snapshot_bytes: kennel_model::routes::MAX_TABLE_BYTES,
             request_head: Duration::from_secs(75),
             proxy_header: Duration::from_secs(5),
             tls_handshake: Duration::from_secs(10),

@@ -127,7 +127,7 @@ fn take_routes(shared: &Shared, fds: Vec<OwnedFd>) {
     };
     let (generation, names) = (table.generation, table.routes.len());
     match shared.routes.replace(table, shared.limits.start_longest) {
-        Ok(()) => log::line(format_args!("routes {generation}: {names} host names")),
+        Ok(()) => log::line(format_args!("routes {generation}: {names} domains")),
         Err(e) => log::line(format_args!("route table refused: {e}")),
     }
 }

@@ -32,7 +32,7 @@ use crate::shared::Shared;
 use crate::taking::Taking;
 use crate::tally::Way;
 use crate::upstream::FromProgram;
-use crate::{host, instead, secure, strict, tunnel, wake};
+use crate::{host, instead, paths, secure, sent, shown, strict, tunnel, wake};
 
 /// Answers one request. There is always an answer.
 ///
@@ -50,7 +50,7 @@ pub(crate) async fn answer(
     let taker = client.taking().map(Taking::taker);
     let mut response = pass(&shared, client, request, &mut seen).await.unwrap_or_else(|fault| {
         note(&mut seen, |seen| seen.failed(fault));
-        fault.response(accept.wanted())
+        shown::response(&shared, fault, accept.wanted(), seen.as_ref())
     });
     let status = response.status();
     note(&mut seen, |seen| seen.answered(status, response.headers_mut()));
@@ -81,22 +81,29 @@ async fn pass(
     if client.name().is_some_and(|shown_for| !shared.certificates.are_one(shown_for, &name)) {
         return Err(Fault::Misdirected);
     }
-    let target = match find(shared, (&host, &name), seen) {
+    let target = match find(shared, (&host, &name), head.uri.path(), seen) {
         // It asks after the host.
         Err(Fault::UnknownHost) if Kind::of(&head) == Kind::HealthCheck => return Ok(instead::fine()),
         found => found?,
     };
+    if let Some(redirect) = &target.redirect {
+        return sent::elsewhere(redirect, &target.domain, (client.who().scheme(), &host), &head);
+    }
     if !client.has_tls()
-        && let Some(answer) = secure::redirect(shared, &target, &host, &head)
+        && let Some(answer) = secure::redirect(shared, &target, (&host, &name), &head)
     {
         return Ok(answer);
+    }
+    if target.maintenance.as_ref().is_some_and(|maintenance| !maintenance.lets_in(client.address())) {
+        // A load balancer that asks after the host is not told of one tenant.
+        return if Kind::of(&head) == Kind::HealthCheck { Ok(instead::fine()) } else { Err(Fault::Maintenance) };
     }
     let hsts_s = if client.has_tls() { target.hsts_s } else { 0 };
     shared.rates.enter(target.slot, client.address(), &target.traffic)?;
     let visit = shared.leases.enter(target.slot).ok_or(Fault::Overloaded)?;
     if !visit.is_leased()
         && !shared.awake.is_awake(target.slot)
-        && let Some(answer) = instead::of_program(shared, &target, &head)?
+        && let Some(answer) = instead::of_program(shared, (&target, &name), &head)?
     {
         return Ok(answer);
     }
@@ -117,8 +124,9 @@ async fn pass(
     let length = Length::of(&body);
     let websocket = strict::wants_websocket(&head, length);
     let is_head = head.method == Method::HEAD;
-    let key = Key::of(&target, &head).filter(|key| !is_head && shared.awake.runs(key.slot, key.release));
-    let sender = Sender { who: client.who().clone(), version: head.version, host, length, websocket };
+    let key = Key::of(&target, &name, &head).filter(|key| !is_head && shared.awake.runs(key.slot, key.release));
+    let prefix = if target.strip { target.domain.path() } else { "" };
+    let sender = Sender { who: client.who().clone(), version: head.version, host, prefix, length, websocket };
     headers::to_program(&mut head.headers, sender);
     let counted = if length == Length::None { None } else { seen.as_mut().map(Seen::count_in) };
     let meter = shared.tally.meter(target.slot, Way::In).and(counted);
@@ -126,7 +134,7 @@ async fn pass(
         seen.say_to_program(&mut head.headers);
         seen.enter(Phase::Upstream);
     });
-    let response = exchange(shared, &target, client.address(), (origin_form(head)?, body), meter).await;
+    let response = exchange(shared, &target, client.address(), (origin_form(head, prefix)?, body), meter).await;
     note(seen, |seen| seen.enter(Phase::Own));
     wake::answered(shared, target.slot).await;
     let mut response = response?;
@@ -148,13 +156,16 @@ async fn pass(
 fn find(
     shared: &Shared,
     (host, name): (&HeaderValue, &str),
+    path: &str,
     seen: &mut Option<Seen>,
 ) -> Result<Arc<Target>, Fault> {
-    let fault = match shared.routes.find(name) {
+    let fault = match shared.routes.find(name, path) {
         Found::Target(target) => {
-            note(seen, |seen| seen.routed(&target));
-            return if target.release.is_some() { Ok(target) } else { Err(Fault::NotDeployed) };
+            note(seen, |seen| seen.routed(&target, name));
+            let can_answer = target.release.is_some() || target.redirect.is_some();
+            return if can_answer { Ok(target) } else { Err(Fault::NotDeployed) };
         }
+        Found::Ambiguous => Fault::AmbiguousPath,
         Found::Unknown => Fault::UnknownHost,
         Found::NoTable => Fault::NoRoutes,
     };
@@ -163,8 +174,11 @@ fn find(
 }
 
 /// The head as programs expect it: path and query only, HTTP/1.1, without what hyper keeps beside it for the client.
-fn origin_form(mut head: Parts) -> Result<Parts, Fault> {
-    let path = head.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+fn origin_form(mut head: Parts, prefix: &str) -> Result<Parts, Fault> {
+    let mut path = head.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    if !prefix.is_empty() {
+        path = paths::stripped(&path, prefix).map_err(|paths::Ambiguous| Fault::AmbiguousPath)?;
+    }
     let mut request = Request::new(());
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(path);

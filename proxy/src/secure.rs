@@ -21,10 +21,10 @@ use crate::shared::Shared;
 pub(crate) fn redirect(
     shared: &Shared,
     target: &Target,
-    authority: &HeaderValue,
+    (authority, name): (&HeaderValue, &str),
     head: &Parts,
 ) -> Option<Response<Body>> {
-    if target.https != Https::Redirect || !shared.certificates.has(target.host.as_str()) {
+    if target.https != Https::Redirect || !shared.certificates.has(name) {
         return None;
     }
     if matches!(Kind::of(head), Kind::HealthCheck | Kind::Challenge) {
@@ -35,7 +35,7 @@ pub(crate) fn redirect(
     }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let path = if path.starts_with('/') { path } else { "/" };
-    let location = HeaderValue::from_str(&format!("https://{}{path}", target.host)).ok()?;
+    let location = HeaderValue::from_str(&format!("https://{name}{path}")).ok()?;
     let mut response = Response::new(body::page(Bytes::new()));
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(LOCATION, location);

@@ -145,7 +145,8 @@ async fn until_ready(shared: &Shared, target: &Target, health: Option<HealthPath
 /// The status that the path is answered with, if there is an answer. Its connection ends with it.
 async fn ask(shared: &Shared, target: &Target, path: HealthPath, stream: TcpStream) -> Option<u16> {
     let uri: Uri = path.as_str().parse().ok()?;
-    let request = Request::get(uri).header(HOST, target.host.as_str()).header(USER_AGENT, "kennel");
+    let host = target.domain.host().replace('*', "health");
+    let request = Request::get(uri).header(HOST, host).header(USER_AGENT, "kennel");
     let request = request.body(Either::Left(Empty::new())).ok()?;
     let mut upstream = connect::handshake(stream, &shared.limits).await.ok()?;
     Some(upstream.send(request).await.ok()?.status().as_u16())

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use super::Server;
 use super::body::{AnswerBody, Streamed, empty, json, problem, raw, read_json, stream};
 use super::paths::{Endpoint, resolve};
-use super::{seeing, streams};
+use super::{routing, seeing, streams};
 use crate::auth::bearer;
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -121,6 +121,7 @@ async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option
             let made = undisturbed(control, |control| async move { control.add(wish).await }).await?;
             Ok(json(StatusCode::CREATED, &made))
         }
+        (endpoint, None) if endpoint.is_routing() => routing::of_host(control, endpoint, head, body).await,
         (endpoint, Some(name)) => of_tenant(control, endpoint, name, Asked { head, body, operator }).await,
         (_, None) => Err(Error::Internal("a path without its tenant".into())),
     }
@@ -192,6 +193,7 @@ async fn of_tenant(
         Endpoint::Logs | Endpoint::TenantDenials | Endpoint::TenantAccess | Endpoint::TenantTraffic => {
             streams::of(control, endpoint, Some(name), asked.head.uri.query()).await
         }
+        other if other.is_routing() => routing::of_tenant(control, other, name, (asked.head, asked.body)).await,
         other => Err(Error::Internal(format!("{other:?} is not about a tenant"))),
     }
 }
@@ -214,7 +216,7 @@ async fn shut_down(control: &Arc<Control>, request: ControlRequest) -> Result<An
 }
 
 /// Carries an act out to its end, whoever still waits for it.
-async fn undisturbed<T, F, A>(control: &Arc<Control>, act: A) -> Result<T>
+pub(super) async fn undisturbed<T, F, A>(control: &Arc<Control>, act: A) -> Result<T>
 where
     A: FnOnce(Arc<Control>) -> F,
     F: Future<Output = Result<T>> + Send + 'static,
@@ -227,7 +229,7 @@ async fn read<T: DeserializeOwned>(server: &Server, head: &Parts, body: &mut Opt
     read_of(&server.control, head, body).await
 }
 
-async fn read_of<T: DeserializeOwned>(
+pub(super) async fn read_of<T: DeserializeOwned>(
     control: &Control,
     head: &Parts,
     body: &mut Option<Incoming>,

@@ -4,6 +4,7 @@
 mod answers;
 mod body;
 mod paths;
+mod routing;
 mod seeing;
 mod streams;
 

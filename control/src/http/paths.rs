@@ -86,6 +86,34 @@ pub enum Endpoint {
     AddCertificate,
     /// One's end.
     RemoveCertificate,
+    /// What is routed to whom.
+    Domains,
+    /// A new one.
+    AddDomain,
+    /// One's end.
+    RemoveDomain,
+    /// What is sent elsewhere.
+    Redirects,
+    /// A new one.
+    AddRedirect,
+    /// One's end.
+    RemoveRedirect,
+    /// Visitors are told that a tenant is worked on.
+    BeginMaintenance,
+    /// They reach it again.
+    EndMaintenance,
+    /// The host's own page.
+    Page,
+    /// Another.
+    SetPage,
+    /// Its end.
+    RemovePage,
+    /// A tenant's own page.
+    TenantPage,
+    /// Another.
+    SetTenantPage,
+    /// Its end.
+    RemoveTenantPage,
 }
 
 /// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it, `{token}` and `{certificate}` for those), its meaning.
@@ -129,9 +157,31 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/certificates", Endpoint::Certificates),
     (Method::POST, "/v1/certificates", Endpoint::AddCertificate),
     (Method::DELETE, "/v1/certificates/{certificate}", Endpoint::RemoveCertificate),
+    (Method::GET, "/v1/domains", Endpoint::Domains),
+    (Method::POST, "/v1/tenants/{name}/domains", Endpoint::AddDomain),
+    (Method::DELETE, "/v1/tenants/{name}/domains", Endpoint::RemoveDomain),
+    (Method::GET, "/v1/redirects", Endpoint::Redirects),
+    (Method::POST, "/v1/tenants/{name}/redirects", Endpoint::AddRedirect),
+    (Method::DELETE, "/v1/tenants/{name}/redirects", Endpoint::RemoveRedirect),
+    (Method::PUT, "/v1/tenants/{name}/maintenance", Endpoint::BeginMaintenance),
+    (Method::DELETE, "/v1/tenants/{name}/maintenance", Endpoint::EndMaintenance),
+    (Method::GET, "/v1/page", Endpoint::Page),
+    (Method::PUT, "/v1/page", Endpoint::SetPage),
+    (Method::DELETE, "/v1/page", Endpoint::RemovePage),
+    (Method::GET, "/v1/tenants/{name}/page", Endpoint::TenantPage),
+    (Method::PUT, "/v1/tenants/{name}/page", Endpoint::SetTenantPage),
+    (Method::DELETE, "/v1/tenants/{name}/page", Endpoint::RemoveTenantPage),
 ];
 
 impl Endpoint {
+    /// Whether it is about what is routed where, and what is shown in a program's place.
+    pub(super) fn is_routing(self) -> bool {
+        use Endpoint as E;
+        matches!(self, E::Domains | E::AddDomain | E::RemoveDomain | E::Redirects | E::AddRedirect | E::RemoveRedirect)
+            || matches!(self, E::BeginMaintenance | E::EndMaintenance | E::Page | E::SetPage | E::RemovePage)
+            || matches!(self, E::TenantPage | E::SetTenantPage | E::RemoveTenantPage)
+    }
+
     /// Whether anybody may ask, signed in or not.
     pub fn is_public(self) -> bool {
         matches!(self, Self::Ping | Self::Challenge | Self::SignIn)

@@ -3,7 +3,9 @@
 
 mod certificates;
 mod denials;
+mod domains;
 mod egress;
+mod pages;
 mod releases;
 mod schema;
 mod tenants;
@@ -18,12 +20,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kennel_model::egress::Egress;
-use kennel_model::{HostName, Limits, ReleaseId, RuntimeName, SlotId, TenantName};
+use kennel_model::{Limits, ReleaseId, RuntimeName, SlotId, TenantName};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 pub use certificates::CertificateRow;
 pub use denials::DenialRow;
+pub use domains::DomainRow;
+pub use pages::{MaintenanceRow, Pages};
 pub use releases::Unpacked;
 pub use schema::OpenError;
 pub use timeline::Seen;
@@ -83,8 +87,12 @@ pub struct TenantRow {
     pub settled: bool,
     /// Seconds since 1970-01-01 UTC.
     pub created_at_s: u64,
-    /// In the order in which they were given.
-    pub domains: Vec<HostName>,
+    /// What is routed to it, redirects among it, in the order in which they were given.
+    pub domains: Vec<DomainRow>,
+    /// What visitors are told while it is worked on.
+    pub maintenance: Option<MaintenanceRow>,
+    /// What is shown in the place of the proxy's pages, among all pages.
+    pub page: Option<i64>,
     /// Complete ones, oldest first.
     pub releases: Vec<ReleaseRow>,
     /// What it may connect to.

@@ -146,6 +146,27 @@ const MIGRATIONS: &[&str] = &[
         chain_pem TEXT NOT NULL,
         key_pem TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;",
+    // 9: domains are wildcards and paths, too, and may be redirects (`target`); operators' own pages; maintenance.
+    "CREATE TABLE places (
+        host TEXT NOT NULL,
+        path TEXT NOT NULL,
+        tenant INTEGER NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        strip INTEGER NOT NULL CHECK (strip IN (0, 1)),
+        target TEXT,
+        permanent INTEGER NOT NULL CHECK (permanent IN (0, 1)),
+        keep_path INTEGER NOT NULL CHECK (keep_path IN (0, 1)),
+        PRIMARY KEY (host, path)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO places SELECT host, '', tenant, position, 0, NULL, 0, 0 FROM domains;
+    DROP TABLE domains;
+    ALTER TABLE places RENAME TO domains;
+    CREATE INDEX domains_of_tenant ON domains (tenant, position);
+    CREATE TABLE pages (id INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE) STRICT;
+    ALTER TABLE host ADD COLUMN page INTEGER REFERENCES pages (id);
+    ALTER TABLE tenants ADD COLUMN page INTEGER REFERENCES pages (id);
+    ALTER TABLE tenants ADD COLUMN maintenance TEXT;
+    ALTER TABLE tenants ADD COLUMN maintenance_page INTEGER REFERENCES pages (id);",
 ];
 
 /// Opens the file with the promises that the rest relies on.
@@ -208,6 +229,27 @@ mod tests {
         let row: (u32, String) =
             db.query_row("SELECT starts, note FROM host", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(row, (41, "new".into()));
+    }
+
+    #[test]
+    fn domains_of_before_there_were_paths_are_kept() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let before = MIGRATIONS.iter().position(|m| m.contains("CREATE TABLE places")).unwrap();
+        migrate(&mut db, &MIGRATIONS[..before]).unwrap();
+        db.execute_batch(
+            "INSERT INTO tenants (id, name, slot, runtime, command, limits, phase, created_at_s)
+             VALUES (1, 'a', 0, 'x', '[]', '{}', 'ready', 0);
+             INSERT INTO domains VALUES ('b.test', 1, 0), ('a.test', 1, 1);",
+        )
+        .unwrap();
+        migrate(&mut db, MIGRATIONS).unwrap();
+        let mut query = db.prepare("SELECT host, path, strip, target FROM domains ORDER BY position").unwrap();
+        let rows = query
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            .unwrap()
+            .collect::<rusqlite::Result<Vec<(String, String, bool, Option<String>)>>>();
+        let of = |host: &str| (host.to_owned(), String::new(), false, None);
+        assert_eq!(rows.unwrap(), [of("b.test"), of("a.test")]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use kennel_model::egress::Egress;
 use kennel_model::{Limits, ReleaseId, SlotId, TenantName};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::{ReleaseRow, Store, TenantPhase, TenantRow, Whose, checked, json, now_s};
+use super::{DomainRow, ReleaseRow, Store, TenantPhase, TenantRow, Whose, checked, domains, json, now_s, pages};
 use crate::error::{Error, Result};
 
 impl Store {
@@ -35,12 +35,9 @@ impl Store {
             ],
         )?;
         let tenant = tx.last_insert_rowid();
-        for (position, host) in wish.domains.iter().enumerate() {
-            if let Some(owner) = owner(&tx, host.as_str())? {
-                return Err(Error::DomainTaken { host: host.clone(), owner });
-            }
-            tx.execute("INSERT INTO domains VALUES (?1, ?2, ?3)", params![host.as_str(), tenant, position])?;
-        }
+        let domains: Vec<_> = wish.domains.iter().cloned().map(DomainRow::from).collect();
+        domains::insert(&tx, tenant, &domains)?;
+        domains::check(&tx)?;
         tx.commit()?;
         Ok(slot)
     }
@@ -79,7 +76,7 @@ impl Store {
     /// The database's.
     pub fn forget(&mut self, name: &TenantName) -> Result<()> {
         self.db.execute("DELETE FROM tenants WHERE name = ?1", [name.as_str()])?;
-        Ok(())
+        self.clean_pages()
     }
 
     /// One tenant, whatever its phase.
@@ -154,7 +151,8 @@ impl TenantPhase {
     }
 }
 
-const SELECT: &str = "SELECT id, name, slot, runtime, command, limits, phase, current, settled, created_at_s
+const SELECT: &str = "SELECT id, name, slot, runtime, command, limits, phase, current, settled, created_at_s,
+                             maintenance, maintenance_page, page
                       FROM tenants";
 
 /// A row as SQLite has it, before the texts are checked.
@@ -169,20 +167,21 @@ struct RawTenant {
     current: Option<u32>,
     settled: bool,
     created_at_s: u64,
+    maintenance: (Option<String>, Option<i64>),
+    page: Option<i64>,
 }
 
 /// What else belongs to tenants.
 struct Parts {
-    domains: HashMap<i64, Vec<String>>,
+    domains: HashMap<i64, Vec<DomainRow>>,
     egress: HashMap<i64, (Vec<u8>, Egress)>,
     releases: HashMap<i64, Vec<ReleaseRow>>,
 }
 
 impl Parts {
     fn of(db: &Connection, whose: Whose) -> Result<Self> {
-        let domains = "SELECT tenant, host FROM domains WHERE TRUE";
         Ok(Self {
-            domains: whose.rows(db, domains, "position", |row| row.get(1))?,
+            domains: domains::of(db, whose)?,
             egress: super::egress::of(db, whose)?,
             releases: super::releases::of(db, whose)?,
         })
@@ -202,12 +201,12 @@ impl RawTenant {
             current: row.get(7)?,
             settled: row.get(8)?,
             created_at_s: row.get(9)?,
+            maintenance: (row.get(10)?, row.get(11)?),
+            page: row.get(12)?,
         })
     }
 
     fn complete(self, parts: &mut Parts) -> Result<TenantRow> {
-        let hosts = parts.domains.remove(&self.id).unwrap_or_default();
-        let domains = hosts.into_iter().map(|host| checked("domain", host.parse())).collect::<Result<_>>()?;
         let (rule_numbers, egress) = parts.egress.remove(&self.id).unwrap_or_default();
         Ok(TenantRow {
             egress,
@@ -221,7 +220,9 @@ impl RawTenant {
             current: self.current.map(ReleaseId),
             settled: self.settled,
             created_at_s: self.created_at_s,
-            domains,
+            domains: parts.domains.remove(&self.id).unwrap_or_default(),
+            maintenance: pages::maintenance(self.maintenance)?,
+            page: self.page,
             releases: parts.releases.remove(&self.id).unwrap_or_default(),
         })
     }
@@ -238,12 +239,6 @@ fn lowest_free(db: &Connection, pool: u16) -> Result<Option<SlotId>> {
     let gap =
         taken.iter().zip(0u16..).find(|(taken, at)| **taken != *at).map_or(taken.len(), |(_, at)| at.into());
     Ok(SlotId::pool(pool).nth(gap))
-}
-
-fn owner(db: &Connection, host: &str) -> Result<Option<TenantName>> {
-    let sql = "SELECT name FROM tenants JOIN domains ON tenants.id = domains.tenant WHERE host = ?1";
-    let name: Option<String> = db.query_row(sql, [host], |row| row.get(0)).optional()?;
-    name.map(|name| checked("name", name.parse())).transpose()
 }
 
 #[cfg(test)]
@@ -296,7 +291,8 @@ mod tests {
         store.reserve(&given, 9).unwrap();
         store.confirm(&given.name).unwrap();
         let row = store.tenant(&given.name).unwrap().unwrap();
-        assert_eq!((&row.domains, &row.command, row.limits), (&given.domains, &given.command, given.limits));
+        let domains: Vec<_> = row.domains.iter().map(|row| row.domain.clone()).collect();
+        assert_eq!((&domains, &row.command, row.limits), (&given.domains, &given.command, given.limits));
         assert_eq!((row.phase, row.current, row.settled), (TenantPhase::Ready, None, true));
         assert_eq!(store.tenants().unwrap(), [row]);
         assert!(store.tenant(&"b".parse().unwrap()).unwrap().is_none());

@@ -30,7 +30,7 @@ async fn a_tenants_whole_life() {
     assert!(deployed.release.by.starts_with("SHA256:"));
     assert_eq!(deployed.tenant.command, ["/usr/bin/node", "index.js"]);
     let route = host.world.lock().routes.clone().unwrap().routes.remove(0);
-    assert_eq!((route.host.as_str(), route.slot, route.release), ("blog.test", slot(0), Some(ReleaseId(1))));
+    assert_eq!((route.domain.as_str(), route.slot, route.release), ("blog.test", slot(0), Some(ReleaseId(1))));
 
     let running: Tenant = operator.post("/v1/tenants/blog/start", &()).await.expect(StatusCode::OK);
     assert_eq!((running.state, running.reason.as_deref()), (SlotState::Running, Some("as asked")));

@@ -128,7 +128,7 @@ fn like_the_world(host: &Host, tenants: &[Tenant], case: &str) {
         assert!(tenant.current >= Some(ReleaseId(1)) || tenant.name.as_str() == "shop", "{case}: lost");
     }
     let mut routed: Vec<_> =
-        world.routes.iter().flat_map(|table| &table.routes).map(|r| r.host.clone()).collect();
+        world.routes.iter().flat_map(|table| &table.routes).map(|r| r.domain.clone()).collect();
     routed.sort();
     let mut wanted: Vec<_> = tenants.iter().flat_map(|tenant| tenant.domains.clone()).collect();
     wanted.sort();

@@ -125,7 +125,7 @@ impl Network {
         }
     }
 
-    /// Of one address.
+    /// The network of this address alone.
     pub const fn of(address: IpAddr) -> Self {
         Self { address, prefix: longest_prefix(address) }
     }

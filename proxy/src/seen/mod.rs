@@ -107,8 +107,21 @@ impl Seen {
     }
 
     /// The site that it is for.
-    pub(crate) fn routed(&mut self, target: &Arc<Target>) {
+    pub(crate) fn routed(&mut self, target: &Arc<Target>, name: &str) {
         self.route = Some(target.clone());
+        if target.domain.is_wildcard() {
+            self.host = HeaderValue::from_str(name).ok();
+        }
+    }
+
+    /// The site that it is for, if that is known.
+    pub(crate) fn route(&self) -> Option<&Arc<Target>> {
+        self.route.as_ref()
+    }
+
+    /// Its number, in digits.
+    pub(crate) fn number(&self) -> String {
+        self.ids.request.to_string()
     }
 
     /// What it is for, which is no site here.
@@ -206,8 +219,8 @@ impl Seen {
         let read = |count: &Option<Arc<AtomicU64>>| count.as_ref().map_or(0, |n| n.load(Ordering::Relaxed));
         let route = self.route.as_ref();
         let host = match route {
-            Some(route) => text(route.host.as_str().as_bytes(), bounds::HOST),
-            None => field(self.host.as_ref(), bounds::HOST),
+            Some(route) if !route.domain.is_wildcard() => text(route.domain.host().as_bytes(), bounds::HOST),
+            _ => field(self.host.as_ref(), bounds::HOST),
         };
         let record = Record {
             tenant: route.map(|route| (route.slot, route.tenant.as_str())),

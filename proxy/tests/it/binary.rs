@@ -58,7 +58,7 @@ async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
     let output = soon(child.wait_with_output()).await.unwrap();
     assert_eq!(output.status.code(), Some(0));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("proxy: routes 1: 1 host names\n") && said.contains("proxy: drained\n"), "{said}");
+    assert!(said.contains("proxy: routes 1: 1 domains\n") && said.contains("proxy: drained\n"), "{said}");
     assert!(said.lines().all(|line| line.starts_with("proxy: ")), "{said}");
 
     // What it has seen is told before it ends.

@@ -20,6 +20,7 @@ mod pages;
 mod reuse;
 mod rig;
 mod routes;
+mod routing;
 mod seen;
 mod settling;
 mod starts;

@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use kennel_model::certificate::CertificateTable;
 use kennel_model::msg::{Cause, FromProxy, Refusal, RequestId, Rung, ToProxy};
 use kennel_model::routes::{Crawlers, Front, Https, Route, RouteTable, TrafficLimits};
-use kennel_model::{HostName, ReleaseId, SlotId, TenantName};
+use kennel_model::{ReleaseId, SlotId, TenantName};
 use kennel_proxy::{Limits, Listeners, ProxyError};
 use kennel_sys::{Channel, ChannelError, async_channel};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -61,7 +61,11 @@ pub(crate) fn claim() -> Claim {
 
 pub(crate) fn route(host: &str, slot: SlotId) -> Route {
     Route {
-        host: HostName::new(host).unwrap(),
+        domain: host.parse().unwrap(),
+        strip: false,
+        redirect: None,
+        maintenance: None,
+        page: None,
         tenant: TenantName::new("blog").unwrap(),
         slot,
         release: Some(ReleaseId(1)),
@@ -124,10 +128,9 @@ impl Init {
     }
 
     pub(crate) fn publish(&self, generation: u64, routes: Vec<Route>) {
-        self.say_routes(
-            &serde_json::to_vec(&RouteTable { generation, routes, front: self.front.lock().unwrap().clone() })
-                .unwrap(),
-        );
+        let front = self.front.lock().unwrap().clone();
+        let table = RouteTable { generation, routes, front, ..RouteTable::default() };
+        self.say_routes(&serde_json::to_vec(&table).unwrap());
     }
 
     /// The next that the proxy has counted: what went through, and how long wakes took.

@@ -42,15 +42,35 @@ async fn an_update_drops_no_request() {
 async fn a_bad_table_leaves_the_old_one() {
     let (mut proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
     let _program = hello(claim.slot).await;
-    let duplicate =
-        RouteTable { generation: 9, routes: vec![route("x.example", claim.slot); 2], ..RouteTable::default() };
+    let duplicate = RouteTable {
+        generation: 9,
+        routes: vec![route("x.example", claim.slot); 2],
+        ..RouteTable::default()
+    };
+    let of = |domain: &str, slot: u16, more: &str| {
+        format!(
+            r#"{{"generation":9,"routes":[{{"domain":"{domain}","tenant":"t","slot":{slot},"release":1,"start_timeout_ms":1,"health":null,"crawlers":"wake","https":"redirect","hsts_s":0,"server_timing":false,"traffic":{{}}{more}}}]}}"#
+        )
+        .into_bytes()
+    };
+    // Of the same form, and good.
+    serde_json::from_slice::<RouteTable>(&of("x.example", 1, "")).unwrap();
     for bad in [
         &b""[..],
         b"{}",
         b"[1]",
         br#"{"generation":9,"routes":[],"more":1}"#,
-        br#"{"generation":9,"routes":[{"host":"UPPER.example","tenant":"t","slot":1,"release":1,"start_timeout_ms":1,"crawlers":"wake"}]}"#,
-        br#"{"generation":9,"routes":[{"host":"x.example","tenant":"t","slot":9999,"release":1,"start_timeout_ms":1,"crawlers":"wake"}]}"#,
+        &of("UPPER.example", 1, ""),
+        &of("x.example/", 1, ""),
+        &of("x.*.example", 1, ""),
+        &of("x.example", 9999, ""),
+        &of("x.example", 1, r#","page":0"#),
+        &of("x.example", 1, r#","maintenance":{"retry_after_s":1,"page":0}"#),
+        &of("x.example", 1, r#","maintenance":{"retry_after_s":1,"allow":[["10.0.0.1",8]]}"#),
+        &of("x.example", 1, r#","redirect":{"to":"/x","permanent":false,"keep_path":false}"#),
+        &of("x.example", 1, r#","redirect":{"to":"https://a/\r\nx","permanent":false,"keep_path":false}"#),
+        br#"{"generation":9,"routes":[],"page":0}"#,
+        br#"{"generation":9,"routes":[],"pages":["{{host}}"]}"#,
         &serde_json::to_vec(&duplicate).unwrap(),
         // Older than the one in force.
         br#"{"generation":0,"routes":[]}"#,
