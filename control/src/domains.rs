@@ -82,16 +82,20 @@ impl Control {
         Ok(effects(name, &row.domain, &self.all_domains().await?))
     }
 
-    async fn remove_row(&self, name: &TenantName, domain: Domain, redirect: bool) -> Result<(DomainRow, Vec<String>)> {
+    async fn remove_row(
+        &self,
+        name: &TenantName,
+        domain: Domain,
+        redirect: bool,
+    ) -> Result<(DomainRow, Vec<String>)> {
         let _claim = self.claim(name, "a change of its domains")?;
         self.ready(name).await?;
         let owner = name.clone();
         let row = self.registry.with(move |store| store.remove_domain(&owner, &domain, redirect)).await?;
         self.publish_routes().await?;
         let all = self.all_domains().await?;
-        let heir = above(&row.domain, &all).map(|(heir, at)| {
-            format!("requests to {} go to {heir} now, which has {}", row.domain, at.domain)
-        });
+        let heir = above(&row.domain, &all)
+            .map(|(heir, at)| format!("requests to {} go to {heir} now, which has {}", row.domain, at.domain));
         Ok((row, heir.into_iter().collect()))
     }
 
@@ -132,8 +136,7 @@ fn sent(tenant: TenantName, row: DomainRow) -> Option<RedirectOf> {
 fn effects(name: &TenantName, new: &Domain, all: &[(TenantName, DomainRow)]) -> Vec<String> {
     let others = all.iter().filter(|(owner, _)| owner != name);
     let kept = others.filter(|(_, row)| row.domain != *new && covers(new, &row.domain));
-    let mut notes: Vec<_> =
-        kept.map(|(owner, row)| format!("{} stays with {owner}", row.domain)).collect();
+    let mut notes: Vec<_> = kept.map(|(owner, row)| format!("{} stays with {owner}", row.domain)).collect();
     if let Some((owner, row)) = above(new, all).filter(|(owner, _)| owner != name) {
         notes.push(format!("requests to {new} no longer go to {owner}, which has {}", row.domain));
     }
@@ -150,8 +153,7 @@ fn above<'a>(domain: &Domain, all: &'a [(TenantName, DomainRow)]) -> Option<&'a 
 fn covers(wide: &Domain, narrow: &Domain) -> bool {
     match (wide.is_wildcard(), narrow.is_wildcard()) {
         (true, true) | (false, false) => {
-            wide.host() == narrow.host()
-                && kennel_model::domain::below(wide.path(), narrow.path()).is_some()
+            wide.host() == narrow.host() && kennel_model::domain::below(wide.path(), narrow.path()).is_some()
         }
         (true, false) => wide.covers(narrow.host(), narrow.path()),
         (false, true) => false,
@@ -164,9 +166,12 @@ mod tests {
 
     #[test]
     fn what_changes_for_others_is_told() {
-        let all: Vec<_> = [("a", "a.test"), ("b", "*.a.test"), ("b", "x.a.test/api"), ("c", "x.a.test"), ("c", "c.test")]
-            .map(|(name, domain)| (name.parse().unwrap(), DomainRow::from(domain.parse::<Domain>().unwrap())))
-            .into();
+        let all: Vec<_> =
+            [("a", "a.test"), ("b", "*.a.test"), ("b", "x.a.test/api"), ("c", "x.a.test"), ("c", "c.test")]
+                .map(|(name, domain)| {
+                    (name.parse().unwrap(), DomainRow::from(domain.parse::<Domain>().unwrap()))
+                })
+                .into();
         let of = |name: &str, domain: &str| effects(&name.parse().unwrap(), &domain.parse().unwrap(), &all);
         assert_eq!(of("b", "*.a.test"), ["x.a.test stays with c"]);
         assert_eq!(
@@ -179,6 +184,9 @@ mod tests {
         let mut order: Vec<Domain> =
             ["b.test", "*.a.test", "a.test/x", "a.test"].map(|text| text.parse().unwrap()).into();
         order.sort_by(by_host);
-        assert_eq!(order.iter().map(Domain::as_str).collect::<Vec<_>>(), ["a.test", "a.test/x", "*.a.test", "b.test"]);
+        assert_eq!(
+            order.iter().map(Domain::as_str).collect::<Vec<_>>(),
+            ["a.test", "a.test/x", "*.a.test", "b.test"]
+        );
     }
 }

@@ -23,7 +23,9 @@ impl Control {
             return Err(Error::InvalidMaintenance(why));
         }
         if wish.allow.len() > MAX_ALLOWED {
-            return Err(Error::InvalidMaintenance(format!("{MAX_ALLOWED} networks at most can be let through")));
+            return Err(Error::InvalidMaintenance(format!(
+                "{MAX_ALLOWED} networks at most can be let through"
+            )));
         }
         let network = |text: &String| text.parse::<Network>().map(|network| network.to_string());
         let allow = wish.allow.iter().map(network).collect::<std::result::Result<_, _>>();

@@ -15,7 +15,6 @@ use crate::init::InitError;
 use crate::registry::{TenantPhase, TenantRow};
 use crate::say;
 
-
 impl Control {
     /// Makes a tenant: reserved on disk, then its folders, then confirmed on disk, then routed. A reservation that a
     /// power cut left is removed at the next start.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use http::Uri;
-use kennel_model::{HostName, layout};
+use kennel_model::{Domain, HostName, layout};
 use serde::{Deserialize, Serialize};
 
 use crate::FileError;
@@ -100,11 +100,12 @@ impl KnownHost {
         }
     }
 
-    /// Where a domain's pages are reached.
-    pub fn page_url(&self, domain: &HostName) -> String {
+    /// Where a domain's pages are reached; of a wildcard, with its star.
+    pub fn page_url(&self, domain: &Domain) -> String {
+        let path = if domain.path().is_empty() { "/" } else { domain.path() };
         match self.web_port {
-            80 => format!("http://{domain}/"),
-            port => format!("http://{domain}:{port}/"),
+            80 => format!("http://{}{path}", domain.host()),
+            port => format!("http://{}:{port}{path}", domain.host()),
         }
     }
 }
@@ -288,7 +289,8 @@ mod tests {
 
     #[test]
     fn page_addresses_leave_the_usual_port_out() {
-        assert_eq!(host(80).page_url(&name("a.example")), "http://a.example/");
-        assert_eq!(host(8080).page_url(&name("a.localhost")), "http://a.localhost:8080/");
+        let url = |port, domain: &str| host(port).page_url(&domain.parse().unwrap());
+        assert_eq!(url(80, "a.example"), "http://a.example/");
+        assert_eq!(url(8080, "a.localhost/shop"), "http://a.localhost:8080/shop");
     }
 }

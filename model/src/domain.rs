@@ -27,7 +27,9 @@ pub struct Domain {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadDomain {
     /// Neither a host name nor a wildcard.
-    #[error("{0:?} is not a domain: write a host name in lower case, such as blog.example.com, or *.example.com")]
+    #[error(
+        "{0:?} is not a domain: write a host name in lower case, such as blog.example.com, or *.example.com"
+    )]
     Host(String),
     /// With a scheme or a port, or what else belongs to a URL.
     #[error("{0:?} is a URL: a domain is written without scheme, port and query")]
@@ -187,9 +189,10 @@ mod tests {
         }
         let long = format!("/{}", "a".repeat(MAX_PATH_BYTES));
         let deep = "/a".repeat(MAX_SEGMENTS + 1);
-        for bad in
-            ["/", "/a/", "//a", "/a//b", "/.", "/..", "/a/../b", "/%41", "/a;b", "/a\\b", "/\u{e9}", &long, &deep]
-        {
+        for bad in [
+            "/", "/a/", "//a", "/a//b", "/.", "/..", "/a/../b", "/%41", "/a;b", "/a\\b", "/\u{e9}", &long,
+            &deep,
+        ] {
             assert!(matches!(Domain::new(format!("a.example{bad}")), Err(BadDomain::Path(_))), "{bad}");
         }
     }
@@ -198,7 +201,16 @@ mod tests {
     fn a_wildcard_is_one_label_and_a_path_ends_with_a_segment() {
         let wild = domain("*.blog.example");
         assert!(wild.covers("a.blog.example", "/"));
-        for other in ["blog.example", "a.b.blog.example", "ablog.example", ".blog.example", "a;b.blog.example", "*.blog.example", "localhost", ""] {
+        for other in [
+            "blog.example",
+            "a.b.blog.example",
+            "ablog.example",
+            ".blog.example",
+            "a;b.blog.example",
+            "*.blog.example",
+            "localhost",
+            "",
+        ] {
             assert!(!wild.covers(other, "/"), "{other}");
         }
         let part = domain("a.example/shop");

@@ -172,7 +172,9 @@ mod tests {
                 Piece::Text(" a { b } c"),
             ]
         );
-        for bad in ["", " \n", "a\0b", "\u{1b}[1m", "{{", "{{title", "{{host}}", "{{{title}}}", "{{#if x}}{{/if}}"] {
+        for bad in
+            ["", " \n", "a\0b", "\u{1b}[1m", "{{", "{{title", "{{host}}", "{{{title}}}", "{{#if x}}{{/if}}"]
+        {
             assert!(Page::new(bad).is_err(), "{bad:?}");
         }
         assert!(Page::new("x".repeat(MAX_PAGE_BYTES + 1)).is_err());
@@ -181,7 +183,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_its_line() {
         let said = |text: &str| Page::new(text).unwrap_err().to_string();
-        assert!(said("a\n\n{{host}}").starts_with("{{host}} in line 3 of the page is no placeholder: there are {{status}}"));
+        assert!(
+            said("a\n\n{{host}}")
+                .starts_with("{{host}} in line 3 of the page is no placeholder: there are {{status}}")
+        );
         assert_eq!(said("a\n{{title"), "the placeholder that begins in line 2 of the page has no }}");
         assert_eq!(said("a\u{7}"), "the page has a control character in line 1");
     }

@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::HostName;
 use crate::domain::{Domain, below};
 use crate::places::Places;
-use crate::HostName;
 
 /// Redirects that follow one another; browsers follow about 20.
 pub const MAX_HOPS: usize = 5;
@@ -68,9 +68,14 @@ impl Location {
         let host_at = ["https://", "http://"].iter().find(|s| text.starts_with(**s)).ok_or_else(bad)?.len();
         let path_at = text[host_at..].find(['/', '?']).map_or(text.len(), |at| host_at + at);
         let (host, port) = text[host_at..path_at].split_once(':').unwrap_or((&text[host_at..path_at], "1"));
-        let port_is_good = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+        let port_is_good =
+            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
         let fits = |b: u8| b.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&b);
-        if HostName::new(host).is_err() || !port_is_good || !text[path_at..].bytes().all(fits) || text.len() > MAX_BYTES {
+        if HostName::new(host).is_err()
+            || !port_is_good
+            || !text[path_at..].bytes().all(fits)
+            || text.len() > MAX_BYTES
+        {
             return Err(bad());
         }
         let slash = if text[path_at..].starts_with('/') { "" } else { "/" };
@@ -189,15 +194,33 @@ mod tests {
     #[test]
     fn an_address_is_whole_and_has_nothing_odd() {
         let to = Location::new("https://a.example:8443/x/y?z=%20").unwrap();
-        assert_eq!((to.host(), to.authority(), to.path_and_query()), ("a.example", "a.example:8443", "/x/y?z=%20"));
+        assert_eq!(
+            (to.host(), to.authority(), to.path_and_query()),
+            ("a.example", "a.example:8443", "/x/y?z=%20")
+        );
         assert_eq!(Location::new("http://a.example").unwrap().as_str(), "http://a.example/");
         assert_eq!(Location::new("http://a.example?q").unwrap().as_str(), "http://a.example/?q");
         let long = format!("https://a.example/{}", "x".repeat(MAX_BYTES));
         for bad in [
-            "", "/x", "//a.example/", "a.example", "ftp://a.example/", "javascript:alert(1)", "https://", "https:///x",
-            "https://u@a.example/", "https://A.example/", "https://a.example:0/", "https://a.example:x/",
-            "https://a.example/#x", "https://a.example/\r\nx: y", "https://a.example/ x", "https://a.example/\\x",
-            "https://a.example/\u{e9}", "https://[::1]/", &long,
+            "",
+            "/x",
+            "//a.example/",
+            "a.example",
+            "ftp://a.example/",
+            "javascript:alert(1)",
+            "https://",
+            "https:///x",
+            "https://u@a.example/",
+            "https://A.example/",
+            "https://a.example:0/",
+            "https://a.example:x/",
+            "https://a.example/#x",
+            "https://a.example/\r\nx: y",
+            "https://a.example/ x",
+            "https://a.example/\\x",
+            "https://a.example/\u{e9}",
+            "https://[::1]/",
+            &long,
         ] {
             assert!(Location::new(bad).is_err(), "{bad:?}");
         }
@@ -248,10 +271,12 @@ mod tests {
         assert!(circle(&[("a.e", "https://b.e/", true), ("b.e", "https://a.e/", true)]));
         assert!(circle(&[("a.e", "https://www.a.e/", true), ("www.a.e/old", "https://a.e/old", true)]));
         assert!(circle(&[("a.e/x", "https://a.e/x/x", true)]));
-        let chain: Vec<_> = (0..7).map(|n| (format!("a{n}.e"), format!("https://a{}.e/", n + 1), false)).collect();
+        let chain: Vec<_> =
+            (0..7).map(|n| (format!("a{n}.e"), format!("https://a{}.e/", n + 1), false)).collect();
         let chain: Vec<_> = chain.iter().map(|(from, to, keep)| (from.as_str(), to.as_str(), *keep)).collect();
         assert!(matches!(checked(&[], &chain), Err(Endless::Long(_))));
-        let error = checked(&[], &chain[..0]).and(checked(&[], &[("a.e", "https://b.e/", true), ("b.e", "https://a.e/", true)]));
+        let error = checked(&[], &chain[..0])
+            .and(checked(&[], &[("a.e", "https://b.e/", true), ("b.e", "https://a.e/", true)]));
         assert_eq!(error.unwrap_err().to_string(), "the redirects would go round in circles: a.e → b.e → a.e");
         assert!(matches!(checked(&[], &[("a.e", "https://b.e/?x", true)]), Err(Endless::Query(_))));
     }

@@ -100,7 +100,13 @@ fn start(
 fn publish(init: &Channel, host: &str, slot: u16, more: u16) -> Result<(), Box<dyn Error>> {
     let mut routes = vec![route(host, slot)?];
     for n in 0..more {
-        routes.push(route(&format!("site-{n}.example"), n % MAX_SLOTS)?);
+        // Of each ten, two are wildcards and one is a path.
+        let domain = match n % 10 {
+            7 | 8 => format!("*.site-{n}.example"),
+            9 => format!("site-{}.example/shop", n - 3),
+            _ => format!("site-{n}.example"),
+        };
+        routes.push(route(&domain, n % MAX_SLOTS)?);
     }
     let table = sealed(&serde_json::to_vec(&RouteTable { generation: 1, routes, ..RouteTable::default() })?)?;
     Ok(init.send(&ToProxy::Routes, &[table.as_fd()])?)

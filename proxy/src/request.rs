@@ -96,7 +96,11 @@ async fn pass(
     }
     if target.maintenance.as_ref().is_some_and(|maintenance| !maintenance.lets_in(client.address())) {
         // A load balancer that asks after the host is not told of one tenant.
-        return if Kind::of(&head) == Kind::HealthCheck { Ok(instead::fine()) } else { Err(Fault::Maintenance) };
+        return if Kind::of(&head) == Kind::HealthCheck {
+            Ok(instead::fine())
+        } else {
+            Err(Fault::Maintenance)
+        };
     }
     let hsts_s = if client.has_tls() { target.hsts_s } else { 0 };
     shared.rates.enter(target.slot, client.address(), &target.traffic)?;

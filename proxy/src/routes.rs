@@ -198,7 +198,7 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    
+
     const LONGEST: Duration = Duration::from_secs(120);
 
     fn route(host: &str, slot: u16) -> Route {
@@ -299,9 +299,13 @@ mod tests {
     fn who_is_let_in_is_known_by_his_address() {
         let allow = ["10.0.0.0/8", "2001:db8::/32"].map(|network| network.parse().unwrap());
         let maintenance = Maintenance { retry_after_s: 1, allow: allow.into(), page: None };
-        for (client, lets_in) in
-            [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("11.0.0.1", false), ("2001:db8::7", true), ("::1", false)]
-        {
+        for (client, lets_in) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("11.0.0.1", false),
+            ("2001:db8::7", true),
+            ("::1", false),
+        ] {
             assert_eq!(maintenance.lets_in(client.parse().unwrap()), lets_in, "{client}");
         }
     }

@@ -21,7 +21,8 @@ const POLICY: &str =
 pub(crate) fn response(shared: &Shared, fault: Fault, format: Format, seen: Option<&Seen>) -> Response<Body> {
     let mut response = fault.response(format);
     let target = seen.and_then(Seen::route);
-    let maintenance = target.and_then(|target| target.maintenance.as_ref()).filter(|_| fault == Fault::Maintenance);
+    let maintenance =
+        target.and_then(|target| target.maintenance.as_ref()).filter(|_| fault == Fault::Maintenance);
     if let Some(maintenance) = maintenance {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(maintenance.retry_after_s));
     }
@@ -29,7 +30,10 @@ pub(crate) fn response(shared: &Shared, fault: Fault, format: Format, seen: Opti
         return response;
     }
     let own = |target: &std::sync::Arc<Target>| target.page.clone();
-    let page = maintenance.and_then(|m| m.page.clone()).or_else(|| target.and_then(own)).or_else(|| shared.routes.page());
+    let page = maintenance
+        .and_then(|m| m.page.clone())
+        .or_else(|| target.and_then(own))
+        .or_else(|| shared.routes.page());
     let Some(page) = page else { return response };
     let number = seen.map(Seen::number).unwrap_or_default();
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));

@@ -8,6 +8,7 @@ mod host;
 mod image;
 mod limits;
 mod local;
+mod routing;
 mod seeing;
 mod size;
 mod tenant;
@@ -27,6 +28,7 @@ pub use host::{Attest, HostAdd, HostCommand};
 pub use image::{Build, KeysCommand, Lock};
 pub use limits::{After, LimitArgs, LimitsOf};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
+pub use routing::{DomainCommand, MaintenanceCommand, PagesCommand, RedirectCommand};
 pub use seeing::{SortKey, Top, Traffic, Usage};
 pub use size::ByteSize;
 pub use tenant::{AccessFormat, Deploy, Logs, TenantAdd, TenantCommand};
@@ -109,6 +111,21 @@ pub enum Command {
     Deploy(Deploy),
     /// Show and change a tenant's limits, and when its program goes to sleep
     Limits(LimitsOf),
+    /// Route host names, wildcards and paths to tenants
+    #[command(subcommand, after_help = "Example:\n  kennel domain add blog '*.blog.example.com'")]
+    Domain(DomainCommand),
+    /// Send requests elsewhere
+    #[command(
+        subcommand,
+        after_help = "Example:\n  kennel redirect add blog www.example.com https://example.com/ --keep-path"
+    )]
+    Redirect(RedirectCommand),
+    /// Tell visitors that a tenant is being worked on
+    #[command(subcommand, after_help = "Example:\n  kennel maintenance on blog --retry-after 30m")]
+    Maintenance(MaintenanceCommand),
+    /// Show pages of your own where the proxy answers for a program
+    #[command(subcommand, after_help = "Example:\n  kennel pages set blog error.html")]
+    Pages(PagesCommand),
     /// Show what tenants do and use, live
     Top(Top),
     /// Show what tenants have used in a month

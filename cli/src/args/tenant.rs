@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use kennel_model::msg::Depth;
-use kennel_model::{HostName, RuntimeName, TenantName};
+use kennel_model::{Domain, RuntimeName, TenantName};
 
 use super::{After, LimitArgs};
 
@@ -104,9 +104,9 @@ pub struct TenantAdd {
     /// One of the image's runtimes; `kennel host status` lists them
     #[arg(long)]
     pub runtime: RuntimeName,
-    /// Host name to serve; may be given more than once
+    /// Host name, wildcard or path to serve, see `kennel domain add --help`; may be given more than once
     #[arg(long = "domain", value_name = "NAME")]
-    pub domains: Vec<HostName>,
+    pub domains: Vec<Domain>,
     /// Limits other than the default ones.
     #[command(flatten)]
     pub limits: LimitArgs,

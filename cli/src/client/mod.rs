@@ -105,6 +105,16 @@ impl Client {
         self.call(Method::PUT, path, Some(body)).await
     }
 
+    /// `PUT` that is answered by nothing, signed in.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put_only<B: Serialize>(&mut self, path: &str, body: &B) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(body).map_err(|e| self.malformed(&e))?;
+        let response = self.signed(Method::PUT, path, Some(body.into())).await?;
+        self.checked(response).await.map(drop)
+    }
+
     /// `POST` without a body, signed in.
     ///
     /// # Errors

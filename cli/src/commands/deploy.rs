@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kennel_model::{HostName, api};
+use kennel_model::api;
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -72,7 +72,8 @@ pub(super) async fn deploy(context: &Context, args: &Deploy) -> Result<(), Failu
         _ = tokio::signal::ctrl_c() => return Err(Aborted::Cancelled.into()),
     };
     drop(bar);
-    let urls = deployed.tenant.domains.iter().map(|d: &HostName| client.host().page_url(d)).collect();
+    let named = deployed.tenant.domains.iter().filter(|domain| !domain.is_wildcard());
+    let urls = named.map(|domain| client.host().page_url(domain)).collect();
     Ok(context.ui.result(&Done { deployed: &deployed, urls }, words)?)
 }
 
@@ -128,7 +129,10 @@ fn words(done: &Done<'_>) -> String {
     for url in &done.urls {
         text.push_str(&format!("  {url}\n"));
     }
-    if done.urls.is_empty() {
+    for domain in tenant.domains.iter().filter(|domain| domain.is_wildcard()) {
+        text.push_str(&format!("  {domain}\n"));
+    }
+    if tenant.domains.is_empty() {
         text.push_str("  it has no domain yet, so nobody can reach it\n");
     }
     text

@@ -15,6 +15,7 @@ mod limits;
 mod logs;
 mod prove;
 mod relay;
+mod routing;
 mod run;
 mod shell;
 mod stop;
@@ -81,6 +82,10 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Denials(args) => block_on(denials::denials(&context, &args)),
         Command::Prove(args) => block_on(prove::prove(&context, &args)),
         Command::Egress(args) => block_on(egress::egress(&context, &args)),
+        Command::Domain(command) => block_on(routing::domain(&context, command)),
+        Command::Redirect(command) => block_on(routing::redirect(&context, command)),
+        Command::Maintenance(command) => block_on(routing::maintenance(&context, command)),
+        Command::Pages(command) => block_on(routing::pages(&context, command)),
         Command::Cert(command) => block_on(cert::cert(&context, command)),
         Command::Token(command) => block_on(token::token(&context, command)),
         Command::Host(command) => block_on(host::host(&context, command)),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kennel_model::HostName;
+use kennel_model::{Domain, HostName};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -236,7 +236,7 @@ impl Session<'_> {
             ("  api", format!("{}  {}", ready.api, ready.fingerprint)),
             ("  console", ready.console.display().to_string()),
         ]);
-        let example = HostName::new("blog.localhost").map_or_else(|_| ready.web.clone(), |d| host.page_url(&d));
+        let example = Domain::new("blog.localhost").map_or_else(|_| ready.web.clone(), |d| host.page_url(&d));
         let stop = match name.as_str() {
             _ if !self.args.detach => "Ctrl-C".to_owned(),
             "local" => "kennel stop".to_owned(),

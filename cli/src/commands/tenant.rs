@@ -87,6 +87,13 @@ fn words(t: &api::Tenant, host: &KnownHost) -> String {
     let mut rows = vec![("tenant", t.name.to_string()), ("state", state)];
     let urls: Vec<String> = t.domains.iter().map(|d| host.page_url(d)).collect();
     rows.push(("pages", if urls.is_empty() { "none: it has no domain".to_owned() } else { urls.join(" ") }));
+    if let Some(maintenance) = &t.maintenance {
+        let passes = match maintenance.allow.join(" ") {
+            allow if allow.is_empty() => String::new(),
+            allow => format!(", but for who comes from {allow}"),
+        };
+        rows.push(("maintenance", format!("visitors are told so since {}{passes}", ago(maintenance.since_s))));
+    }
     rows.push(("runtime", t.runtime.to_string()));
     rows.push(("command", t.command.join(" ")));
     rows.push(("slot", format!("{}, uid {}, port {}", t.slot, t.uid, t.port)));

@@ -370,6 +370,7 @@ fn tenant(limits: Limits) -> api::Tenant {
         limits,
         state: SlotState::Stopped,
         reason: None,
+        maintenance: None,
         current: None,
         releases: Vec::new(),
         created_at_s: 1,

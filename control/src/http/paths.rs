@@ -177,8 +177,10 @@ impl Endpoint {
     /// Whether it is about what is routed where, and what is shown in a program's place.
     pub(super) fn is_routing(self) -> bool {
         use Endpoint as E;
-        matches!(self, E::Domains | E::AddDomain | E::RemoveDomain | E::Redirects | E::AddRedirect | E::RemoveRedirect)
-            || matches!(self, E::BeginMaintenance | E::EndMaintenance | E::Page | E::SetPage | E::RemovePage)
+        matches!(
+            self,
+            E::Domains | E::AddDomain | E::RemoveDomain | E::Redirects | E::AddRedirect | E::RemoveRedirect
+        ) || matches!(self, E::BeginMaintenance | E::EndMaintenance | E::Page | E::SetPage | E::RemovePage)
             || matches!(self, E::TenantPage | E::SetTenantPage | E::RemoveTenantPage)
     }
 

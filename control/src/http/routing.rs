@@ -87,6 +87,7 @@ async fn page(
 /// The domain in a query. All that one can have stands there as it is.
 fn named(head: &Parts) -> Result<Domain> {
     let given = head.uri.query().and_then(|query| query.strip_prefix("domain="));
-    let given = given.ok_or_else(|| Error::BadRequest("the parameter domain is missing, or not alone".into()))?;
+    let given =
+        given.ok_or_else(|| Error::BadRequest("the parameter domain is missing, or not alone".into()))?;
     given.parse().map_err(|bad: kennel_model::domain::BadDomain| Error::BadRequest(bad.to_string()))
 }

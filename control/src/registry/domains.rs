@@ -36,7 +36,8 @@ impl Store {
     /// then.
     pub fn add_domain(&mut self, name: &TenantName, row: &DomainRow) -> Result<()> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tenant: i64 = tx.query_row("SELECT id FROM tenants WHERE name = ?1", [name.as_str()], |row| row.get(0))?;
+        let tenant: i64 =
+            tx.query_row("SELECT id FROM tenants WHERE name = ?1", [name.as_str()], |row| row.get(0))?;
         insert(&tx, tenant, std::slice::from_ref(row))?;
         check(&tx)?;
         Ok(tx.commit()?)
@@ -118,7 +119,8 @@ pub(super) fn of(db: &Connection, whose: Whose) -> Result<HashMap<i64, Vec<Domai
 }
 
 fn owner(db: &Connection, domain: &Domain) -> Result<Option<TenantName>> {
-    let sql = "SELECT name FROM tenants JOIN domains ON tenants.id = domains.tenant WHERE host = ?1 AND path = ?2";
+    let sql =
+        "SELECT name FROM tenants JOIN domains ON tenants.id = domains.tenant WHERE host = ?1 AND path = ?2";
     let name: Option<String> =
         db.query_row(sql, [domain.host(), domain.path()], |row| row.get(0)).optional()?;
     name.map(|name| checked("name", name.parse())).transpose()

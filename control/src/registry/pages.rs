@@ -32,7 +32,9 @@ impl Store {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let id = page.map(|page| keep(&tx, page)).transpose()?;
         let changed = match of {
-            Some(name) => tx.execute("UPDATE tenants SET page = ?2 WHERE name = ?1", params![name.as_str(), id])?,
+            Some(name) => {
+                tx.execute("UPDATE tenants SET page = ?2 WHERE name = ?1", params![name.as_str(), id])?
+            }
             None => tx.execute("UPDATE host SET page = ?1", [id])?,
         };
         if let (Some(name), 0) = (of, changed) {
@@ -162,7 +164,10 @@ mod tests {
         store.set_maintenance(&b, None).unwrap();
         store.set_page(None, None).unwrap();
         store.set_page(Some(&b), None).unwrap();
-        assert_eq!((store.page(Some(&a)).unwrap(), store.page(Some(&b)).unwrap()), (Some(page("<p>same")), None));
+        assert_eq!(
+            (store.page(Some(&a)).unwrap(), store.page(Some(&b)).unwrap()),
+            (Some(page("<p>same")), None)
+        );
         store.forget(&a).unwrap();
         assert_eq!((store.pages().unwrap(), store.page(None).unwrap()), ((vec![], None), None));
         assert!(matches!(store.set_page(Some(&a), None), Err(Error::NoSuchTenant(_))));

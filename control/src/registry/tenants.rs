@@ -7,7 +7,9 @@ use kennel_model::egress::Egress;
 use kennel_model::{Limits, ReleaseId, SlotId, TenantName};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::{DomainRow, ReleaseRow, Store, TenantPhase, TenantRow, Whose, checked, domains, json, now_s, pages};
+use super::{
+    DomainRow, ReleaseRow, Store, TenantPhase, TenantRow, Whose, checked, domains, json, now_s, pages,
+};
 use crate::error::{Error, Result};
 
 impl Store {

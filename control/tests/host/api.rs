@@ -88,6 +88,26 @@ async fn a_tenants_whole_life() {
     assert_eq!(operator.post("/v1/certificates", &certificate).await.status, StatusCode::CREATED);
     assert_eq!(operator.get("/v1/certificates").await.status, StatusCode::OK);
     assert_eq!(operator.delete("/v1/certificates/a.test").await.status, StatusCode::NO_CONTENT);
+    let domain = serde_json::json!({"domain": "shop.test/api", "strip": true});
+    assert_eq!(operator.post("/v1/tenants/shop/domains", &domain).await.status, StatusCode::CREATED);
+    let redirect = serde_json::json!({"domain": "www.shop.test", "to": "https://shop.test/"});
+    assert_eq!(operator.post("/v1/tenants/shop/redirects", &redirect).await.status, StatusCode::CREATED);
+    let page = serde_json::json!({"html": "<h1>{{title}}</h1>"});
+    for path in ["/v1/page", "/v1/tenants/shop/page"] {
+        assert_eq!(operator.put(path, &page).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(operator.get(path).await.status, StatusCode::OK);
+        assert_eq!(operator.delete(path).await.status, StatusCode::NO_CONTENT);
+    }
+    let maintenance = serde_json::json!({"allow": ["203.0.113.7"]});
+    assert_eq!(operator.put("/v1/tenants/shop/maintenance", &maintenance).await.status, StatusCode::OK);
+    assert_eq!(operator.delete("/v1/tenants/shop/maintenance").await.status, StatusCode::OK);
+    for path in ["/v1/domains", "/v1/redirects"] {
+        assert_eq!(operator.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    for path in ["domains?domain=shop.test/api", "redirects?domain=www.shop.test"] {
+        let path = format!("/v1/tenants/shop/{path}");
+        assert_eq!(operator.delete(&path).await.status, StatusCode::OK, "{path}");
+    }
     let rule = serde_json::json!({"action": "allow", "to": "10.0.5.7:5432"});
     assert_eq!(operator.post("/v1/tenants/shop/egress", &rule).await.status, StatusCode::CREATED);
     assert_eq!(operator.get("/v1/tenants/shop/egress").await.status, StatusCode::OK);

@@ -14,6 +14,7 @@ mod described;
 mod egress;
 mod logs;
 mod prove;
+mod routing;
 mod seeing;
 mod sign_in;
 mod support;

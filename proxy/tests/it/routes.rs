@@ -42,11 +42,8 @@ async fn an_update_drops_no_request() {
 async fn a_bad_table_leaves_the_old_one() {
     let (mut proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
     let _program = hello(claim.slot).await;
-    let duplicate = RouteTable {
-        generation: 9,
-        routes: vec![route("x.example", claim.slot); 2],
-        ..RouteTable::default()
-    };
+    let duplicate =
+        RouteTable { generation: 9, routes: vec![route("x.example", claim.slot); 2], ..RouteTable::default() };
     let of = |domain: &str, slot: u16, more: &str| {
         format!(
             r#"{{"generation":9,"routes":[{{"domain":"{domain}","tenant":"t","slot":{slot},"release":1,"start_timeout_ms":1,"health":null,"crawlers":"wake","https":"redirect","hsts_s":0,"server_timing":false,"traffic":{{}}{more}}}]}}"#

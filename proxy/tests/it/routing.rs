@@ -42,10 +42,13 @@ async fn exact_names_go_before_wildcards_and_long_paths_before_short() {
     ] {
         assert_eq!(proxy.get(host, path).await.text(), said, "{host}{path}");
     }
-    for (host, path) in [("a.example", "/"), ("x.y.a.example", "/"), ("a;b.a.example", "/"), (".a.example", "/")] {
+    for (host, path) in
+        [("a.example", "/"), ("x.y.a.example", "/"), ("a;b.a.example", "/"), (".a.example", "/")]
+    {
         assert_eq!(proxy.get(host, path).await.code(), Some("unknown-host"), "{host}{path}");
     }
-    let request = Request::get("/shop/api/x").header("host", "www.a.example").header("x-forwarded-prefix", "/evil");
+    let request =
+        Request::get("/shop/api/x").header("host", "www.a.example").header("x-forwarded-prefix", "/evil");
     assert_eq!(proxy.send(request.body(empty()).unwrap()).await.text(), "c /x www.a.example /shop/api");
 }
 
@@ -148,7 +151,11 @@ async fn operators_pages_are_shown_to_browsers_each_for_its_own() {
     let table = RouteTable {
         generation: 1_000,
         routes: vec![first, worked_on, plain],
-        pages: vec![page("host {{status}}"), page("own {{code}} {{request_id}}"), page("<p>back soon {{title}}")],
+        pages: vec![
+            page("host {{status}}"),
+            page("own {{code}} {{request_id}}"),
+            page("<p>back soon {{title}}"),
+        ],
         page: Some(0),
     };
     proxy.init.say_routes(&serde_json::to_vec(&table).unwrap());

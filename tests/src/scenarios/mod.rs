@@ -25,6 +25,7 @@ mod probes;
 mod proof;
 mod registered;
 mod reserved;
+mod routing;
 mod secure;
 mod seeing;
 mod services;
@@ -105,6 +106,7 @@ pub fn all() -> Vec<Group> {
         swap::foreign_group(),
         wakes::group(),
         https::group(),
+        routing::group(),
         seeing::group(),
         traffic::group(),
         egress::group(),
