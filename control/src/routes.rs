@@ -57,6 +57,7 @@ fn compose(generation: u64, rows: &[TenantRow], (pages, of_host): Pages, front: 
             hsts_s: row.limits.hsts_s,
             server_timing: row.limits.server_timing,
             traffic: row.limits.traffic,
+            static_files: row.limits.static_files,
         })
     });
     RouteTable { generation, routes: routes.collect(), page: at(of_host), pages, front }

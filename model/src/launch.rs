@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::egress::{MAX_RULES, Ports};
 use crate::routes::{Crawlers, Https, TrafficLimits};
-use crate::{HealthPath, ReleaseId, RuntimeName, TenantName};
+use crate::{HealthPath, ReleaseId, RuntimeName, StaticFiles, TenantName};
 
 /// Everything init needs to start a slot's program; kept by init in memory so that waking works without control.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,8 @@ pub struct Limits {
     pub server_timing: bool,
     /// What it may take of the proxy.
     pub traffic: TrafficLimits,
+    /// Files of its release that are answered without it.
+    pub static_files: Option<StaticFiles>,
 }
 
 impl Default for Limits {
@@ -110,6 +112,7 @@ impl Default for Limits {
             hsts_s: 0,
             server_timing: false,
             traffic: TrafficLimits::default(),
+            static_files: None,
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod counters;
 pub mod denial;
 pub mod domain;
 pub mod egress;
+pub mod files;
 mod health;
 pub mod ids;
 pub mod labels;
@@ -33,6 +34,7 @@ pub mod tpm;
 pub mod wake;
 
 pub use domain::Domain;
+pub use files::StaticFiles;
 pub use health::{HealthPath, InvalidHealthPath};
 pub use ids::{CertificateName, HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName, TokenName};
 pub use launch::{LaunchSpec, Limits};

@@ -231,6 +231,15 @@ pub enum FromProxy {
         /// The wake.
         id: RequestId,
     },
+    /// The folder of files that the proxy answers by itself is to be opened. Answered by [`ToProxy::Files`].
+    OpenFiles {
+        /// Comes back in the answer.
+        id: RequestId,
+        /// Whose.
+        slot: SlotId,
+        /// Of which release; no other than the slot runs is opened.
+        release: ReleaseId,
+    },
 }
 
 /// Slots in one [`FromProxy::Passed`]; so many fit into a message whatever went through.
@@ -277,6 +286,14 @@ pub enum ToProxy {
     Drain,
     /// The sealed memfd of the certificates comes along; as [`ToProxy::Routes`].
     Certificates,
+    /// The answer to [`FromProxy::OpenFiles`]. With `Ok` the folder comes along, opened with `O_PATH`: what is below it is opened
+    /// by the proxy.
+    Files {
+        /// From the request.
+        id: RequestId,
+        /// [`Refusal::Busy`] when the slot runs another release, or none, by now; any other is for good.
+        result: Result<(), Refusal>,
+    },
 }
 
 /// What the DHCP client tells init of IPv4, once per new or changed lease.

@@ -10,7 +10,7 @@ use crate::domain::Domain;
 use crate::egress::Network;
 use crate::page::Page;
 use crate::redirect::Redirect;
-use crate::{HealthPath, ReleaseId, SlotId, TenantName};
+use crate::{HealthPath, ReleaseId, SlotId, StaticFiles, TenantName};
 
 /// Bytes of a table's JSON: so many domains with the longest names and paths, and pages of [`crate::page::MAX_PAGES_BYTES`].
 /// Usual ones take a tenth.
@@ -96,6 +96,8 @@ pub struct Route {
     pub server_timing: bool,
     /// What it may take of the proxy.
     pub traffic: TrafficLimits,
+    /// Files of the release that the proxy answers by itself.
+    pub static_files: Option<StaticFiles>,
 }
 
 /// What one tenant may take of the proxy, and one client of a tenant. Some more than a rate may come at once.

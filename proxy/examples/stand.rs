@@ -149,5 +149,6 @@ fn route(host: &str, slot: u16) -> Result<Route, Box<dyn Error>> {
         server_timing: false,
         // One client asks for all that there is.
         traffic: TrafficLimits { requests_max: 1000, ..TrafficLimits::default() },
+        static_files: None,
     })
 }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::client::Client;
 use crate::fairness::{Throttle, Turn};
+use crate::files::FileBody;
 use crate::kept::Copying;
 use crate::leases::Visit;
 use crate::limits::Limits;
@@ -22,9 +23,9 @@ use crate::tally::Meter;
 use crate::trailers;
 use crate::upstream::FromProgram;
 
-/// The body of a response: a page of ours, or what the tenant's program sends.
+/// The body of a response: a page of ours or a file, or what the tenant's program sends.
 /// Boxed, as it is moved often.
-pub(crate) type Body = Either<Full<Bytes>, Pin<Box<Paced<FromProgram>>>>;
+pub(crate) type Body = Either<Either<Full<Bytes>, Pin<Box<FileBody>>>, Pin<Box<Paced<FromProgram>>>>;
 
 /// The body of a request on its way to a program: none, or what the client sends.
 /// Boxed, as it is moved often and most requests have none.
@@ -32,7 +33,7 @@ pub(crate) type ToProgram = Either<Empty<Bytes>, Pin<Box<Paced<Incoming>>>>;
 
 /// A page of ours.
 pub(crate) fn page(bytes: Bytes) -> Body {
-    Either::Left(Full::new(bytes))
+    Either::Left(Either::Left(Full::new(bytes)))
 }
 
 /// Why a body broke off.

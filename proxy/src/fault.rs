@@ -45,6 +45,10 @@ pub enum Fault {
     Asleep,
     /// A certificate authority's challenge that nobody has asked for.
     NoChallenge,
+    /// No file by this name, where there are only files.
+    NoFile,
+    /// A method that changes something, where there are only files.
+    ReadOnly,
     /// The slot has as many requests in flight or waiting as it may.
     Overloaded,
     /// The tenant has more requests than it may have: none of its places came free in time, or too many came in a second.
@@ -105,6 +109,8 @@ impl Fault {
             Self::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, "maintenance"),
             Self::Asleep => (StatusCode::SERVICE_UNAVAILABLE, "asleep"),
             Self::NoChallenge => (StatusCode::NOT_FOUND, "no-challenge"),
+            Self::NoFile => (StatusCode::NOT_FOUND, "no-file"),
+            Self::ReadOnly => (StatusCode::METHOD_NOT_ALLOWED, "read-only"),
             Self::Overloaded | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "crowded"),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many"),
@@ -133,7 +139,8 @@ impl Fault {
             Self::NotDeployed => ("Nothing here yet", "This site has not been published yet."),
             Self::Maintenance => ("Back soon", "This site is being worked on. Please try again later."),
             Self::Asleep => ("Asleep", "This site is asleep. Please try again later."),
-            Self::NoChallenge => ("Not found", "There is nothing at this address."),
+            Self::NoChallenge | Self::NoFile => ("Not found", "There is nothing at this address."),
+            Self::ReadOnly => ("Method not allowed", "This can be read, and nothing else."),
             Self::Overloaded | Self::Busy => ("Busy", "This site is busy. Please try again in a moment."),
             Self::Crowded => {
                 ("Crowded", "This site has more visitors than it takes. Please try again in a moment.")
@@ -190,6 +197,9 @@ impl Fault {
         if self == Self::Method {
             fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
+        if self == Self::ReadOnly {
+            fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
         if self.ends_connection() {
             fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -201,7 +211,7 @@ impl Fault {
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 21] = [
+    const ALL: [Fault; 25] = [
         Fault::AmbiguousPath,
         Fault::Maintenance,
         Fault::BadRequest,
@@ -216,6 +226,8 @@ mod tests {
         Fault::NotDeployed,
         Fault::Asleep,
         Fault::NoChallenge,
+        Fault::NoFile,
+        Fault::ReadOnly,
         Fault::Overloaded,
         Fault::Busy,
         Fault::Crowded,

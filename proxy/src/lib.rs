@@ -2,7 +2,7 @@
 //! waking the tenant through init if nobody listens. It decides nothing: routes come from control, starts are init's.
 //! It opens no file and no listener; all it has it is handed.
 //!
-//! The way of a request: `serve` (accept) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` (`paths`) → `sent` → `secure` → `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
+//! The way of a request: `serve` (accept) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` (`paths`) → `sent` → `secure` → `files` (answers) or `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
 //! `headers` → `exchange` → `pool` or `connect` → `upstream` → back through `headers` and `body`, or on through `tunnel`. What goes
 //! wrong is a `fault`, shown by `page` or as an operator has it (`shown`); what goes through is told by `tally`, each request by `seen`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
@@ -19,6 +19,7 @@ mod connection;
 mod exchange;
 mod fairness;
 pub mod fault;
+mod files;
 mod front;
 mod gate;
 mod gauge;

@@ -47,6 +47,19 @@ pub struct Limits {
     /// Bytes of all such answers together: some 8 KiB for each slot of the usual pool.
     pub kept_bytes: usize,
 
+    /// Files of releases that are kept open, all sites' together: a descriptor each. Beyond it all that are not being sent are closed.
+    pub static_open_files: usize,
+    /// Bytes of a file that is kept in memory instead: an icon, a small script; it is answered without a system call.
+    pub static_small_bytes: u64,
+    /// Bytes of all such files together; as the files that are open.
+    pub static_kept_bytes: usize,
+    /// Names of one release that are remembered, and as many that there is nothing by.
+    pub static_names: usize,
+    /// Bytes of a file that are read at a time: what the processor's nearest caches hold, and twice a connection's turn.
+    pub static_piece_bytes: usize,
+    /// Threads that read from the disk what the kernel does not have in memory. They end when there is nothing to read.
+    pub static_threads: usize,
+
     /// Requests of one connection of HTTP/2 in flight at once; browsers expect 100 or more (RFC 9113, 6.5.2).
     pub http2_streams: u32,
     /// Bytes of one request's body that a client of HTTP/2 may send before the program has taken any: an upload from 100 ms away
@@ -143,6 +156,12 @@ impl Default for Limits {
             kept_per_slot: 16,
             kept_answer_bytes: 128 << 10,
             kept_bytes: 8 << 20,
+            static_open_files: 1024,
+            static_small_bytes: 16 << 10,
+            static_kept_bytes: 8 << 20,
+            static_names: 512,
+            static_piece_bytes: 64 << 10,
+            static_threads: 4,
             http2_streams: 100,
             http2_stream_bytes: 128 << 10,
             http2_connection_bytes: 256 << 10,
@@ -183,7 +202,7 @@ impl Limits {
     /// Descriptors needed when every limit is reached at once.
     pub fn descriptors(&self) -> usize {
         const OWN: usize = 64;
-        2 * self.client_connections + self.idle_total + OWN
+        2 * self.client_connections + self.idle_total + self.static_open_files + OWN
     }
 
     /// Lowers the number of client connections until everything fits into `available` descriptors.

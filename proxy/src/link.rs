@@ -96,6 +96,7 @@ impl Link {
                 }
                 Ok(Some((ToProxy::Awake(slot, release), _))) => shared.awake.set(slot, release),
                 Ok(Some((ToProxy::Routes, fds))) => take_routes(shared, fds),
+                Ok(Some((ToProxy::Files { id, result }, fds))) => shared.files.opened(id, result, fds),
                 Ok(Some((ToProxy::Certificates, fds))) => take_certificates(shared, fds),
                 Ok(None) => return LinkError::Closed,
                 Err(ChannelError::WouldBlock) => ready.clear_ready(),

@@ -24,7 +24,8 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
     let records = Channel::from_fd(inherited::take(inherited::FIRST + 3)?);
     let mut limits = Limits::default();
     limits.fit_descriptors(raise_descriptor_limit(limits.descriptors()));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(limits.static_threads).build()?;
     Ok(runtime.block_on(kennel_proxy::run(channel, Listeners { http, https }, records, limits))?)
 }
 

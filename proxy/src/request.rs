@@ -32,7 +32,7 @@ use crate::shared::Shared;
 use crate::taking::Taking;
 use crate::tally::Way;
 use crate::upstream::FromProgram;
-use crate::{host, instead, paths, secure, sent, shown, strict, tunnel, wake};
+use crate::{files, host, instead, paths, secure, sent, shown, strict, tunnel, wake};
 
 /// Answers one request. There is always an answer.
 ///
@@ -104,6 +104,9 @@ async fn pass(
     }
     let hsts_s = if client.has_tls() { target.hsts_s } else { 0 };
     shared.rates.enter(target.slot, client.address(), &target.traffic)?;
+    if let Some(answer) = files::answer(shared, &target, &client, &head).await? {
+        return Ok(secure::with_hsts(answer, hsts_s));
+    }
     let visit = shared.leases.enter(target.slot).ok_or(Fault::Overloaded)?;
     if !visit.is_leased()
         && !shared.awake.is_awake(target.slot)

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::files::{Site, Sites};
 use kennel_model::egress::Network;
 use kennel_model::page::Page;
 use kennel_model::places::Places;
@@ -47,6 +48,8 @@ pub struct Target {
     pub server_timing: bool,
     /// What it may take of us.
     pub traffic: TrafficLimits,
+    /// Files that are answered here.
+    pub(crate) site: Option<Arc<Site>>,
 }
 
 /// What visitors are told while a tenant is worked on.
@@ -110,6 +113,7 @@ pub enum Found {
 #[derive(Debug, Default)]
 pub struct Routes {
     current: RwLock<Option<Arc<Table>>>,
+    sites: Sites,
 }
 
 impl Routes {
@@ -153,7 +157,8 @@ impl Routes {
     /// [`BadTable`], and nothing has changed.
     pub fn replace(&self, table: RouteTable, start_longest: Duration) -> Result<(), BadTable> {
         table.validate()?;
-        let RouteTable { generation, routes, pages, page } = table;
+        let sites = self.sites.of(&table.routes);
+        let RouteTable { generation, routes, pages, page, front } = table;
         let pages: Vec<Arc<Page>> = pages.into_iter().map(Arc::new).collect();
         let of = |index: Option<u32>| pages.get(usize::try_from(index?).ok()?).cloned();
         let page = of(page);
@@ -181,17 +186,24 @@ impl Routes {
                 server_timing: route.server_timing,
                 traffic: route.traffic,
                 domain: domain.clone(),
+                site: route.static_files.and_then(|_| sites.get(&route.slot)).cloned(),
             };
             places.insert(&domain, Arc::new(target));
         }
-        let front = Arc::new(table.front);
+        let front = Arc::new(front);
         let table = Arc::new(Table { generation, places, page, front });
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         match current.as_ref().map(|t| t.generation) {
             Some(have) if generation < have => return Err(BadTable::Old { got: generation, have }),
             _ => *current = Some(table),
         }
+        self.sites.replace(sites);
         Ok(())
+    }
+
+    /// The files of all sites.
+    pub(crate) const fn sites(&self) -> &Sites {
+        &self.sites
     }
 }
 
@@ -218,6 +230,7 @@ mod tests {
             hsts_s: 0,
             server_timing: false,
             traffic: TrafficLimits::default(),
+            static_files: None,
         }
     }
 

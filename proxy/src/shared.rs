@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::awake::Awake;
 use crate::fairness::{Pace, Rates, Turns};
+use crate::files::Files;
 use crate::gauge::Gauge;
 use crate::kept::Kept;
 use crate::leases::Leases;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) awake: Awake,
     /// What programs answered, for when they are asleep.
     pub(crate) kept: Arc<Kept>,
+    /// What is known of files that are answered here.
+    pub(crate) files: Files,
     /// What went through since init was told.
     pub(crate) tally: Arc<Tally>,
     /// What is told of requests.
@@ -71,6 +74,7 @@ impl Shared {
             parked: Parked::default(),
             awake: Awake::new(),
             kept: Kept::new(&limits),
+            files: Files::new(&limits),
             waiting_bytes: Gauge::new(limits.slot_waiting_bytes),
             turns: Turns::new(&limits),
             rates: Rates::new(&limits),

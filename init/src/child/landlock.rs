@@ -34,7 +34,7 @@ pub enum Reach {
     Run,
     /// Read and execute; of a place that is one file.
     Program,
-    /// Read; of a place that is one file.
+    /// Read files, and list no folder.
     Look,
     /// Read, write and cut what is there.
     Use,

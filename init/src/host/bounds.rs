@@ -33,8 +33,9 @@ pub(super) fn of(service: &Service) -> Option<Bounds> {
 
 type Places = &'static [(&'static str, Reach)];
 
+/// The proxy reads files of releases below the folders that init opened for it: nothing there is listed, executed or written.
+const PROXY: Places = &[("/usr/sbin/kennel-proxy", Reach::Program), (layout::SLOTS_DIR, Reach::Look)];
 /// They open nothing; to be executed they must be read.
-const PROXY: Places = &[("/usr/sbin/kennel-proxy", Reach::Program)];
 const AUDIT: Places = &[("/usr/sbin/kennel-audit", Reach::Program)];
 const DHCP: Places = &[("/usr/sbin/kennel-dhcp", Reach::Program)];
 const IMDS: Places = &[("/usr/sbin/kennel-imds", Reach::Program)];

@@ -3,7 +3,7 @@
 //!
 //! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
 //! and `proxy` say what may be asked by whom, `slots` and `rungs` carry out what the table in `slot/ladder.rs` decides, `jobs` runs
-//! `kennel-unpack`, `counters` says what slots have spent, `egress` loads slots' lists into the packet filter, `denials` passes
+//! `kennel-unpack`, `files` opens folders for the proxy, `counters` says what slots have spent, `egress` loads slots' lists into the packet filter, `denials` passes
 //! on what `kennel-audit` saw, `cloud` what `kennel-imds` heard, `pressure` makes room when memory is short, `shares` gives
 //! reserved processor time, `clock` sets whom chronyd asks, `tpm` asks the TPM, `drain` empties the host, `ending` shuts
 //! down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
@@ -17,6 +17,7 @@ mod denials;
 mod drain;
 mod egress;
 pub(crate) mod ending;
+mod files;
 mod jobs;
 pub mod link;
 pub mod network;

@@ -1,5 +1,5 @@
 //! What the proxy may say: that a slot is to be woken and held awake, that it need not be any more, that no request is in
-//! flight, and what went through.
+//! flight, what went through, and of which release it wants the files.
 
 use kennel_model::SlotId;
 use kennel_model::msg::{FromProxy, Refusal, RequestId, Rung, ToProxy};
@@ -21,6 +21,7 @@ impl Host {
             FromProxy::Passed(passed) => self.on_passed(passed),
             FromProxy::GiveUp { slot, id } => self.give_up(slot, id),
             FromProxy::Woken { slot, took_ms } => self.on_woken(slot, took_ms),
+            FromProxy::OpenFiles { id, slot, release } => self.hand_over_files(id, slot, release),
         }
     }
 

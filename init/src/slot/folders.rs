@@ -4,11 +4,14 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 
 use kennel_model::SlotId;
 use kennel_model::layout::{self, slot_dirs};
 use kennel_model::slot::FileKind;
 use kennel_model::{ReleaseId, labels};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::{log, quota};
 use crate::fs::folder;
@@ -78,6 +81,25 @@ pub fn release(slot: SlotId, release: ReleaseId) -> String {
     format!("{}/{}", releases(slot), release.0)
 }
 
+/// A folder of a release, as a place to look below and nothing else: it can be neither listed nor read through this. No link
+/// is followed on the way, and none leads out of the release.
+///
+/// # Errors
+/// The system's: there is none.
+pub fn files(slot: SlotId, number: ReleaseId, folder: &str) -> Result<OwnedFd, Errno> {
+    files_at(&release(slot, number), folder)
+}
+
+fn files_at(release: &str, folder: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let release = rustix::fs::open(release, flags | OFlags::NOFOLLOW, Mode::empty())?;
+    let resolve = ResolveFlags::BENEATH
+        | ResolveFlags::NO_SYMLINKS
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV;
+    rustix::fs::openat2(release.as_fd(), folder, flags, Mode::empty(), resolve)
+}
+
 /// The folder that is `/data` inside.
 pub fn data(slot: SlotId) -> String {
     format!("{}/{}", slot.dir(), slot_dirs::DATA)
@@ -86,4 +108,34 @@ pub fn data(slot: SlotId) -> String {
 /// The folder of the log.
 pub fn log_dir(slot: SlotId) -> String {
     format!("{}/{}", slot.dir(), slot_dirs::LOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_a_folder_of_the_release_is_handed_over() {
+        let slot = tempfile::tempdir().unwrap();
+        let (release, data) = (slot.path().join("7"), slot.path().join("data"));
+        fs::create_dir_all(release.join("public/assets")).unwrap();
+        fs::create_dir(&data).unwrap();
+        fs::write(release.join("file"), "x").unwrap();
+        symlink("../data", release.join("out")).unwrap();
+        symlink("public", release.join("within")).unwrap();
+        symlink(&data, release.join("public/data")).unwrap();
+        let open = |folder: &str| files_at(release.to_str().unwrap(), folder);
+        for good in [".", "public", "public/assets"] {
+            let folder = open(good).unwrap();
+            let read = rustix::fs::openat(&folder, ".", OFlags::RDONLY, Mode::empty());
+            assert!(read.is_ok(), "it is a place to look below");
+            assert_eq!(rustix::io::read(&folder, &mut [0; 9]).unwrap_err(), Errno::BADF);
+        }
+        for bad in ["out", "within", "within/assets", "public/data", "..", "../data", "/", "file", "none"] {
+            assert!(open(bad).is_err(), "{bad}");
+        }
+        symlink("7", slot.path().join("8")).unwrap();
+        assert!(files_at(slot.path().join("8").to_str().unwrap(), ".").is_err(), "a release is no link");
+    }
 }

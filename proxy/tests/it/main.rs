@@ -24,6 +24,7 @@ mod routing;
 mod seen;
 mod settling;
 mod starts;
+mod static_files;
 mod streaming;
 mod strict;
 mod tally;

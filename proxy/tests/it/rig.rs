@@ -76,6 +76,7 @@ pub(crate) fn route(host: &str, slot: SlotId) -> Route {
         hsts_s: 0,
         server_timing: false,
         traffic: TrafficLimits::default(),
+        static_files: None,
     }
 }
 
@@ -116,6 +117,10 @@ impl Init {
 
     pub(crate) fn say(&self, message: &ToProxy) {
         self.channel.get_ref().send(message, &[]).unwrap();
+    }
+
+    pub(crate) fn say_with(&self, message: &ToProxy, fd: impl AsFd) {
+        self.channel.get_ref().send(message, &[fd.as_fd()]).unwrap();
     }
 
     pub(crate) fn say_routes(&self, json: &[u8]) {

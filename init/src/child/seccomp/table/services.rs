@@ -96,10 +96,17 @@ pub(super) static GROUPS: &[Group] = &[
         &[Kind::Proxy],
         calls![SYS_connect],
     ),
+    allowed(
+        "kennel-proxy: files of releases",
+        "Found below the folders that init opened for it, and read without waiting for the disk where that can be had. Landlock, SELinux and the \
+         files' modes know where these are.",
+        &[Kind::Proxy],
+        calls![SYS_openat2 SYS_preadv2],
+    ),
     Group::new(
-        "kennel-control: threads",
+        "servers: threads",
         "A few wait for the disk. No process of its own, and so no other program.",
-        &[Kind::Control],
+        SERVERS,
         Answer::Checked(&[Rule {
             words: "unless it is a thread, with",
             errno: Errno::PERM,
@@ -109,16 +116,16 @@ pub(super) static GROUPS: &[Group] = &[
         calls![SYS_clone],
     ),
     Group::new(
-        "kennel-control: threads, the younger call",
+        "servers: threads, the younger call",
         "Its arguments lie in memory, where no filter can look; the C library falls back to the older one.",
-        &[Kind::Control],
+        SERVERS,
         Answer::Refused(Errno::NOSYS),
         calls![SYS_clone3],
     ),
     Group::new(
-        "kennel-control: settings of a thread",
+        "servers: settings of a thread",
         "Its name, for whoever looks at the host's processes; and what setting the next filter repeats.",
-        &[Kind::Control],
+        SERVERS,
         Answer::Checked(&[Rule {
             words: "unless it is",
             errno: Errno::INVAL,
