@@ -63,7 +63,7 @@ impl Control {
         let request = ControlRequest::Unpack { slot: row.slot, release: id, limits: row.limits };
         let pipes = self.init.ask(request, vec![], QUICK).await?;
         let received = upload::receive(body, pipes, &self.config.http).await?;
-        let command = program::command(&row.command, self.runtime(&row.runtime)?, &received.top)?;
+        let command = program::command_of(row, self.runtime(&row.runtime)?, &received.top)?;
         Ok(Unpacked { bytes: received.bytes, entries: received.entries, command, by })
     }
 

@@ -1,9 +1,11 @@
 //! Which command starts a release: the tenant's, or the one that the runtime's conventions give for the files at the
 //! release's top. No file of the tenant is read here.
 
+use kennel_model::Limits;
 use kennel_model::layout::RuntimeFacts;
 
 use crate::error::{Error, Result};
+use crate::registry::TenantRow;
 
 /// Where Node programs begin when they have no `server.js`.
 const NODE_FALLBACKS: [&str; 3] = ["index.js", "app.js", "main.js"];
@@ -24,6 +26,34 @@ pub(crate) fn command(tenants: &[String], runtime: &RuntimeFacts, top: &[String]
         Some(name) => Ok(with_program(&runtime.default_command, name)),
         None => Err(Error::NoProgram { runtime: runtime.name.clone(), looked_for: wanted }),
     }
+}
+
+/// What starts a release of which all files are answered without it: what would start any other, or nothing.
+///
+/// # Errors
+/// [`Error::NoProgram`] where a program is needed.
+pub(crate) fn command_of(row: &TenantRow, runtime: &RuntimeFacts, top: &[String]) -> Result<Vec<String>> {
+    match command(&row.command, runtime, top) {
+        Err(Error::NoProgram { .. }) if is_whole_site(&row.limits) => Ok(vec![]),
+        other => other,
+    }
+}
+
+/// A release without a program serves nobody once its files are no longer the whole site.
+///
+/// # Errors
+/// [`Error::NoProgram`].
+pub(crate) fn still_serves(row: &TenantRow, runtime: &RuntimeFacts, limits: &Limits) -> Result<()> {
+    match row.current_release() {
+        Some(release) if release.command.is_empty() && !is_whole_site(limits) => {
+            Err(Error::NoProgram { runtime: runtime.name.clone(), looked_for: candidates(runtime) })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_whole_site(limits: &Limits) -> bool {
+    limits.static_files.is_some_and(|files| files.is_whole_site())
 }
 
 /// Names at the top that the runtime can start, the best first.

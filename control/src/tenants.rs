@@ -13,7 +13,7 @@ use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
 use crate::init::InitError;
 use crate::registry::{TenantPhase, TenantRow};
-use crate::say;
+use crate::{program, say};
 
 impl Control {
     /// Makes a tenant: reserved on disk, then its folders, then confirmed on disk, then routed. A reservation that a
@@ -85,6 +85,7 @@ impl Control {
         limits.validate()?;
         let _claim = self.claim(name, "a change of its limits")?;
         let mut row = self.ready(name).await?;
+        program::still_serves(&row, self.runtime(&row.runtime)?, &limits)?;
         let wanted = name.clone();
         let turn = self.reserve(name, &limits).await?;
         self.registry.with(move |store| store.set_limits(&wanted, &limits)).await?;
@@ -100,7 +101,8 @@ impl Control {
 
     /// A program that is always on is not waited for by anybody: whoever configured it starts it.
     pub(crate) async fn start_if_always_on(&self, row: &TenantRow) -> Result<()> {
-        if !row.limits.always_on {
+        let has_program = row.current_release().is_none_or(|release| !release.command.is_empty());
+        if !row.limits.always_on || !has_program {
             return Ok(());
         }
         Ok(self.init.act(ControlRequest::Start(row.slot, Cause::always_on()), QUICK).await?)

@@ -57,7 +57,9 @@ pub enum InvalidStatic {
     #[error("{0:?} is not a path of a site: write one such as /assets, of at most 63 plain characters, or /")]
     Path(String),
     /// Not a [`FolderPath`].
-    #[error("{0:?} is not a folder of a release: write one such as public or dist/assets, of at most 63 plain characters, or .")]
+    #[error(
+        "{0:?} is not a folder of a release: write one such as public or dist/assets, of at most 63 plain characters, or ."
+    )]
     Folder(String),
 }
 
@@ -167,7 +169,10 @@ mod tests {
             assert_eq!(good.parse::<FolderPath>().unwrap().as_str(), good);
         }
         let longer = format!("{longest}a");
-        for bad in ["", "/", "/public", "public/", "a//b", "..", "a/..", "../a", ".git", "a/.b", "a b", "a\0b", "\u{e9}", &longer] {
+        for bad in [
+            "", "/", "/public", "public/", "a//b", "..", "a/..", "../a", ".git", "a/.b", "a b", "a\0b",
+            "\u{e9}", &longer,
+        ] {
             assert!(bad.parse::<FolderPath>().is_err(), "{bad:?}");
         }
         for good in ["/", "/assets", "/a/b.c"] {
@@ -189,7 +194,9 @@ mod tests {
         assert_eq!(rule("/").below("/a/b"), Some("/a/b"));
         assert_eq!(rule("/").below("*"), None);
         assert!(rule("/").is_whole_site() && !rule("/a").is_whole_site());
-        for (path, rest) in [("/a", Some("")), ("/a/", Some("/")), ("/a/b", Some("/b")), ("/ab", None), ("/", None)] {
+        for (path, rest) in
+            [("/a", Some("")), ("/a/", Some("/")), ("/a/b", Some("/b")), ("/ab", None), ("/", None)]
+        {
             assert_eq!(rule("/a").below(path), rest, "{path}");
         }
     }
@@ -201,7 +208,11 @@ mod tests {
         assert_eq!((rule.only, rule.max_age_s), (false, 0));
         let packet = crate::msg::encode(&rule).unwrap();
         assert_eq!(crate::msg::decode::<StaticFiles>(&packet).unwrap(), rule);
-        for bad in [r#"{"path":"/","folder":"../x"}"#, r#"{"path":"x","folder":"."}"#, r#"{"path":"/","folder":".","x":1}"#] {
+        for bad in [
+            r#"{"path":"/","folder":"../x"}"#,
+            r#"{"path":"x","folder":"."}"#,
+            r#"{"path":"/","folder":".","x":1}"#,
+        ] {
             assert!(serde_json::from_str::<StaticFiles>(bad).is_err(), "{bad}");
         }
     }

@@ -15,7 +15,8 @@ pub struct LaunchSpec {
     pub runtime: RuntimeName,
     /// Mounted read-only on `/app`.
     pub release: ReleaseId,
-    /// Program and arguments. Relative programs are relative to `/app`; there is no search path.
+    /// Program and arguments. Relative programs are relative to `/app`; there is no search path. Empty where there is no program,
+    /// only files that the proxy answers.
     pub argv: Vec<String>,
     /// Environment beyond what init sets itself (`PORT`, `HOME`, `PATH`, `KENNEL_TENANT`, `KENNEL_RELEASE`).
     pub env: Vec<(String, String)>,
@@ -128,7 +129,7 @@ pub const MAX_ENV_BYTES: usize = 16 << 10;
 /// Why a [`LaunchSpec`] was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLaunch {
-    /// No program.
+    /// A program without a name.
     #[error("the command is empty")]
     NoCommand,
     /// A NUL byte would end the string early.
@@ -154,7 +155,7 @@ impl LaunchSpec {
     /// # Errors
     /// [`InvalidLaunch`] names the first thing found wrong.
     pub fn validate(&self) -> Result<(), InvalidLaunch> {
-        if self.argv.first().is_none_or(String::is_empty) {
+        if self.argv.first().is_some_and(String::is_empty) {
             return Err(InvalidLaunch::NoCommand);
         }
         if self.argv.iter().any(|a| a.contains('\0')) {
@@ -220,6 +221,7 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         assert_eq!(spec().validate(), Ok(()));
+        assert_eq!(LaunchSpec { argv: vec![], ..spec() }.validate(), Ok(()), "files only");
     }
 
     #[test]
@@ -229,7 +231,7 @@ mod tests {
             f(&mut s);
             s.validate().unwrap_err()
         };
-        assert_eq!(broken(|s| s.argv.clear()), InvalidLaunch::NoCommand);
+        assert_eq!(broken(|s| s.argv[0].clear()), InvalidLaunch::NoCommand);
         assert_eq!(broken(|s| s.argv.push("a\0b".into())), InvalidLaunch::Nul("the command"));
         assert_eq!(broken(|s| s.env.push(("A=B".into(), "".into()))), InvalidLaunch::EnvName("A=B".into()));
         assert_eq!(

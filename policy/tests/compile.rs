@@ -40,7 +40,7 @@ fn an_image_may_add_a_way_into_every_domain_for_its_probe() {
 }
 
 /// Rules that nobody may add, and what each would have allowed.
-const FORBIDDEN: [(&str, &str); 62] = [
+const FORBIDDEN: [(&str, &str); 68] = [
     ("read another slot's data", "(allow tenant0001_t tenant0002_data_t (file (read)))"),
     ("read every slot's data", "(allow tenant_domain slot_data (file (read)))"),
     ("signal another slot", "(allow tenant0002_t tenant0000_t (process (sigkill)))"),
@@ -78,6 +78,12 @@ const FORBIDDEN: [(&str, &str); 62] = [
     ("write a disk", "(allow control_t data_disk_t (blk_file (write)))"),
     ("read a tenant's data as init", "(allow init_t slot_data (file (read)))"),
     ("read a tenant's code as control", "(allow control_t slot_code (file (read)))"),
+    ("read a tenant's code as who writes the log of denials", "(allow audit_t slot_code (file (read)))"),
+    ("read a tenant's data as the proxy", "(allow proxy_t slot_data (file (read)))"),
+    ("change a release as the proxy", "(allow proxy_t slot_code (file (write)))"),
+    ("list a release as the proxy", "(allow proxy_t slot_code (dir (read)))"),
+    ("follow a release's links as the proxy", "(allow proxy_t slot_code (lnk_file (read)))"),
+    ("find a way to slots as the proxy", "(allow proxy_t data_t (dir (search)))"),
     ("reach the Internet from the proxy", "(allow proxy_t node_t (node (sendto)))"),
     ("reach the metadata service", "(allow tenant0001_t metadata_node_t (node (sendto)))"),
     ("send to the metadata service by its label", "(allow tenant0001_t metadata_packet_t (packet (send)))"),

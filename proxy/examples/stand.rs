@@ -1,26 +1,29 @@
 //! Runs `kennel-proxy` without a host, for measurements: stands in for init with one route, to a program that runs
 //! already, so that every wake is granted at once. `stand <kennel-proxy> <listen address> <host> <slot>`; prints the proxy's PID, ends it by a drain when
-//! standard input closes. A number behind it is of further routes, to all other slots in turn; behind that the address
+//! standard input closes. A folder in `KENNEL_STAND_FILES` has the host's files, which the proxy answers by itself. A number behind it is of further routes, to all other slots in turn; behind that the address
 //! with TLS, and the files with the host's certificate and its key.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use kennel_model::access::MAX_PACKET_BYTES;
 use kennel_model::certificate::{CertificateTable, ServedCertificate};
-use kennel_model::msg::{FromProxy, Rung, ToProxy};
+use kennel_model::msg::{FromProxy, Refusal, Rung, ToProxy};
 use kennel_model::routes::{Crawlers, Https, Route, RouteTable, TrafficLimits};
 use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{CertificateName, ReleaseId, SlotId, TenantName};
 use kennel_sys::{Channel, ChannelError};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 
+/// Names the folder of files.
+const FILES: &str = "KENNEL_STAND_FILES";
 const USAGE: &str = "usage: stand <kennel-proxy> <listen address> <host> <slot> [further routes [<https address> <chain> <key>]]";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -72,12 +75,26 @@ fn read(records: &Channel) {
 /// Grants every wake, of what runs already.
 fn grant(init: &Channel) -> Result<(), ChannelError> {
     while let Some((message, _)) = init.recv()? {
-        if let FromProxy::Wake { id, slot, .. } = message {
-            init.send(&ToProxy::Awake(slot, Some(ReleaseId(1))), &[])?;
-            init.send(&ToProxy::Wake { id, slot, result: Ok(Rung::Running) }, &[])?;
+        match message {
+            FromProxy::Wake { id, slot, .. } => {
+                init.send(&ToProxy::Awake(slot, Some(ReleaseId(1))), &[])?;
+                init.send(&ToProxy::Wake { id, slot, result: Ok(Rung::Running) }, &[])?;
+            }
+            FromProxy::OpenFiles { id, .. } => match std::env::var_os(FILES).map(open_folder) {
+                Some(Ok(folder)) => init.send(&ToProxy::Files { id, result: Ok(()) }, &[folder.as_fd()])?,
+                _ => {
+                    let none = Err(Refusal::Failed("no such folder".to_owned()));
+                    init.send(&ToProxy::Files { id, result: none }, &[])?;
+                }
+            },
+            _ => {}
         }
     }
     Ok(())
+}
+
+fn open_folder(path: OsString) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Bash places the descriptors, as init does by itself.
@@ -149,6 +166,8 @@ fn route(host: &str, slot: u16) -> Result<Route, Box<dyn Error>> {
         server_timing: false,
         // One client asks for all that there is.
         traffic: TrafficLimits { requests_max: 1000, ..TrafficLimits::default() },
-        static_files: None,
+        static_files: std::env::var_os(FILES)
+            .map(|_| serde_json::from_str(r#"{"path":"/","folder":"."}"#))
+            .transpose()?,
     })
 }

@@ -1,6 +1,6 @@
 //! `kennel-proxy`: takes requests by HTTP/1.1 and HTTP/2, with TLS and without, from strangers and gives each to the tenant that its host name belongs to,
 //! waking the tenant through init if nobody listens. It decides nothing: routes come from control, starts are init's.
-//! It opens no file and no listener; all it has it is handed.
+//! It opens no listener, and no file but below folders that it was handed; all else it has it is handed.
 //!
 //! The way of a request: `serve` (accept) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` (`paths`) → `sent` → `secure` → `files` (answers) or `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
 //! `headers` → `exchange` → `pool` or `connect` → `upstream` → back through `headers` and `body`, or on through `tunnel`. What goes

@@ -28,8 +28,8 @@ pub fn get(port: u16, host: &str, path: &str, limit: Duration) -> Result<Answer,
 ///
 /// # Errors
 /// In words: nobody there, deadline, not HTTP.
-pub fn get_as(port: u16, place: (&str, &str), agent: &str, limit: Duration) -> Result<Answer, String> {
-    get_with(port, place, &[("User-Agent", agent)], limit)
+pub fn get_as(port: u16, to: (&str, &str), agent: &str, limit: Duration) -> Result<Answer, String> {
+    ask(port, "GET", to, &[("User-Agent", agent)], limit)
 }
 
 /// Asks for `path` of `host` with these fields.
@@ -38,20 +38,35 @@ pub fn get_as(port: u16, place: (&str, &str), agent: &str, limit: Duration) -> R
 /// In words: nobody there, deadline, not HTTP.
 pub fn get_with(
     port: u16,
+    to: (&str, &str),
+    fields: &[(&str, &str)],
+    limit: Duration,
+) -> Result<Answer, String> {
+    ask(port, "GET", to, fields, limit)
+}
+
+/// Asks for `path` of `host` in any way, with these fields.
+///
+/// # Errors
+/// In words: nobody there, deadline, not HTTP.
+pub fn ask(
+    port: u16,
+    method: &str,
     (host, path): (&str, &str),
     fields: &[(&str, &str)],
     limit: Duration,
 ) -> Result<Answer, String> {
-    let fault = |e: std::io::Error| format!("GET http://{host}{path}: {e}");
+    let fault = |e: std::io::Error| format!("{method} http://{host}{path}: {e}");
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(fault)?;
     stream.set_read_timeout(Some(limit)).map_err(fault)?;
     stream.set_write_timeout(Some(limit)).map_err(fault)?;
     let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(fault)?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).map_err(fault)?;
-    parse(&bytes).ok_or_else(|| format!("GET http://{host}{path}: no HTTP answer in {} bytes", bytes.len()))
+    parse(&bytes)
+        .ok_or_else(|| format!("{method} http://{host}{path}: no HTTP answer in {} bytes", bytes.len()))
 }
 
 fn parse(bytes: &[u8]) -> Option<Answer> {

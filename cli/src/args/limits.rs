@@ -3,8 +3,9 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
 
+use kennel_model::files::{FolderPath, InvalidStatic, UrlPrefix};
 use kennel_model::routes::{Crawlers, Https, TrafficLimits};
-use kennel_model::{HealthPath, InvalidHealthPath, Limits, TenantName};
+use kennel_model::{HealthPath, InvalidHealthPath, Limits, StaticFiles, TenantName};
 
 use super::ByteSize;
 
@@ -18,6 +19,8 @@ Example:
   kennel limits shop --health /healthz --crawlers wait
   kennel limits shop --https redirect --hsts 180d
   kennel limits shop --requests 50 --client-rate 20 --bandwidth 2M
+  kennel limits blog --static /assets=public/assets
+  kennel limits docs --static public --static-only on
 
 A program that nobody has needed for a while is frozen, later its memory goes to swap, and at last it
 is stopped; the next request wakes it. How long that takes, and how much disk it has, changes at once;
@@ -83,7 +86,7 @@ pub struct LimitArgs {
     pub https: Option<HttpsArg>,
     /// For how long browsers are told to come with TLS only, such as 180d; off: they are told nothing
     #[arg(long, value_name = "TIME|off")]
-    pub hsts: Option<Hsts>,
+    pub hsts: Option<Seconds>,
     /// Whether its answers say where their time went (Server-Timing), for whoever asks
     #[arg(long, value_name = "ON|OFF")]
     pub server_timing: Option<Switch>,
@@ -99,6 +102,15 @@ pub struct LimitArgs {
     /// Bytes a second that are sent to its visitors, such as 2M; what is over waits
     #[arg(long, value_name = "SIZE|off")]
     pub bandwidth: Option<Bandwidth>,
+    /// Files below this folder of its release are answered without it, for / or for the path before a `=`; off: none are
+    #[arg(long = "static", value_name = "[PATH=]FOLDER|off")]
+    pub static_files: Option<StaticArg>,
+    /// What is not among those files is a 404, and never wakes it
+    #[arg(long, value_name = "ON|OFF")]
+    pub static_only: Option<Switch>,
+    /// How long browsers may keep files without asking again; off: they ask. A file with a hash in its name they keep for a year
+    #[arg(long, value_name = "TIME|off")]
+    pub static_max_age: Option<Seconds>,
 }
 
 /// So many a second, or no bound.
@@ -140,6 +152,22 @@ impl FromStr for Bandwidth {
     }
 }
 
+/// Where files are answered from, and below which path; none for nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StaticArg(pub Option<(UrlPrefix, FolderPath)>);
+
+impl FromStr for StaticArg {
+    type Err = InvalidStatic;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStatic> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let (path, folder) = text.split_once('=').unwrap_or(("/", text));
+        Ok(Self(Some((path.parse()?, folder.parse()?))))
+    }
+}
+
 /// What becomes of requests without TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum HttpsArg {
@@ -160,9 +188,9 @@ impl From<HttpsArg> for Https {
 
 /// A time in seconds; 0 for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hsts(pub u32);
+pub struct Seconds(pub u32);
 
-impl FromStr for Hsts {
+impl FromStr for Seconds {
     type Err = InvalidTime;
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
@@ -281,6 +309,30 @@ impl std::fmt::Display for After {
 }
 
 impl LimitArgs {
+    /// Whether something was typed about files that nobody answers.
+    pub fn is_about_no_files(&self, limits: &Limits) -> bool {
+        limits.static_files.is_none()
+            && (self.static_only == Some(Switch::On) || self.static_max_age.is_some_and(|Seconds(s)| s > 0))
+    }
+
+    fn files(&self, there: Option<StaticFiles>) -> Option<StaticFiles> {
+        let files = match self.static_files {
+            Some(StaticArg(None)) => return None,
+            Some(StaticArg(Some((path, folder)))) => StaticFiles {
+                path,
+                folder,
+                only: there.is_some_and(|files| files.only),
+                max_age_s: there.map_or(0, |files| files.max_age_s),
+            },
+            None => there?,
+        };
+        Some(StaticFiles {
+            only: self.static_only.map_or(files.only, |switch| switch == Switch::On),
+            max_age_s: self.static_max_age.map_or(files.max_age_s, |Seconds(seconds)| seconds),
+            ..files
+        })
+    }
+
     /// These limits with what was typed in place of what was there.
     #[must_use]
     pub fn apply(&self, limits: Limits) -> Limits {
@@ -300,7 +352,7 @@ impl LimitArgs {
             crawlers: self.crawlers.map_or(limits.crawlers, Crawlers::from),
             health: self.health.map_or(limits.health, |Health(path)| path),
             https: self.https.map_or(limits.https, Https::from),
-            hsts_s: self.hsts.map_or(limits.hsts_s, |Hsts(seconds)| seconds),
+            hsts_s: self.hsts.map_or(limits.hsts_s, |Seconds(seconds)| seconds),
             server_timing: self.server_timing.map_or(limits.server_timing, |switch| switch == Switch::On),
             traffic: TrafficLimits {
                 requests_max: self.requests.map_or(limits.traffic.requests_max, NonZeroU32::get),
@@ -310,6 +362,7 @@ impl LimitArgs {
                     .map_or(limits.traffic.client_requests_per_s, |Rate(rate)| rate),
                 send_bytes_per_s: self.bandwidth.map_or(limits.traffic.send_bytes_per_s, |Bandwidth(b)| b),
             },
+            static_files: self.files(limits.static_files),
             ..limits
         }
     }
@@ -376,11 +429,37 @@ mod tests {
 
     #[test]
     fn time_of_strict_transport_is_a_time_or_off() {
-        assert_eq!(("180d".parse(), "off".parse()), (Ok(Hsts(15_552_000)), Ok(Hsts(0))));
-        assert!("never".parse::<Hsts>().is_err() && "180".parse::<Hsts>().is_err());
+        assert_eq!(("180d".parse(), "off".parse()), (Ok(Seconds(15_552_000)), Ok(Seconds(0))));
+        assert!("never".parse::<Seconds>().is_err() && "180".parse::<Seconds>().is_err());
         let before = Limits { hsts_s: 9, ..Limits::default() };
         let typed = LimitArgs { https: Some(HttpsArg::Optional), ..LimitArgs::default() };
         assert_eq!(typed.apply(before), Limits { https: Https::Optional, ..before });
+    }
+
+    #[test]
+    fn files_are_a_folder_with_a_path_or_none() {
+        let files = |limits: Limits| {
+            limits.static_files.map(|f| (f.path.to_string(), f.folder.to_string(), f.only, f.max_age_s))
+        };
+        let typed =
+            |text: &str| LimitArgs { static_files: Some(text.parse().unwrap()), ..LimitArgs::default() };
+        let set = typed("public").apply(Limits::default());
+        assert_eq!(files(set), Some(("/".into(), "public".into(), false, 0)));
+        let only = LimitArgs {
+            static_only: Some(Switch::On),
+            static_max_age: Some("5m".parse().unwrap()),
+            ..LimitArgs::default()
+        };
+        assert!(only.is_about_no_files(&only.apply(Limits::default())));
+        let set = only.apply(set);
+        assert!(!only.is_about_no_files(&set));
+        let moved = typed("/assets=public/assets").apply(set);
+        assert_eq!(files(moved), Some(("/assets".into(), "public/assets".into(), true, 300)));
+        assert_eq!(files(LimitArgs::default().apply(moved)), files(moved));
+        assert_eq!(files(typed("off").apply(moved)), None);
+        for bad in ["", "/public", "assets=public", "/a=../b", "/a=", "=public", "/a=b=c"] {
+            assert!(bad.parse::<StaticArg>().is_err(), "{bad}");
+        }
     }
 
     #[test]

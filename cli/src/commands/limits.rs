@@ -13,9 +13,20 @@ pub(super) async fn limits(context: &Context, args: &LimitsOf) -> Result<(), Fai
     let path = tenant_path(&args.name);
     let tenant: api::Tenant = client.get(&path).await?;
     let wish = args.limits.apply(tenant.limits);
+    if args.limits.is_about_no_files(&wish) {
+        return Err(no_files());
+    }
     let tenant =
         if wish == tenant.limits { tenant } else { client.put(&format!("{path}/limits"), &wish).await? };
     Ok(context.ui.result(&tenant.limits, words)?)
+}
+
+/// What was typed about files would say nothing.
+pub(super) fn no_files() -> Failure {
+    Failure::usage(
+        "no files of it are answered without it",
+        "say which, as in --static public, or --static /assets=public/assets",
+    )
 }
 
 fn words(limits: &Limits) -> String {
@@ -52,6 +63,17 @@ fn words(limits: &Limits) -> String {
         requests_per_s.map(|rate| format!("{rate} a second")),
         client_requests_per_s.map(|rate| format!("{rate} a second of one client")),
     ];
+    let files = limits.static_files.map_or_else(
+        || "none".to_owned(),
+        |files| {
+            let age = match files.max_age_s {
+                0 => String::new(),
+                s => format!(", kept by browsers for {}", After(Some(s))),
+            };
+            let rest = if files.only { "a 404" } else { "the program's" };
+            format!("{} from {}, the rest is {rest}{age}", files.path, files.folder)
+        },
+    );
     fields(&[
         (
             "memory",
@@ -81,5 +103,6 @@ fn words(limits: &Limits) -> String {
                 .map_or_else(|| "no bound".to_owned(), |b| format!("{} a second", ByteSize(b.get()))),
         ),
         ("server timing", if limits.server_timing { "told to whoever asks" } else { "not told" }.into()),
+        ("files", files),
     ])
 }

@@ -26,7 +26,11 @@ pub(super) async fn tenant(context: &Context, command: TenantCommand) -> Result<
 async fn add(context: &Context, args: TenantAdd) -> Result<(), Failure> {
     let mut client = context.client()?;
     let TenantAdd { name, runtime, domains, limits, command } = args;
-    let limits = limits.apply(Limits::default());
+    let wish = limits.apply(Limits::default());
+    if limits.is_about_no_files(&wish) {
+        return Err(super::limits::no_files());
+    }
+    let limits = wish;
     let body = api::NewTenant { name, runtime, domains, command, limits };
     let tenant: api::Tenant = client.post("/v1/tenants", &body).await?;
     Ok(context.ui.result(&tenant, |t| {

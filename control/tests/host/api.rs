@@ -132,6 +132,27 @@ fn every_operation_was_seen() {
 }
 
 #[tokio::test]
+async fn a_site_of_files_needs_no_program() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    let made: Tenant = operator.post("/v1/tenants", &wish("docs")).await.expect(StatusCode::CREATED);
+    let files = || archive(&[("index.html", 1)]);
+    assert_eq!(operator.deploy("docs", files()).await.code(), "no-program");
+    let of = |json: &str| Limits { static_files: serde_json::from_str(json).unwrap(), ..made.limits };
+    let part = of(r#"{"path":"/assets","folder":".","only":true}"#);
+    operator.put("/v1/tenants/docs/limits", &part).await.expect::<Tenant>(StatusCode::OK);
+    assert_eq!(operator.deploy("docs", files()).await.code(), "no-program", "who answers the rest?");
+    let whole = of(r#"{"path":"/","folder":".","only":true}"#);
+    operator.put("/v1/tenants/docs/limits", &whole).await.expect::<Tenant>(StatusCode::OK);
+    operator.deploy("docs", files()).await.expect::<Deployed>(StatusCode::CREATED);
+    assert!(host.world.lock().slots[&slot(0)].spec.clone().unwrap().argv.is_empty());
+    let off = operator.put("/v1/tenants/docs/limits", &made.limits).await;
+    assert_eq!(off.code(), "no-program", "nobody would answer");
+    operator.deploy("docs", archive(&[("server.js", 1)])).await.expect::<Deployed>(StatusCode::CREATED);
+    operator.put("/v1/tenants/docs/limits", &made.limits).await.expect::<Tenant>(StatusCode::OK);
+}
+
+#[tokio::test]
 async fn other_limits_reach_init_and_are_kept() {
     let host = Host::start();
     let operator = host.operator().await;
@@ -145,6 +166,7 @@ async fn other_limits_reach_init_and_are_kept() {
     let crawlers = Crawlers::Wait;
     let traffic =
         TrafficLimits { requests_max: 3, client_requests_per_s: NonZeroU32::new(9), ..limits.traffic };
+    let static_files = serde_json::from_str(r#"{"path":"/assets","folder":"public"}"#).unwrap();
     let limits = Limits {
         pids_max: 7,
         freeze_after_s: Some(5),
@@ -152,6 +174,7 @@ async fn other_limits_reach_init_and_are_kept() {
         crawlers,
         server_timing: true,
         traffic,
+        static_files,
         ..limits
     };
     operator.put("/v1/tenants/blog/limits", &limits).await.expect::<Tenant>(StatusCode::OK);
@@ -165,6 +188,7 @@ async fn other_limits_reach_init_and_are_kept() {
     let route = host.world.lock().routes.clone().unwrap().routes.remove(0);
     assert_eq!((route.health, route.crawlers, route.server_timing), (health, Crawlers::Wait, true));
     assert_eq!(route.traffic, traffic);
+    assert_eq!(route.static_files, static_files);
     let wrong = serde_json::json!({"health": "healthz"});
     assert_eq!(operator.put("/v1/tenants/blog/limits", &wrong).await.code(), "bad-request");
 }

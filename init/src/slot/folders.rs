@@ -93,10 +93,8 @@ pub fn files(slot: SlotId, number: ReleaseId, folder: &str) -> Result<OwnedFd, E
 fn files_at(release: &str, folder: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let release = rustix::fs::open(release, flags | OFlags::NOFOLLOW, Mode::empty())?;
-    let resolve = ResolveFlags::BENEATH
-        | ResolveFlags::NO_SYMLINKS
-        | ResolveFlags::NO_MAGICLINKS
-        | ResolveFlags::NO_XDEV;
+    let resolve =
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     rustix::fs::openat2(release.as_fd(), folder, flags, Mode::empty(), resolve)
 }
 

@@ -48,6 +48,9 @@ pub fn tenant<'a>(
     cgroup: BorrowedFd<'a>,
     around: &'a Surroundings,
 ) -> Result<Plan<'a>, Failed> {
+    if spec.argv.is_empty() {
+        return Err(Failed::new("find the program", "the release has files only"));
+    }
     let limits = spec.limits;
     let root = TenantRoot {
         runtime: format!("{RUNTIME_MOUNTS}/{}", spec.runtime),

@@ -27,7 +27,8 @@ pub(super) fn choose(fields: &HeaderMap, there: [bool; CODINGS.len()]) -> Option
     }
     let asked = Asked::of(fields);
     let quality = |at: usize| asked.codings[at].or(asked.any).unwrap_or(0);
-    let best = (0..CODINGS.len()).filter(|at| there[*at] && quality(*at) > 0).rev().max_by_key(|at| quality(*at))?;
+    let best =
+        (0..CODINGS.len()).filter(|at| there[*at] && quality(*at) > 0).rev().max_by_key(|at| quality(*at))?;
     // As it is it is always welcome, but seldom more so.
     (asked.identity.is_none_or(|identity| identity <= quality(best))).then_some(best)
 }
@@ -45,7 +46,8 @@ impl Asked {
         let mut asked = Self::default();
         let values = fields.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         for item in values.flat_map(|value| value.split(',')) {
-            let (name, quality) = item.split_once(';').map_or((item, Some(1000)), |(name, q)| (name, thousandths(q)));
+            let (name, quality) =
+                item.split_once(';').map_or((item, Some(1000)), |(name, q)| (name, thousandths(q)));
             // What says nothing that is understood is not welcome.
             let (name, quality) = (name.trim(), Some(quality.unwrap_or(0)));
             if let Some(at) = CODINGS.iter().position(|coding| coding.name.eq_ignore_ascii_case(name)) {

@@ -124,7 +124,8 @@ mod tests {
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
 
     fn judged(method: Method, fields: &[(&str, &str)], size: u64) -> Wanted {
-        let request = fields.iter().fold(Request::builder().method(method), |r, (name, value)| r.header(*name, *value));
+        let request =
+            fields.iter().fold(Request::builder().method(method), |r, (name, value)| r.header(*name, *value));
         let head = request.body(()).unwrap().into_parts().0;
         judge(&head, State { etag: ETAG, modified_s: WRITTEN, size })
     }

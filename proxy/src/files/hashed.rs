@@ -10,7 +10,8 @@ pub(super) fn is_hashed(path: &str) -> bool {
         .into_iter()
         .find_map(|inner| stem.strip_suffix(inner)?.strip_suffix('.'))
         .unwrap_or(stem);
-    if extension.is_empty() || ["html", "htm", "xhtml"].iter().any(|html| extension.eq_ignore_ascii_case(html)) {
+    if extension.is_empty() || ["html", "htm", "xhtml"].iter().any(|html| extension.eq_ignore_ascii_case(html))
+    {
         return false;
     }
     // A hash of 64 characters may have the separators in it, so that it is looked for at its length.
@@ -62,9 +63,10 @@ fn is_base64(text: &str) -> bool {
 /// Each capital begins a word of small letters, and what is left is digits behind words and signs between them.
 fn is_words(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let capitals_begin = bytes.iter().enumerate().all(|(at, c)| {
-        !c.is_ascii_uppercase() || bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase)
-    });
+    let capitals_begin = bytes
+        .iter()
+        .enumerate()
+        .all(|(at, c)| !c.is_ascii_uppercase() || bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase));
     capitals_begin && !has_digit_before_small(bytes)
 }
 

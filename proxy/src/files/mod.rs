@@ -180,10 +180,7 @@ fn failed(site: &Site, path: &str, why: &dyn std::fmt::Display) -> Fault {
 
 /// The folder; none when there is no such folder in the release. During a deploy it may be the next release's, whose route is
 /// on its way.
-async fn folder_of(
-    shared: &Arc<Shared>,
-    site: &Arc<Site>,
-) -> Result<Option<(Arc<Site>, Arc<OwnedFd>)>, Fault> {
+async fn folder_of(shared: &Arc<Shared>, site: &Arc<Site>) -> Result<Option<(Arc<Site>, Arc<OwnedFd>)>, Fault> {
     let mut site = site.clone();
     for _ in 0..TURNS {
         let opened = site.folder.get_or_try_init(async || match shared.files.ask(shared, &site).await {

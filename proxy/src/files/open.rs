@@ -58,7 +58,8 @@ pub(super) fn find(folder: BorrowedFd<'_>, path: &str) -> Result<Found, Errno> {
 
 /// Whether it is known without looking at the disk that there is nothing by this name.
 pub(super) fn is_known_missing(folder: BorrowedFd<'_>, path: &str) -> bool {
-    let found = openat2(folder, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), BELOW | ResolveFlags::CACHED);
+    let found =
+        openat2(folder, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), BELOW | ResolveFlags::CACHED);
     matches!(found, Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG))
 }
 
@@ -149,14 +150,18 @@ mod tests {
         for missing in ["none", "sub/none", "page/x", &"a".repeat(300), &"a/".repeat(3000)] {
             assert!(matches!(site.find(missing), Found::Nothing), "{missing}");
         }
-        assert!(is_known_missing(site.folder.as_fd(), "none") && !is_known_missing(site.folder.as_fd(), "page"));
+        assert!(
+            is_known_missing(site.folder.as_fd(), "none") && !is_known_missing(site.folder.as_fd(), "page")
+        );
     }
 
     #[test]
     fn no_name_leaves_the_folder() {
         let site = site();
         let absolute = site.dir.path().join("secret");
-        for path in ["../secret", "sub/../../secret", "..", "/etc/passwd", absolute.to_str().unwrap(), "/proc/self/exe"] {
+        for path in
+            ["../secret", "sub/../../secret", "..", "/etc/passwd", absolute.to_str().unwrap(), "/proc/self/exe"]
+        {
             assert!(site.text(path).is_none(), "{path}");
         }
     }
@@ -164,9 +169,13 @@ mod tests {
     #[test]
     fn links_are_not_followed() {
         let site = site();
-        for (name, to) in
-            [("out", "../secret"), ("in", "page"), ("abs", "/etc/passwd"), ("proc", "/proc/self/fd/0"), ("self", "self")]
-        {
+        for (name, to) in [
+            ("out", "../secret"),
+            ("in", "page"),
+            ("abs", "/etc/passwd"),
+            ("proc", "/proc/self/fd/0"),
+            ("self", "self"),
+        ] {
             symlink(to, site.public(name)).unwrap();
             assert!(matches!(site.find(name), Found::Nothing), "{name}");
         }

@@ -111,10 +111,39 @@ mod tests {
     #[test]
     fn what_could_lead_elsewhere_names_nothing() {
         for below in [
-            "//", "//a", "/a//b", "/a//", "/.", "/..", "/../a", "/a/../b", "/a/..", "/a/./b", "/%2e%2e/a", "/%2E./a",
-            "/.%2e/a", "/a/%2e%2e", "/.env", "/.git/config", "/a/.htaccess", "/a/.well-known/x", "/%2Egit/config",
-            "/a%2Fb", "/a%2fb", "/%2F", "/a%00", "/a%0a", "/a%7f", "/%", "/%4", "/%zz", "/a%2", "/%ff", "/%c0%ae%c0%ae/a",
-            "x", "*",
+            "//",
+            "//a",
+            "/a//b",
+            "/a//",
+            "/.",
+            "/..",
+            "/../a",
+            "/a/../b",
+            "/a/..",
+            "/a/./b",
+            "/%2e%2e/a",
+            "/%2E./a",
+            "/.%2e/a",
+            "/a/%2e%2e",
+            "/.env",
+            "/.git/config",
+            "/a/.htaccess",
+            "/a/.well-known/x",
+            "/%2Egit/config",
+            "/a%2Fb",
+            "/a%2fb",
+            "/%2F",
+            "/a%00",
+            "/a%0a",
+            "/a%7f",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/a%2",
+            "/%ff",
+            "/%c0%ae%c0%ae/a",
+            "x",
+            "*",
         ] {
             assert_eq!(file(below), None, "{below}");
         }
@@ -126,7 +155,8 @@ mod tests {
         let parts = ["/", ".", "%2e", "%2f", "a", "%", "%25", "..", "\\", "%00", "%5c"];
         let n = parts.len();
         for code in 0..n.pow(4) {
-            let below: String = std::iter::once("/").chain((0..4).map(|at| parts[code / n.pow(at) % n])).collect();
+            let below: String =
+                std::iter::once("/").chain((0..4).map(|at| parts[code / n.pow(at) % n])).collect();
             if let Some(path) = file(&below) {
                 assert!(!path.starts_with('/') && !path.contains('\0'), "{below}");
                 assert!(path.split('/').all(|name| !name.is_empty() && name != "." && name != ".."), "{below}");

@@ -96,7 +96,8 @@ impl Budget {
 
     /// Whether more is held than may stay.
     fn is_over(&self) -> bool {
-        self.files.load(Ordering::Relaxed) > self.max_files || self.bytes.load(Ordering::Relaxed) > self.max_bytes
+        self.files.load(Ordering::Relaxed) > self.max_files
+            || self.bytes.load(Ordering::Relaxed) > self.max_bytes
     }
 
     /// For bytes in memory, or for an open file.
@@ -202,7 +203,8 @@ impl Site {
             }
         }
         let varies = coded.iter().any(Option::is_some);
-        let form = |(file, stat): (File, Stat), coding| Form::new(self, path, file, &stat, (coding, varies), budget);
+        let form =
+            |(file, stat): (File, Stat), coding| Form::new(self, path, file, &stat, (coding, varies), budget);
         let mut forms = [const { None }; CODINGS.len()];
         for (at, found) in coded.into_iter().enumerate() {
             forms[at] = found.map(|found| form(found, Some(CODINGS[at]))).transpose()?;

@@ -121,8 +121,21 @@ async fn what_is_not_there_is_a_404_where_there_are_only_files() {
     let dir = folder();
     let (proxy, _claim) = site("/", true, dir.path()).await;
     for path in [
-        "/nothing", "/docs/nothing", "/empty/", "/empty", "/.env", "/%2eenv", "/../secret", "/%2e%2e/secret", "/docs//", "//docs/",
-        "/docs%2findex.html", "/index.html/", "/index.html/x", "/large.bin%00", "/.well-known/acme-challenge/x",
+        "/nothing",
+        "/docs/nothing",
+        "/empty/",
+        "/empty",
+        "/.env",
+        "/%2eenv",
+        "/../secret",
+        "/%2e%2e/secret",
+        "/docs//",
+        "//docs/",
+        "/docs%2findex.html",
+        "/index.html/",
+        "/index.html/x",
+        "/large.bin%00",
+        "/.well-known/acme-challenge/x",
     ] {
         for _ in 0..2 {
             let answer = get(&proxy, path, &[]).await;
@@ -131,7 +144,10 @@ async fn what_is_not_there_is_a_404_where_there_are_only_files() {
     }
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH] {
         let answer = ask(&proxy, method, "/", &[]).await;
-        assert_eq!((answer.status(), answer.code(), answer.field("allow")), (405, Some("read-only"), Some("GET, HEAD")));
+        assert_eq!(
+            (answer.status(), answer.code(), answer.field("allow")),
+            (405, Some("read-only"), Some("GET, HEAD"))
+        );
     }
     fs::write(dir.path().join("404.html"), "<h1>lost</h1>").unwrap();
     let (proxy, _claim) = site("/", true, dir.path()).await;
@@ -152,7 +168,15 @@ async fn what_is_not_there_is_the_programs_otherwise() {
     .await;
     assert_eq!(get(&proxy, "/assets/docs/", &[]).await.text(), "<h1>docs</h1>");
     proxy.init.nothing_at_all();
-    for path in ["/", "/index.html", "/assets2/index.html", "/assets/nothing", "/assets/.env", "/assets/%2e%2e/x", "/assets/docs/.."] {
+    for path in [
+        "/",
+        "/index.html",
+        "/assets2/index.html",
+        "/assets/nothing",
+        "/assets/.env",
+        "/assets/%2e%2e/x",
+        "/assets/docs/..",
+    ] {
         assert_eq!(get(&proxy, path, &[]).await.text(), format!("program: GET {path}"));
     }
     let posted = ask(&proxy, Method::POST, "/assets/index.html", &[]).await;
@@ -160,7 +184,12 @@ async fn what_is_not_there_is_the_programs_otherwise() {
     let answer = get(&proxy, "/assets", &[]).await;
     assert_eq!((answer.status(), answer.field("location")), (301, Some("/assets/")));
     // A WebSocket at the address of a page.
-    let fields = [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==")];
+    let fields = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ];
     assert!(get(&proxy, "/assets/", &fields).await.text().starts_with("program: "));
 }
 
@@ -200,7 +229,10 @@ async fn forms_are_chosen_by_what_the_client_takes() {
         let tag = answer.field("etag").unwrap().to_owned();
         let again = get(&proxy, script, &[("accept-encoding", accept), ("if-none-match", &tag)]).await;
         assert_eq!((again.status(), again.body.len(), again.field("etag")), (304, 0, Some(&*tag)));
-        assert_eq!((again.field("vary"), again.field("cache-control")), (answer.field("vary"), answer.field("cache-control")));
+        assert_eq!(
+            (again.field("vary"), again.field("cache-control")),
+            (answer.field("vary"), answer.field("cache-control"))
+        );
         tags.push(tag);
     }
     tags.dedup();
@@ -229,7 +261,10 @@ async fn conditions_and_parts() {
         assert_eq!(part.field("content-range"), Some(&*format!("bytes {from}-{}/300000", to - 1)));
     }
     let small = get(&proxy, "/a%20b.txt", &[("range", "bytes=2-4")]).await;
-    assert_eq!((small.status(), small.text(), small.field("content-range")), (206, "234", Some("bytes 2-4/10")));
+    assert_eq!(
+        (small.status(), small.text(), small.field("content-range")),
+        (206, "234", Some("bytes 2-4/10"))
+    );
     let beyond = get(&proxy, "/large.bin", &[("range", "bytes=300000-")]).await;
     assert_eq!((beyond.status(), beyond.field("content-range")), (416, Some("bytes */300000")));
     assert_eq!(beyond.body.len(), 0);

@@ -29,6 +29,7 @@ mod routing;
 mod secure;
 mod seeing;
 mod services;
+mod static_files;
 mod swap;
 mod tenants;
 mod traffic;
@@ -113,6 +114,7 @@ pub fn all() -> Vec<Group> {
         denials::group(),
         probes::group(),
         proof::group(),
+        static_files::group(),
         services::group(),
         clock::group(),
         clock::killed_group(),
