@@ -188,3 +188,18 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ];
     ways.map(|(table, host, target)| format!("{table}\0{host}\0{target}").into_bytes()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Or nothing behind the first check would be tried.
+    #[test]
+    fn the_seeds_hold_tables() {
+        for seed in seeds() {
+            let json = seed.split(|b| *b == 0).next().unwrap_or_default();
+            let table: Result<RouteTable, _> = snapshot::read(sealed(json), LIMIT);
+            assert!(table.is_ok(), "{table:?}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod egress;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod routing;
 mod run;
 #[cfg(test)]
 mod seeing;

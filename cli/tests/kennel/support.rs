@@ -23,7 +23,7 @@ use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, LineEnding, PrivateKey, PublicKey, SshSig};
 use tokio_rustls::TlsAcceptor;
 
-use crate::seeing;
+use crate::{routing, seeing};
 
 /// A person's home, and the command in it.
 pub(crate) struct Home(pub(crate) tempfile::TempDir);
@@ -262,6 +262,14 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
         ("POST", "/v1/tenants/blog/releases") => return upload(request, state).await,
         ("GET", "/v1/tenants/blog/logs") => {
             Response::new(Full::from("one\n\x1b[31mtwo\x1b[0m\x1b]0;title\x07\nthree"))
+        }
+        (_, path) if routing::is(path) => {
+            let (method, path) = (method.clone(), path.to_owned());
+            let (status, answer) = routing::answer(&method, &path, &body(request).await, tenant(limits));
+            match answer {
+                Some(answer) => json(status, &answer),
+                None => Response::builder().status(status).body(Full::default()).unwrap(),
+            }
         }
         _ => problem(404, "no-such-tenant", "there is no tenant of this name"),
     })

@@ -198,6 +198,25 @@ async fn who_comes_without_tls_is_sent_there_and_wakes_nobody() {
 }
 
 #[tokio::test]
+async fn a_wildcard_certificate_is_for_a_wildcard_domain() {
+    let mut proxy = proxy(Limits::default()).await;
+    let (claim, authority) = (claim(), Authority::new());
+    let _program = hello(claim.slot).await;
+    proxy.publish(vec![route("*.a.example", claim.slot), route("b.example/shop", claim.slot)]).await;
+    let wild = authority.issue(&["*.a.example"], 9);
+    certify(&proxy, &authority, 1, vec![wild, authority.issue(&["b.example"], 9)]).await;
+    let sent = proxy.get("X.a.example", "/y?z").await;
+    assert_eq!((sent.status(), sent.field("location")), (308, Some("https://x.a.example/y?z")));
+    let sent = proxy.get("b.example", "/shop/y").await;
+    assert_eq!((sent.status(), sent.field("location")), (308, Some("https://b.example/shop/y")));
+    let stream = connect(&proxy, &authority.connector(&[]), "x.a.example").await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("/").header("host", "x.a.example").body(empty()).unwrap();
+    assert_eq!(Answer::read(sender.send_request(request).await.unwrap()).await.text(), "hello");
+}
+
+#[tokio::test]
 async fn browsers_are_told_to_come_with_tls_only_where_the_site_wants_it() {
     let (mut proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
     let authority = Authority::new();
