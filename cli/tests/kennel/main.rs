@@ -9,6 +9,7 @@ mod egress;
 mod keys;
 #[cfg(test)]
 mod routing;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod seeing;

@@ -14,8 +14,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::task::JoinHandle;
 
+use crate::client::Client;
+use crate::fairness::Throttle;
 use crate::gauge::Place;
-use crate::request::Client;
 use crate::tally::Meter;
 
 /// Pieces of files that have been sent, to be used again: pages that are in the processor's cache already, and need not be
@@ -83,6 +84,7 @@ pub(crate) struct FileBody {
     reading: Option<JoinHandle<io::Result<Piece>>>,
     buffers: Arc<Buffers>,
     meter: Meter,
+    throttle: Option<Throttle>,
     _held: Held,
 }
 
@@ -92,10 +94,10 @@ impl FileBody {
         file: Arc<File>,
         (at, end): (u64, u64),
         buffers: Arc<Buffers>,
-        meter: Meter,
+        (meter, throttle): (Meter, Option<Throttle>),
         held: Held,
     ) -> Self {
-        Self { file, at, end, reading: None, buffers, meter, _held: held }
+        Self { file, at, end, reading: None, buffers, meter, throttle, _held: held }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Piece>> {
@@ -141,6 +143,9 @@ impl HttpBody for FileBody {
         if self.at >= self.end {
             return Poll::Ready(None);
         }
+        if let Some(throttle) = &mut self.throttle {
+            ready!(throttle.poll_ready(cx));
+        }
         let piece = match ready!(self.poll_piece(cx)) {
             Ok(piece) if piece.len > 0 => piece,
             Ok(_) => {
@@ -154,6 +159,9 @@ impl HttpBody for FileBody {
         };
         self.at += piece.len as u64;
         self.meter.count(piece.len);
+        if let Some(throttle) = &self.throttle {
+            throttle.count(piece.len);
+        }
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(piece)))))
     }
 

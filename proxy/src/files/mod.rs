@@ -12,6 +12,7 @@ mod place;
 mod site;
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,14 +29,14 @@ use kennel_model::msg::{FromProxy, Refusal, RequestId};
 use tokio::sync::oneshot;
 
 use crate::body::{Body, page};
+use crate::client::Client;
 use crate::fault::Fault;
 use crate::gauge::Gauge;
 use crate::limits::Limits;
-use crate::log;
-use crate::request::Client;
 use crate::routes::Target;
 use crate::shared::Shared;
 use crate::tally::Way;
+use crate::{log, paths};
 pub(crate) use body::FileBody;
 use body::{Buffers, Held};
 use choose::{CODINGS, choose};
@@ -109,6 +110,15 @@ impl Files {
     }
 }
 
+/// A request for a file.
+#[derive(Clone, Copy)]
+struct Asked<'r> {
+    client: &'r Client,
+    head: &'r Parts,
+    /// As many as its tenant may send.
+    send_bytes_per_s: Option<NonZeroU64>,
+}
+
 /// The answer to a request; none when it is its program's to answer.
 ///
 /// # Errors
@@ -120,7 +130,15 @@ pub(crate) async fn answer(
     head: &Parts,
 ) -> Result<Option<Response<Body>>, Fault> {
     let Some(site) = &target.site else { return Ok(None) };
-    let Some(below) = site.rule.below(head.uri.path()) else { return Ok(None) };
+    // As its program would get it.
+    let stripped = match (target.strip, head.uri.path_and_query()) {
+        (true, Some(path)) => {
+            Some(paths::stripped(path, target.domain.path()).map_err(|paths::Ambiguous| Fault::AmbiguousPath)?)
+        }
+        _ => None,
+    };
+    let path = stripped.as_ref().map_or(head.uri.path(), |path| path.path());
+    let Some(below) = site.rule.below(path) else { return Ok(None) };
     let only = site.rule.only;
     if !matches!(head.method, Method::GET | Method::HEAD) {
         return if only { Err(Fault::ReadOnly) } else { Ok(None) };
@@ -133,12 +151,13 @@ pub(crate) async fn answer(
         Some(place) => look_up(shared, site, &place.file()).await?,
         None => Known::Nothing,
     };
+    let asked = Asked { client, head, send_bytes_per_s: target.traffic.send_bytes_per_s };
     match known {
-        Known::File(entry) => of_file(shared, site, &entry, client, head).map(Some),
+        Known::File(entry) => of_file(shared, site, &entry, asked).map(Some),
         Known::Folder => Ok(with_slash(head)),
         Known::Nothing if !only => Ok(None),
         Known::Nothing => match look_up(shared, site, NOT_FOUND_PAGE).await? {
-            Known::File(entry) => not_found(shared, site, &entry, client, head).map(Some),
+            Known::File(entry) => not_found(shared, site, &entry, asked).map(Some),
             _ => Err(Fault::NoFile),
         },
     }
@@ -206,13 +225,8 @@ async fn folder_of(shared: &Arc<Shared>, site: &Arc<Site>) -> Result<Option<(Arc
     Err(Fault::Busy)
 }
 
-fn of_file(
-    shared: &Shared,
-    site: &Site,
-    entry: &Entry,
-    client: &Client,
-    head: &Parts,
-) -> Result<Response<Body>, Fault> {
+fn of_file(shared: &Shared, site: &Site, entry: &Entry, asked: Asked<'_>) -> Result<Response<Body>, Fault> {
+    let head = asked.head;
     let form = form_for(entry, head);
     let whole = (0, form.size);
     let (status, (from, to)) = match judge(head, form.state()) {
@@ -222,7 +236,7 @@ fn of_file(
         Wanted::Failed => (StatusCode::PRECONDITION_FAILED, (0, 0)),
         Wanted::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, (0, 0)),
     };
-    let mut response = Response::new(body(shared, site, form, (from, to), client, head)?);
+    let mut response = Response::new(body(shared, site, form, (from, to), asked)?);
     *response.status_mut() = status;
     let fields = response.headers_mut();
     *fields = form.fields.clone();
@@ -252,15 +266,9 @@ fn form_for<'a>(entry: &'a Entry, head: &Parts) -> &'a Form {
 }
 
 /// The tenant's own page.
-fn not_found(
-    shared: &Shared,
-    site: &Site,
-    entry: &Entry,
-    client: &Client,
-    head: &Parts,
-) -> Result<Response<Body>, Fault> {
-    let form = form_for(entry, head);
-    let mut response = Response::new(body(shared, site, form, (0, form.size), client, head)?);
+fn not_found(shared: &Shared, site: &Site, entry: &Entry, asked: Asked<'_>) -> Result<Response<Body>, Fault> {
+    let form = form_for(entry, asked.head);
+    let mut response = Response::new(body(shared, site, form, (0, form.size), asked)?);
     *response.status_mut() = StatusCode::NOT_FOUND;
     let fields = response.headers_mut();
     *fields = form.fields.clone();
@@ -277,26 +285,31 @@ fn body(
     site: &Site,
     form: &Form,
     (from, to): (u64, u64),
-    client: &Client,
-    head: &Parts,
+    asked: Asked<'_>,
 ) -> Result<Body, Fault> {
     shared.tally.request(site.slot);
+    let Asked { client, head, send_bytes_per_s } = asked;
     if head.method == Method::HEAD || from == to {
         return Ok(page(Bytes::new()));
     }
     let meter = shared.tally.meter(site.slot, Way::Out);
+    let throttle = shared.pace.throttle(site.slot, send_bytes_per_s);
     match &form.content {
         Content::Whole(bytes) => {
             let at = |n| usize::try_from(n).unwrap_or(bytes.len()).min(bytes.len());
             let part = bytes.slice(at(from)..at(to));
             meter.count(part.len());
+            // Small, so that it does not wait for others; they wait for it.
+            if let Some(throttle) = throttle {
+                throttle.count(part.len());
+            }
             Ok(page(part))
         }
         Content::File(file) => {
             let place = shared.files.places.enter(site.slot, 1).ok_or(Fault::Overloaded)?;
             let held = Held { _client: client.clone(), _place: place };
             let buffers = shared.files.buffers.clone();
-            let body = FileBody::new(file.clone(), (from, to), buffers, meter, held);
+            let body = FileBody::new(file.clone(), (from, to), buffers, (meter, throttle), held);
             Ok(Either::Left(Either::Right(Box::pin(body))))
         }
     }
