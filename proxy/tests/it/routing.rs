@@ -136,7 +136,7 @@ async fn while_a_tenant_is_worked_on_visitors_are_told_and_nobody_is_woken() {
 
 #[tokio::test]
 async fn operators_pages_are_shown_to_browsers_each_for_its_own() {
-    let mut proxy = proxy(Limits::default()).await;
+    let proxy = proxy(Limits::default()).await;
     let slot = claim().slot;
     let page = |text: &str| Page::new(text).unwrap();
     let own = Route { page: Some(1), release: None, ..route("own.example", slot) };
