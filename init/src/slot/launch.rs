@@ -152,7 +152,7 @@ fn environment(slot: SlotId, spec: &LaunchSpec) -> Vec<String> {
 }
 
 /// What `kennel-unpack` is to do.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time of a slot, and it is copied where it is used")]
+#[expect(clippy::large_enum_variant, reason = "one for each act, never many")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// Write a new release from its standard input.

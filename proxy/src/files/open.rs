@@ -195,7 +195,7 @@ mod tests {
         for name in ["pipe", "socket"] {
             assert!(matches!(site.find(name), Found::Nothing), "{name}");
         }
-        fs::set_permissions(site.public("page"), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+        fs::set_permissions(site.public("page"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
         if !rustix::process::geteuid().is_root() {
             assert!(matches!(site.find("page"), Found::Nothing));
         }

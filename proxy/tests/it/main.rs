@@ -25,6 +25,7 @@ mod seen;
 mod settling;
 mod starts;
 mod static_files;
+mod static_life;
 mod streaming;
 mod strict;
 mod tally;

@@ -2,10 +2,9 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::Duration;
 
 use hyper::{Method, Request, Response};
-use kennel_model::msg::{FromProxy, Refusal, RequestId, Rung, ToProxy};
+use kennel_model::msg::{FromProxy, RequestId, Rung, ToProxy};
 use kennel_model::routes::Route;
 use kennel_model::{ReleaseId, SlotId, StaticFiles};
 use kennel_proxy::Limits;
@@ -14,16 +13,16 @@ use tempfile::TempDir;
 
 use crate::rig::*;
 
-fn rule(path: &str, only: bool) -> StaticFiles {
+pub(crate) fn rule(path: &str, only: bool) -> StaticFiles {
     StaticFiles { path: path.parse().unwrap(), folder: "public".parse().unwrap(), only, max_age_s: 0 }
 }
 
-fn with_files(slot: SlotId, release: u32, rule: StaticFiles) -> Route {
+pub(crate) fn with_files(slot: SlotId, release: u32, rule: StaticFiles) -> Route {
     Route { static_files: Some(rule), release: Some(ReleaseId(release)), ..route("a.example", slot) }
 }
 
 /// A release's folder with a site in it.
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     fs::create_dir_all(at("docs")).unwrap();
@@ -41,31 +40,31 @@ fn folder() -> TempDir {
 }
 
 /// More than is kept in memory and than is read at a time.
-fn large() -> Vec<u8> {
+pub(crate) fn large() -> Vec<u8> {
     (0..300_000_u32).map(|n| (n % 251) as u8).collect()
 }
 
-fn place(dir: &Path) -> File {
+pub(crate) fn place(dir: &Path) -> File {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open(dir, flags, Mode::empty()).unwrap().into()
 }
 
 /// What init is asked for.
-async fn asked(proxy: &Proxy) -> (RequestId, SlotId, ReleaseId) {
+pub(crate) async fn asked(proxy: &Proxy) -> (RequestId, SlotId, ReleaseId) {
     match proxy.init.hears().await {
         FromProxy::OpenFiles { id, slot, release } => (id, slot, release),
         other => panic!("{other:?}"),
     }
 }
 
-async fn opens(proxy: &Proxy, dir: &Path) -> (SlotId, ReleaseId) {
+pub(crate) async fn opens(proxy: &Proxy, dir: &Path) -> (SlotId, ReleaseId) {
     let (id, slot, release) = asked(proxy).await;
     proxy.init.say_with(&ToProxy::Files { id, result: Ok(()) }, place(dir));
     (slot, release)
 }
 
 /// A proxy with a site whose folder has been opened.
-async fn site(path: &str, only: bool, dir: &Path) -> (Proxy, Claim) {
+pub(crate) async fn site(path: &str, only: bool, dir: &Path) -> (Proxy, Claim) {
     let (mut proxy, claim) = (proxy(Limits::default()).await, claim());
     proxy.publish(vec![with_files(claim.slot, 7, rule(path, only))]).await;
     let first = format!("{}/index.html", path.trim_end_matches('/'));
@@ -74,13 +73,13 @@ async fn site(path: &str, only: bool, dir: &Path) -> (Proxy, Claim) {
     (proxy, claim)
 }
 
-async fn ask(proxy: &Proxy, method: Method, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub(crate) async fn ask(proxy: &Proxy, method: Method, path: &str, fields: &[(&str, &str)]) -> Answer {
     let request = Request::builder().method(method).uri(path).header("host", "a.example");
     let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     proxy.send(request.body(empty()).unwrap()).await
 }
 
-async fn get(proxy: &Proxy, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub(crate) async fn get(proxy: &Proxy, path: &str, fields: &[(&str, &str)]) -> Answer {
     ask(proxy, Method::GET, path, fields).await
 }
 
@@ -281,161 +280,4 @@ async fn conditions_and_parts() {
         let length = if path == "/large.bin" { "300000" } else { "10" };
         assert_eq!((head.status(), head.field("content-length"), head.body.len()), (200, Some(length), 0));
     }
-}
-
-#[tokio::test]
-async fn a_deploy_is_seen_at_once_and_what_is_under_way_ends_as_it_began() {
-    let (old, new) = (folder(), folder());
-    let many = vec![b'o'; 8 << 20];
-    fs::write(old.path().join("many"), &many).unwrap();
-    fs::write(new.path().join("index.html"), "<h1>new</h1>").unwrap();
-    let (mut proxy, claim) = site("/", true, old.path()).await;
-    let before = get(&proxy, "/", &[]).await;
-    let request = Request::get("/many").header("host", "a.example").body(empty()).unwrap();
-    let begun = proxy.connect().await.send_request(request).await.unwrap();
-    proxy.publish(vec![with_files(claim.slot, 8, rule("/", true))]).await;
-    // Retention removes what served before.
-    drop(old);
-    let (answer, of) = tokio::join!(proxy.get("a.example", "/"), opens(&proxy, new.path()));
-    assert_eq!((answer.text(), of), ("<h1>new</h1>", (claim.slot, ReleaseId(8))));
-    assert_ne!(answer.field("etag"), before.field("etag"));
-    assert_eq!(get(&proxy, "/many", &[]).await.status(), 404);
-    assert_eq!(Answer::read(begun).await.body, many);
-}
-
-#[tokio::test]
-async fn a_slot_of_another_tenant_has_nothing_of_the_one_before() {
-    let (old, new) = (folder(), folder());
-    fs::write(new.path().join("index.html"), "<h1>theirs</h1>").unwrap();
-    let (mut proxy, claim) = site("/", true, old.path()).await;
-    proxy.publish(vec![]).await;
-    proxy.publish(vec![with_files(claim.slot, 7, rule("/", true))]).await;
-    let (answer, _) = tokio::join!(proxy.get("a.example", "/"), opens(&proxy, new.path()));
-    assert_eq!(answer.text(), "<h1>theirs</h1>");
-}
-
-#[tokio::test]
-async fn a_table_that_says_the_same_asks_for_nothing() {
-    let dir = folder();
-    let (mut proxy, claim) = site("/", true, dir.path()).await;
-    proxy.publish(vec![with_files(claim.slot, 7, rule("/", true)), route("b.example", claim.slot)]).await;
-    assert_eq!(get(&proxy, "/docs/", &[]).await.text(), "<h1>docs</h1>");
-    proxy.init.nothing_at_all();
-}
-
-#[tokio::test]
-async fn while_init_is_ahead_of_the_routes_a_visitor_waits() {
-    let dir = folder();
-    let (mut proxy, claim) = (proxy(Limits::default()).await, claim());
-    proxy.publish(vec![with_files(claim.slot, 7, rule("/", true))]).await;
-    let init = async {
-        let (id, ..) = asked(&proxy).await;
-        proxy.init.say(&ToProxy::Files { id, result: Err(Refusal::Busy("another release".into())) });
-        proxy.init.publish(50, vec![with_files(claim.slot, 8, rule("/", true))]);
-        loop {
-            let (id, _, release) = asked(&proxy).await;
-            if release == ReleaseId(8) {
-                return proxy.init.say_with(&ToProxy::Files { id, result: Ok(()) }, place(dir.path()));
-            }
-            proxy.init.say(&ToProxy::Files { id, result: Err(Refusal::Busy("another release".into())) });
-        }
-    };
-    let (answer, ()) = tokio::join!(proxy.get("a.example", "/"), init);
-    assert_eq!(answer.text(), "<h1>home</h1>");
-}
-
-#[tokio::test]
-async fn a_folder_that_is_not_there_has_no_files_and_is_asked_for_once() {
-    let (mut proxy, claim) = (proxy(Limits::default()).await, claim());
-    proxy.publish(vec![with_files(claim.slot, 7, rule("/", true))]).await;
-    let refuses = async {
-        let (id, ..) = asked(&proxy).await;
-        proxy.init.say(&ToProxy::Files { id, result: Err(Refusal::Failed("no such folder".into())) });
-    };
-    let (answer, ()) = tokio::join!(proxy.get("a.example", "/"), refuses);
-    assert_eq!(answer.status(), 404);
-    assert_eq!(proxy.get("a.example", "/other").await.status(), 404);
-    proxy.init.nothing_at_all();
-}
-
-#[tokio::test]
-async fn what_is_sent_is_counted_as_the_tenants() {
-    let dir = folder();
-    let (proxy, claim) = site("/", true, dir.path()).await;
-    get(&proxy, "/large.bin", &[]).await;
-    get(&proxy, "/a%20b.txt", &[]).await;
-    ask(&proxy, Method::HEAD, "/large.bin", &[]).await;
-    let FromProxy::Passed(passed) = proxy.init.counts().await else { panic!("nobody was woken") };
-    let [(slot, traffic)] = passed[..] else { panic!("{passed:?}") };
-    assert_eq!((slot, traffic.requests, traffic.bytes_out), (claim.slot, 4, 13 + 300_000 + 10));
-}
-
-#[tokio::test]
-async fn links_and_pipes_are_nothing() {
-    let dir = folder();
-    let at = |name: &str| dir.path().join(name);
-    fs::write(dir.path().join("../kennel-secret"), "secret").unwrap();
-    std::os::unix::fs::symlink("../kennel-secret", at("out")).unwrap();
-    std::os::unix::fs::symlink("index.html", at("in")).unwrap();
-    std::os::unix::fs::symlink("/etc/passwd", at("app.js.br")).unwrap();
-    fs::write(at("app.js"), "plain").unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), Mode::from_raw_mode(0o644)).unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, at("app.js.gz"), Mode::from_raw_mode(0o644)).unwrap();
-    let (proxy, _claim) = site("/", true, dir.path()).await;
-    for path in ["/out", "/in", "/pipe"] {
-        assert_eq!(get(&proxy, path, &[]).await.status(), 404, "{path}");
-    }
-    let answer = get(&proxy, "/app.js", &[("accept-encoding", "br, gzip")]).await;
-    assert_eq!((answer.text(), answer.field("content-encoding")), ("plain", None));
-}
-
-#[tokio::test]
-async fn one_slots_downloads_leave_others_their_places() {
-    let dir = folder();
-    fs::write(dir.path().join("many"), vec![b'x'; 64 << 20]).unwrap();
-    let mut proxy = proxy(Limits { slot_requests: 2, ..Limits::default() }).await;
-    let (claim, other) = (claim(), claim());
-    let theirs = Route { host: "b.example".parse().unwrap(), ..with_files(other.slot, 1, rule("/", true)) };
-    proxy.publish(vec![with_files(claim.slot, 7, rule("/", true)), theirs]).await;
-    let (first, _) = tokio::join!(proxy.get("a.example", "/"), opens(&proxy, dir.path()));
-    assert_eq!(first.status(), 200);
-    let mut held = Vec::new();
-    for _ in 0..2 {
-        let request = Request::get("/many").header("host", "a.example").body(empty()).unwrap();
-        held.push(proxy.connect().await.send_request(request).await.unwrap());
-    }
-    assert_eq!(get(&proxy, "/many", &[]).await.code(), Some("busy"));
-    let (answer, _) = tokio::join!(proxy.get("b.example", "/"), opens(&proxy, dir.path()));
-    assert_eq!(answer.text(), "<h1>home</h1>");
-    drop(held);
-    let again = async {
-        while get(&proxy, "/large.bin", &[]).await.status() != 200 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    soon(again).await;
-}
-
-#[tokio::test]
-async fn few_files_are_kept_open_and_all_are_answered() {
-    let dir = folder();
-    for n in 0..20 {
-        fs::write(dir.path().join(format!("{n}.bin")), vec![n; 20_000]).unwrap();
-        fs::write(dir.path().join(format!("{n}.txt")), vec![b'a' + n; 100]).unwrap();
-    }
-    let limits = Limits { static_open_files: 3, static_kept_bytes: 500, static_names: 4, ..Limits::default() };
-    let (mut proxy, claim) = (proxy(limits).await, claim());
-    proxy.publish(vec![with_files(claim.slot, 7, rule("/", true))]).await;
-    let (_, _) = tokio::join!(proxy.get("a.example", "/"), opens(&proxy, dir.path()));
-    for _ in 0..2 {
-        for n in 0..20 {
-            assert_eq!(get(&proxy, &format!("/{n}.bin"), &[]).await.body, vec![n; 20_000]);
-            assert_eq!(get(&proxy, &format!("/{n}.txt"), &[]).await.body, vec![b'a' + n; 100]);
-        }
-    }
-    let here = dir.path().canonicalize().unwrap();
-    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
-    let open = open.filter_map(|fd| fs::read_link(fd.path()).ok()).filter(|to| to.starts_with(&here));
-    // And the folder, here and there.
-    assert!(open.count() <= 3 + 1 + 2);
 }

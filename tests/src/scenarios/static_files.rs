@@ -27,7 +27,7 @@ const tries = {
   rename: () => fs.renameSync("/data/secret", "/app/public/planted"),
   exchange: () => fs.renameSync("/app/server.js", "/app/public/index.html"),
   append: () => fs.appendFileSync("/app/public/index.html", "planted"),
-  remove: () => fs.rmSync("/app/public/index.html"),
+  remove: () => fs.unlinkSync("/app/public/index.html"),
   mode: () => fs.chmodSync("/app/public/index.html", 0o600),
 };
 createServer((request, response) => {
@@ -169,7 +169,7 @@ fn deployed(vm: &mut Vm) -> Result<(), String> {
         let folder = release(vm.scratch(), word).map_err(|e| e.to_string())?;
         vm.ok(&["deploy", NAME, &folder.display().to_string()])?;
         let after = vm.page(NAME, "/")?;
-        same("the page", after.body, format!("<h1>{word}</h1>"))?;
+        same("the page", after.body.clone(), format!("<h1>{word}</h1>"))?;
         holds("it is told from the one before", field(&after, "etag")? != field(&before, "etag")?)?;
     }
     same("the program", state(vm, NAME)?.as_str(), "stopped")?;
