@@ -156,7 +156,7 @@ impl Default for Limits {
             kept_per_slot: 16,
             kept_answer_bytes: 128 << 10,
             kept_bytes: 8 << 20,
-            static_open_files: 1024,
+            static_open_files: 512,
             static_small_bytes: 16 << 10,
             static_kept_bytes: 8 << 20,
             static_names: 512,

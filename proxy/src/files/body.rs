@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -19,15 +19,23 @@ use crate::fairness::Throttle;
 use crate::gauge::Place;
 use crate::tally::Meter;
 
-/// Pieces of files that have been sent, to be used again: pages that are in the processor's cache already, and need not be
-/// cleared. So many are kept.
-const KEPT: usize = 8;
+/// Room that has been used is used again, as it need not be cleared: so many pieces are kept while others are on their way.
+const KEPT: usize = 64;
+/// And so many while none is.
+const KEPT_IDLE: usize = 4;
 
 /// Room for pieces.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    free: Mutex<Vec<Box<[u8]>>>,
+    free: Mutex<Free>,
     bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Free {
+    kept: Vec<Box<[u8]>>,
+    /// Pieces on their way.
+    out: usize,
 }
 
 impl Buffers {
@@ -37,9 +45,16 @@ impl Buffers {
     }
 
     fn take(self: &Arc<Self>) -> Piece {
-        let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut free = self.lock();
+        free.out += 1;
+        let kept = free.kept.pop();
+        drop(free);
         let buffer = kept.unwrap_or_else(|| vec![0; self.bytes].into_boxed_slice());
         Piece { buffer, len: 0, home: self.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Free> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,9 +74,14 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        let mut free = self.home.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < KEPT {
-            free.push(std::mem::take(&mut self.buffer));
+        let mut free = self.home.lock();
+        free.out = free.out.saturating_sub(1);
+        if free.kept.len() < KEPT {
+            free.kept.push(std::mem::take(&mut self.buffer));
+        }
+        if free.out == 0 {
+            free.kept.truncate(KEPT_IDLE);
+            free.kept.shrink_to_fit();
         }
     }
 }
@@ -171,5 +191,25 @@ impl HttpBody for FileBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.end - self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_used_again_and_given_back() {
+        let buffers = Buffers::new(16);
+        let pieces: Vec<_> = (0..KEPT + 9).map(|_| buffers.take()).collect();
+        assert_eq!(buffers.lock().out, KEPT + 9);
+        let mut pieces = pieces.into_iter();
+        let last = pieces.next();
+        drop(pieces);
+        assert_eq!(buffers.lock().kept.len(), KEPT);
+        drop(buffers.take());
+        assert_eq!((buffers.lock().kept.len(), buffers.lock().out), (KEPT, 1));
+        drop(last);
+        assert_eq!(buffers.lock().kept.len(), KEPT_IDLE);
     }
 }
