@@ -95,6 +95,7 @@ pub struct Route {
     /// Whether answers say where their time went (`Server-Timing`).
     pub server_timing: bool,
     /// What it may take of the proxy.
+    #[serde(default)]
     pub traffic: TrafficLimits,
     /// Files of the release that the proxy answers by itself.
     pub static_files: Option<StaticFiles>,

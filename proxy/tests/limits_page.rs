@@ -1,6 +1,8 @@
 //! Holds `docs/proxy-limits.md` to the limits in the code: each with its value and the reason that stands beside it.
 //! `KENNEL_REWRITE=1 cargo test -p kennel-proxy --test limits_page` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
