@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use kennel_model::redirect::Redirect;
-use kennel_model::routes::{Crawlers, Https, MAX_TABLE_BYTES, Route, RouteTable};
+use kennel_model::routes::{Crawlers, Https, MAX_TABLE_BYTES, Route, RouteTable, TrafficLimits};
 use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{ReleaseId, SlotId};
 use kennel_proxy::routes::Routes;
@@ -72,6 +72,8 @@ fn route(n: u32) -> Result<Route, Box<dyn Error>> {
         https: Https::Redirect,
         hsts_s: 0,
         server_timing: false,
+        traffic: TrafficLimits::default(),
+        static_files: None,
     })
 }
 

@@ -157,6 +157,7 @@ async fn operators_pages_are_shown_to_browsers_each_for_its_own() {
             page("<p>back soon {{title}}"),
         ],
         page: Some(0),
+        ..RouteTable::default()
     };
     proxy.init.say_routes(&serde_json::to_vec(&table).unwrap());
     let get = async |host: &str, accept: &str| {

@@ -125,7 +125,7 @@ async fn one_slots_downloads_leave_others_their_places() {
     fs::write(dir.path().join("many"), vec![b'x'; 64 << 20]).unwrap();
     let mut proxy = proxy(Limits { slot_requests: 2, ..Limits::default() }).await;
     let (claim, other) = (claim(), claim());
-    let theirs = Route { host: "b.example".parse().unwrap(), ..with_files(other.slot, 1, rule("/", true)) };
+    let theirs = Route { domain: "b.example".parse().unwrap(), ..with_files(other.slot, 1, rule("/", true)) };
     proxy.publish(vec![with_files(claim.slot, 7, rule("/", true)), theirs]).await;
     let (first, _) = tokio::join!(proxy.get("a.example", "/"), opens(&proxy, dir.path()));
     assert_eq!(first.status(), 200);
