@@ -286,6 +286,7 @@ mod tests {
             left,
             [
                 ("cookie", "a=1"),
+                ("forwarded", "for=192.0.2.7;proto=http"),
                 ("host", "a.example:8080"),
                 ("via", "1.1 kennel"),
                 ("x-forwarded-for", "192.0.2.7"),
@@ -316,7 +317,16 @@ mod tests {
         // Trailers are passed on, so they may be asked for.
         assert_eq!(
             left,
-            ["connection", "host", "te", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]
+            [
+                "connection",
+                "forwarded",
+                "host",
+                "te",
+                "via",
+                "x-forwarded-for",
+                "x-forwarded-host",
+                "x-forwarded-proto"
+            ]
         );
         assert_eq!(
             (&fields["connection"], &fields["te"]),

@@ -273,7 +273,7 @@ mod tests {
 
     fn route(tenant: &str, release: u32, folder: &str) -> Route {
         let json = serde_json::json!({
-            "host": "a.example", "tenant": tenant, "slot": 3, "release": release, "start_timeout_ms": 1, "health": null,
+            "domain": "a.example", "tenant": tenant, "slot": 3, "release": release, "start_timeout_ms": 1, "health": null,
             "crawlers": "wake", "https": "redirect", "hsts_s": 0, "server_timing": false,
             "static_files": { "path": "/", "folder": folder },
         });
