@@ -72,6 +72,6 @@ fn kind(kind: Kind) -> Value {
             "items": { "type": "string", "pattern": NETWORK },
             "examples": [["10.0.0.0/16", "2001:db8::/56"]],
         }),
-        Kind::ProxyProtocol => json!({ "type": "boolean", "default": false }),
+        Kind::ProxyProtocol => json!({ "type": "boolean", "default": false, "examples": [false] }),
     }
 }

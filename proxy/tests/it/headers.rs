@@ -54,6 +54,7 @@ async fn fields_of_one_connection_stay_there() {
             "connection: te",
             "content-length: 5",
             "cookie: a=1",
+            "forwarded: for=127.0.0.1;proto=http",
             "host: A.example.:8080",
             "te: trailers",
             "via: 1.1 kennel",
