@@ -11,14 +11,18 @@ use ssh_key::{LineEnding, PrivateKey};
 
 use super::{Group, Scenario, people_image};
 use crate::checks::{contains, holds, same};
+use crate::http;
 use crate::imds::Emulator;
-use crate::vm::{Vm, until};
+use crate::vm::{PAGE_DEADLINE, Vm, until};
 
 /// The service is asked anew every 15 seconds at the latest, and the emulated machine is slow.
 pub(super) const SOON: Duration = Duration::from_secs(90);
 pub(super) const SPOT: &str = "meta-data/spot/instance-action";
 const REBALANCE: &str = "meta-data/events/recommendations/rebalance";
 const MAINTENANCE: &str = "meta-data/events/maintenance/scheduled";
+
+/// Whom QEMU's network makes of who comes to the host's ports.
+const GATEWAY: &str = "10.0.2.2";
 
 pub(super) fn group() -> Group {
     Group {
@@ -32,6 +36,7 @@ pub(super) fn group() -> Group {
             ),
             Scenario::new("cloud: the host knows what it is", known),
             Scenario::new("cloud: a tenant does not reach the metadata service", tenants_do_not),
+            Scenario::new("cloud: what stands before the host says who visitors are", visitors_of_another),
             Scenario::new("cloud: what EC2 announces is a warning", notices),
             Scenario::new("cloud: tokens end and the service fails, and the host goes on", fails_and_heals),
             Scenario::new("cloud: the data volume is an NVMe disk, and kept", nvme),
@@ -56,8 +61,13 @@ pub(super) fn launch(vm: &mut Vm) -> Result<(), String> {
     let emulator = Emulator::start().map_err(|e| format!("no emulator: {e}"))?;
     let (first, first_public) = key(vm.scratch(), 1)?;
     let (_, second_public) = key(vm.scratch(), 2)?;
-    emulator
-        .set("user-data", format!("[host]\nname = \"edge1\"\n[operator]\nssh_keys = [\"{first_public}\"]\n"));
+    emulator.set(
+        "user-data",
+        format!(
+            "[host]\nname = \"edge1\"\n[operator]\nssh_keys = [\"{first_public}\"]\n\
+            [proxy]\ntrusted = [\"{GATEWAY}\"]\n"
+        ),
+    );
     emulator.set("meta-data/public-keys/0/openssh-key", format!("{second_public}\n"));
     emulator.set("meta-data/tags/instance", "Name");
     emulator.set("meta-data/tags/instance/Name", "edge1");
@@ -101,6 +111,20 @@ fn operators(vm: &mut Vm) -> Result<(), String> {
     holds("nobody else signs in", asks(3)? != 0)?;
     vm.ok(&["host", "status"])?;
     contains("the console", &vm.console(), "control: operator keys that may sign in: 2")
+}
+
+/// Of the last only is known that it is not one of its own: what stands before that, he may have written.
+fn visitors_of_another(vm: &mut Vm) -> Result<(), String> {
+    let fields = [("X-Forwarded-For", "198.51.100.9, 192.0.2.44, 10.0.2.2")];
+    let page = http::get_with(vm.web_port(), ("nobody.localhost", "/by-another"), &fields, PAGE_DEADLINE)?;
+    same("its status", page.status, 404)?;
+    let client = until("it to be in the access log", SOON, || {
+        let lines = vm.json(&["logs", "--access", "-n", "100"])?;
+        let line =
+            lines.as_array().and_then(|all| all.iter().find(|line| line["target"] == "/by-another").cloned());
+        Ok(line.map(|line| line["client"].clone()))
+    })?;
+    same("whose it is", client.as_str(), Some("192.0.2.44"))
 }
 
 fn known(vm: &mut Vm) -> Result<(), String> {

@@ -38,6 +38,10 @@ pub(super) fn group() -> Group {
             Scenario::new("traffic: visits are in the access log, with numbers and times", written),
             Scenario::new("traffic: the live stream shows them as they come", live),
             Scenario::new(
+                "traffic: a client that asks too often is told, until nobody minds any more",
+                too_often,
+            ),
+            Scenario::new(
                 "traffic: a flood is sampled and counted, a neighbour's visits are all there",
                 flooded,
             ),
@@ -200,6 +204,19 @@ fn flood(port: u16, stop: &mpsc::Receiver<()>) -> Result<usize, String> {
         answered += there;
     }
     Ok(answered)
+}
+
+fn too_often(vm: &mut Vm) -> Result<(), String> {
+    let told = vm.ok(&["limits", NAME, "--client-rate", "1", "--requests", "3"])?;
+    contains("the limits", &told, "3 at a time, 1 a second of one client")?;
+    // Five may come at once, and even this machine answers more than one a second.
+    let mut pages = (0..100).map(|_| vm.page(NAME, "/?often"));
+    let refused = pages.find(|page| page.as_ref().map_or(true, |page| page.status != 200));
+    let refused = refused.ok_or("a hundred in a row are not too much")??;
+    let told = (refused.status, field(&refused.head, "kennel-error"), field(&refused.head, "retry-after"));
+    same("what is said", told, (429, Some("too-many"), Some("2")))?;
+    vm.ok(&["limits", NAME, "--client-rate", "off"])?;
+    same("the next one's status", vm.page(NAME, "/?mild")?.status, 200)
 }
 
 /// How many lines of requests a tenant's log has, and how many it says were left out.
