@@ -9,7 +9,8 @@
 //! One at a time, the least recently used first:
 //! 1. who may be frozen is, and its memory goes to swap;
 //! 2. who does not freeze gives memory while it goes on, slice by slice;
-//! 3. when swap is full, the disk too where there is one, or there is little and nobody has more to give, programs are stopped; those that otherwise never are, last. Who does
+//! 3. when swap is full, the disk too where there is one, or there is little and nobody has more to give (with a disk, only where
+//!    little is available: what is read back from it is waited for as well), programs are stopped; those that otherwise never are, last. Who does
 //!    not freeze works without being asked, and who is always on is meant to run: neither is stopped, as nobody's request
 //!    would bring it back in time.
 //!
@@ -76,7 +77,7 @@ pub(super) enum News {
 #[derive(Debug, Default)]
 pub(super) struct Policy {
     short: bool,
-    /// There is little, whatever those in line want.
+    /// There is so little, whatever those in line want, that somebody is stopped for it when nobody has more to give.
     lacking: bool,
     /// Short, but there has been enough since then.
     calm: Option<Duration>,
@@ -105,9 +106,11 @@ impl Policy {
         // While there is half of it, what waits does not wait for want of memory: a disk is read at the time.
         let waiting = |from: u64| some >= from && available < total / 2;
         let (mark, from) = if self.short { (2 * low, QUIET) } else { (low, WAITING) };
-        self.lacking = available < mark || waiting(from);
+        let waiting = waiting(from);
+        // What is read back from a disk is waited for too, and would be for longer if its program had to start again.
+        self.lacking = available < mark || (waiting && figures.memory.swap.disk_total_bytes == 0);
         self.last = Some((now, figures));
-        self.judge(self.lacking || available < mark + wanted, now)
+        self.judge(waiting || available < mark + wanted, now)
     }
 
     fn judge(&mut self, lacking: bool, now: Duration) -> Option<News> {
@@ -376,6 +379,23 @@ mod tests {
             let gone = [Candidate { reclaimed: true, ..candidate(1, 10) }];
             assert_eq!(policy.choose(&gone, true, s(101)).map(|(_, relief)| relief), chosen);
             assert_eq!(policy.choose(&gone, false, s(101)).map(|(_, relief)| relief), Some(Relief::Stop));
+        }
+    }
+
+    #[test]
+    fn nobody_is_stopped_as_others_wait_for_the_disk() {
+        for (disk, chosen) in [(0, Some(Relief::Stop)), (1600, None)] {
+            let mut policy = short();
+            // A fifth of the memory is there, and half of the time somebody waits.
+            let mut figures = figures(200, 500, 1);
+            figures.memory.swap.disk_total_bytes = disk * MIB;
+            figures.memory.swap.total_bytes += disk * MIB;
+            assert_eq!(policy.look(figures, 0, false, s(101)), None);
+            assert!(policy.is_short());
+            let gone = [Candidate { reclaimed: true, ..candidate(1, 10) }];
+            assert_eq!(policy.choose(&gone, false, s(101)).map(|(_, relief)| relief), chosen);
+            let gives = [candidate(1, 10)];
+            assert_eq!(policy.choose(&gives, false, s(101)).map(|(_, relief)| relief), Some(Relief::Reclaim));
         }
     }
 
