@@ -49,6 +49,8 @@ pub struct Control {
     pub(crate) wakes: crate::metrics::Wakes,
     /// What tenants use.
     pub(crate) account: crate::usage::Account,
+    /// Certificates that are ordered.
+    pub(crate) orders: crate::acme::Orders,
     /// When the TPM was asked last; held while it is asked.
     pub(crate) tpm_asked: tokio::sync::Mutex<Option<tokio::time::Instant>>,
     /// Orders the route tables: a table is composed and published before the next is composed.
@@ -71,7 +73,13 @@ pub struct Claim {
 impl Control {
     /// # Errors
     /// The registry's.
-    pub async fn new(config: Config, facts: ImageFacts, registry: Registry, init: Init) -> Result<Self> {
+    pub(crate) async fn new(
+        config: Config,
+        facts: ImageFacts,
+        registry: Registry,
+        init: Init,
+        orders: crate::acme::Orders,
+    ) -> Result<Self> {
         let (starts, tokens) = registry.with(|store| Ok((store.count_start()?, store.tokens()?))).await?;
         let logs = Logs::new(config.clone());
         Ok(Self {
@@ -87,6 +95,7 @@ impl Control {
             tokens: Arc::new(crate::tokens::Tokens::of(tokens)),
             wakes: crate::metrics::Wakes::default(),
             account: crate::usage::Account::default(),
+            orders,
             tpm_asked: tokio::sync::Mutex::default(),
             publishing: tokio::sync::Mutex::default(),
             tables: AtomicU32::new(0),

@@ -50,6 +50,15 @@ pub enum Error {
     /// No more of them.
     #[error("there are {0} certificates already")]
     TooManyCertificates(usize),
+    /// Somebody has to agree to the authority's terms, which are there.
+    #[error("the authority has terms: {0}")]
+    AcmeTerms(String),
+    /// The authority, or the way to it.
+    #[error("the certificate authority: {0}")]
+    Acme(String),
+    /// A name that is not ordered, and why not.
+    #[error("no certificate is ordered for {0}: {1}")]
+    NotOrdered(String, String),
     /// No such path.
     #[error("there is nothing at {0}")]
     NoSuchPath(String),
@@ -203,6 +212,9 @@ impl Error {
             Self::BadCertificate(_) => ("bad-certificate", S::UNPROCESSABLE_ENTITY),
             Self::NoSuchCertificate(_) => ("no-such-certificate", S::NOT_FOUND),
             Self::TooManyCertificates(_) => ("too-many-certificates", S::CONFLICT),
+            Self::AcmeTerms(_) => ("acme-terms", S::CONFLICT),
+            Self::Acme(_) => ("acme-failed", S::BAD_GATEWAY),
+            Self::NotOrdered(..) => ("not-ordered", S::CONFLICT),
             Self::NoSuchPath(_) => ("no-such-path", S::NOT_FOUND),
             Self::Method { .. } => ("method-not-allowed", S::METHOD_NOT_ALLOWED),
             Self::Timeout => ("timeout", S::REQUEST_TIMEOUT),
@@ -269,6 +281,9 @@ impl Error {
                 "it takes the chain in PEM, the site's own certificate first, and its key, not encrypted".into()
             }
             Self::NoSuchCertificate(_) | Self::TooManyCertificates(_) => "`kennel cert ls` lists them".into(),
+            Self::AcmeTerms(_) => "read them, and say that you agree: `--agree-to-terms`".into(),
+            Self::Acme(_) => "its directory is an https URL with port 443; `--ca-root FILE` names the root of one of your own".into(),
+            Self::NotOrdered(..) => "`kennel acme status` says how every name stands".into(),
             Self::NoSuchPath(_) => "all paths are in /v1/openapi.json".into(),
             Self::Method { allow, .. } => format!("it takes {allow}"),
             Self::NoSuchTenant(_) => "`kennel tenant ls` lists the tenants".into(),

@@ -8,6 +8,7 @@
 //! | `auth`, `operators`, `door`, `tokens`, `certificate` | who may ask, and of whom |
 //! | `tenants`, `deploy`, `upload`, `program`, `prove`, `host` | what can be asked for |
 //! | `drain` | what is done when the cloud takes the machine away |
+//! | `sites`, `acme` | certificates of sites: brought, and ordered |
 //! | `startup` | what a kill or a power cut has interrupted |
 //! | `registry` | what is on disk |
 //! | `counters`, `timeline`, `usage`, `metrics` | what tenants do and use |
@@ -15,6 +16,7 @@
 //! | `init`, `routes`, `logs`, `denials` | init, the proxy's table, the tenants' lines, what was denied |
 
 mod access;
+mod acme;
 mod attest;
 pub mod auth;
 pub mod certificate;
@@ -77,6 +79,8 @@ pub struct Handed {
     pub user_data: File,
     /// Where records of requests come out.
     pub records: Channel,
+    /// To `kennel-acme`.
+    pub acme: Channel,
 }
 
 /// Why control ends.
@@ -113,12 +117,14 @@ pub async fn run(
     let certificate = Certificate::load_or_make(&config.certificate_file())?;
     let (init, link, told) = Init::new(handed.channel)?;
     let serving = async {
-        let control = Arc::new(Control::new(config, facts, registry, init).await?);
+        let orders = acme::Orders::new(acme::Way::new(handed.acme)?);
+        let control = Arc::new(Control::new(config, facts, registry, init, orders).await?);
         control.start_up().await?;
         tokio::spawn(Arc::clone(&control).keep_denials(told.denials));
         tokio::spawn(Arc::clone(&control).keep_timeline(told.changes));
         tokio::spawn(Arc::clone(&control).keep_records(handed.records));
         tokio::spawn(Arc::clone(&control).keep_usage());
+        tokio::spawn(Arc::clone(&control).keep_certificates());
         tokio::spawn(control.logs.clone().rotate_for_ever(control.init.clone()));
         let fingerprint = certificate.fingerprint();
         let digest = certificate.digest();

@@ -1,4 +1,4 @@
-//! The program `kennel-control`: takes over what init hands it (3: the channel, 4: the API's socket, 5: user-data, 6: records of requests), reads
+//! The program `kennel-control`: takes over what init hands it (3: the channel, 4: the API's socket, 5: user-data, 6: records of requests, 7: the channel to `kennel-acme`), reads
 //! the image's facts, and runs until SIGTERM or until init is gone. Everything else is the library's.
 
 use std::fs;
@@ -30,6 +30,7 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
         listener: inherited::take(inherited::FIRST + 1)?.into(),
         user_data: inherited::take(inherited::FIRST + 2)?.into(),
         records: Channel::from_fd(inherited::take(inherited::FIRST + 3)?),
+        acme: Channel::from_fd(inherited::take(inherited::FIRST + 4)?),
     };
     let facts = fs::read(layout::FACTS_FILE).map_err(|e| format!("{}: {e}", layout::FACTS_FILE))?;
     let facts: ImageFacts =

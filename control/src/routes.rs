@@ -26,6 +26,8 @@ impl Control {
         let table = compose(self.next_generation(), &rows, pages, self.front());
         let fd = sealed("routes", &table).map_err(|e| Error::Io("the route table", e))?;
         self.init.ask(ControlRequest::PublishRoutes, vec![fd], QUICK).await?;
+        // There may be a name without a certificate now.
+        self.orders.look();
         Ok(())
     }
 }

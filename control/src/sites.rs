@@ -14,6 +14,7 @@ use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
+use crate::acme;
 use crate::certificate::fingerprint;
 use crate::control::{Control, QUICK};
 use crate::error::{Error, Result};
@@ -21,7 +22,7 @@ use crate::registry::CertificateRow;
 use crate::routes::sealed;
 
 /// Certificates at a time: what fits into the proxy's table.
-const MAX_CERTIFICATES: usize = 1000;
+pub(crate) const MAX_CERTIFICATES: usize = 1000;
 /// Bytes of a chain and its key together: four certificates and RSA's longest key are within half of it.
 const MAX_PEM: usize = 32 << 10;
 /// Names of one certificate; as many as authorities put into one.
@@ -48,6 +49,7 @@ impl Control {
         let row = CertificateRow { certificate: certificate.clone(), chain_pem, key_pem };
         self.registry.with(move |store| store.put_certificate(&row, MAX_CERTIFICATES)).await?;
         self.publish_certificates().await?;
+        self.orders.look();
         Ok(certificate)
     }
 
@@ -57,7 +59,9 @@ impl Control {
     /// [`Error::NoSuchCertificate`], the registry's or init's.
     pub(crate) async fn remove_certificate(&self, name: CertificateName) -> Result<()> {
         self.registry.with(move |store| store.remove_certificate(&name)).await?;
-        self.publish_certificates().await
+        self.publish_certificates().await?;
+        self.orders.look();
+        Ok(())
     }
 
     /// Publishes what the registry has now. A table never goes out after one that is newer.
@@ -66,15 +70,16 @@ impl Control {
     /// The registry's or init's.
     pub(crate) async fn publish_certificates(&self) -> Result<()> {
         let _turn = self.publishing.lock().await;
-        let rows = self.registry.with(|store| store.certificates()).await?;
-        let certificates = rows.into_iter().map(|row| ServedCertificate {
+        let (rows, tenants) =
+            self.registry.with(|store| Ok((store.certificates()?, store.tenants()?))).await?;
+        let certificates = acme::shown(rows, &tenants).into_iter().map(|row| ServedCertificate {
             names: row.certificate.names,
             not_after_s: row.certificate.not_after_s,
             chain_pem: row.chain_pem,
             key_pem: row.key_pem,
         });
-        let table =
-            CertificateTable { generation: self.next_generation(), certificates: certificates.collect() };
+        let (certificates, challenges) = (certificates.collect(), self.orders.shown());
+        let table = CertificateTable { generation: self.next_generation(), certificates, challenges };
         let fd = sealed("certificates", &table).map_err(|e| Error::Io("the table of certificates", e))?;
         self.init.ask(ControlRequest::PublishCertificates, vec![fd], QUICK).await?;
         Ok(())
@@ -82,7 +87,7 @@ impl Control {
 }
 
 /// What a certificate says of itself, if it can be shown. Whether browsers trust its authority is between those two.
-fn examine(wish: &NewCertificate, now_s: u64, by: String) -> std::result::Result<Certificate, String> {
+pub(crate) fn examine(wish: &NewCertificate, now_s: u64, by: String) -> std::result::Result<Certificate, String> {
     if wish.chain_pem.len() + wish.key_pem.len() > MAX_PEM {
         return Err(format!("chain and key have more than {} KiB together", MAX_PEM >> 10));
     }
@@ -112,6 +117,7 @@ fn examine(wish: &NewCertificate, now_s: u64, by: String) -> std::result::Result
         not_after_s,
         by,
         created_at_s: now_s,
+        acme: None,
     })
 }
 

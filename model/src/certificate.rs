@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::CertificateName;
+use crate::acme::ServedChallenge;
 
 /// A certificate that an operator brings.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,10 +41,23 @@ pub struct Certificate {
     pub not_before_s: u64,
     /// Until when.
     pub not_after_s: u64,
-    /// The operator who brought it.
+    /// The operator who brought it; nobody where `acme` is said.
     pub by: String,
     /// When, in seconds since 1970.
     pub created_at_s: u64,
+    /// Where it comes from when nobody brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<ByAcme>,
+}
+
+/// A certificate that control has ordered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByAcme {
+    /// The directory of the authority that issued it.
+    pub directory: String,
+    /// From when on it is renewed, in seconds since 1970.
+    pub renew_at_s: u64,
 }
 
 /// All certificates that the proxy shows.
@@ -54,6 +68,9 @@ pub struct CertificateTable {
     pub generation: u64,
     /// Of two that are good for a name, the one that lasts longer is shown.
     pub certificates: Vec<ServedCertificate>,
+    /// What authorities are answered that ask whether a name leads here.
+    #[serde(default)]
+    pub challenges: Vec<ServedChallenge>,
 }
 
 /// One of them, with its private key.

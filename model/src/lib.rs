@@ -3,6 +3,7 @@
 //! init holds the mechanism, control the decisions, the proxy the speed.
 
 pub mod access;
+pub mod acme;
 pub mod api;
 pub mod certificate;
 pub mod clock;

@@ -87,6 +87,8 @@ pub enum ControlRequest {
     /// The certificates that the proxy shows from now on ([`crate::certificate::CertificateTable`] as JSON), as the routes in
     /// [`ControlRequest::PublishRoutes`].
     PublishCertificates,
+    /// Start `kennel-acme` unless it runs. It ends by itself.
+    StartAcme,
 }
 
 /// What init sends to control.

@@ -64,6 +64,9 @@ pub struct Transition {
     pub took_ms: Option<u32>,
     /// Why.
     pub reason: String,
+    /// It is no change: the program goes on as it was, and the reason says what happened beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub note: bool,
 }
 
 /// What a tenant has used in some time.

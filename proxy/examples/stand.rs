@@ -136,7 +136,7 @@ fn show(init: &Channel, host: &str, [chain, key]: [&String; 2]) -> Result<(), Bo
         chain_pem: std::fs::read_to_string(chain)?,
         key_pem: std::fs::read_to_string(key)?,
     };
-    let table = CertificateTable { generation: 1, certificates: vec![certificate] };
+    let table = CertificateTable { generation: 1, certificates: vec![certificate], challenges: vec![] };
     let table = sealed(&serde_json::to_vec(&table)?)?;
     Ok(init.send(&ToProxy::Certificates, &[table.as_fd()])?)
 }

@@ -4,7 +4,7 @@
 //! | a request | gets |
 //! |---|---|
 //! | a load balancer's health check: GET, HEAD or OPTIONS, known by its User-Agent; for any host name | 200, or 503 when the program's last start failed |
-//! | `/.well-known/acme-challenge/…` | 404: no challenge is pending, since who asks for one is awake |
+//! | `/.well-known/acme-challenge/…` | 404: what is pending by control's own orders has been answered before (`challenges`), and a program that asks for a certificate is awake |
 //! | GET, HEAD `/robots.txt`, `/favicon.ico`, without query and Authorization | the program's last answer; while there is none the first GET wakes, others get 503 with `Retry-After` |
 //! | a crawler, known by its User-Agent, where `--crawlers wait` is set | 503 with `Retry-After` |
 //! | any other | wakes |

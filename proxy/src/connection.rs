@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use kennel_model::acme::CHALLENGE_ALPN;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -67,6 +68,10 @@ pub(crate) async fn tls(
     // Without a name no certificate was shown, and there is no session.
     let Some(name) = session.server_name() else { return };
     client.came_for(name.to_ascii_lowercase());
+    // An authority has seen what it came for.
+    if session.alpn_protocol() == Some(CHALLENGE_ALPN) {
+        return;
+    }
     match session.alpn_protocol() == Some(H2) {
         true => Box::pin(over_http2(shared, stream, client, drain)).await,
         false => http1::serve(&shared, stream, &client, &mut drain).await,

@@ -13,6 +13,7 @@ mod awake;
 mod body;
 mod by_slot;
 mod client;
+mod challenges;
 mod clients;
 mod connect;
 mod connection;

@@ -32,7 +32,7 @@ use crate::shared::Shared;
 use crate::taking::Taking;
 use crate::tally::Way;
 use crate::upstream::FromProgram;
-use crate::{files, host, instead, paths, secure, sent, shown, strict, tunnel, wake};
+use crate::{challenges, files, host, instead, paths, secure, sent, shown, strict, tunnel, wake};
 
 /// Answers one request. There is always an answer.
 ///
@@ -80,6 +80,11 @@ async fn pass(
     let name = host::name(&host)?;
     if client.name().is_some_and(|shown_for| !shared.certificates.are_one(shown_for, &name)) {
         return Err(Fault::Misdirected);
+    }
+    if let Some(answer) = challenges::answer(shared, &name, &head) {
+        // For the log: it is answered whatever is routed there.
+        let _ = find(shared, (&host, &name), head.uri.path(), seen);
+        return Ok(answer);
     }
     let target = match find(shared, (&host, &name), head.uri.path(), seen) {
         // It asks after the host.

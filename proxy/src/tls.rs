@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use bytes::Bytes;
 use kennel_model::CertificateName;
-use kennel_model::certificate::{CertificateTable, ServedCertificate};
+use kennel_model::acme::CHALLENGE_ALPN;
+use kennel_model::certificate::CertificateTable;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,10 +16,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use tokio_rustls::TlsAcceptor;
 
+use crate::challenges::{self, Challenges};
 use crate::log;
 
-/// Protocols by ALPN, the one we like best first.
-const ALPN: [&[u8]; 2] = [H2, b"http/1.1"];
+/// Protocols by ALPN, the one we like best first. The last is for who offers nothing else, and for no request.
+const ALPN: [&[u8]; 3] = [H2, b"http/1.1", CHALLENGE_ALPN];
 /// HTTP/2's name in ALPN (RFC 9113, 3.1).
 pub(crate) const H2: &[u8] = b"h2";
 
@@ -48,6 +51,7 @@ struct Table {
     generation: u64,
     /// Wildcards by what follows their star: `.blog.example`.
     by_name: HashMap<String, Arc<CertifiedKey>>,
+    challenges: Challenges,
 }
 
 /// The table in force, shared by all workers.
@@ -74,17 +78,20 @@ impl Certificates {
         certificates.sort_by_key(|certificate| certificate.not_after_s);
         let mut by_name = HashMap::new();
         for certificate in certificates {
-            let key = Arc::new(self.load(&certificate)?);
+            let name = certificate.names.first().map(ToString::to_string).unwrap_or_default();
+            let key = Arc::new(self.load(&name, &certificate.chain_pem, &certificate.key_pem)?);
             for name in certificate.names {
                 by_name.insert(place(&name).to_owned(), key.clone());
             }
         }
         let names = by_name.len();
+        let challenges =
+            Challenges::new(table.challenges, |name, chain, key| self.load_proof(name, chain, key))?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if table.generation < current.generation {
             return Err(BadCertificates::Old { got: table.generation, have: current.generation });
         }
-        *current = Arc::new(Table { generation: table.generation, by_name });
+        *current = Arc::new(Table { generation: table.generation, by_name, challenges });
         Ok(names)
     }
 
@@ -107,18 +114,37 @@ impl Certificates {
         exact.or_else(wild).cloned()
     }
 
-    fn load(&self, certificate: &ServedCertificate) -> Result<CertifiedKey, BadCertificates> {
-        let unusable = |cause: String| BadCertificates::Unusable {
-            name: certificate.names.first().map(ToString::to_string).unwrap_or_default(),
-            cause,
-        };
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes())
-            .collect::<Result<_, _>>()
-            .map_err(|e| unusable(e.to_string()))?;
-        let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.as_bytes())
-            .map_err(|e| unusable(e.to_string()))?;
-        CertifiedKey::from_der(chain, key, &self.provider).map_err(|e| unusable(e.to_string()))
+    /// What the name's authority is to read at this token, while an order of the name is pending.
+    pub(crate) fn challenge(&self, name: &str, token: &str) -> Option<Bytes> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.challenges.by_http(name, token)
     }
+
+    fn load(&self, name: &str, chain_pem: &str, key_pem: &str) -> Result<CertifiedKey, BadCertificates> {
+        let (chain, key) = parse(name, chain_pem, key_pem)?;
+        CertifiedKey::from_der(chain, key, &self.provider).map_err(|e| unusable(name, e))
+    }
+
+    /// For authorities only, whose extension is critical (RFC 8737, 3): no verifier for visitors takes such a certificate,
+    /// the one that compares key and certificate among them.
+    fn load_proof(&self, name: &str, chain_pem: &str, key_pem: &str) -> Result<CertifiedKey, BadCertificates> {
+        let (chain, key) = parse(name, chain_pem, key_pem)?;
+        let key = self.provider.key_provider.load_private_key(key).map_err(|e| unusable(name, e))?;
+        Ok(CertifiedKey::new(chain, key))
+    }
+}
+
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn parse(name: &str, chain_pem: &str, key_pem: &str) -> Result<Pair, BadCertificates> {
+    let chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes());
+    let chain = chain.collect::<Result<_, _>>().map_err(|e| unusable(name, e))?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|e| unusable(name, e))?;
+    Ok((chain, key))
+}
+
+fn unusable(name: &str, cause: impl std::fmt::Display) -> BadCertificates {
+    BadCertificates::Unusable { name: name.to_owned(), cause: cause.to_string() }
 }
 
 /// Where a name stands in the table.
@@ -129,7 +155,12 @@ fn place(name: &CertificateName) -> &str {
 impl ResolvesServerCert for Certificates {
     /// None ends the handshake: a stranger's name is answered with nobody's certificate.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.find(&hello.server_name()?.to_ascii_lowercase())
+        let name = hello.server_name()?.to_ascii_lowercase();
+        if hello.alpn().is_some_and(challenges::is_asked) {
+            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            return current.challenges.by_tls(&name);
+        }
+        self.find(&name)
     }
 }
 

@@ -24,10 +24,12 @@ fn words(changes: &[Transition]) -> String {
         .iter()
         .map(|change| {
             let took = change.took_ms.map_or_else(String::new, |ms| format!("{ms} ms"));
+            let [is, was] =
+                if change.note { ["-", "-"] } else { [state(change.state), rung(change.from)] };
             [
                 time(change.at_ms),
-                state(change.state).into(),
-                rung(change.from).into(),
+                is.into(),
+                was.into(),
                 took,
                 change.reason.clone(),
             ]
@@ -62,6 +64,7 @@ mod tests {
             from: Rung::Frozen,
             took_ms: Some(3),
             reason: "GET /\u{1b}[2J".into(),
+            note: false,
         };
         let text = words(&[woken]);
         assert!(text.starts_with("WHEN (UTC)               STATE    WAS     TOOK  WHY\n"), "{text}");

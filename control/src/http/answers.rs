@@ -12,11 +12,12 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use kennel_model::CertificateName;
+use kennel_model::acme::NewAcme;
 use kennel_model::api::{NewEgressRule, NewTenant, Sleep};
 use kennel_model::certificate::NewCertificate;
 use kennel_model::msg::ControlRequest;
 use kennel_model::token::{NewToken, SECRET_PREFIX};
-use kennel_model::{Limits, TenantName, TokenName};
+use kennel_model::{HostName, Limits, TenantName, TokenName};
 use serde::de::DeserializeOwned;
 
 use super::Server;
@@ -112,6 +113,9 @@ async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option
             undisturbed(control, |control| async move { control.remove_certificate(name).await }).await?;
             Ok(empty(StatusCode::NO_CONTENT))
         }
+        (Endpoint::Acme | Endpoint::AcmeOn | Endpoint::AcmeOff | Endpoint::AcmeRetry, _) => {
+            acme(server, endpoint, head, body, operator).await
+        }
         (Endpoint::Denials | Endpoint::Access | Endpoint::Traffic, _) => {
             streams::of(control, endpoint, None, head.uri.query()).await
         }
@@ -124,6 +128,35 @@ async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option
         (endpoint, None) if endpoint.is_routing() => routing::of_host(control, endpoint, head, body).await,
         (endpoint, Some(name)) => of_tenant(control, endpoint, name, Asked { head, body, operator }).await,
         (_, None) => Err(Error::Internal("a path without its tenant".into())),
+    }
+}
+
+async fn acme(
+    server: &Server,
+    endpoint: Endpoint,
+    head: &Parts,
+    body: &mut Option<Incoming>,
+    operator: String,
+) -> Result<Answer> {
+    let control = &server.control;
+    match endpoint {
+        Endpoint::AcmeOn => {
+            let wish: NewAcme = read(server, head, body).await?;
+            let act = |control: Arc<Control>| async move { control.acme_on(wish, operator).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
+        Endpoint::AcmeOff => {
+            undisturbed(control, |control| async move { control.acme_off().await }).await?;
+            Ok(empty(StatusCode::NO_CONTENT))
+        }
+        Endpoint::AcmeRetry => {
+            let name = last_segment(head.uri.path());
+            let name = HostName::new(name)
+                .map_err(|bad| Error::NotOrdered(bad.value, "it is no host name".into()))?;
+            let act = |control: Arc<Control>| async move { control.acme_retry(name).await };
+            Ok(json(StatusCode::ACCEPTED, &undisturbed(control, act).await?))
+        }
+        _ => Ok(json(StatusCode::OK, &control.acme().await?)),
     }
 }
 

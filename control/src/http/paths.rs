@@ -114,9 +114,17 @@ pub enum Endpoint {
     SetTenantPage,
     /// Its end.
     RemoveTenantPage,
+    /// How ACME stands.
+    Acme,
+    /// An authority to order from.
+    AcmeOn,
+    /// None any more.
+    AcmeOff,
+    /// An order of a name, now.
+    AcmeRetry,
 }
 
-/// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it, `{token}` and `{certificate}` for those), its meaning.
+/// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it, `{token}`, `{certificate}` and `{domain}` for those), its meaning.
 pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/ping", Endpoint::Ping),
     (Method::GET, "/v1/openapi.json", Endpoint::OpenApi),
@@ -171,6 +179,10 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/tenants/{name}/page", Endpoint::TenantPage),
     (Method::PUT, "/v1/tenants/{name}/page", Endpoint::SetTenantPage),
     (Method::DELETE, "/v1/tenants/{name}/page", Endpoint::RemoveTenantPage),
+    (Method::GET, "/v1/acme", Endpoint::Acme),
+    (Method::PUT, "/v1/acme", Endpoint::AcmeOn),
+    (Method::DELETE, "/v1/acme", Endpoint::AcmeOff),
+    (Method::POST, "/v1/acme/{domain}", Endpoint::AcmeRetry),
 ];
 
 impl Endpoint {
@@ -222,7 +234,7 @@ fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
             (None, None) => return Some(name),
             (Some("{name}"), Some(given)) if !given.is_empty() => name = Some(given),
             // The last segment, which whoever answers reads.
-            (Some("{number}" | "{token}" | "{certificate}"), Some(given)) if !given.is_empty() => {}
+            (Some("{number}" | "{token}" | "{certificate}" | "{domain}"), Some(given)) if !given.is_empty() => {}
             (Some(expected), Some(given)) if expected == given => {}
             _ => return None,
         }

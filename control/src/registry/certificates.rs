@@ -1,7 +1,7 @@
 //! Rows of sites' certificates, private keys among them: the registry's file is for control alone.
 
 use kennel_model::CertificateName;
-use kennel_model::certificate::Certificate;
+use kennel_model::certificate::{ByAcme, Certificate};
 use rusqlite::params;
 
 use super::{Store, checked};
@@ -25,7 +25,8 @@ impl Store {
     /// The database's.
     pub fn certificates(&mut self) -> Result<Vec<CertificateRow>> {
         let mut query = self.db.prepare_cached(
-            "SELECT name, names, issuer, fingerprint, not_before_s, not_after_s, by, created_at_s, chain_pem, key_pem
+            "SELECT name, names, issuer, fingerprint, not_before_s, not_after_s, by, created_at_s, chain_pem, key_pem,
+                 directory, renew_at_s
              FROM certificates ORDER BY name",
         )?;
         let rows = query.query_map([], |row| {
@@ -33,10 +34,11 @@ impl Store {
                 (row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?),
                 (row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?),
                 (row.get(8)?, row.get(9)?),
+                (row.get::<_, Option<String>>(10)?, row.get::<_, Option<u64>>(11)?),
             ))
         })?;
         rows.map(|row| {
-            let ((name, names, issuer, fingerprint), (not_before_s, not_after_s, by, created_at_s), pem) = row?;
+            let ((name, names, issuer, fingerprint), (not_before_s, not_after_s, by, created_at_s), pem, acme) = row?;
             let (chain_pem, key_pem) = pem;
             let certificate = Certificate {
                 name: checked("certificate", CertificateName::new(name))?,
@@ -48,6 +50,7 @@ impl Store {
                 not_after_s,
                 by,
                 created_at_s,
+                acme: acme.0.zip(acme.1).map(|(directory, renew_at_s)| ByAcme { directory, renew_at_s }),
             };
             Ok(CertificateRow { certificate, chain_pem, key_pem })
         })
@@ -71,8 +74,9 @@ impl Store {
         let names = serde_json::to_string(names).map_err(|e| Error::Internal(e.to_string()))?;
         self.db.execute(
             "INSERT OR REPLACE INTO certificates
-             (name, names, issuer, fingerprint, not_before_s, not_after_s, by, created_at_s, chain_pem, key_pem)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             (name, names, issuer, fingerprint, not_before_s, not_after_s, by, created_at_s, chain_pem, key_pem,
+                 directory, renew_at_s)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 name.as_str(),
                 names,
@@ -84,6 +88,8 @@ impl Store {
                 row.certificate.created_at_s,
                 row.chain_pem,
                 row.key_pem,
+                row.certificate.acme.as_ref().map(|acme| &acme.directory),
+                row.certificate.acme.as_ref().map(|acme| acme.renew_at_s),
             ],
         )?;
         Ok(())
@@ -117,6 +123,7 @@ mod tests {
             not_after_s: 9,
             by: "SHA256:z".into(),
             created_at_s: 7,
+            acme: key_pem.starts_with('4').then(|| ByAcme { directory: "d".into(), renew_at_s: 8 }),
         };
         CertificateRow { certificate, chain_pem: "chain".into(), key_pem: key_pem.into() }
     }

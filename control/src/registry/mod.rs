@@ -1,6 +1,7 @@
 //! The registry: which tenant lives in which slot, with which domains and releases. One SQLite file on the data
 //! volume; what a call here has answered is on disk. What the rows mean for the host is decided elsewhere.
 
+mod acme;
 mod certificates;
 mod denials;
 mod domains;
@@ -24,6 +25,7 @@ use kennel_model::{Limits, ReleaseId, RuntimeName, SlotId, TenantName};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
+pub use acme::{AccountRow, AcmeRow, Fared};
 pub use certificates::CertificateRow;
 pub use denials::DenialRow;
 pub use domains::DomainRow;

@@ -146,6 +146,33 @@ const MIGRATIONS: &[&str] = &[
         chain_pem TEXT NOT NULL,
         key_pem TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;",
+    // 8: ACME: who is asked, accounts with their keys, how names' orders have fared, which certificates come from there; and
+    // lines of the timeline that are no change of a program's.
+    "CREATE TABLE acme (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        directory TEXT REFERENCES acme_accounts (directory),
+        paused_until_s INTEGER NOT NULL DEFAULT 0,
+        stumbles INTEGER NOT NULL DEFAULT 0,
+        trouble TEXT
+    ) STRICT;
+    CREATE TABLE acme_accounts (
+        directory TEXT PRIMARY KEY,
+        roots_pem TEXT,
+        email TEXT,
+        account TEXT NOT NULL,
+        by TEXT NOT NULL,
+        created_at_s INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO acme (id) VALUES (1);
+    CREATE TABLE acme_names (
+        name TEXT PRIMARY KEY,
+        failures INTEGER NOT NULL,
+        next_s INTEGER NOT NULL,
+        error TEXT
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE certificates ADD COLUMN directory TEXT;
+    ALTER TABLE certificates ADD COLUMN renew_at_s INTEGER;
+    ALTER TABLE timeline ADD COLUMN note INTEGER NOT NULL DEFAULT 0;",
     // 9: domains are wildcards and paths, too, and may be redirects (`target`); operators' own pages; maintenance.
     "CREATE TABLE places (
         host TEXT NOT NULL,

@@ -62,7 +62,7 @@ impl Store {
     /// The database's.
     pub fn timeline(&mut self, name: &TenantName, limit: usize) -> Result<Vec<Transition>> {
         let mut query = self.db.prepare_cached(
-            "SELECT at_ms, state, origin, took_ms, reason FROM timeline
+            "SELECT at_ms, state, origin, took_ms, reason, note FROM timeline
              WHERE tenant = (SELECT id FROM tenants WHERE name = ?1) ORDER BY id DESC LIMIT ?2",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -79,7 +79,7 @@ impl Store {
     pub fn seen(&mut self) -> Result<Vec<Seen>> {
         let mut query = self.db.prepare_cached(
             "SELECT name, slot, phase = 'ready',
-                 (SELECT reason FROM timeline WHERE timeline.tenant = tenants.id AND state = 'running'
+                 (SELECT reason FROM timeline WHERE timeline.tenant = tenants.id AND state = 'running' AND note = 0
                   ORDER BY timeline.id DESC LIMIT 1),
                  (SELECT coalesce(sum(count), 0) FROM denials WHERE coalesce(denials.tenant, 0) = tenants.id)
              FROM tenants WHERE phase <> 'adding' ORDER BY name",
@@ -110,7 +110,7 @@ fn keep(tx: &Transaction<'_>, tenant: i64, at_ms: u64, event: &SlotEvent) -> Res
 fn add_time(tx: &Transaction<'_>, tenant: i64, took_ms: u32) -> Result<()> {
     tx.prepare_cached(
         "UPDATE timeline SET took_ms = ?2 WHERE id = (SELECT id FROM timeline
-         WHERE tenant = ?1 AND state = 'running' ORDER BY id DESC LIMIT 1)",
+         WHERE tenant = ?1 AND state = 'running' AND note = 0 ORDER BY id DESC LIMIT 1)",
     )?
     .execute(params![tenant, took_ms])?;
     Ok(())
@@ -126,16 +126,16 @@ fn forget_oldest(tx: &Transaction<'_>, tenant: i64) -> Result<()> {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Result<Transition>> {
-    let (at_ms, took_ms, reason) = (row.get(0)?, row.get(3)?, row.get(4)?);
+    let (at_ms, took_ms, reason, note) = (row.get(0)?, row.get(3)?, row.get(4)?, row.get(5)?);
     let (state, origin): (String, String) = (row.get(1)?, row.get(2)?);
     Ok((|| {
         let (state, from): (SlotState, Rung) = (meaning(&state)?, meaning(&origin)?);
-        Ok(Transition { at_ms, state, from, took_ms, reason })
+        Ok(Transition { at_ms, state, from, took_ms, reason, note })
     })())
 }
 
 /// A state as the API writes it.
-fn word(value: &impl Serialize) -> Result<String> {
+pub(super) fn word(value: &impl Serialize) -> Result<String> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => Ok(word),
         _ => Err(Error::Internal("a state without a word".into())),

@@ -6,6 +6,7 @@
 
 mod asleep;
 mod binary;
+mod challenges;
 mod clients;
 mod drain;
 mod fairness;

@@ -77,7 +77,7 @@ async fn get(stream: Secured, host: &str) -> Answer {
 async fn certify(proxy: &Proxy, authority: &Authority, generation: u64, mut all: Vec<ServedCertificate>) {
     let marker = format!("table-{generation}.example");
     all.push(authority.issue(&[&marker], 0));
-    proxy.init.say_certificates(&CertificateTable { generation, certificates: all });
+    proxy.init.say_certificates(&CertificateTable { generation, certificates: all, challenges: vec![] });
     let connector = authority.connector(&[]);
     soon(async { while connect(proxy, &connector, &marker).await.is_err() {} }).await;
 }
@@ -159,7 +159,7 @@ async fn of_two_the_one_that_lasts_longer_is_shown_and_a_bad_table_changes_nothi
     certify(&proxy, &authority, 6, vec![short.clone()]).await;
     let second = shown().await.unwrap();
     assert_ne!(first, second);
-    let of = |generation, certificates| CertificateTable { generation, certificates };
+    let of = |generation, certificates| CertificateTable { generation, certificates, challenges: vec![] };
     proxy.init.say_certificates(&of(5, vec![long.clone()]));
     let foreign_key = ServedCertificate { key_pem: short.key_pem.clone(), ..long.clone() };
     proxy.init.say_certificates(&of(7, vec![foreign_key]));

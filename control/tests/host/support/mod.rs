@@ -34,6 +34,7 @@ pub(crate) struct Host {
     /// The proxy's end of what records go through; it stays when control ends.
     pub(crate) records: Arc<Channel>,
     records_out: OwnedFd,
+    acme: OwnedFd,
     user_data: String,
     stop: watch::Sender<bool>,
     control: Option<JoinHandle<Result<(), Fatal>>>,
@@ -80,7 +81,10 @@ impl Host {
         let world = Shared::default();
         world.lock().slots_dir = config.slots_dir.clone();
         let (records, records_out) = Channel::pair().unwrap();
+        let (acme, acme_out) = Channel::pair().unwrap();
+        world.lock().acme = Some(acme_out.as_fd().try_clone_to_owned().unwrap());
         let mut host = Self {
+            acme: acme.as_fd().try_clone_to_owned().unwrap(),
             records: Arc::new(records),
             records_out: records_out.as_fd().try_clone_to_owned().unwrap(),
             config,
@@ -106,13 +110,14 @@ impl Host {
         let mut user_data: File = tempfile::tempfile().unwrap();
         user_data.write_all(self.user_data.as_bytes()).unwrap();
         let records = Channel::from_fd(self.records_out.try_clone().unwrap());
+        let acme = Channel::from_fd(self.acme.try_clone().unwrap());
         let config = self.config.clone();
         let stop;
         (self.stop, stop) = watch::channel(false);
         let control = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             // Dropping the runtime right after is the kill: no task takes another step.
-            runtime.block_on(run(config, facts(), Handed { channel: ours, listener, user_data, records }, stop))
+            runtime.block_on(run(config, facts(), Handed { channel: ours, listener, user_data, records, acme }, stop))
         });
         (self.control, self.init) = (Some(control), Some(init));
     }

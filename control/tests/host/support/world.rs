@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) channel: Option<Arc<Channel>>,
     /// What the probing program prints.
     pub(crate) villain_says: String,
+    /// The other end of the way to `kennel-acme`, until it has been started.
+    pub(crate) acme: Option<OwnedFd>,
     /// What the TPM answers, where there is one.
     pub(crate) tpm: Option<kennel_model::tpm::Answer>,
     /// When to break the channel.
@@ -205,6 +207,7 @@ impl Shared {
             }
             ControlRequest::PublishRoutes => world.publish(fds)?,
             ControlRequest::PublishCertificates => world.publish_certificates(fds)?,
+            ControlRequest::StartAcme => world.start_acme(),
             ControlRequest::Announce(line) => world.announced.push(line),
             ControlRequest::Name(name) => world.name = name.to_string(),
             ControlRequest::TimeServers(servers) => world.time_servers = servers,
@@ -251,6 +254,16 @@ impl Shared {
 }
 
 impl World {
+    /// The program itself, on a thread; it runs until the test ends.
+    fn start_acme(&mut self) {
+        let Some(end) = self.acme.take() else { return };
+        thread::spawn(move || {
+            let service = kennel_acme::service::Service::new(vec![]).idle_after(Duration::from_secs(3600));
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let _ = runtime.block_on(kennel_acme::service::serve(Channel::from_fd(end), service));
+        });
+    }
+
     fn slot(&mut self, slot: SlotId) -> Result<&mut Slot, Refusal> {
         self.slots.get_mut(&slot).ok_or_else(|| Refusal::Invalid(format!("{slot:?} was never prepared")))
     }
