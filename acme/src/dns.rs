@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, TYPE};
 use tokio::net::UdpSocket;
@@ -46,7 +47,9 @@ pub(crate) async fn resolve(servers: &[SocketAddr], host: &str) -> Result<Vec<Ip
     for server in servers.iter().cycle().take(servers.len() * ROUNDS) {
         let both = tokio::join!(ask(*server, host, TYPE::A), ask(*server, host, TYPE::AAAA));
         match both {
-            (Ok(v4), Ok(v6)) if v4.is_empty() && v6.is_empty() => return Err(DnsError::NoAddress(host.to_owned())),
+            (Ok(v4), Ok(v6)) if v4.is_empty() && v6.is_empty() => {
+                return Err(DnsError::NoAddress(host.to_owned()));
+            }
             // One kind is enough: some name servers never answer for the other.
             (Ok(found), Ok(more)) => return Ok([found, more].concat()),
             (Ok(found), Err(_)) | (Err(_), Ok(found)) if !found.is_empty() => return Ok(found),
@@ -64,11 +67,7 @@ async fn ask(server: SocketAddr, host: &str, kind: TYPE) -> Result<Vec<IpAddr>, 
     let id = u16::from_ne_bytes(id);
     let question = question(id, host, kind)?;
     let asked = async {
-        // A port of the kernel's choice, and only this server is heard on it.
-        let any: IpAddr =
-            if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind((any, 0)).await?;
-        socket.connect(server).await?;
+        let socket = UdpSocket::from_std(connected(server)?)?;
         socket.send(&question).await?;
         let mut space = [0; LONGEST];
         loop {
@@ -83,6 +82,16 @@ async fn ask(server: SocketAddr, host: &str, kind: TYPE) -> Result<Vec<IpAddr>, 
         Ok(Err(cause)) => Err(silent(cause.to_string())),
         Err(_) => Err(silent(format!("nothing in {} s", PATIENCE.as_secs()))),
     }
+}
+
+/// A socket at a port of the kernel's choice, on which only this server is heard. It is never bound by name, which this
+/// program may not do.
+fn connected(server: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, SocketType::DGRAM, flags, None)?;
+    connect(&socket, &server)?;
+    Ok(socket.into())
 }
 
 fn question(id: u16, host: &str, kind: TYPE) -> Result<Vec<u8>, DnsError> {
@@ -106,7 +115,9 @@ fn answer(id: u16, host: &str, kind: TYPE, bytes: &[u8]) -> Option<Result<Vec<Ip
         return None;
     }
     match packet.rcode() {
-        RCODE::NoError if packet.has_flags(PacketFlag::TRUNCATION) => Some(Err("its answer was cut off".into())),
+        RCODE::NoError if packet.has_flags(PacketFlag::TRUNCATION) => {
+            Some(Err("its answer was cut off".into()))
+        }
         // Aliases come with what they lead to, so names need not be followed here.
         RCODE::NoError => Some(Ok(packet.answers.iter().filter_map(|record| address(&record.rdata)).collect())),
         RCODE::NameError => Some(Ok(vec![])),

@@ -159,7 +159,9 @@ impl Net {
             match timeout(CONNECT, self.open(host, address)).await {
                 Ok(Ok(sender)) => return Ok(sender),
                 Ok(Err(cause)) => last = Some(NetError::Connect(address, cause)),
-                Err(_) => last = Some(NetError::Connect(address, format!("nothing in {} s", CONNECT.as_secs()))),
+                Err(_) => {
+                    last = Some(NetError::Connect(address, format!("nothing in {} s", CONNECT.as_secs())))
+                }
             }
         }
         Err(last.unwrap_or_else(|| DnsError::NoAddress(host.to_owned()).into()))
@@ -171,8 +173,7 @@ impl Net {
         let name = ServerName::try_from(bare).map_err(|e| e.to_string())?;
         let connector = TlsConnector::from(Arc::clone(&self.0.tls));
         let stream = connector.connect(name, stream).await.map_err(|e| e.to_string())?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
         // Its end is seen by who sends the next request.
         tokio::spawn(connection);
         Ok(sender)
@@ -222,7 +223,9 @@ mod tests {
             Net::new(vec![], &Authority { directory: directory.into(), roots_pem }).map(drop)
         };
         assert!(net("https://ca.example/dir", None).is_ok());
-        for bad in ["", "http://ca.example/", "https://", "https://u@ca.example/", "ca.example", &"x".repeat(600)] {
+        for bad in
+            ["", "http://ca.example/", "https://", "https://u@ca.example/", "ca.example", &"x".repeat(600)]
+        {
             assert!(matches!(net(bad, None), Err(NetError::BadUrl(_))), "{bad}");
         }
         for bad in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {

@@ -15,10 +15,8 @@ use crate::net::Net;
 use crate::words;
 
 /// How long an authority may take to look at a challenge, and how long to issue.
-const POLL: RetryPolicy = RetryPolicy::new()
-    .initial_delay(Duration::from_secs(1))
-    .backoff(1.3)
-    .timeout(Duration::from_secs(120));
+const POLL: RetryPolicy =
+    RetryPolicy::new().initial_delay(Duration::from_secs(1)).backoff(1.3).timeout(Duration::from_secs(120));
 
 type Result<T> = std::result::Result<T, Failure>;
 

@@ -42,9 +42,12 @@ pub(crate) fn problem(name: Option<&HostName>, problem: &Problem) -> Failure {
     let subproblems: String =
         problem.subproblems.iter().filter_map(|s| s.detail.as_deref()).map(|s| format!("; {s}")).collect();
     let (fault, what) = match kind {
-        "connection" | "tls" => {
-            (Fault::Name, format!("the authority cannot reach this host as {name}: is its address this host's, and are ports 80 and 443 open?"))
-        }
+        "connection" | "tls" => (
+            Fault::Name,
+            format!(
+                "the authority cannot reach this host as {name}: is its address this host's, and are ports 80 and 443 open?"
+            ),
+        ),
         "unauthorized" | "incorrectResponse" | "malformed" if problem.status.is_none_or(|s| s == 403) => {
             (Fault::Name, format!("what answers as {name} is not this host: is its address this host's?"))
         }
@@ -55,9 +58,14 @@ pub(crate) fn problem(name: Option<&HostName>, problem: &Problem) -> Failure {
         }
         "rateLimited" => (Fault::RateLimited, "the authority has been asked too often".to_owned()),
         "accountDoesNotExist" => (Fault::Account, "the authority does not know the account".to_owned()),
-        "unauthorized" | "userActionRequired" | "externalAccountRequired" | "invalidContact"
+        "unauthorized"
+        | "userActionRequired"
+        | "externalAccountRequired"
+        | "invalidContact"
         | "unsupportedContact" => (Fault::Account, "the authority does not accept the account".to_owned()),
-        "badCSR" | "badPublicKey" | "orderNotReady" => (Fault::Name, format!("the order of {name} was refused")),
+        "badCSR" | "badPublicKey" | "orderNotReady" => {
+            (Fault::Name, format!("the order of {name} was refused"))
+        }
         _ => (Fault::Authority, "the authority could not do it".to_owned()),
     };
     Failure { fault, reason: cut(&format!("{what} ({kind}: {detail}{subproblems})")), retry_after_s: None }

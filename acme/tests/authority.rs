@@ -14,9 +14,7 @@ use std::time::Duration;
 
 use kennel_acme::service::{Service, serve};
 use kennel_model::HostName;
-use kennel_model::acme::{
-    Account, Ask, Authority, Failure, Fault, FromAcme, Kind, Order, Proof, Said, ToAcme,
-};
+use kennel_model::acme::{Account, Ask, Authority, Failure, Fault, FromAcme, Kind, Order, Proof, Said, ToAcme};
 use kennel_sys::Channel;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::ServerConfig;
@@ -53,7 +51,8 @@ impl Shown {
                     }
                     _ => "somebody else's".to_owned(),
                 };
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let head =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                 let _ = stream.write_all((head + &body).as_bytes());
             }
         });
@@ -73,7 +72,8 @@ impl Shown {
                 let chain = vec![params.self_signed(&key).unwrap().der().clone()];
                 let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
                 let provider = Arc::new(rustls::crypto::ring::default_provider());
-                let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+                let config =
+                    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
                 let mut config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
                 config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
                 let mut session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
@@ -139,8 +139,7 @@ impl Rig {
     fn new() -> Self {
         let shown = Shown::default();
         let pebble = Pebble::start(shown.http(), shown.https(), &[]).unwrap();
-        let authority =
-            Authority { directory: pebble.directory(), roots_pem: Some(pebble.root_pem.clone()) };
+        let authority = Authority { directory: pebble.directory(), roots_pem: Some(pebble.root_pem.clone()) };
         Self { pebble, authority, control: Control::new(shown) }
     }
 
@@ -164,7 +163,10 @@ impl Rig {
 fn a_certificate_is_issued_by_either_proof_and_is_the_keys_own() {
     let mut rig = Rig::new();
     let terms = rig.control.ask(Ask::Terms(rig.authority.clone()), true);
-    assert!(matches!(&terms, Said::Terms(Some(url)) if url.starts_with("data:") || url.starts_with("http")), "{terms:?}");
+    assert!(
+        matches!(&terms, Said::Terms(Some(url)) if url.starts_with("data:") || url.starts_with("http")),
+        "{terms:?}"
+    );
     let account = rig.register();
     for (prefer, name) in [(Kind::Http, NAME), (Kind::TlsAlpn, NAME)] {
         let (key, order) = rig.order(&account, name, prefer);
@@ -192,7 +194,9 @@ fn a_name_that_leads_elsewhere_is_the_names_fault_and_an_unknown_account_the_acc
     let (_, order) = rig.order(&account, NAME, Kind::Http);
     let Ask::Order(mut order) = order else { panic!() };
     order.account.0 = order.account.0.replace("/my-account/", "/my-account/0");
-    let Said::Failed(Failure { fault, reason, .. }) = rig.control.ask(Ask::Order(order), true) else { panic!() };
+    let Said::Failed(Failure { fault, reason, .. }) = rig.control.ask(Ask::Order(order), true) else {
+        panic!()
+    };
     assert_eq!(fault, Fault::Account, "{reason}");
 }
 
@@ -203,7 +207,8 @@ fn who_is_not_the_authority_is_not_asked() {
     let nobody = Authority { directory: "https://127.0.0.1:1/dir".into(), roots_pem: None };
     let public = Authority { directory: rig.pebble.directory(), roots_pem: None };
     let other = Authority { directory: rig.pebble.directory(), roots_pem: Some(stranger.root_pem.clone()) };
-    let elsewhere = Authority { directory: format!("{}ectory", rig.pebble.directory()), ..rig.authority.clone() };
+    let elsewhere =
+        Authority { directory: format!("{}ectory", rig.pebble.directory()), ..rig.authority.clone() };
     for (authority, why) in
         [(nobody, "refused"), (public, "UnknownIssuer"), (other, "certificate"), (elsewhere, "404")]
     {

@@ -176,6 +176,7 @@ fn the_host_has_these_programs_and_no_other() {
         "/usr/sbin/kennel-audit",
         "/usr/sbin/kennel-control",
         "/usr/sbin/kennel-dhcp",
+        "/usr/sbin/kennel-acme",
         "/usr/sbin/kennel-imds",
         "/usr/sbin/kennel-init",
         "/usr/sbin/kennel-proxy",
@@ -193,7 +194,7 @@ fn the_host_has_these_programs_and_no_other() {
 fn programs_are_to_the_last_byte_what_was_compiled() {
     let root = root_partition();
     let image = Image::open(&root[..data_size()]);
-    for program in ["audit", "control", "dhcp", "imds", "init", "proxy", "tpm", "unpack", "villain"] {
+    for program in ["acme", "audit", "control", "dhcp", "imds", "init", "proxy", "tpm", "unpack", "villain"] {
         let name = format!("kennel-{program}");
         let compiled = fs::read(guests().join(&name)).unwrap();
         assert!(image.read(&format!("/usr/sbin/{name}")) == compiled, "{name}");

@@ -48,6 +48,7 @@ const PATHS: [&str; 43] = [
     "/usr/sbin/kennel-audit",
     "/usr/sbin/kennel-control",
     "/usr/sbin/kennel-dhcp",
+    "/usr/sbin/kennel-acme",
     "/usr/sbin/kennel-imds",
     "/usr/sbin/kennel-tpm",
     "/usr/sbin/kennel-init",

@@ -38,6 +38,7 @@ impl Control {
             data_total_bytes: data.f_blocks * data.f_frsize,
             data_available_bytes: data.f_bavail * data.f_frsize,
             warnings: self.warnings().await?,
+            expiring: self.expiring().await?,
             clock: status.clock,
             draining: status.draining,
             cloud: self.init.cloud().borrow().as_ref().map(shown),

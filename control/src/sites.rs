@@ -38,6 +38,15 @@ impl Control {
         Ok(rows.into_iter().map(|row| row.certificate).collect())
     }
 
+    /// Those that should have been renewed by now.
+    ///
+    /// # Errors
+    /// The registry's.
+    pub(crate) async fn expiring(&self) -> Result<Vec<Certificate>> {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        Ok(self.certificates().await?.into_iter().filter(|c| c.is_expiring(now_s)).collect())
+    }
+
     /// Keeps one and shows it from now on; it takes the place of another with the same first name.
     ///
     /// # Errors
@@ -70,8 +79,7 @@ impl Control {
     /// The registry's or init's.
     pub(crate) async fn publish_certificates(&self) -> Result<()> {
         let _turn = self.publishing.lock().await;
-        let (rows, tenants) =
-            self.registry.with(|store| Ok((store.certificates()?, store.tenants()?))).await?;
+        let (rows, tenants) = self.registry.with(|store| Ok((store.certificates()?, store.tenants()?))).await?;
         let certificates = acme::shown(rows, &tenants).into_iter().map(|row| ServedCertificate {
             names: row.certificate.names,
             not_after_s: row.certificate.not_after_s,
@@ -87,7 +95,11 @@ impl Control {
 }
 
 /// What a certificate says of itself, if it can be shown. Whether browsers trust its authority is between those two.
-pub(crate) fn examine(wish: &NewCertificate, now_s: u64, by: String) -> std::result::Result<Certificate, String> {
+pub(crate) fn examine(
+    wish: &NewCertificate,
+    now_s: u64,
+    by: String,
+) -> std::result::Result<Certificate, String> {
     if wish.chain_pem.len() + wish.key_pem.len() > MAX_PEM {
         return Err(format!("chain and key have more than {} KiB together", MAX_PEM >> 10));
     }

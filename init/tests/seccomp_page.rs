@@ -74,6 +74,7 @@ const fn whose(kind: Kind) -> &'static str {
         Kind::Imds => "`kennel-imds`",
         Kind::Tpm => "`kennel-tpm`",
         Kind::Chronyd => "`chronyd`, Debian's program that sets the clock",
+        Kind::Acme => "`kennel-acme`",
     }
 }
 

@@ -82,6 +82,7 @@ struct Facts {
     dhcp: u32,
     imds: u32,
     chronyd: u32,
+    acme: u32,
     /// All tenants' users, and where they are told apart.
     tenants: Tenants,
     /// All slots' ports.
@@ -139,6 +140,7 @@ impl Facts {
             dhcp: layout::DHCP_UID,
             imds: layout::IMDS_UID,
             chronyd: layout::CHRONYD_UID,
+            acme: layout::ACME_UID,
             tenants: Tenants {
                 first: first.map_or(0, |slot| slot.uid()),
                 last: last.map_or(0, |slot| slot.uid()),

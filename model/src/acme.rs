@@ -52,14 +52,19 @@ pub struct NewAcme {
 #[serde(deny_unknown_fields)]
 pub struct Acme {
     /// The directory of the authority that is asked; absent while it is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
     /// Whom the authority writes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// The operator who agreed to its terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Nobody is asked before this, in seconds since 1970: the authority cannot be reached, or wants to be left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until_s: Option<u64>,
     /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// Every host name of every tenant, by name.
     pub names: Vec<AcmeName>,
@@ -76,10 +81,12 @@ pub struct AcmeName {
     /// How it stands.
     pub state: NameState,
     /// When its authority is asked next, in seconds since 1970; absent when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_s: Option<u64>,
     /// Orders that have failed in a row.
     pub failures: u32,
     /// Why the last one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
@@ -283,8 +290,10 @@ mod tests {
 
     #[test]
     fn only_a_key_authorization_of_the_token_is_shown() {
-        let http = |token: &str, body: &str| Proof::Http { token: token.into(), key_authorization: body.into() };
-        let (token, print) = ("LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0", "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI");
+        let http =
+            |token: &str, body: &str| Proof::Http { token: token.into(), key_authorization: body.into() };
+        let (token, print) =
+            ("LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0", "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI");
         assert!(http(token, &format!("{token}.{print}")).is_sound());
         for (token, body) in [
             (token, token.to_owned()),

@@ -277,6 +277,9 @@ pub struct Host {
     /// Acts of the host's own programs that were denied, each kind once. There should be none.
     #[serde(default)]
     pub warnings: Vec<Denial>,
+    /// Certificates that should have been renewed by now.
+    #[serde(default)]
+    pub expiring: Vec<crate::certificate::Certificate>,
     /// Its clock.
     #[serde(default)]
     pub clock: Clock,

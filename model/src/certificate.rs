@@ -50,6 +50,18 @@ pub struct Certificate {
     pub acme: Option<ByAcme>,
 }
 
+/// A certificate that is not renewed so long before its end is worth a warning, in seconds; or a fifth of its life, if that is
+/// less. By then an authority has been asked again and again, or a person has forgotten it.
+const WARNING_S: u64 = 21 * 24 * 3600;
+
+impl Certificate {
+    /// Whether it should have been renewed by now.
+    pub fn is_expiring(&self, now_s: u64) -> bool {
+        let life = self.not_after_s.saturating_sub(self.not_before_s);
+        self.not_after_s.saturating_sub(now_s) < WARNING_S.min(life / 5)
+    }
+}
+
 /// A certificate that control has ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,6 +111,26 @@ mod tests {
         for bad in ["", "*", "*.", "a.*.example", "*a.example", "*.*.example", "Blog.example", "a b", "*.-a"] {
             assert!(CertificateName::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_last_fifth_is_worth_a_warning_and_three_weeks_at_most() {
+        let of = |days: u64| Certificate {
+            name: CertificateName::new("a.example").unwrap(),
+            names: vec![],
+            issuer: String::new(),
+            fingerprint: String::new(),
+            not_before_s: 0,
+            not_after_s: days * 86_400,
+            by: String::new(),
+            created_at_s: 0,
+            acme: None,
+        };
+        for (life, last_good) in [(90, 72), (365, 344), (6, 4)] {
+            assert!(!of(life).is_expiring(last_good * 86_400), "{life}");
+            assert!(of(life).is_expiring((last_good + 1) * 86_400), "{life}");
+        }
+        assert!(of(90).is_expiring(u64::MAX), "expired");
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub const IMDS_UID: u32 = 905;
 pub const TPM_UID: u32 = 906;
 /// UID and GID of `chronyd`.
 pub const CHRONYD_UID: u32 = 907;
+/// UID and GID of `kennel-acme`.
+pub const ACME_UID: u32 = 908;
 
 /// TCP port of the proxy, all addresses.
 pub const HTTP_PORT: u16 = 80;

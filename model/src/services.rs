@@ -66,6 +66,10 @@ pub enum Handed {
     RecordsIn,
     /// The end at which they come out.
     RecordsOut,
+    /// Control's end of the way to `kennel-acme` ([`crate::acme`]): a pair of sockets as that for records, for talk both ways.
+    AcmeAsk,
+    /// The other end.
+    AcmeAnswer,
 }
 
 /// What init does when a service ends.
@@ -76,8 +80,12 @@ pub enum Restart {
     Always,
     /// It runs once.
     Never,
+    /// It is started when control asks for it, and ends by itself.
+    Asked,
 }
 
+/// The one who speaks with certificate authorities.
+pub const ACME: &str = "acme";
 /// The one who sets the clock.
 pub const CHRONYD: &str = "chronyd";
 
@@ -110,6 +118,11 @@ pub fn standard() -> Vec<Service> {
         Service {
             only_with: Some(tpm::DEVICE.to_owned()),
             ..service("tpm", layout::TPM_UID, vec![Handed::Channel, Handed::Tpm])
+        },
+        Service {
+            // What it is to do, control tells it past init, which reads nothing that came from so far away.
+            restart: Restart::Asked,
+            ..service(ACME, layout::ACME_UID, vec![Handed::AcmeAnswer])
         },
         Service {
             // Debian's. It sets the clock, and init adds whom it asks. No port to be asked at, neither by NTP nor with
@@ -153,7 +166,13 @@ pub fn standard() -> Vec<Service> {
         service(
             "control",
             layout::CONTROL_UID,
-            vec![Handed::Channel, Handed::Listener(layout::API_PORT), Handed::UserData, Handed::RecordsOut],
+            vec![
+                Handed::Channel,
+                Handed::Listener(layout::API_PORT),
+                Handed::UserData,
+                Handed::RecordsOut,
+                Handed::AcmeAsk,
+            ],
         ),
     ]
 }

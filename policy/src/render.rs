@@ -35,6 +35,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("dhcp.cil", include_str!("../cil/dhcp.cil")),
     ("audit.cil", include_str!("../cil/audit.cil")),
     ("imds.cil", include_str!("../cil/imds.cil")),
+    ("acme.cil", include_str!("../cil/acme.cil")),
     ("tpm.cil", include_str!("../cil/tpm.cil")),
     ("chronyd.cil", include_str!("../cil/chronyd.cil")),
     ("iptables.cil", include_str!("../cil/iptables.cil")),

@@ -96,6 +96,16 @@ const FORBIDDEN: [(&str, &str); 68] = [
     ("more than to set the clock for who does", "(allow chronyd_t self (capability (net_admin)))"),
     ("ask for the time", "(allow tenant0001_t time_packet_t (packet (send)))"),
     ("reach the cloud's time server", "(allow tenant0001_t time_node_t (node (sendto)))"),
+    (
+        "reach the web without TLS from where certificates are ordered",
+        "(allow acme_t http_port_t (tcp_socket (name_connect)))",
+    ),
+    (
+        "reach the cloud's services from where certificates are ordered",
+        "(allow acme_t metadata_packet_t (packet (send)))",
+    ),
+    ("connect to slots from where certificates are ordered", "(allow acme_t loopback_node_t (node (sendto)))"),
+    ("speak with an authority from control", "(allow control_t https_port_t (tcp_socket (name_connect)))"),
     ("reach the web from where the clock is set", "(allow chronyd_t public_packet_t (packet (send)))"),
     ("connect to slots from there", "(allow imds_t loopback_node_t (node (sendto)))"),
     ("speak with the TPM as control", "(allow control_t tpm_device_t (chr_file (read write)))"),

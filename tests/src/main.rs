@@ -7,6 +7,7 @@ mod checks;
 mod http;
 mod imds;
 mod ntp;
+mod pebble;
 mod qmp;
 mod scenarios;
 mod vm;

@@ -2,6 +2,9 @@
 //! refuses some good nonces, looks at challenges over real connections, and issues real certificates. It runs on this
 //! machine's loopback, finds every name there, and forgets everything when it ends.
 
+// Not every test that has this file uses all of it.
+#![allow(dead_code, unreachable_pub)]
+
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -31,9 +34,27 @@ impl Pebble {
     /// # Errors
     /// It is not installed, or does not start.
     pub fn start(http: u16, https: u16, names: &[&str]) -> Result<Self, String> {
+        let [port] = free_ports()?;
+        Self::start_at(port, http, https, names)
+    }
+
+    /// The same, at this port.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn start_at(port: u16, http: u16, https: u16, names: &[&str]) -> Result<Self, String> {
+        // A month.
+        Self::start_with(port, http, https, names, 31 * 86_400)
+    }
+
+    /// The same, with certificates that live for so many seconds.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn start_with(port: u16, http: u16, https: u16, names: &[&str], life_s: u32) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let root_pem = certify(folder.path(), names).map_err(|e| e.to_string())?;
-        let [port, management, dns] = free_ports()?;
+        let [management, dns] = free_ports()?;
         let at = |name: &str| folder.path().join(name).display().to_string();
         let config = serde_json::json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
@@ -44,6 +65,7 @@ impl Pebble {
             "tlsPort": https,
             "ocspResponderURL": "",
             "externalAccountBindingRequired": false,
+            "certificateValidityPeriod": life_s,
         }});
         std::fs::write(at("config.json"), config.to_string()).map_err(|e| e.to_string())?;
         let run = |program: &str, args: &[&str]| {
@@ -51,6 +73,8 @@ impl Pebble {
             command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             // It would sleep for up to 15 s before it looks at a challenge.
             command.env("PEBBLE_VA_NOSLEEP", "1");
+            // A proof that was good once would be good for the next order too, every other time.
+            command.env("PEBBLE_AUTHZREUSE", "0");
             command.spawn().map_err(|e| format!("{program}: {e}; hint: make deps"))
         };
         let dns = format!("127.0.0.1:{dns}");
@@ -137,7 +161,10 @@ fn certify(folder: &Path, names: &[&str]) -> Result<String, Box<dyn std::error::
 }
 
 /// Ports that nobody listens on now.
-fn free_ports<const N: usize>() -> Result<[u16; N], String> {
+///
+/// # Errors
+/// The system's.
+pub fn free_ports<const N: usize>() -> Result<[u16; N], String> {
     let held: Result<Vec<_>, _> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
     let ports = held.map_err(|e| e.to_string())?;
     let ports = ports.iter().map(|held| held.local_addr().map(|a| a.port()));

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::cable::Cable;
 use crate::http::{self, Answer};
 use crate::ntp::Ntp;
+use crate::pebble::Pebble;
 use setup::Cloud;
 
 /// For one command: emulation is slow, and CI's machine has two processors.
@@ -56,6 +57,10 @@ pub struct Vm {
     web_port: u16,
     https_port: u16,
     isolated: bool,
+    /// A server of this machine's, and where the guest finds it.
+    beside: Option<String>,
+    /// Its certificate authority.
+    authority: Option<Pebble>,
     /// Whom it asks for the time, and what its clock says when it boots.
     time: Option<(Vec<Ntp>, Vec<String>, String)>,
     cloud: Option<Cloud>,
@@ -89,6 +94,8 @@ impl Vm {
             web_port: 0,
             https_port: 0,
             isolated: false,
+            beside: None,
+            authority: None,
             time: None,
             cloud: None,
             cable: None,

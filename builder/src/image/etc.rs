@@ -4,7 +4,9 @@
 use std::io;
 
 use kennel_model::SlotId;
-use kennel_model::layout::{AUDIT_UID, CHRONYD_UID, CONTROL_UID, DHCP_UID, IMDS_UID, PROXY_UID, TPM_UID};
+use kennel_model::layout::{
+    ACME_UID, AUDIT_UID, CHRONYD_UID, CONTROL_UID, DHCP_UID, IMDS_UID, PROXY_UID, TPM_UID,
+};
 
 use super::flavour::Flavour;
 use super::tree::{Node, Tree, TreeError};
@@ -52,6 +54,7 @@ pub(super) fn add_host(tree: &mut Tree, os_release: &str) -> Result<(), TreeErro
         user("imds", IMDS_UID),
         user("tpm", TPM_UID),
         user("chronyd", CHRONYD_UID),
+        user("acme", ACME_UID),
     ];
     add_common(tree, &users)?;
     tree.add_bytes("/usr/lib/os-release", 0o644, os_release)?;

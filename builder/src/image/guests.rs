@@ -21,6 +21,7 @@ pub(super) const NAMES: [&str; 9] = [
     "kennel-unpack",
     "kennel-dhcp",
     "kennel-audit",
+    "kennel-acme",
     "kennel-imds",
     "kennel-tpm",
     "kennel-villain",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use kennel_model::CertificateName;
+use kennel_model::{CertificateName, HostName};
 
 /// `kennel cert …`
 #[derive(Debug, Subcommand)]
@@ -27,6 +27,12 @@ address with it, unless `kennel limits blog --https optional` says otherwise.")]
     /// List the certificates, without their keys
     #[command(after_help = "Example:\n  kennel cert ls")]
     Ls,
+    /// Order a domain's certificate now, without waiting for the next attempt
+    #[command(after_help = "Example:\n  kennel cert retry blog.example.com")]
+    Retry {
+        /// The domain, a tenant's
+        name: HostName,
+    },
     /// Remove a certificate and its key; its names are served without TLS only, from then on
     #[command(after_help = "Example:\n  kennel cert rm blog.example.com\n  kennel cert rm '*.example.com'")]
     Rm {

@@ -61,6 +61,11 @@ pub struct Run {
     /// and keys come from there
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = on_loopback)]
     pub imds: Option<SocketAddr>,
+    /// For tests: a server that the machine finds at the first address, which is in its own network (10.0.2.0/24), and that
+    /// is at the second, on this computer's loopback
+    #[arg(long, value_name = "ADDRESS:PORT=ADDRESS:PORT", value_parser = beside, hide = true,
+        conflicts_with_all = ["imds", "cable"])]
+    pub beside: Option<(SocketAddr, SocketAddr)>,
     /// For tests: the machine's one network interface is a cable to this Unix socket, where QEMU brings each frame behind
     /// its length (`-netdev stream`), and whoever listens there also listens on --port and --api-port
     #[arg(long, value_name = "SOCKET", hide = true, conflicts_with = "isolated")]
@@ -105,6 +110,12 @@ impl Run {
 fn clock(text: &str) -> Result<String, String> {
     let fits = text.len() == 19 && text.bytes().all(|b| b.is_ascii_digit() || b"-:T".contains(&b));
     if fits { Ok(text.to_owned()) } else { Err("not a time such as 2027-01-21T09:00:00".to_owned()) }
+}
+
+/// Where the guest finds a server, and where it is.
+fn beside(text: &str) -> Result<(SocketAddr, SocketAddr), String> {
+    let (at, to) = text.split_once('=').ok_or("it is ADDRESS:PORT=ADDRESS:PORT")?;
+    Ok((at.parse().map_err(|e| format!("{at}: {e}"))?, on_loopback(to)?))
 }
 
 /// An address of this computer that only this computer reaches.

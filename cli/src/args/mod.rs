@@ -1,6 +1,7 @@
 //! The command line as one definition: help, man pages and completions all come from here. What the commands do
 //! is in `commands`; this file only says what a person may type.
 
+mod acme;
 mod cert;
 mod denials;
 mod egress;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use clap::{ColorChoice, Parser, Subcommand};
 use kennel_model::HostName;
 
+pub use acme::AcmeCommand;
 pub use cert::CertCommand;
 pub use denials::{Denials, Prove};
 pub use egress::{Egress, EgressAct};
@@ -143,6 +145,12 @@ pub enum Command {
     /// See how a host is doing, and which hosts are known here
     #[command(subcommand, after_help = "Example:\n  kennel host status")]
     Host(HostCommand),
+    /// Certificates that the host orders by itself (ACME): turn it on and off, see how it stands
+    #[command(
+        subcommand,
+        after_help = "Example:\n  kennel acme on --email ops@example.com --staging --agree-to-terms"
+    )]
+    Acme(AcmeCommand),
     /// Show sites with TLS: bring, list and remove certificates
     #[command(subcommand, after_help = "Example:\n  kennel cert add fullchain.pem privkey.pem")]
     Cert(CertCommand),

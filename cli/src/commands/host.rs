@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kennel_model::certificate::Certificate;
 use kennel_model::{HostName, api};
 
 use super::denials::line;
@@ -13,7 +14,7 @@ use crate::client::{Client, fingerprint_of};
 use crate::exit::Failure;
 use crate::hosts::{HostBook, KnownHost};
 use crate::pin::Fingerprint;
-use crate::ui::{fields, table};
+use crate::ui::{fields, remaining, table};
 
 /// A clock that follows nobody so long after the boot is worth a warning.
 const CLOCK_PATIENCE_MS: u64 = 180_000;
@@ -112,7 +113,17 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
     });
     rows.extend(labelled("services", services));
     rows.extend(labelled("WARNING", host.warnings.iter().map(|denial| line(denial).trim_end().to_owned())));
+    rows.extend(labelled("WARNING", host.expiring.iter().map(expiring)));
     fields(&rows)
+}
+
+/// A certificate that should have been renewed by now.
+fn expiring(certificate: &Certificate) -> String {
+    let what = format!("certificate {} expires {}", certificate.name, remaining(certificate.not_after_s));
+    match certificate.acme {
+        None => format!("{what}: renew it, and `kennel cert add`"),
+        Some(_) => format!("{what}: ordering another fails, see `kennel cert ls`"),
+    }
 }
 
 /// What has gone to swap, what that takes of the memory, and how much programs wait for memory.

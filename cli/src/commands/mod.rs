@@ -2,6 +2,7 @@
 //! or with a failure that `main` shows.
 
 mod access;
+mod acme;
 mod apart;
 mod attest;
 mod cert;
@@ -86,6 +87,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Redirect(command) => block_on(routing::redirect(&context, command)),
         Command::Maintenance(command) => block_on(routing::maintenance(&context, command)),
         Command::Pages(command) => block_on(routing::pages(&context, command)),
+        Command::Acme(command) => block_on(acme::acme(&context, command)),
         Command::Cert(command) => block_on(cert::cert(&context, command)),
         Command::Token(command) => block_on(token::token(&context, command)),
         Command::Host(command) => block_on(host::host(&context, command)),

@@ -24,15 +24,8 @@ fn words(changes: &[Transition]) -> String {
         .iter()
         .map(|change| {
             let took = change.took_ms.map_or_else(String::new, |ms| format!("{ms} ms"));
-            let [is, was] =
-                if change.note { ["-", "-"] } else { [state(change.state), rung(change.from)] };
-            [
-                time(change.at_ms),
-                is.into(),
-                was.into(),
-                took,
-                change.reason.clone(),
-            ]
+            let [is, was] = if change.note { ["-", "-"] } else { [state(change.state), rung(change.from)] };
+            [time(change.at_ms), is.into(), was.into(), took, change.reason.clone()]
         })
         .collect();
     let text = table(["WHEN (UTC)", "STATE", "WAS", "TOOK", "WHY"], &rows);

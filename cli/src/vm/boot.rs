@@ -78,6 +78,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
         late_data: run.late_data,
         user_data: instance.user_data(),
         imds: run.imds.map(imds).transpose()?,
+        beside: run.beside.map(|(at, to)| Ok::<_, VmError>((at, imds(to)?))).transpose()?,
         console: instance.console(),
         qmp: instance.qmp(),
         pid: instance.pid_file(),
@@ -111,7 +112,7 @@ pub fn start(instance: &Instance, run: &Run, keys: &[String], trial: &Path) -> R
     Ok(Started { process, verdict, web_port, https_port, api_port })
 }
 
-/// The metadata service, and this very program to reach it by.
+/// A server on this computer's loopback, such as the metadata service, and this very program to reach it by.
 fn imds(address: SocketAddr) -> Result<Imds, VmError> {
     let here = Path::new("/proc/self/exe");
     let kennel = here.read_link().map_err(FileError::at("read", here))?;

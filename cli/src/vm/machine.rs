@@ -44,6 +44,8 @@ pub struct Machine {
     pub user_data: PathBuf,
     /// It is an EC2 instance, with this metadata service; its user-data is there.
     pub imds: Option<Imds>,
+    /// A server of this computer's, and where the guest finds it in its own network.
+    pub beside: Option<(SocketAddr, Imds)>,
     /// Gets what the guest writes to its console.
     pub console: PathBuf,
     /// Control socket.
@@ -157,6 +159,10 @@ impl Machine {
         let api = forward(self.api_port, layout::API_PORT);
         let restrict = if self.isolated { ",restrict=on" } else { "" };
         let plain = format!("user,id=net{restrict},{web},{https},{api}");
+        if let Some((at, server)) = &self.beside {
+            let before = format!("{plain},guestfwd=tcp:{at}-cmd:'");
+            return with_path(&before, &server.kennel, &format!("' relay {}", server.address));
+        }
         match &self.imds {
             None => plain.into(),
             Some(imds) => {
@@ -209,6 +215,7 @@ mod tests {
             disks: DiskBus::Virtio,
             user_data: "/s/user-data".into(),
             imds: None,
+            beside: None,
             console: "/s/console.log".into(),
             qmp: "/s/qmp".into(),
             pid: "/s/pid".into(),

@@ -8,7 +8,9 @@ mod rounds;
 
 use std::sync::{Mutex, PoisonError};
 
-use kennel_model::acme::{Acme, AcmeName, Answer, Ask, Authority, MAX_PEM, MAX_URL, NameState, NewAcme, Said, ServedChallenge};
+use kennel_model::acme::{
+    Acme, AcmeName, Answer, Ask, Authority, MAX_PEM, MAX_URL, NameState, NewAcme, Said, ServedChallenge,
+};
 use kennel_model::{CertificateName, HostName};
 use tokio::sync::Notify;
 
@@ -158,12 +160,8 @@ impl Control {
             }
             Some(_) => {}
         }
-        let forgotten = name.clone();
-        let forget = move |store: &mut crate::registry::Store| {
-            store.forget_failures(&forgotten)?;
-            store.pause_acme(0, 0, None)
-        };
-        self.registry.with(forget).await?;
+        let wanted = name.clone();
+        self.registry.with(move |store| store.order_now(&wanted)).await?;
         self.orders.look();
         self.acme().await
     }
@@ -189,8 +187,11 @@ impl Control {
 /// Certificates that are shown: those that were brought, and of those by ACME the ones that are needed. What was brought
 /// takes precedence, and what belongs to nobody is not shown.
 pub(crate) fn shown(rows: Vec<CertificateRow>, tenants: &[TenantRow]) -> Vec<CertificateRow> {
-    let brought: Vec<Vec<CertificateName>> =
-        rows.iter().filter(|row| row.certificate.acme.is_none()).map(|row| row.certificate.names.clone()).collect();
+    let brought: Vec<Vec<CertificateName>> = rows
+        .iter()
+        .filter(|row| row.certificate.acme.is_none())
+        .map(|row| row.certificate.names.clone())
+        .collect();
     let is_needed = |row: &CertificateRow| {
         row.certificate.acme.is_none()
             || tenants.iter().filter(|tenant| tenant.phase == TenantPhase::Ready).flat_map(|t| &t.domains).any(
@@ -214,7 +215,9 @@ fn covers(names: &[CertificateName], host: &HostName) -> bool {
 fn check(wish: &NewAcme) -> Result<()> {
     let Authority { directory, roots_pem } = &wish.authority;
     let bad = |what: &str| Err(Error::BadRequest(what.to_owned()));
-    if !directory.starts_with("https://") || directory.len() > MAX_URL || directory.chars().any(|c| c.is_control() || c == ' ')
+    if !directory.starts_with("https://")
+        || directory.len() > MAX_URL
+        || directory.chars().any(|c| c.is_control() || c == ' ')
     {
         return bad("an authority's directory is an https URL");
     }
@@ -223,7 +226,9 @@ fn check(wish: &NewAcme) -> Result<()> {
     }
     let is_address = |email: &String| {
         let one_at = email.split('@').filter(|part| !part.is_empty()).count() == 2;
-        one_at && email.len() <= MAX_EMAIL && email.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>,?&%".contains(&b))
+        one_at
+            && email.len() <= MAX_EMAIL
+            && email.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>,?&%".contains(&b))
     };
     if !wish.email.as_ref().is_none_or(is_address) {
         return bad("the email address is none");

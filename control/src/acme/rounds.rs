@@ -68,7 +68,9 @@ impl Plan {
             .filter_map(|row| Some((row.certificate.name.as_str(), (row, row.certificate.acme.as_ref()?))))
             .collect();
         let brought = |name: &HostName| {
-            certificates.iter().any(|row| row.certificate.acme.is_none() && covers(&row.certificate.names, name))
+            certificates
+                .iter()
+                .any(|row| row.certificate.acme.is_none() && covers(&row.certificate.names, name))
         };
         let whole = tenants.iter().filter(|row| row.phase == TenantPhase::Ready);
         let names = whole.flat_map(|row| row.domains.iter().map(move |name| (name, &row.name)));
@@ -118,7 +120,9 @@ fn is_local(name: &HostName, authority: Option<&Authority>) -> bool {
     let name = name.as_str();
     let ends = |end: &&str| name.strip_suffix(*end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     authority.is_none_or(|authority| authority.roots_pem.is_none())
-        && (!name.contains('.') || LOCAL.iter().any(ends) || name.bytes().all(|b| b == b'.' || b.is_ascii_digit()))
+        && (!name.contains('.')
+            || LOCAL.iter().any(ends)
+            || name.bytes().all(|b| b == b'.' || b.is_ascii_digit()))
 }
 
 impl Control {
@@ -239,7 +243,8 @@ impl Control {
         if !proof.is_sound() {
             return Err(broken("what is to be shown makes no sense".into()));
         }
-        let answer = answer(name, proof).map_err(|e| broken(format!("what is to be shown was not made: {e}")))?;
+        let answer =
+            answer(name, proof).map_err(|e| broken(format!("what is to be shown was not made: {e}")))?;
         self.orders.show(name, Some(answer));
         self.publish_certificates().await.map_err(|e| broken(e.to_string()))?;
         sleep(SHOWING).await;
@@ -270,9 +275,7 @@ impl Control {
         let keep = move |store: &mut crate::registry::Store| {
             store.order_failed(&name, &fared)?;
             match fault {
-                Fault::RateLimited => {
-                    store.pause_acme(now + pace::ACCOUNT_LIMITED_S, stumbles, Some(&reason))
-                }
+                Fault::RateLimited => store.pause_acme(now + pace::ACCOUNT_LIMITED_S, stumbles, Some(&reason)),
                 // It has done its part.
                 _ => store.pause_acme(0, 0, None),
             }
@@ -289,7 +292,8 @@ impl Control {
         let Ok(Said::Renewal(Some((from, until)))) = asked.await else { return Ok(()) };
         let rows = self.registry.with(|store| store.certificates()).await?;
         let mine = rows.into_iter().find(|row| row.certificate.name.as_str() == planned.name.as_str());
-        let Some((certificate, by)) = mine.and_then(|row| Some((row.certificate.clone(), row.certificate.acme?)))
+        let Some((certificate, by)) =
+            mine.and_then(|row| Some((row.certificate.clone(), row.certificate.acme?)))
         else {
             return Ok(());
         };

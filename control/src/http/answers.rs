@@ -151,8 +151,8 @@ async fn acme(
         }
         Endpoint::AcmeRetry => {
             let name = last_segment(head.uri.path());
-            let name = HostName::new(name)
-                .map_err(|bad| Error::NotOrdered(bad.value, "it is no host name".into()))?;
+            let name =
+                HostName::new(name).map_err(|bad| Error::NotOrdered(bad.value, "it is no host name".into()))?;
             let act = |control: Arc<Control>| async move { control.acme_retry(name).await };
             Ok(json(StatusCode::ACCEPTED, &undisturbed(control, act).await?))
         }

@@ -234,7 +234,8 @@ fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
             (None, None) => return Some(name),
             (Some("{name}"), Some(given)) if !given.is_empty() => name = Some(given),
             // The last segment, which whoever answers reads.
-            (Some("{number}" | "{token}" | "{certificate}" | "{domain}"), Some(given)) if !given.is_empty() => {}
+            (Some("{number}" | "{token}" | "{certificate}" | "{domain}"), Some(given)) if !given.is_empty() => {
+            }
             (Some(expected), Some(given)) if expected == given => {}
             _ => return None,
         }

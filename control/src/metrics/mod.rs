@@ -8,7 +8,9 @@ mod text;
 mod wakes;
 
 use kennel_model::SlotState;
+use kennel_model::acme::Acme;
 use kennel_model::api::Host;
+use kennel_model::certificate::Certificate;
 use kennel_model::counters::{Holds, Spent};
 use kennel_model::seeing::{Top, TopTenant};
 
@@ -38,11 +40,13 @@ impl Control {
     /// Init's or the registry's.
     pub(crate) async fn metrics(&self) -> Result<String> {
         let (top, host) = (self.top().await?, self.host().await?);
-        Ok(page(&top, &host, &self.wakes, &self.access.requests))
+        let mut page = page(&top, &host, &self.wakes, &self.access.requests);
+        of_certificates(&mut page, &self.certificates().await?, &self.acme().await?);
+        Ok(page.finish())
     }
 }
 
-fn page(top: &Top, host: &Host, wakes: &Wakes, requests: &Requests) -> String {
+fn page(top: &Top, host: &Host, wakes: &Wakes, requests: &Requests) -> Page {
     let mut page = Page::default();
     of_host(&mut page, host);
     wakes.print(&mut page);
@@ -50,7 +54,23 @@ fn page(top: &Top, host: &Host, wakes: &Wakes, requests: &Requests) -> String {
     of_states(&mut page, &top.tenants);
     of_holds(&mut page, &top.tenants);
     of_spent(&mut page, &top.tenants);
-    page.finish()
+    page
+}
+
+fn of_certificates(page: &mut Page, certificates: &[Certificate], acme: &Acme) {
+    let source = |c: &Certificate| if c.acme.is_some() { "acme" } else { "own" };
+    page.family(
+        "kennel_certificate_expiry_timestamp_seconds",
+        Kind::Gauge,
+        "When a site's certificate expires, since 1970; source says who has to renew it: the host by ACME, or its operator.",
+        certificates.iter().map(|c| ([("certificate", c.name.as_str()), ("source", source(c))], c.not_after_s)),
+    );
+    page.family(
+        "kennel_acme_failures",
+        Kind::Gauge,
+        "Orders of a domain's certificate that have failed in a row.",
+        acme.names.iter().filter(|n| n.next_s.is_some()).map(|n| ([("domain", n.name.as_str())], n.failures)),
+    );
 }
 
 fn of_host(page: &mut Page, host: &Host) {

@@ -157,7 +157,7 @@ fn the_page_is_as_prometheus_reads_it() {
         wakes.observe(from, took_ms);
     }
     let top = top(vec![tenant("blog", SlotState::Frozen), tenant("shop", SlotState::Running)]);
-    let read = read(&page(&top, &host(), &wakes, &requests()));
+    let read = read(&page(&top, &host(), &wakes, &requests()).finish());
     assert_eq!(value(&read, "kennel_build_info", &[("version", "0.1.0 \"odd\\")]), 1.0);
     assert_eq!(value(&read, "kennel_uptime_seconds", &[]), 61.005);
     assert_eq!(value(&read, "kennel_memory_pressure_ratio", &[("waiting", "some")]), 0.1402);
@@ -192,7 +192,7 @@ fn the_page_is_as_prometheus_reads_it() {
 
 #[test]
 fn a_host_without_tenants_has_a_page_too() {
-    let read = read(&page(&top(vec![]), &host(), &Wakes::default(), &Requests::default()));
+    let read = read(&page(&top(vec![]), &host(), &Wakes::default(), &Requests::default()).finish());
     assert!(!read.types.contains_key("kennel_tenant_state"));
     assert_eq!(value(&read, "kennel_tenants", &[("state", "running")]), 0.0);
 }

@@ -161,6 +161,15 @@ impl Store {
         Ok(())
     }
 
+    /// A name may be ordered now. What failed before still says by which proof it is tried next.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn order_now(&mut self, name: &HostName) -> Result<()> {
+        self.db.execute("UPDATE acme_names SET next_s = 0 WHERE name = ?1", [name.as_str()])?;
+        self.pause_acme(0, 0, None)
+    }
+
     /// A name is to be ordered as if nothing had happened.
     ///
     /// # Errors

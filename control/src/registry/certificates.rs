@@ -38,7 +38,8 @@ impl Store {
             ))
         })?;
         rows.map(|row| {
-            let ((name, names, issuer, fingerprint), (not_before_s, not_after_s, by, created_at_s), pem, acme) = row?;
+            let ((name, names, issuer, fingerprint), (not_before_s, not_after_s, by, created_at_s), pem, acme) =
+                row?;
             let (chain_pem, key_pem) = pem;
             let certificate = Certificate {
                 name: checked("certificate", CertificateName::new(name))?,

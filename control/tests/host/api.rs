@@ -119,6 +119,7 @@ async fn a_tenants_whole_life() {
     assert_eq!(operator.post("/v1/host/attest", &attest).await.status, StatusCode::OK);
     operator.get("/v1/openapi.json").await.expect::<serde_json::Value>(StatusCode::OK);
     operator.get("/v1/ping").await.expect::<serde_json::Value>(StatusCode::OK);
+    crate::acme::each_operation(&operator, "shop.test").await;
     every_operation_was_seen();
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod acme;
 mod api;
 mod attest;
 mod certificates;
@@ -13,6 +14,8 @@ mod denials;
 mod described;
 mod egress;
 mod logs;
+#[path = "../../../tests/src/pebble.rs"]
+mod pebble;
 mod prove;
 mod routing;
 mod seeing;

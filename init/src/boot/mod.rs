@@ -98,6 +98,7 @@ fn prepare() -> Result<Setting, Failed> {
     crate::host::network::write_resolv_conf(&[])?;
     let user_data = machine::user_data()?;
     let records = Channel::pair().step(|| "make a pair of sockets for records".to_owned())?;
+    let acme = Channel::pair().step(|| "make a pair of sockets for kennel-acme".to_owned())?;
     tolerate(mounts::seal());
     Ok(Setting {
         surroundings: Surroundings {
@@ -114,6 +115,7 @@ fn prepare() -> Result<Setting, Failed> {
         listeners,
         user_data,
         records,
+        acme,
         kernel_log,
         network: network.map(Network::new),
         buttons: machine::power_buttons(),

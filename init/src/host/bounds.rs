@@ -15,7 +15,7 @@ pub(super) struct Bounds {
     pub(super) calls: Kind,
 }
 
-/// Those of this service, if they are known. Nobody but the proxy and `kennel-imds` makes TCP connections; the proxy's
+/// Those of this service, if they are known. Nobody but the proxy, `kennel-imds` and `kennel-acme` makes TCP connections; the proxy's
 /// ports are many, and the packet filter and SELinux know them. Ports to listen on are handed over open.
 pub(super) fn of(service: &Service) -> Option<Bounds> {
     let (calls, places, connect) = match service.name.as_str() {
@@ -26,6 +26,7 @@ pub(super) fn of(service: &Service) -> Option<Bounds> {
         table::CHRONYD => (Kind::Chronyd, CHRONYD, Some(vec![])),
         "imds" => (Kind::Imds, IMDS, Some(vec![METADATA_PORT])),
         "tpm" => (Kind::Tpm, TPM, Some(vec![])),
+        table::ACME => (Kind::Acme, ACME, Some(vec![AUTHORITY_PORT])),
         _ => return None,
     };
     Some(Bounds { fence: Fence { places, bind: vec![], connect }, calls })
@@ -40,6 +41,7 @@ const AUDIT: Places = &[("/usr/sbin/kennel-audit", Reach::Program)];
 const DHCP: Places = &[("/usr/sbin/kennel-dhcp", Reach::Program)];
 const IMDS: Places = &[("/usr/sbin/kennel-imds", Reach::Program)];
 const TPM: Places = &[("/usr/sbin/kennel-tpm", Reach::Program)];
+const ACME: Places = &[("/usr/sbin/kennel-acme", Reach::Program)];
 /// Debian's, with libraries; it looks its own user up.
 const CHRONYD: Places = &[
     ("/usr/sbin/chronyd", Reach::Program),
@@ -50,6 +52,8 @@ const CHRONYD: Places = &[
 ];
 /// Where the cloud's metadata service listens, whatever its address.
 const METADATA_PORT: u16 = 80;
+/// Where certificate authorities listen (HTTPS).
+const AUTHORITY_PORT: u16 = 443;
 /// Control keeps its own folder, reads and cuts tenants' logs, and looks at what the host is.
 const CONTROL: Places = &[
     ("/usr/sbin/kennel-control", Reach::Program),

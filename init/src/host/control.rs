@@ -70,6 +70,7 @@ impl Host {
             }
             ControlRequest::PublishRoutes => Some(self.publish(fds)),
             ControlRequest::PublishCertificates => Some(self.publish_certificates(fds)),
+            ControlRequest::StartAcme => Some(self.start_asked(kennel_model::services::ACME)),
             ControlRequest::Status => Some(Ok(ControlReply::Status(Box::new(self.status())))),
             ControlRequest::Counters(from) => Some(Ok(ControlReply::Counters(Box::new(self.counters(from))))),
             ControlRequest::Announce(text) => Some(announce(&text)),
@@ -127,7 +128,12 @@ impl Host {
         let slots = self.slots.iter().filter(|(_, s)| s.state.public() != SlotState::Stopped);
         HostStatus {
             slots: slots.map(|(id, s)| (*id, s.state.public())).collect(),
-            services: self.services.iter().filter(|s| self.is_wanted(s)).map(Service::status).collect(),
+            services: self
+                .services
+                .iter()
+                .filter(|s| self.is_wanted(s) && s.is_expected())
+                .map(Service::status)
+                .collect(),
             uptime_ms: u64::try_from(uptime().as_millis()).unwrap_or(u64::MAX),
             name: own_name(),
             addresses: self.network.as_ref().map(super::network::Network::addresses).unwrap_or_default(),
@@ -181,6 +187,7 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::CountEgress(slot) => Some(*slot),
         ControlRequest::PublishRoutes
         | ControlRequest::PublishCertificates
+        | ControlRequest::StartAcme
         | ControlRequest::Status
         | ControlRequest::Counters(_)
         | ControlRequest::Announce(_)

@@ -74,6 +74,8 @@ pub struct Setting {
     pub user_data: OwnedFd,
     /// Where the proxy's records go in, and where they come out; never read here.
     pub records: (Channel, Channel),
+    /// Control's way to `kennel-acme`, and the other end; never read here.
+    pub acme: (Channel, Channel),
     /// The kernel's log, open for reading.
     pub kernel_log: Option<OwnedFd>,
     /// The NIC, when there is one.
@@ -104,6 +106,7 @@ pub struct Host {
     listeners: BTreeMap<u16, OwnedFd>,
     user_data: OwnedFd,
     records: (Channel, Channel),
+    acme: (Channel, Channel),
     kernel_log: Option<OwnedFd>,
     network: Option<Network>,
     buttons: Vec<File>,
@@ -153,6 +156,7 @@ impl Host {
             listeners: setting.listeners,
             user_data: setting.user_data,
             records: setting.records,
+            acme: setting.acme,
             kernel_log: setting.kernel_log,
             network: setting.network,
             buttons: setting.buttons,
@@ -184,7 +188,9 @@ impl Host {
     /// Only when there is no listening to anything any more.
     pub fn run(mut self) -> Result<Infallible, Failed> {
         for index in 0..self.services.len() {
-            self.start_service(index);
+            if self.services[index].entry.restart != table::Restart::Asked {
+                self.start_service(index);
+            }
         }
         self.memory = pressure::Watch::begin(&self.poller);
         self.look_at_memory(false);

@@ -10,7 +10,7 @@ use caps::{Capability, CapsHashSet};
 use kennel_model::cloud::Report as Cloud;
 use kennel_model::denial::Batch;
 use kennel_model::labels;
-use kennel_model::msg::{FromControl, FromProxy, ServiceStatus, ToProxy};
+use kennel_model::msg::{ControlReply, FromControl, FromProxy, Refusal, ServiceStatus, ToProxy};
 use kennel_model::network::FromDhcp;
 use kennel_model::services::{self as table, Handed, Restart};
 use kennel_model::tpm::Answer;
@@ -67,6 +67,11 @@ impl Service {
         self.pid.is_some()
     }
 
+    /// Whether it is to run, or does: one that is started when it is asked for need not.
+    pub(super) fn is_expected(&self) -> bool {
+        self.entry.restart != Restart::Asked || self.is_alive()
+    }
+
     /// Programs of others have none.
     fn has_channel(&self) -> bool {
         self.entry.handed.contains(&Handed::Channel)
@@ -96,6 +101,22 @@ impl Host {
         service.entry.name != table::CHRONYD || self.clock.is_open()
     }
 
+    /// Starts a service that is started when it is asked for, unless it runs.
+    pub(super) fn start_asked(&mut self, name: &str) -> Result<ControlReply, Refusal> {
+        let wanted = |s: &Service| s.entry.name == name && s.entry.restart == Restart::Asked;
+        let Some(index) = self.services.iter().position(wanted) else {
+            return Err(Refusal::Invalid(format!("this image has no {name}")));
+        };
+        if self.ending.is_some() {
+            return Err(Refusal::Busy("the host shuts down".to_owned()));
+        }
+        if !self.services[index].is_alive() {
+            self.services[index].started = uptime();
+            self.try_start_service(index).map_err(|e| Refusal::Failed(e.to_string()))?;
+        }
+        Ok(ControlReply::Done)
+    }
+
     fn try_start_service(&mut self, index: usize) -> Result<(), Failed> {
         let service = &self.services[index];
         let (ours, theirs) = Channel::pair().step(|| "make a channel".to_owned())?;
@@ -117,7 +138,12 @@ impl Host {
             });
         }
         let filters = &self.surroundings.filters;
-        let more = if service.entry.name == table::CHRONYD { self.clock.arguments() } else { vec![] };
+        let more = match service.entry.name.as_str() {
+            table::CHRONYD => self.clock.arguments(),
+            // Whom it asks for addresses.
+            table::ACME => self.network.iter().flat_map(|n| n.name_servers()).map(|s| s.to_string()).collect(),
+            _ => vec![],
+        };
         let started = child::start(plan(&service.entry, &more, descriptors, cgroup.as_fd(), filters)?)?;
         self.children.insert(started.pid, Child::Service(index));
         let n = index as u16;
@@ -152,6 +178,8 @@ impl Host {
             Handed::Tpm => Err(Failed::new("hand over the TPM", "nobody opened it")),
             Handed::RecordsIn => Ok(self.records.0.as_fd()),
             Handed::RecordsOut => Ok(self.records.1.as_fd()),
+            Handed::AcmeAsk => Ok(self.acme.0.as_fd()),
+            Handed::AcmeAnswer => Ok(self.acme.1.as_fd()),
             Handed::Listener(port) => match self.listeners.get(&port) {
                 Some(fd) => Ok(fd.as_fd()),
                 None => Err(Failed::new(format!("hand over port {port}"), "nobody listens on it")),
@@ -315,7 +343,7 @@ impl Host {
 
     fn plan_restart(&mut self, index: usize) {
         let service = &mut self.services[index];
-        if service.entry.restart == Restart::Never {
+        if service.entry.restart != Restart::Always {
             return;
         }
         let now = uptime();

@@ -194,7 +194,7 @@ fn every_slot_reaches_its_own_ports_only() {
 fn services_and_strangers_reach_what_is_theirs() {
     let host = Host::of(1000);
     let (proxy, control, dhcp) = (layout::PROXY_UID, layout::CONTROL_UID, layout::DHCP_UID);
-    let imds = layout::IMDS_UID;
+    let (imds, acme) = (layout::IMDS_UID, layout::ACME_UID);
     let dhcp6_packet = |to, source_port, uid| Packet { source_port, ..out("udp", to, 547, uid) };
     let dhcp_packet = |port, uid| Packet { source_port: 68, ..out("udp", "10.0.2.2", port, uid) };
     let accepted = [
@@ -205,6 +205,10 @@ fn services_and_strangers_reach_what_is_theirs() {
         dhcp6_packet("ff02::1:2", 546, dhcp),
         out("tcp", "169.254.169.254", 80, imds),
         out("tcp", "fd00:ec2::254", 80, imds),
+        out("tcp", "93.184.215.14", 443, acme),
+        out("tcp", "10.0.0.7", 443, acme),
+        out("tcp", "2600:1f18::1", 443, acme),
+        out("tcp", "fd12::1", 443, acme),
         Packet { uid: None, ..out("icmp", "8.8.8.8", 0, 0) },
         Packet { uid: None, ..out("ipv6-icmp", "ff02::1", 0, 0) },
         Packet { uid: None, reset: true, ..out("tcp", "8.8.8.8", 1, 0) },
@@ -229,6 +233,16 @@ fn services_and_strangers_reach_what_is_theirs() {
         out("tcp", "93.184.215.14", 80, imds),
         out("tcp", "127.0.0.1", 20_000, imds),
         out("udp", "10.0.2.3", 53, imds),
+        out("tcp", "93.184.215.14", 80, acme),
+        out("udp", "93.184.215.14", 443, acme),
+        out("udp", "8.8.8.8", 53, acme),
+        out("tcp", "127.0.0.1", 443, acme),
+        out("tcp", "::1", 443, acme),
+        out("tcp", "127.0.0.1", 20_000, acme),
+        out("tcp", "169.254.169.254", 80, acme),
+        out("tcp", "169.254.169.254", 443, acme),
+        out("tcp", "fd00:ec2::254", 443, acme),
+        out("tcp", "fe80::1", 443, acme),
         out("tcp", "127.0.0.1", 20_000, control),
         out("tcp", "93.184.215.14", 443, control),
         dhcp_packet(67, control),

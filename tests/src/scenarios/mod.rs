@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::checks::holds;
 use crate::vm::{Places, Vm};
 
+mod acme;
 mod archives;
 mod attest;
 mod boot;
@@ -108,6 +109,7 @@ pub fn all() -> Vec<Group> {
         wakes::group(),
         https::group(),
         routing::group(),
+        acme::group(),
         seeing::group(),
         traffic::group(),
         egress::group(),

@@ -6,6 +6,7 @@ use super::Vm;
 use crate::cable::Cable;
 use crate::imds::Emulator;
 use crate::ntp::Ntp;
+use crate::pebble::Pebble;
 
 /// An instance's surroundings.
 pub(super) struct Cloud {
@@ -27,6 +28,26 @@ impl Vm {
         let address = emulator.address().to_string();
         self.cloud = Some(Cloud { emulator, address, identity });
         self.isolate();
+    }
+
+    /// From its next boot on it finds a server at `at`, in its own network, that is at `port` of this machine's loopback.
+    /// Nothing else is reached.
+    pub fn beside(&mut self, at: &str, port: u16) {
+        self.beside = Some(format!("{at}=127.0.0.1:{port}"));
+        self.isolate();
+    }
+
+    /// Its authority, which ends with it.
+    pub fn set_authority(&mut self, pebble: Pebble) {
+        self.authority = Some(pebble);
+    }
+
+    /// That authority.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn authority(&self) -> Result<&Pebble, String> {
+        self.authority.as_ref().ok_or("it has no authority".to_owned())
     }
 
     /// From its next boot on this is its only network.
@@ -102,6 +123,7 @@ impl Vm {
         }
         args.extend(self.memory.iter().flat_map(|size| ["--memory", size]));
         args.extend(self.swap_disk.iter().flat_map(|size| ["--swap-disk", size]));
+        args.extend(self.beside.iter().flat_map(|beside| ["--beside", beside]));
         args.extend(self.isolated.then_some("--isolated"));
         args.extend(self.tpm.then_some("--tpm"));
         args.extend(self.late_data.then_some("--late-data"));

@@ -117,7 +117,12 @@ impl Host {
         let control = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             // Dropping the runtime right after is the kill: no task takes another step.
-            runtime.block_on(run(config, facts(), Handed { channel: ours, listener, user_data, records, acme }, stop))
+            runtime.block_on(run(
+                config,
+                facts(),
+                Handed { channel: ours, listener, user_data, records, acme },
+                stop,
+            ))
         });
         (self.control, self.init) = (Some(control), Some(init));
     }

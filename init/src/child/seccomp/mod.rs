@@ -31,13 +31,14 @@ pub struct Filters {
     imds: Filter,
     tpm: Filter,
     chronyd: Filter,
+    acme: Filter,
 }
 
 impl Filters {
     /// # Errors
     /// None that a test would not have seen.
     pub fn compile() -> Result<Self, BackendError> {
-        let [jit, plain, unpack, proxy, control, audit, dhcp, imds, tpm, chronyd] =
+        let [jit, plain, unpack, proxy, control, audit, dhcp, imds, tpm, chronyd, acme] =
             Kind::ALL.map(Filter::compile);
         Ok(Self {
             jit: jit?,
@@ -50,6 +51,7 @@ impl Filters {
             imds: imds?,
             tpm: tpm?,
             chronyd: chronyd?,
+            acme: acme?,
         })
     }
 
@@ -66,6 +68,7 @@ impl Filters {
             Kind::Imds => &self.imds,
             Kind::Tpm => &self.tpm,
             Kind::Chronyd => &self.chronyd,
+            Kind::Acme => &self.acme,
         }
     }
 }

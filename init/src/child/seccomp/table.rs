@@ -32,11 +32,13 @@ pub enum Kind {
     Tpm,
     /// `chronyd`.
     Chronyd,
+    /// `kennel-acme`.
+    Acme,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Jit,
         Self::Plain,
         Self::Unpack,
@@ -47,6 +49,7 @@ impl Kind {
         Self::Imds,
         Self::Tpm,
         Self::Chronyd,
+        Self::Acme,
     ];
 
     /// As documents write it.
@@ -62,6 +65,7 @@ impl Kind {
             Self::Imds => "imds",
             Self::Tpm => "tpm",
             Self::Chronyd => "chronyd",
+            Self::Acme => "acme",
         }
     }
 }

@@ -6,8 +6,10 @@ use rustix::io::Errno;
 use super::{Answer, Call, Group, Kind, Named, Rule, Test, calls, values};
 
 const ALL: &[Kind] =
-    &[Kind::Proxy, Kind::Control, Kind::Audit, Kind::Dhcp, Kind::Imds, Kind::Tpm, Kind::Chronyd];
+    &[Kind::Proxy, Kind::Control, Kind::Audit, Kind::Dhcp, Kind::Imds, Kind::Tpm, Kind::Chronyd, Kind::Acme];
 const SERVERS: &[Kind] = &[Kind::Proxy, Kind::Control];
+/// Those that have tokio's event loop.
+const LOOPS: &[Kind] = &[Kind::Proxy, Kind::Control, Kind::Acme];
 
 const fn allowed(
     title: &'static str,
@@ -59,10 +61,11 @@ pub(super) static GROUPS: &[Group] = &[
     allowed(
         "services: the event loop",
         "Many connections on one thread.",
-        SERVERS,
-        calls![SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_wait SYS_epoll_pwait SYS_eventfd2 SYS_accept4
+        LOOPS,
+        calls![SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_wait SYS_epoll_pwait SYS_eventfd2
             SYS_getsockname SYS_getpeername SYS_getsockopt SYS_setsockopt SYS_recvfrom SYS_sendto SYS_shutdown],
     ),
+    allowed("services: visitors", "Connections to sockets that init listens on.", SERVERS, calls![SYS_accept4]),
     Group::new(
         "services: pairs of sockets",
         "Through one, a signal handler tells the event loop.",
@@ -182,6 +185,28 @@ pub(super) static GROUPS: &[Group] = &[
         &[Kind::Imds],
         calls![SYS_connect SYS_sendto SYS_recvfrom SYS_getsockopt SYS_setsockopt],
     ),
+    Group::new(
+        "kennel-acme: connections to an authority, and questions to name servers",
+        "TCP and UDP, from addresses and ports of the kernel's choice.",
+        &[Kind::Acme],
+        Answer::Checked(&[
+            Rule {
+                words: "unless the family is one of",
+                errno: Errno::AFNOSUPPORT,
+                given: None,
+                test: Test::NoneOf(0, values![AF_INET AF_INET6]),
+            },
+            no_raw(Named { name: "AF_INET", value: libc::AF_INET as u64 }),
+            no_raw(Named { name: "AF_INET6", value: libc::AF_INET6 as u64 }),
+        ]),
+        calls![SYS_socket],
+    ),
+    allowed(
+        "kennel-acme: using them",
+        "It cannot bind. To whom, SELinux and the packet filter know.",
+        &[Kind::Acme],
+        calls![SYS_connect],
+    ),
     allowed(
         "chronyd: setting the clock",
         "Which takes CAP_SYS_TIME, that it alone has. `clock_adjtime` slews and steps; it reads the time before and after.",
@@ -229,6 +254,16 @@ pub(super) static GROUPS: &[Group] = &[
         calls![SYS_prctl],
     ),
 ];
+
+/// No raw packets in this family.
+const fn no_raw(family: Named) -> Rule {
+    Rule {
+        words: "for the",
+        errno: Errno::PERM,
+        given: Some((0, family)),
+        test: Test::AnyOf(1, 0xf, values![SOCK_RAW]),
+    }
+}
 
 /// No streams and no raw packets in this family.
 const fn datagrams_only(family: Named) -> Rule {
