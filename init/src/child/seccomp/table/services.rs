@@ -69,7 +69,7 @@ pub(super) static GROUPS: &[Group] = &[
     Group::new(
         "services: pairs of sockets",
         "Through one, a signal handler tells the event loop.",
-        SERVERS,
+        LOOPS,
         Answer::Checked(&[Rule {
             words: "unless the family is",
             errno: Errno::AFNOSUPPORT,
