@@ -20,6 +20,7 @@ use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use pebble::Pebble;
 
@@ -72,9 +73,12 @@ impl Shown {
                 let chain = vec![params.self_signed(&key).unwrap().der().clone()];
                 let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
                 let provider = Arc::new(rustls::crypto::ring::default_provider());
+                // No check that key and certificate fit: nobody takes this certificate for a site's.
+                let key = provider.key_provider.load_private_key(key).unwrap();
+                let shown = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)));
                 let config =
                     ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-                let mut config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
+                let mut config = config.unwrap().with_no_client_auth().with_cert_resolver(shown);
                 config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
                 let mut session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
                 let _ = session.complete_io(&mut stream.unwrap());

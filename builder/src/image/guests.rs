@@ -14,7 +14,7 @@ use super::flavour::Flavour;
 /// PID 1, which is in the initramfs too.
 pub(super) const INIT: &str = "kennel-init";
 /// All of them.
-pub(super) const NAMES: [&str; 9] = [
+pub(super) const NAMES: [&str; 10] = [
     INIT,
     "kennel-proxy",
     "kennel-control",
