@@ -149,6 +149,9 @@ impl Control {
         if self.registry.with(move |store| store.sweep_acme(now)).await? > 0 {
             self.publish_certificates().await?;
         }
+        if self.registry.with(|store| store.acme()).await?.account.is_none() {
+            return Ok(LOOK);
+        }
         let (row, plan) = self.plan().await?;
         let Some(account) = row.account else { return Ok(LOOK) };
         if row.paused_until_s > now {

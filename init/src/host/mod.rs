@@ -5,9 +5,10 @@
 //! and `proxy` say what may be asked by whom, `slots` and `rungs` carry out what the table in `slot/ladder.rs` decides, `jobs` runs
 //! `kennel-unpack`, `files` opens folders for the proxy, `counters` says what slots have spent, `egress` loads slots' lists into the packet filter, `denials` passes
 //! on what `kennel-audit` saw, `cloud` what `kennel-imds` heard, `pressure` makes room when memory is short, `shares` gives
-//! reserved processor time, `clock` sets whom chronyd asks, `tpm` asks the TPM, `drain` empties the host, `ending` shuts
+//! reserved processor time, `clock` sets whom chronyd asks, `asked` starts what runs only when it is asked for, `tpm` asks the TPM, `drain` empties the host, `ending` shuts
 //! down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
 
+mod asked;
 mod bounds;
 mod clock;
 mod cloud;

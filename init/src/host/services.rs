@@ -10,7 +10,7 @@ use caps::{Capability, CapsHashSet};
 use kennel_model::cloud::Report as Cloud;
 use kennel_model::denial::Batch;
 use kennel_model::labels;
-use kennel_model::msg::{ControlReply, FromControl, FromProxy, Refusal, ServiceStatus, ToProxy};
+use kennel_model::msg::{FromControl, FromProxy, ServiceStatus, ToProxy};
 use kennel_model::network::FromDhcp;
 use kennel_model::services::{self as table, Handed, Restart};
 use kennel_model::tpm::Answer;
@@ -99,22 +99,6 @@ impl Host {
     /// Whether there is anything to do for it: nobody sets the clock where there is nobody to ask.
     pub(super) fn is_wanted(&self, service: &Service) -> bool {
         service.entry.name != table::CHRONYD || self.clock.is_open()
-    }
-
-    /// Starts a service that is started when it is asked for, unless it runs.
-    pub(super) fn start_asked(&mut self, name: &str) -> Result<ControlReply, Refusal> {
-        let wanted = |s: &Service| s.entry.name == name && s.entry.restart == Restart::Asked;
-        let Some(index) = self.services.iter().position(wanted) else {
-            return Err(Refusal::Invalid(format!("this image has no {name}")));
-        };
-        if self.ending.is_some() {
-            return Err(Refusal::Busy("the host shuts down".to_owned()));
-        }
-        if !self.services[index].is_alive() {
-            self.services[index].started = uptime();
-            self.try_start_service(index).map_err(|e| Refusal::Failed(e.to_string()))?;
-        }
-        Ok(ControlReply::Done)
     }
 
     fn try_start_service(&mut self, index: usize) -> Result<(), Failed> {
