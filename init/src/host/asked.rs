@@ -5,6 +5,7 @@ use kennel_model::msg::{ControlReply, Refusal};
 use kennel_model::services::Restart;
 
 use super::Host;
+use super::services::Service;
 
 impl Host {
     /// Starts such a service, unless it runs.
@@ -25,5 +26,10 @@ impl Host {
         } else {
             Err(Refusal::Failed(format!("{name} does not start; the console says why")))
         }
+    }
+
+    /// Whether it belongs into the host's state: one that nobody wants, or has asked for, is not missing.
+    pub(super) fn is_shown(&self, service: &Service) -> bool {
+        self.is_wanted(service) && (service.entry.restart != Restart::Asked || service.is_alive())
     }
 }

@@ -128,12 +128,7 @@ impl Host {
         let slots = self.slots.iter().filter(|(_, s)| s.state.public() != SlotState::Stopped);
         HostStatus {
             slots: slots.map(|(id, s)| (*id, s.state.public())).collect(),
-            services: self
-                .services
-                .iter()
-                .filter(|s| self.is_wanted(s) && s.is_expected())
-                .map(Service::status)
-                .collect(),
+            services: self.services.iter().filter(|s| self.is_shown(s)).map(Service::status).collect(),
             uptime_ms: u64::try_from(uptime().as_millis()).unwrap_or(u64::MAX),
             name: own_name(),
             addresses: self.network.as_ref().map(super::network::Network::addresses).unwrap_or_default(),

@@ -67,11 +67,6 @@ impl Service {
         self.pid.is_some()
     }
 
-    /// Whether it is to run, or does: one that is started when it is asked for need not.
-    pub(super) fn is_expected(&self) -> bool {
-        self.entry.restart != Restart::Asked || self.is_alive()
-    }
-
     /// Programs of others have none.
     fn has_channel(&self) -> bool {
         self.entry.handed.contains(&Handed::Channel)
