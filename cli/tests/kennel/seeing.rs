@@ -83,6 +83,7 @@ pub(crate) fn timeline() -> Vec<Transition> {
         from,
         took_ms,
         reason: reason.into(),
+        note: false,
     };
     vec![
         change(1_793_491_200_000, SlotState::Running, Rung::Stopped, Some(310), "started"),

@@ -4,6 +4,7 @@
 
 mod link;
 mod pace;
+mod plan;
 mod rounds;
 
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +19,7 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::registry::{AccountRow, AcmeRow, CertificateRow, TenantPhase, TenantRow};
 pub(crate) use link::Way;
-use rounds::Plan;
+use plan::Plan;
 
 /// Longest address to write to.
 const MAX_EMAIL: usize = 200;

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kennel_model::acme::{
-    Answer, Ask, Authority, Failure, Fault, Kind, LETS_ENCRYPT_STAGING, NameState, Order, Proof, Said,
-};
+use kennel_model::acme::{Answer, Ask, Failure, Fault, Kind, NameState, Order, Proof, Said};
 use kennel_model::certificate::{ByAcme, NewCertificate};
 use kennel_model::msg::Rung;
 use kennel_model::seeing::Transition;
@@ -15,10 +13,11 @@ use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use tokio::time::sleep;
 
 use super::link::broken;
-use super::{chance, covers, now_s, pace};
+use super::plan::Planned;
+use super::{chance, now_s, pace};
 use crate::control::Control;
 use crate::error::Result;
-use crate::registry::{AccountRow, CertificateRow, Fared, TenantPhase, TenantRow};
+use crate::registry::{AccountRow, CertificateRow, Fared};
 use crate::say;
 use crate::sites::{MAX_CERTIFICATES, examine};
 
@@ -30,101 +29,6 @@ const ASK_AGAIN_S: u64 = 24 * 3600;
 const TROUBLE: Duration = Duration::from_secs(60);
 /// What the proxy is given to put a table in force, which takes it milliseconds, before an authority looks.
 const SHOWING: Duration = Duration::from_millis(500);
-/// Ends of names that are nobody's on the Internet (RFC 6761, RFC 6762, RFC 7686, RFC 8375, and what ICANN reserved), for
-/// which public authorities give no certificate.
-const LOCAL: [&str; 9] =
-    ["localhost", "local", "internal", "test", "invalid", "example", "onion", "home.arpa", "lan"];
-
-/// One name and what is to be done about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Planned {
-    pub(super) name: HostName,
-    pub(super) tenant: TenantName,
-    pub(super) state: NameState,
-    /// When it is ordered; absent when it is not.
-    pub(super) due_s: Option<u64>,
-    pub(super) fared: Fared,
-    /// The certificate that it has by ACME.
-    pub(super) replaces: Option<String>,
-}
-
-/// All names.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    /// By name.
-    pub(super) names: Vec<Planned>,
-}
-
-impl Plan {
-    /// From what the registry says.
-    pub(super) fn of(
-        authority: Option<&Authority>,
-        tenants: &[TenantRow],
-        certificates: &[CertificateRow],
-        mut fared: HashMap<HostName, Fared>,
-    ) -> Self {
-        let by_acme: HashMap<&str, (&CertificateRow, &ByAcme)> = certificates
-            .iter()
-            .filter_map(|row| Some((row.certificate.name.as_str(), (row, row.certificate.acme.as_ref()?))))
-            .collect();
-        let brought = |name: &HostName| {
-            certificates
-                .iter()
-                .any(|row| row.certificate.acme.is_none() && covers(&row.certificate.names, name))
-        };
-        let whole = tenants.iter().filter(|row| row.phase == TenantPhase::Ready);
-        let names = whole.flat_map(|row| row.domains.iter().map(move |name| (name, &row.name)));
-        let mut names: Vec<Planned> = names
-            .map(|(name, tenant)| {
-                let fared = fared.remove(name).unwrap_or_default();
-                let has = by_acme.get(name.as_str());
-                let (state, wanted_s) = match has {
-                    _ if brought(name) => (NameState::Own, None),
-                    Some((_, by)) => (NameState::Issued, Some(wanted(by, authority))),
-                    None if is_local(name, authority) => (NameState::Local, None),
-                    None if fared.failures > 0 => (NameState::Failed, Some(0)),
-                    None => (NameState::Waiting, Some(0)),
-                };
-                let due_s = wanted_s.map(|at| at.max(fared.next_s));
-                let replaces = has.map(|(row, _)| row.chain_pem.clone());
-                Planned { name: name.clone(), tenant: tenant.clone(), state, due_s, fared, replaces }
-            })
-            .collect();
-        names.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { names }
-    }
-
-    /// What is due first.
-    fn first(&self) -> Option<(&Planned, u64)> {
-        self.names.iter().filter_map(|planned| Some((planned, planned.due_s?))).min_by_key(|(_, due_s)| *due_s)
-    }
-
-    /// Whether a name's certificate is to be renewed by now, failures aside.
-    pub(super) fn is_due(&self, name: &HostName, now_s: u64) -> bool {
-        let planned = self.names.iter().find(|planned| planned.name == *name);
-        planned.is_some_and(|p| p.due_s.is_some_and(|due_s| due_s <= now_s) || p.fared.failures > 0)
-    }
-}
-
-/// When the name's certificate is replaced. One of another authority at once: who has tried things out wants the real ones
-/// next. But never a real one by one that no browser trusts.
-fn wanted(by: &ByAcme, authority: Option<&Authority>) -> u64 {
-    match authority {
-        Some(now) if now.directory != by.directory && now.directory != LETS_ENCRYPT_STAGING => 0,
-        _ => by.renew_at_s,
-    }
-}
-
-/// Whether a public authority gives no certificate for such a name. One's own may.
-fn is_local(name: &HostName, authority: Option<&Authority>) -> bool {
-    let name = name.as_str();
-    let ends = |end: &&str| name.strip_suffix(*end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    authority.is_none_or(|authority| authority.roots_pem.is_none())
-        && (!name.contains('.')
-            || LOCAL.iter().any(ends)
-            || name.bytes().all(|b| b == b'.' || b.is_ascii_digit()))
-}
-
 impl Control {
     /// Orders what is to be ordered, for ever.
     pub(crate) async fn keep_certificates(self: Arc<Self>) {
@@ -215,7 +119,7 @@ impl Control {
             name: name.clone(),
             request,
             // What failed one way may go the other.
-            prefer: if planned.fared.failures % 2 == 0 { Kind::Http } else { Kind::TlsAlpn },
+            prefer: if planned.fared.failures.is_multiple_of(2) { Kind::Http } else { Kind::TlsAlpn },
             replaces: planned.replaces.clone(),
         };
         let mut asked = self.orders.way.ask(&self.init, Ask::Order(Box::new(order))).await?;
