@@ -12,7 +12,7 @@ use kennel_policy::{Contexts, FileType};
 use selinux::label::Labeler;
 use selinux::label::back_end::File;
 
-const PATHS: [&str; 43] = [
+const PATHS: [&str; 44] = [
     "/",
     "/bin",
     "/data",

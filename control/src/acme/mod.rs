@@ -195,12 +195,14 @@ pub(crate) fn shown(rows: Vec<CertificateRow>, tenants: &[TenantRow]) -> Vec<Cer
         .collect();
     let is_needed = |row: &CertificateRow| {
         row.certificate.acme.is_none()
-            || tenants.iter().filter(|tenant| tenant.phase == TenantPhase::Ready).flat_map(|t| &t.domains).any(
-                |domain| {
-                    row.certificate.name.as_str() == domain.as_str()
-                        && !brought.iter().any(|names| covers(names, domain))
-                },
-            )
+            || tenants
+                .iter()
+                .filter(|tenant| tenant.phase == TenantPhase::Ready)
+                .flat_map(TenantRow::host_names)
+                .any(|name| {
+                    row.certificate.name.as_str() == name.as_str()
+                        && !brought.iter().any(|names| covers(names, &name))
+                })
     };
     rows.into_iter().filter(is_needed).collect()
 }

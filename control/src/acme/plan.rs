@@ -53,21 +53,21 @@ impl Plan {
                 .any(|row| row.certificate.acme.is_none() && covers(&row.certificate.names, name))
         };
         let whole = tenants.iter().filter(|row| row.phase == TenantPhase::Ready);
-        let names = whole.flat_map(|row| row.domains.iter().map(move |name| (name, &row.name)));
+        let names = whole.flat_map(|row| row.host_names().map(move |name| (name, &row.name)));
         let mut names: Vec<Planned> = names
             .map(|(name, tenant)| {
-                let fared = fared.remove(name).unwrap_or_default();
+                let fared = fared.remove(&name).unwrap_or_default();
                 let has = by_acme.get(name.as_str());
                 let (state, wanted_s) = match has {
-                    _ if brought(name) => (NameState::Own, None),
+                    _ if brought(&name) => (NameState::Own, None),
                     Some((_, by)) => (NameState::Issued, Some(wanted(by, authority))),
-                    None if is_local(name, authority) => (NameState::Local, None),
+                    None if is_local(&name, authority) => (NameState::Local, None),
                     None if fared.failures > 0 => (NameState::Failed, Some(0)),
                     None => (NameState::Waiting, Some(0)),
                 };
                 let due_s = wanted_s.map(|at| at.max(fared.next_s));
                 let replaces = has.map(|(row, _)| row.chain_pem.clone());
-                Planned { name: name.clone(), tenant: tenant.clone(), state, due_s, fared, replaces }
+                Planned { name, tenant: tenant.clone(), state, due_s, fared, replaces }
             })
             .collect();
         names.sort_by(|a, b| a.name.cmp(&b.name));

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kennel_model::egress::Egress;
-use kennel_model::{Limits, ReleaseId, RuntimeName, SlotId, TenantName};
+use kennel_model::{HostName, Limits, ReleaseId, RuntimeName, SlotId, TenantName};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
@@ -124,6 +124,11 @@ impl TenantRow {
     /// The release that serves.
     pub fn current_release(&self) -> Option<&ReleaseRow> {
         self.releases.iter().find(|r| Some(r.id) == self.current)
+    }
+
+    /// The names of its domains, redirects among them, as often as they have paths; what a wildcard stands for is not known.
+    pub fn host_names(&self) -> impl Iterator<Item = HostName> {
+        self.domains.iter().filter_map(|row| row.domain.name())
     }
 }
 
