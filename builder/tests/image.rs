@@ -173,10 +173,10 @@ fn the_host_has_these_programs_and_no_other() {
     let expect = [
         "/usr/sbin/chronyd",
         "/usr/sbin/e2fsck",
+        "/usr/sbin/kennel-acme",
         "/usr/sbin/kennel-audit",
         "/usr/sbin/kennel-control",
         "/usr/sbin/kennel-dhcp",
-        "/usr/sbin/kennel-acme",
         "/usr/sbin/kennel-imds",
         "/usr/sbin/kennel-init",
         "/usr/sbin/kennel-proxy",
