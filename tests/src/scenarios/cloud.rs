@@ -21,8 +21,8 @@ pub(super) const SPOT: &str = "meta-data/spot/instance-action";
 const REBALANCE: &str = "meta-data/events/recommendations/rebalance";
 const MAINTENANCE: &str = "meta-data/events/maintenance/scheduled";
 
-/// Whom QEMU's network makes of who comes to the host's ports.
-const GATEWAY: &str = "10.0.2.2";
+/// Whom QEMU's network makes of who comes to the ports of a host that it is EC2 for.
+const GATEWAY: &str = "169.252.0.2";
 
 pub(super) fn group() -> Group {
     Group {
@@ -115,7 +115,7 @@ fn operators(vm: &mut Vm) -> Result<(), String> {
 
 /// Of the last only is known that it is not one of its own: what stands before that, he may have written.
 fn visitors_of_another(vm: &mut Vm) -> Result<(), String> {
-    let fields = [("X-Forwarded-For", "198.51.100.9, 192.0.2.44, 10.0.2.2")];
+    let fields = [("X-Forwarded-For", "198.51.100.9, 192.0.2.44, 169.252.0.2")];
     let page = http::get_with(vm.web_port(), ("nobody.localhost", "/by-another"), &fields, PAGE_DEADLINE)?;
     same("its status", page.status, 404)?;
     let client = until("it to be in the access log", SOON, || {
