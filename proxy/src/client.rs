@@ -85,7 +85,7 @@ impl Client {
 
     /// As whom a request of this connection counts: where its other end is trusted, as whom that names.
     pub(crate) fn of_request(self, front: &Front, fields: &HeaderMap) -> Self {
-        if front.trusted.is_empty() || !front.trusts(self.who.address) {
+        if !front.trusts(self.who.address) {
             return self;
         }
         let (address, has_tls) = front::named(front, fields);

@@ -45,7 +45,10 @@ pub(crate) async fn answer(
 ) -> Result<Response<Recorded>, Infallible> {
     // Read only where the answer is a page of ours.
     let accept = Accept::of(request.headers());
-    let client = client.of_request(&shared.routes.front(), request.headers());
+    let client = match shared.routes.in_front() {
+        Some(front) => client.of_request(&front, request.headers()),
+        None => client,
+    };
     let mut seen = Some(Seen::new(&shared.records, client.address(), &request));
     let taker = client.taking().map(Taking::taker);
     let mut response = pass(&shared, client, request, &mut seen).await.unwrap_or_else(|fault| {
@@ -120,15 +123,9 @@ async fn pass(
         return Ok(answer);
     }
     if !visit.is_leased() || (target.health.is_some() && !shared.awake.is_ready(target.slot)) {
-        let came = Instant::now();
-        note(seen, |seen| seen.enter(Phase::Queue));
-        let (method, uri, fields) = (&head.method, &head.uri, &head.headers);
-        let asking = Asking { method, uri, fields, client: client.address() };
         // Boxed, as it is large and most requests need none of it.
-        let woken = Box::pin(connect::wake(shared, &target, asking)).await;
-        shared.tally.queued(target.slot, came.elapsed());
-        note(seen, |seen| seen.enter(Phase::Own));
-        woken?;
+        in_queue(shared, &target, seen, Box::pin(connect::wake(shared, &target, asking(&client, &head))))
+            .await?;
     }
 
     let turn = turn(shared, &target, &client, (&head, &body), seen).await?;
@@ -251,14 +248,27 @@ async fn turn(
     if head.version == Version::HTTP_2 && !body.is_end_stream() {
         return Ok(shared.turns.in_any_case(slot, address));
     }
+    let _line = connect::line(shared, slot, asking(client, head))?;
+    in_queue(shared, target, seen, Box::pin(shared.turns.wait(slot, address))).await
+}
+
+/// Waits for something, which counts as the request's time in line.
+async fn in_queue<T>(
+    shared: &Shared,
+    target: &Target,
+    seen: &mut Option<Seen>,
+    what: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     let came = Instant::now();
     note(seen, |seen| seen.enter(Phase::Queue));
-    let asking = Asking { method: &head.method, uri: &head.uri, fields: &head.headers, client: address };
-    let _line = connect::line(shared, slot, asking)?;
-    let turn = Box::pin(shared.turns.wait(slot, address)).await;
-    shared.tally.queued(slot, came.elapsed());
+    let result = what.await;
+    shared.tally.queued(target.slot, came.elapsed());
     note(seen, |seen| seen.enter(Phase::Own));
-    turn
+    result
+}
+
+fn asking<'r>(client: &Client, head: &'r Parts) -> Asking<'r> {
+    Asking { method: &head.method, uri: &head.uri, fields: &head.headers, client: client.address() }
 }
 
 /// Passes the switch of protocols back and leaves the two connections to a tunnel.

@@ -2,6 +2,7 @@
 //! can be trusted is `snapshot`'s business; which name a request means is `host`'s.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -113,6 +114,8 @@ pub enum Found {
 #[derive(Debug, Default)]
 pub struct Routes {
     current: RwLock<Option<Arc<Table>>>,
+    /// Something stands in front, by the table in force.
+    is_behind: AtomicBool,
     sites: Sites,
 }
 
@@ -133,10 +136,13 @@ impl Routes {
         }
     }
 
-    /// What visitors come through.
-    pub(crate) fn front(&self) -> Arc<Front> {
+    /// What visitors come through, if anything: most hosts have nothing there, and each request asks.
+    pub(crate) fn in_front(&self) -> Option<Arc<Front>> {
+        if !self.is_behind.load(Ordering::Relaxed) {
+            return None;
+        }
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.as_ref().map_or_else(Arc::default, |table| table.front.clone())
+        current.as_ref().map(|table| table.front.clone())
     }
 
     /// What is shown for what has no page of its own, if not ours.
@@ -195,7 +201,10 @@ impl Routes {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         match current.as_ref().map(|t| t.generation) {
             Some(have) if generation < have => return Err(BadTable::Old { got: generation, have }),
-            _ => *current = Some(table),
+            _ => {
+                self.is_behind.store(!table.front.trusted.is_empty(), Ordering::Relaxed);
+                *current = Some(table);
+            }
         }
         self.sites.replace(sites);
         Ok(())

@@ -68,9 +68,9 @@ async fn accept(shared: &Arc<Shared>, doors: &Doors, places: &Arc<Semaphore>, dr
             }
         };
         let address = address.ip().to_canonical();
-        let front = shared.routes.front();
+        let front = shared.routes.in_front();
         // What is trusted brings many visitors.
-        let share = match front.trusts(address) {
+        let share = match front.as_ref().is_some_and(|front| front.trusts(address)) {
             true => None,
             // Closed at once: an answer would have to be waited for, which is what this client has had its share of.
             false => match clients.enter(address) {
@@ -82,7 +82,7 @@ async fn accept(shared: &Arc<Shared>, doors: &Doors, places: &Arc<Semaphore>, dr
         _ = stream.set_nodelay(true);
         let (shared, drain) = (shared.clone(), drain.clone());
         let acceptor = with_tls.then(|| acceptor.clone());
-        if share.is_none() && front.proxy_protocol {
+        if share.is_none() && front.is_some_and(|front| front.proxy_protocol) {
             let clients = clients.clone();
             tokio::spawn(async move {
                 let limit = shared.limits.proxy_header;

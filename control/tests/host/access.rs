@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::support::client::Client;
 use crate::support::openapi::{document, errors};
-use crate::support::{Host, wish};
+use crate::support::{Host, two_tenants, wish};
 
 fn slot(n: u16) -> SlotId {
     SlotId::new(n).unwrap()
@@ -86,18 +86,9 @@ fn target(line: Line<'_>) -> String {
     }
 }
 
-async fn with_two_tenants() -> (Host, Client) {
-    let host = Host::start();
-    let operator = host.operator().await;
-    for name in ["blog", "shop"] {
-        operator.post("/v1/tenants", &wish(name)).await.expect::<Tenant>(StatusCode::CREATED);
-    }
-    (host, operator)
-}
-
 #[tokio::test]
 async fn each_request_is_written_down_for_whom_it_belongs_to() {
-    let (host, operator) = with_two_tenants().await;
+    let (host, operator) = two_tenants().await;
     visits(&host, Some((slot(0), "blog")), &["/one", "/two"]);
     visits(&host, Some((slot(1), "shop")), &["/shop"]);
     visits(&host, None, &["/scan"]);
@@ -126,7 +117,7 @@ async fn each_request_is_written_down_for_whom_it_belongs_to() {
 
 #[tokio::test]
 async fn what_was_told_while_control_was_away_is_not_lost() {
-    let (mut host, operator) = with_two_tenants().await;
+    let (mut host, operator) = two_tenants().await;
     visits(&host, Some((slot(0), "blog")), &["/before"]);
     assert_eq!(targets(&operator, "/v1/tenants/blog/access", 1).await, ["/before"]);
     host.stop();
@@ -138,7 +129,7 @@ async fn what_was_told_while_control_was_away_is_not_lost() {
 
 #[tokio::test]
 async fn with_a_tenant_its_visitors_are_forgotten() {
-    let (host, operator) = with_two_tenants().await;
+    let (host, operator) = two_tenants().await;
     visits(&host, Some((slot(0), "blog")), &["/secret"]);
     targets(&operator, "/v1/tenants/blog/access", 1).await;
     let path = "/v1/tenants/blog/access?follow=true";
@@ -157,7 +148,7 @@ async fn with_a_tenant_its_visitors_are_forgotten() {
 
 #[tokio::test]
 async fn traffic_is_seen_as_it_comes() {
-    let (host, operator) = with_two_tenants().await;
+    let (host, operator) = two_tenants().await;
     visits(&host, Some((slot(0), "blog")), &["/one"]);
     targets(&operator, "/v1/tenants/blog/access", 1).await;
     assert_eq!(targets(&operator, "/v1/traffic", 1).await, ["/one"]);
@@ -177,7 +168,7 @@ async fn traffic_is_seen_as_it_comes() {
 
 #[tokio::test]
 async fn all_are_counted_also_those_without_a_record() {
-    let (host, operator) = with_two_tenants().await;
+    let (host, operator) = two_tenants().await;
     let counts = SlotCounts { slot: Some(slot(0)), statuses: [0, 40, 0, 2, 0], left_out: 41 };
     let mut all = HostCounts { records: 1, flooded: 41, ..HostCounts::default() };
     all.durations.observe(&record(None, "/").took);
@@ -199,7 +190,7 @@ async fn all_are_counted_also_those_without_a_record() {
 
 #[tokio::test]
 async fn a_proxy_that_was_taken_over_does_no_harm() {
-    let (host, operator) = with_two_tenants().await;
+    let (host, operator) = two_tenants().await;
     for packet in [&[255; 40][..], &[0], &[0; 7], &[1, 1, 200, 200, 200], &[2; 3000]] {
         host.records.send_packet(packet).unwrap();
     }

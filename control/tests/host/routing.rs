@@ -6,8 +6,7 @@ use kennel_model::routes::{Route, RouteTable};
 use kennel_model::routing::{DomainChange, DomainOf, PageText, RedirectChange, RedirectOf};
 use serde_json::{Value, json};
 
-use crate::support::client::Client;
-use crate::support::{Host, wish};
+use crate::support::{Host, two_tenants};
 
 fn table(host: &Host) -> RouteTable {
     host.world.lock().routes.clone().unwrap()
@@ -15,15 +14,6 @@ fn table(host: &Host) -> RouteTable {
 
 fn route(host: &Host, domain: &str) -> Option<Route> {
     table(host).routes.into_iter().find(|route| route.domain.as_str() == domain)
-}
-
-async fn two_tenants() -> (Host, Client) {
-    let host = Host::start();
-    let operator = host.operator().await;
-    for name in ["blog", "shop"] {
-        operator.post("/v1/tenants", &wish(name)).await.expect::<Tenant>(StatusCode::CREATED);
-    }
-    (host, operator)
 }
 
 #[tokio::test]

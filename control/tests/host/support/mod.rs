@@ -11,11 +11,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use hyper::StatusCode;
 use kennel_control::certificate::Certificate;
 use kennel_control::config::Config;
 use kennel_control::{Fatal, Handed, run};
 use kennel_model::Limits;
-use kennel_model::api::NewTenant;
+use kennel_model::api::{NewTenant, Tenant};
 use kennel_model::layout::{ImageFacts, RuntimeFacts};
 use kennel_sys::Channel;
 use tokio::sync::watch;
@@ -185,4 +186,14 @@ pub(crate) fn archive(files: &[(&str, usize)]) -> Vec<u8> {
         builder.append_data(&mut header, name, &vec![b'x'; *size][..]).unwrap();
     }
     builder.into_inner().unwrap()
+}
+
+/// A host with two tenants, `blog` and `shop`, in the first two slots, and its operator.
+pub(crate) async fn two_tenants() -> (Host, Client) {
+    let host = Host::start();
+    let operator = host.operator().await;
+    for name in ["blog", "shop"] {
+        operator.post("/v1/tenants", &wish(name)).await.expect::<Tenant>(StatusCode::CREATED);
+    }
+    (host, operator)
 }
