@@ -102,13 +102,8 @@ async fn pass(
     {
         return Ok(answer);
     }
-    if target.maintenance.as_ref().is_some_and(|maintenance| !maintenance.lets_in(client.address())) {
-        // A load balancer that asks after the host is not told of one tenant.
-        return if Kind::of(&head) == Kind::HealthCheck {
-            Ok(instead::fine())
-        } else {
-            Err(Fault::Maintenance)
-        };
+    if let Some(answer) = in_maintenance(&target, &client, &head) {
+        return answer;
     }
     let hsts_s = if client.has_tls() { target.hsts_s } else { 0 };
     shared.rates.enter(target.slot, client.address(), &target.traffic)?;
@@ -160,6 +155,15 @@ async fn pass(
         // Nobody asked it to switch.
         (false, Some(_)) => Err(Fault::Broke),
     }
+}
+
+/// What is answered while the tenant is worked on, but for who is let in.
+fn in_maintenance(target: &Target, client: &Client, head: &Parts) -> Option<Result<Response<Body>, Fault>> {
+    let is_out = !target.maintenance.as_ref()?.lets_in(client.address());
+    // A load balancer that asks after the host is not told of one tenant.
+    let answer =
+        || if Kind::of(head) == Kind::HealthCheck { Ok(instead::fine()) } else { Err(Fault::Maintenance) };
+    is_out.then(answer)
 }
 
 fn find(
