@@ -8,10 +8,11 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use command_fds::{CommandFdExt, FdMapping};
 use kennel_model::access::MAX_PACKET_BYTES;
 use kennel_model::certificate::{CertificateTable, ServedCertificate};
 use kennel_model::msg::{FromProxy, Refusal, Rung, ToProxy};
@@ -20,7 +21,7 @@ use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{CertificateName, ReleaseId, SlotId, TenantName};
 use kennel_sys::{Channel, ChannelError};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::io::Errno;
 
 /// Names the folder of files.
 const FILES: &str = "KENNEL_STAND_FILES";
@@ -97,7 +98,7 @@ fn open_folder(path: OsString) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Bash places the descriptors, as init does by itself.
+/// With its descriptors at the numbers where init puts them.
 fn start(
     program: &str,
     channel: &Channel,
@@ -105,13 +106,11 @@ fn start(
     records: &Channel,
 ) -> Result<Child, Box<dyn Error>> {
     let handed = [channel.as_fd(), http.as_fd(), https.as_fd(), records.as_fd()];
-    handed.iter().try_for_each(|fd| fcntl_setfd(fd, FdFlags::empty()))?;
-    let [channel, http, https, records] = handed.map(|fd| fd.as_raw_fd());
-    let script = format!(
-        "exec 13<&{channel} 14<&{http} 15<&{https} 16<&{records}; \
-         exec \"$0\" 3<&13 4<&14 5<&15 6<&16 13<&- 14<&- 15<&- 16<&-"
-    );
-    Ok(Command::new("bash").args(["-c", &script, program]).stdin(Stdio::null()).spawn()?)
+    let mapping = |(fd, child_fd): (BorrowedFd<'_>, _)| {
+        fd.try_clone_to_owned().map(|parent_fd| FdMapping { parent_fd, child_fd })
+    };
+    let mappings = handed.into_iter().zip(3..).map(mapping).collect::<Result<_, _>>()?;
+    Ok(Command::new(program).fd_mappings(mappings)?.stdin(Stdio::null()).spawn()?)
 }
 
 fn publish(init: &Channel, host: &str, slot: u16, more: u16) -> Result<(), Box<dyn Error>> {

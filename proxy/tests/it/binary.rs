@@ -1,9 +1,10 @@
 //! The program itself: born with its three descriptors, and nothing else.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Stdio;
 
+use command_fds::{CommandFdExt, FdMapping};
 use kennel_model::access::{MAX_PACKET_BYTES, Part, Parts};
 use kennel_model::msg::ToProxy;
 use kennel_proxy::Limits;
@@ -14,21 +15,17 @@ use crate::rig::*;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_kennel-proxy");
 
-/// Starts the program with `channel` as descriptor 3, the listeners as 4 and 5 and `records` as 6, through bash, which can
-/// place them.
+/// Starts the program with its descriptors at the numbers where init puts them. This process has many descriptors of other
+/// tests, at any number: those in the way are the crate's business.
 fn spawn(channel: &Channel, [http, https]: [&TcpListener; 2], records: &Channel) -> Child {
     let handed = [channel.as_fd(), http.as_fd(), https.as_fd(), records.as_fd()];
-    handed.iter().for_each(|fd| rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty()).unwrap());
-    let [channel_fd, http_fd, https_fd, records_fd] = handed.map(|fd| fd.as_raw_fd());
-    let script = format!(
-        "exec 13<&{channel_fd} 14<&{http_fd} 15<&{https_fd} 16<&{records_fd}; \
-         exec \"$0\" 3<&13 4<&14 5<&15 6<&16 13<&- 14<&- 15<&- 16<&-"
-    );
-    let mut bash = Command::new("bash");
-    bash.args(["-c", &script, PROGRAM]).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    let child = bash.spawn().unwrap();
-    handed.iter().for_each(|fd| rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC).unwrap());
-    child
+    let mapping = |(fd, child_fd): (BorrowedFd<'_>, _)| FdMapping {
+        parent_fd: fd.try_clone_to_owned().unwrap(),
+        child_fd,
+    };
+    let mut program = Command::new(PROGRAM);
+    program.stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    program.fd_mappings(handed.into_iter().zip(3..).map(mapping).collect()).unwrap().spawn().unwrap()
 }
 
 #[tokio::test]
