@@ -45,6 +45,10 @@ const fn usual_weight() -> u16 {
     100
 }
 
+/// How many listening sockets of one port are handed to a service at most. Each is a worker, and a processor in the machine beyond
+/// these is the tenants' programs'.
+pub const MAX_LISTENERS: usize = 8;
+
 /// A descriptor that a service is born with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -53,6 +57,9 @@ pub enum Handed {
     Channel,
     /// A listening TCP socket on this port, IPv4 and IPv6, made by init before any service starts and kept by it.
     Listener(u16),
+    /// As many of them as the machine has processors, at most [`MAX_LISTENERS`]: whoever accepts by one of them is one of that
+    /// many, among whom the kernel shares out who comes (`SO_REUSEPORT`, socket(7)).
+    Listeners(u16),
     /// A read-only memfd with the host's user-data, empty when there is none.
     UserData,
     /// The kernel's log, opened by init for reading. One open file for ever, so that a service that is started again goes
@@ -157,9 +164,9 @@ pub fn standard() -> Vec<Service> {
                 layout::PROXY_UID,
                 vec![
                     Handed::Channel,
-                    Handed::Listener(layout::HTTP_PORT),
-                    Handed::Listener(layout::HTTPS_PORT),
                     Handed::RecordsIn,
+                    Handed::Listeners(layout::HTTP_PORT),
+                    Handed::Listeners(layout::HTTPS_PORT),
                 ],
             )
         },

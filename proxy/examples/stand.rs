@@ -105,7 +105,8 @@ fn start(
     [http, https]: [&TcpListener; 2],
     records: &Channel,
 ) -> Result<Child, Box<dyn Error>> {
-    let handed = [channel.as_fd(), http.as_fd(), https.as_fd(), records.as_fd()];
+    // One worker, as its peers have.
+    let handed = [channel.as_fd(), records.as_fd(), http.as_fd(), https.as_fd()];
     let mapping = |(fd, child_fd): (BorrowedFd<'_>, _)| {
         fd.try_clone_to_owned().map(|parent_fd| FdMapping { parent_fd, child_fd })
     };

@@ -14,7 +14,6 @@ use kennel_model::acme::CHALLENGE_ALPN;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 use crate::client::Client;
 use crate::http1;
@@ -52,12 +51,11 @@ pub(crate) async fn plain(
 /// A connection with TLS.
 pub(crate) async fn tls(
     shared: Arc<Shared>,
-    acceptor: TlsAcceptor,
     stream: TcpStream,
     mut client: Client,
     mut drain: watch::Receiver<bool>,
 ) {
-    let handshake = tokio::time::timeout(shared.limits.tls_handshake, acceptor.accept(stream));
+    let handshake = tokio::time::timeout(shared.limits.tls_handshake, shared.acceptor.accept(stream));
     let handshake = tokio::select! {
         handshake = handshake => handshake,
         _ = drain.wait_for(|drain| *drain) => return,

@@ -75,11 +75,6 @@ impl Leases {
         Some(Visit { leases: self.clone(), slot })
     }
 
-    /// Whether no request is in flight.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.slots.iter().all(|slot| visits(slot.word.load(Ordering::Relaxed)) == 0)
-    }
-
     /// Init has granted a lease, the last that counts.
     pub(crate) fn grant(&self, slot: SlotId, id: RequestId) {
         self.at(slot).used_ms.store(self.now_ms(), Ordering::Relaxed);
@@ -194,9 +189,7 @@ mod tests {
         leases.grant(slot(0), u32::MAX);
         assert!(leases.enter(slot(0)).is_none(), "the lease is not counted");
         assert!(leases.enter(slot(MAX_SLOTS - 1)).is_some());
-        assert!(!leases.is_quiet());
         drop(held);
-        assert!(leases.is_quiet(), "though a lease is held");
         assert!(leases.enter(slot(0)).unwrap().is_leased());
     }
 

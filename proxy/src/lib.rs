@@ -2,7 +2,7 @@
 //! waking the tenant through init if nobody listens. It decides nothing: routes come from control, starts are init's.
 //! It opens no listener, and no file but below folders that it was handed; all else it has it is handed.
 //!
-//! The way of a request: `serve` (accept) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` (`paths`) → `sent` → `secure` → `files` (answers) or `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
+//! The way of a request: `serve` (accept; `workers`) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` (`paths`) → `sent` → `secure` → `files` (answers) or `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
 //! `headers` → `exchange` → `pool` or `connect` → `upstream` → back through `headers` and `body`, or on through `tunnel`. What goes
 //! wrong is a `fault`, shown by `page` or as an operator has it (`shown`); what goes through is told by `tally`, each request by `seen`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
@@ -59,16 +59,19 @@ mod tunnel;
 mod upstream;
 mod wake;
 mod wire;
+mod workers;
 
 use std::io;
 use std::net::TcpListener;
 
 use kennel_sys::Channel;
 use tokio::sync::watch;
+use workers::Workers;
 
 pub use limits::Limits;
 pub use link::LinkError;
 pub use log::line as say;
+pub use workers::runtime;
 
 /// Why the proxy cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -82,9 +85,15 @@ pub enum ProxyError {
     /// TLS could not be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// There is no room for another worker.
+    #[error("a worker cannot be started: {0}")]
+    Worker(#[source] io::Error),
+    /// A worker has ended while it was needed.
+    #[error("worker {0} has ended, which is a defect")]
+    Ended(usize),
 }
 
-/// The sockets that visitors come by.
+/// The sockets by which visitors come to one worker.
 #[derive(Debug)]
 pub struct Listeners {
     /// Without TLS.
@@ -94,23 +103,27 @@ pub struct Listeners {
 }
 
 /// Serves until init asks to drain and what is in flight is finished; to be called within a current-thread runtime.
-/// One worker for now. More are more runtimes, each calling `serve::serve` with a listener of its own and the same
-/// shared state.
+/// That runtime is the worker by `listeners`; for each of `more` there is another, with a thread of its own.
 ///
 /// # Errors
 /// [`ProxyError`]: init has closed the channel without asking to drain, or what was handed over is no use.
 pub async fn run(
     channel: Channel,
     listeners: Listeners,
+    more: Vec<Listeners>,
     records: Channel,
     limits: Limits,
 ) -> Result<(), ProxyError> {
     let records = seen::Records::new(records, &limits);
-    let shared = shared::Shared::new(limits, link::Link::new(channel)?, records);
-    let acceptor = tls::acceptor(shared.certificates.clone())?;
-    let doors = serve::Doors { http: ready(listeners.http)?, https: (ready(listeners.https)?, acceptor) };
+    let shared = shared::Shared::new(limits, link::Link::new(channel)?, records, 1 + more.len())?;
     let (drain, draining) = watch::channel(false);
-    let worker = serve::serve(shared.clone(), doors, draining.clone());
+    let doors = serve::Doors::new(listeners)?;
+    log::line(format_args!("{} workers", 1 + more.len()));
+    let mut workers = Workers::start(&shared, more, &draining)?;
+    let worker = async {
+        serve::serve(&shared, doors, draining.clone()).await;
+        serve::finish(&shared).await;
+    };
     tokio::pin!(worker);
     let lost = tokio::select! {
         () = &mut worker => {
@@ -123,6 +136,7 @@ pub async fn run(
         () = shared.leases.give_back_forever(&shared) => return Ok(()),
         () = shared.tally.tell_forever(&shared.init) => return Ok(()),
         () = shared.records.tell_forever() => return Ok(()),
+        ended = workers.failed() => return Err(ended),
         lost = shared.init.hear(&shared, &drain) => lost,
     };
     if !*draining.borrow() {
@@ -133,9 +147,4 @@ pub async fn run(
     shared.tally.tell(&shared.init).await;
     shared.records.tell(true);
     Ok(())
-}
-
-fn ready(listener: TcpListener) -> Result<tokio::net::TcpListener, ProxyError> {
-    listener.set_nonblocking(true).map_err(ProxyError::Listener)?;
-    tokio::net::TcpListener::from_std(listener).map_err(ProxyError::Listener)
 }

@@ -33,7 +33,7 @@ pub struct Limits {
     pub rate_ahead: Duration,
     /// Clients whose rates are known at once, some 40 bytes each.
     pub rate_clients: usize,
-    /// Idle upstream connections kept per slot: as many requests as a busy tenant has in flight at a time, or every answer that
+    /// Idle upstream connections kept per slot, all workers' together: as many requests as a busy tenant has in flight at a time, or every answer that
     /// comes with others closes a connection that the next request has to make again (measured with 64 clients and 32 kept: one
     /// in four). They are kept for seconds only, see [`Limits::upstream_idle`].
     pub idle_per_slot: usize,
@@ -57,7 +57,7 @@ pub struct Limits {
     pub static_names: usize,
     /// Bytes of a file that are read at a time: what the processor's nearest caches hold, and twice a connection's turn.
     pub static_piece_bytes: usize,
-    /// Threads that read from the disk what the kernel does not have in memory. They end when there is nothing to read.
+    /// Threads of each worker that read from the disk what the kernel does not have in memory. They end when there is nothing to read.
     pub static_threads: usize,
 
     /// Requests of one connection of HTTP/2 in flight at once; browsers expect 100 or more (RFC 9113, 6.5.2).

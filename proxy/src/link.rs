@@ -110,7 +110,7 @@ impl Link {
 
 /// Tells init when no request is in flight, unless new ones are taken again before.
 async fn tell_when_quiet(shared: Arc<Shared>) {
-    while !shared.leases.is_quiet() {
+    while !shared.records.are_complete() {
         tokio::time::sleep(LOOK).await;
     }
     if shared.refusing.load(Ordering::Relaxed)

@@ -1,6 +1,8 @@
-//! Starts the proxy with what init hands over: the channel as descriptor 3, the listening sockets as descriptors 4 (HTTP) and 5
-//! (HTTPS), where records go as descriptor 6 (`kennel_model::services`). Exit 0 after a drain, 1 when it cannot go on.
+//! Starts the proxy with what init hands over (`kennel_model::services`): the channel as descriptor 3, where records go as
+//! descriptor 4, and from there on as many listening sockets for HTTP as there are to be workers, and as many for HTTPS. Exit 0
+//! after a drain, 1 when it cannot go on.
 
+use std::net::TcpListener;
 use std::process::ExitCode;
 
 use kennel_proxy::{Limits, Listeners, say};
@@ -19,14 +21,19 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let channel = Channel::from_fd(inherited::take(inherited::FIRST)?);
-    let http = inherited::take(inherited::FIRST + 1)?.into();
-    let https = inherited::take(inherited::FIRST + 2)?.into();
-    let records = Channel::from_fd(inherited::take(inherited::FIRST + 3)?);
+    let records = Channel::from_fd(inherited::take(inherited::FIRST + 1)?);
+    let mut http: Vec<_> =
+        inherited::take_from(inherited::FIRST + 2)?.into_iter().map(TcpListener::from).collect();
+    let https = http.split_off(http.len() / 2);
+    if https.len() != http.len() {
+        return Err("not as many sockets for HTTP as for HTTPS".into());
+    }
+    let mut workers = http.into_iter().zip(https).map(|(http, https)| Listeners { http, https });
+    let first = workers.next().ok_or("no listening sockets were handed over")?;
     let mut limits = Limits::default();
     limits.fit_descriptors(raise_descriptor_limit(limits.descriptors()));
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().max_blocking_threads(limits.static_threads).build()?;
-    Ok(runtime.block_on(kennel_proxy::run(channel, Listeners { http, https }, records, limits))?)
+    let runtime = kennel_proxy::runtime(&limits)?;
+    Ok(runtime.block_on(kennel_proxy::run(channel, first, workers.collect(), records, limits))?)
 }
 
 /// Raises the soft limit as far as wanted and allowed; answers what it is then.

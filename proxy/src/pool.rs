@@ -1,5 +1,6 @@
 //! Idle connections to tenants' programs, kept for the next request. Bounded per slot and in all; the newest is used
-//! first, so that the others can grow old and go. Making connections is left to `connect`.
+//! first, so that the others can grow old and go. Each worker has its own, since a connection is driven by the runtime that made it.
+//! Making connections is left to `connect`.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::limits::Limits;
 use crate::upstream::Upstream;
+use crate::workers;
 
 /// Something that can be kept: an [`Upstream`], or a stand-in in tests.
 pub(crate) trait Reusable {
@@ -36,7 +38,8 @@ struct Shelves<C> {
 
 /// The idle connections of all slots.
 pub(crate) struct Pool<C = Upstream> {
-    shelves: Mutex<Shelves<C>>,
+    /// Of each worker.
+    shelves: Box<[Mutex<Shelves<C>>]>,
     filled: Notify,
     per_slot: usize,
     in_all: usize,
@@ -44,20 +47,21 @@ pub(crate) struct Pool<C = Upstream> {
 }
 
 impl<C: Reusable> Pool<C> {
-    /// An empty pool.
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// An empty pool, for so many workers.
+    pub(crate) fn new(limits: &Limits, workers: usize) -> Self {
+        let empty = || Mutex::new(Shelves { by_slot: HashMap::new(), total: 0 });
         Self {
-            shelves: Mutex::new(Shelves { by_slot: HashMap::new(), total: 0 }),
+            shelves: (0..workers).map(|_| empty()).collect(),
             filled: Notify::new(),
-            per_slot: limits.idle_per_slot,
-            in_all: limits.idle_total,
+            per_slot: limits.idle_per_slot.div_ceil(workers),
+            in_all: limits.idle_total / workers,
             keep: limits.upstream_idle,
         }
     }
 
-    /// The newest connection that is still good.
+    /// This worker's newest connection that is still good.
     pub(crate) fn take(&self, slot: SlotId) -> Option<C> {
-        let mut shelves = self.lock();
+        let mut shelves = self.here();
         loop {
             let mut idle = shelves.by_slot.get_mut(&slot)?.pop_back()?;
             shelves.total -= 1;
@@ -67,9 +71,9 @@ impl<C: Reusable> Pool<C> {
         }
     }
 
-    /// Keeps a connection, unless there are enough.
+    /// Keeps a connection for this worker, unless there are enough.
     pub(crate) fn put(&self, slot: SlotId, connection: C) {
-        let mut shelves = self.lock();
+        let mut shelves = self.here();
         if shelves.total >= self.in_all {
             return;
         }
@@ -82,10 +86,12 @@ impl<C: Reusable> Pool<C> {
         self.filled.notify_one();
     }
 
-    /// Closes the slot's idle connections.
+    /// Closes all workers' idle connections to the slot.
     pub(crate) fn clear(&self, slot: SlotId) {
-        let mut shelves = self.lock();
-        shelves.total -= shelves.by_slot.remove(&slot).map_or(0, |shelf| shelf.len());
+        for shelves in &self.shelves {
+            let mut shelves = lock(shelves);
+            shelves.total -= shelves.by_slot.remove(&slot).map_or(0, |shelf| shelf.len());
+        }
     }
 
     /// Closes what has grown old. Runs for ever, and sleeps while nothing is kept.
@@ -100,20 +106,28 @@ impl<C: Reusable> Pool<C> {
 
     /// Whether anything is left.
     fn sweep(&self) -> bool {
-        let mut shelves = self.lock();
-        let mut total = 0;
-        shelves.by_slot.retain(|_, shelf| {
-            shelf.retain_mut(|idle| idle.since.elapsed() < self.keep && idle.connection.is_usable());
-            total += shelf.len();
-            !shelf.is_empty()
-        });
-        shelves.total = total;
-        total > 0
+        let mut left = 0;
+        for shelves in &self.shelves {
+            let mut shelves = lock(shelves);
+            let mut total = 0;
+            shelves.by_slot.retain(|_, shelf| {
+                shelf.retain_mut(|idle| idle.since.elapsed() < self.keep && idle.connection.is_usable());
+                total += shelf.len();
+                !shelf.is_empty()
+            });
+            shelves.total = total;
+            left += total;
+        }
+        left > 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shelves<C>> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    fn here(&self) -> MutexGuard<'_, Shelves<C>> {
+        lock(&self.shelves[workers::here()])
     }
+}
+
+fn lock<C>(shelves: &Mutex<Shelves<C>>) -> MutexGuard<'_, Shelves<C>> {
+    shelves.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -140,7 +154,7 @@ mod tests {
     }
 
     fn pool(per_slot: usize, in_all: usize) -> Pool<Fake> {
-        Pool::new(&Limits { idle_per_slot: per_slot, idle_total: in_all, ..Limits::default() })
+        Pool::new(&Limits { idle_per_slot: per_slot, idle_total: in_all, ..Limits::default() }, 1)
     }
 
     #[tokio::test(start_paused = true)]
@@ -156,7 +170,7 @@ mod tests {
         assert_eq!(pool.take(slot(1)).map(|f| f.0), Some(2));
         assert!(pool.take(slot(1)).is_none(), "the oldest went first");
         assert_eq!(pool.take(slot(2)).map(|f| f.0), Some(4));
-        assert_eq!(pool.lock().total, 0);
+        assert_eq!(pool.here().total, 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -179,10 +193,10 @@ mod tests {
         pool.put(slot(2), fake(2));
         pool.clear(slot(1));
         assert!(pool.take(slot(1)).is_none());
-        assert_eq!(pool.lock().total, 1);
+        assert_eq!(pool.here().total, 1);
         assert!(pool.sweep());
         tokio::time::advance(Limits::default().upstream_idle).await;
         assert!(!pool.sweep());
-        assert_eq!(pool.lock().total, 0);
+        assert_eq!(pool.here().total, 0);
     }
 }

@@ -1,6 +1,6 @@
-//! One worker: accepts on the listening sockets, gives each connection a task of its own, and drains. Init keeps the
-//! sockets open, so that connections that come while nobody accepts wait for the next process. What is spoken on a
-//! connection is `connection`'s business.
+//! What one worker does: accepts on its listening sockets and gives each connection a task of its own, until it is time to
+//! drain. Init keeps the sockets open, so that connections that come while nobody accepts wait for the next process. What is
+//! spoken on a connection is `connection`'s business.
 
 use std::io;
 use std::net::IpAddr;
@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::clients::{Clients, Share};
 use crate::connection;
 use crate::shared::Shared;
-use crate::{front, log};
+use crate::{Listeners, ProxyError, front, log};
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const SHORT_OF_EVERYTHING: Duration = Duration::from_millis(100);
@@ -23,42 +22,56 @@ const SHORT_OF_EVERYTHING: Duration = Duration::from_millis(100);
 /// What visitors come in by.
 pub(crate) struct Doors {
     /// Without TLS.
-    pub(crate) http: TcpListener,
+    http: TcpListener,
     /// With it.
-    pub(crate) https: (TcpListener, TlsAcceptor),
+    https: TcpListener,
 }
 
-/// Serves until `drain` becomes true, then until nothing is in flight or the time for it is over.
-pub(crate) async fn serve(shared: Arc<Shared>, doors: Doors, drain: watch::Receiver<bool>) {
+impl Doors {
+    /// For the runtime that this is called within.
+    ///
+    /// # Errors
+    /// [`ProxyError::Listener`].
+    pub(crate) fn new(listeners: Listeners) -> Result<Self, ProxyError> {
+        let ready = |listener: std::net::TcpListener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        };
+        let [http, https] =
+            [listeners.http, listeners.https].map(|listener| ready(listener).map_err(ProxyError::Listener));
+        Ok(Self { http: http?, https: https? })
+    }
+}
+
+/// Accepts until `drain` becomes true.
+pub(crate) async fn serve(shared: &Arc<Shared>, doors: Doors, drain: watch::Receiver<bool>) {
     let mut asked = drain.clone();
-    let places = Arc::new(Semaphore::new(shared.limits.client_connections));
     tokio::select! {
         biased;
         // An error would mean that nobody can ask for a drain any more, which is as good as asking.
         _ = asked.wait_for(|drain| *drain) => (),
-        () = accept(&shared, &doors, &places, &drain) => (),
-    }
-    drop(doors);
-    let all = u32::try_from(shared.limits.client_connections).unwrap_or(u32::MAX);
-    let open = shared.limits.client_connections - places.available_permits();
-    log::line(format_args!("draining {open} connections"));
-    match tokio::time::timeout(shared.limits.drain, places.acquire_many(all)).await {
-        Ok(_) => log::line(format_args!("drained")),
-        Err(_) => log::line(format_args!(
-            "{} connections cut off",
-            shared.limits.client_connections - places.available_permits()
-        )),
+        () = accept(shared, &doors, &drain) => (),
     }
 }
 
-async fn accept(shared: &Arc<Shared>, doors: &Doors, places: &Arc<Semaphore>, drain: &watch::Receiver<bool>) {
-    let clients = Clients::new(shared.limits.address_connections);
-    let (https, acceptor) = &doors.https;
+/// Waits until all workers' connections have ended, or the time for it is over.
+pub(crate) async fn finish(shared: &Shared) {
+    let all = u32::try_from(shared.limits.client_connections).unwrap_or(u32::MAX);
+    let open = || shared.limits.client_connections - shared.places.available_permits();
+    log::line(format_args!("draining {} connections", open()));
+    match tokio::time::timeout(shared.limits.drain, shared.places.acquire_many(all)).await {
+        Ok(_) => log::line(format_args!("drained")),
+        Err(_) => log::line(format_args!("{} connections cut off", open())),
+    }
+}
+
+async fn accept(shared: &Arc<Shared>, doors: &Doors, drain: &watch::Receiver<bool>) {
+    let clients = &shared.clients;
     // The place first: beyond the limit connections stay in the kernel's queues.
-    while let Ok(permit) = places.clone().acquire_owned().await {
+    while let Ok(permit) = shared.places.clone().acquire_owned().await {
         let (accepted, with_tls) = tokio::select! {
             accepted = doors.http.accept() => (accepted, false),
-            accepted = https.accept() => (accepted, true),
+            accepted = doors.https.accept() => (accepted, true),
         };
         let (mut stream, address) = match accepted {
             Ok(accepted) => accepted,
@@ -81,18 +94,15 @@ async fn accept(shared: &Arc<Shared>, doors: &Doors, places: &Arc<Semaphore>, dr
         // Small responses leave at once; without it nothing breaks, so a failure is no reason to stop.
         _ = stream.set_nodelay(true);
         let (shared, drain) = (shared.clone(), drain.clone());
-        let acceptor = with_tls.then(|| acceptor.clone());
         if share.is_none() && front.is_some_and(|front| front.proxy_protocol) {
-            let clients = clients.clone();
             tokio::spawn(async move {
                 let limit = shared.limits.proxy_header;
-                if let Some((visitor, share)) = introduced(&mut stream, address, &clients, limit).await {
-                    let client = Client::new(visitor, permit, share);
-                    begin(shared, stream, acceptor, client, drain);
+                if let Some((visitor, share)) = introduced(&mut stream, address, &shared.clients, limit).await {
+                    begin(shared, (stream, with_tls), Client::new(visitor, permit, share), drain);
                 }
             });
         } else {
-            begin(shared, stream, acceptor, Client::new(address, permit, share), drain);
+            begin(shared, (stream, with_tls), Client::new(address, permit, share), drain);
         }
     }
 }
@@ -119,14 +129,13 @@ async fn introduced(
 /// A task of its own for a connection.
 fn begin(
     shared: Arc<Shared>,
-    stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
+    (stream, with_tls): (TcpStream, bool),
     client: Client,
     drain: watch::Receiver<bool>,
 ) {
-    match acceptor {
-        None => tokio::spawn(connection::plain(shared, stream, client, drain)),
-        Some(acceptor) => tokio::spawn(connection::tls(shared, acceptor, stream, client, drain)),
+    match with_tls {
+        false => tokio::spawn(connection::plain(shared, stream, client, drain)),
+        true => tokio::spawn(connection::tls(shared, stream, client, drain)),
     };
 }
 

@@ -1,10 +1,15 @@
-//! What every worker shares. A worker is one runtime with one listener (`serve`); everything here may be used from
-//! several at once, so that more workers are a matter of starting them.
+//! What all workers share: everything here may be used from several at once. A worker is a runtime with listening sockets of
+//! its own (`workers`).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use crate::ProxyError;
 use crate::awake::Awake;
+use crate::clients::Clients;
 use crate::fairness::{Pace, Rates, Turns};
 use crate::files::Files;
 use crate::gauge::Gauge;
@@ -18,7 +23,7 @@ use crate::routes::Routes;
 use crate::seen::Records;
 use crate::starts::Starts;
 use crate::tally::Tally;
-use crate::tls::Certificates;
+use crate::tls::{self, Certificates};
 
 /// The proxy's state.
 pub(crate) struct Shared {
@@ -28,6 +33,12 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     /// Names to certificates.
     pub(crate) certificates: Arc<Certificates>,
+    /// Makes TLS of a connection, with what is known of earlier ones.
+    pub(crate) acceptor: TlsAcceptor,
+    /// Places for clients' connections.
+    pub(crate) places: Arc<Semaphore>,
+    /// How many of them each client has.
+    pub(crate) clients: Arc<Clients>,
     /// Slots being started.
     pub(crate) starts: Starts,
     /// Idle connections to programs.
@@ -64,12 +75,24 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Without routes, starts or connections.
-    pub(crate) fn new(limits: Limits, init: Link, records: Records) -> Arc<Self> {
-        Arc::new(Self {
+    ///
+    /// # Errors
+    /// [`ProxyError::Tls`].
+    pub(crate) fn new(
+        limits: Limits,
+        init: Link,
+        records: Records,
+        workers: usize,
+    ) -> Result<Arc<Self>, ProxyError> {
+        let certificates = Certificates::new();
+        Ok(Arc::new(Self {
             routes: Routes::default(),
-            certificates: Certificates::new(),
+            acceptor: tls::acceptor(certificates.clone())?,
+            certificates,
+            places: Arc::new(Semaphore::new(limits.client_connections)),
+            clients: Clients::new(limits.address_connections),
             starts: Starts::default(),
-            pool: Pool::new(&limits),
+            pool: Pool::new(&limits, workers),
             leases: Leases::new(&limits),
             parked: Parked::default(),
             awake: Awake::new(),
@@ -85,6 +108,6 @@ impl Shared {
             refusing: AtomicBool::new(false),
             init,
             limits,
-        })
+        }))
     }
 }

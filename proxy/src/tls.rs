@@ -76,10 +76,18 @@ impl Certificates {
         let mut certificates = table.certificates;
         // The last one that is inserted for a name stays.
         certificates.sort_by_key(|certificate| certificate.not_after_s);
+        let before = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut by_name = HashMap::new();
         for certificate in certificates {
-            let name = certificate.names.first().map(ToString::to_string).unwrap_or_default();
-            let key = Arc::new(self.load(&name, &certificate.chain_pem, &certificate.key_pem)?);
+            let first = certificate.names.first();
+            let name = first.map_or("", CertificateName::as_str);
+            let chain = parse_chain(name, &certificate.chain_pem)?;
+            // A table comes with each challenge, and taking keys apart is most of the work.
+            let known = first.and_then(|first| before.by_name.get(place(first)));
+            let key = match known.filter(|known| known.cert == chain) {
+                Some(known) => known.clone(),
+                None => Arc::new(self.load(name, chain, &certificate.key_pem)?),
+            };
             for name in certificate.names {
                 by_name.insert(place(&name).to_owned(), key.clone());
             }
@@ -120,27 +128,27 @@ impl Certificates {
         current.challenges.by_http(name, token)
     }
 
-    fn load(&self, name: &str, chain_pem: &str, key_pem: &str) -> Result<CertifiedKey, BadCertificates> {
-        let (chain, key) = parse(name, chain_pem, key_pem)?;
-        CertifiedKey::from_der(chain, key, &self.provider).map_err(|e| unusable(name, e))
+    fn load(&self, name: &str, chain: Chain, key_pem: &str) -> Result<CertifiedKey, BadCertificates> {
+        CertifiedKey::from_der(chain, parse_key(name, key_pem)?, &self.provider).map_err(|e| unusable(name, e))
     }
 
     /// For authorities only, whose extension is critical (RFC 8737, 3): no verifier for visitors takes such a certificate,
     /// the one that compares key and certificate among them.
     fn load_proof(&self, name: &str, chain_pem: &str, key_pem: &str) -> Result<CertifiedKey, BadCertificates> {
-        let (chain, key) = parse(name, chain_pem, key_pem)?;
+        let (chain, key) = (parse_chain(name, chain_pem)?, parse_key(name, key_pem)?);
         let key = self.provider.key_provider.load_private_key(key).map_err(|e| unusable(name, e))?;
         Ok(CertifiedKey::new(chain, key))
     }
 }
 
-type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+type Chain = Vec<CertificateDer<'static>>;
 
-fn parse(name: &str, chain_pem: &str, key_pem: &str) -> Result<Pair, BadCertificates> {
-    let chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes());
-    let chain = chain.collect::<Result<_, _>>().map_err(|e| unusable(name, e))?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|e| unusable(name, e))?;
-    Ok((chain, key))
+fn parse_chain(name: &str, pem: &str) -> Result<Chain, BadCertificates> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|e| unusable(name, e))
+}
+
+fn parse_key(name: &str, pem: &str) -> Result<PrivateKeyDer<'static>, BadCertificates> {
+    PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|e| unusable(name, e))
 }
 
 fn unusable(name: &str, cause: impl std::fmt::Display) -> BadCertificates {

@@ -48,6 +48,22 @@ pub fn take(fd: RawFd) -> Result<OwnedFd, NotInherited> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Takes over all from `first` on, up to the first number that nobody handed over.
+///
+/// # Errors
+/// [`NotInherited::Spoken`].
+pub fn take_from(first: RawFd) -> Result<Vec<OwnedFd>, NotInherited> {
+    let mut all = Vec::new();
+    for fd in first.. {
+        match take(fd) {
+            Ok(taken) => all.push(taken),
+            Err(NotInherited::Absent { .. }) => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,7 +70,7 @@ pub struct Setting {
     /// Services to start, with the listening sockets they are handed.
     pub services: Vec<table::Service>,
     /// Listening sockets by port.
-    pub listeners: BTreeMap<u16, OwnedFd>,
+    pub listeners: BTreeMap<u16, Vec<OwnedFd>>,
     /// The host's user-data, sealed.
     pub user_data: OwnedFd,
     /// Where the proxy's records go in, and where they come out; never read here.
@@ -104,7 +104,7 @@ pub struct Host {
     /// Random: who has counters of another boot sees that these began anew.
     boot: u64,
     surroundings: Surroundings,
-    listeners: BTreeMap<u16, OwnedFd>,
+    listeners: BTreeMap<u16, Vec<OwnedFd>>,
     user_data: OwnedFd,
     records: (Channel, Channel),
     acme: (Channel, Channel),

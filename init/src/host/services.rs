@@ -111,10 +111,10 @@ impl Host {
         let tpm = service.entry.handed.contains(&Handed::Tpm).then(tpm::open).transpose()?;
         let mut descriptors = vec![null, stderr.as_fd(), stderr.as_fd()];
         for handed in &service.entry.handed {
-            descriptors.push(match (handed, &tpm) {
-                (Handed::Tpm, Some(tpm)) => tpm.as_fd(),
-                _ => self.handed(*handed, theirs.as_fd())?,
-            });
+            match (handed, &tpm) {
+                (Handed::Tpm, Some(tpm)) => descriptors.push(tpm.as_fd()),
+                _ => descriptors.extend(self.handed(*handed, theirs.as_fd())?),
+            }
         }
         let filters = &self.surroundings.filters;
         let more = match service.entry.name.as_str() {
@@ -146,24 +146,27 @@ impl Host {
         Ok(())
     }
 
-    fn handed<'a>(&'a self, what: Handed, channel: BorrowedFd<'a>) -> Result<BorrowedFd<'a>, Failed> {
-        match what {
-            Handed::Channel => Ok(channel),
-            Handed::UserData => Ok(self.user_data.as_fd()),
+    fn handed<'a>(&'a self, what: Handed, channel: BorrowedFd<'a>) -> Result<Vec<BorrowedFd<'a>>, Failed> {
+        let one = match what {
+            Handed::Channel => channel,
+            Handed::UserData => self.user_data.as_fd(),
             Handed::KernelLog => match &self.kernel_log {
-                Some(fd) => Ok(fd.as_fd()),
-                None => Err(Failed::new("hand over the kernel's log", "nobody opened it")),
+                Some(fd) => fd.as_fd(),
+                None => return Err(Failed::new("hand over the kernel's log", "nobody opened it")),
             },
-            Handed::Tpm => Err(Failed::new("hand over the TPM", "nobody opened it")),
-            Handed::RecordsIn => Ok(self.records.0.as_fd()),
-            Handed::RecordsOut => Ok(self.records.1.as_fd()),
-            Handed::AcmeAsk => Ok(self.acme.0.as_fd()),
-            Handed::AcmeAnswer => Ok(self.acme.1.as_fd()),
-            Handed::Listener(port) => match self.listeners.get(&port) {
-                Some(fd) => Ok(fd.as_fd()),
-                None => Err(Failed::new(format!("hand over port {port}"), "nobody listens on it")),
-            },
-        }
+            Handed::Tpm => return Err(Failed::new("hand over the TPM", "nobody opened it")),
+            Handed::RecordsIn => self.records.0.as_fd(),
+            Handed::RecordsOut => self.records.1.as_fd(),
+            Handed::AcmeAsk => self.acme.0.as_fd(),
+            Handed::AcmeAnswer => self.acme.1.as_fd(),
+            Handed::Listener(port) | Handed::Listeners(port) => {
+                return match self.listeners.get(&port) {
+                    Some(sockets) => Ok(sockets.iter().map(AsFd::as_fd).collect()),
+                    None => Err(Failed::new(format!("hand over port {port}"), "nobody listens on it")),
+                };
+            }
+        };
+        Ok(vec![one])
     }
 
     pub(super) fn handle_service_report(&mut self, index: usize) {

@@ -4,7 +4,7 @@
 //! Records are encoded one behind the other as they come and sent when a packet is full, or a moment after the first.
 //! Counts go with them once a second and are not left out: they wait until there is room.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kennel_model::SlotId;
@@ -121,6 +121,11 @@ impl Records {
             state.seen_to = true;
             self.news.notify_one();
         }
+    }
+
+    /// Whether no request is in flight, whoever answers it: each holds this until it has its record.
+    pub(crate) fn are_complete(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1
     }
 
     /// Sends what there is, for ever, and sleeps while there is nothing.

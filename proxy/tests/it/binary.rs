@@ -1,4 +1,4 @@
-//! The program itself: born with its three descriptors, and nothing else.
+//! The program itself: born with its descriptors, and nothing else.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,15 +17,15 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_kennel-proxy");
 
 /// Starts the program with its descriptors at the numbers where init puts them. This process has many descriptors of other
 /// tests, at any number: those in the way are the crate's business.
-fn spawn(channel: &Channel, [http, https]: [&TcpListener; 2], records: &Channel) -> Child {
-    let handed = [channel.as_fd(), http.as_fd(), https.as_fd(), records.as_fd()];
+fn spawn(channel: &Channel, records: &Channel, listeners: &[TcpListener]) -> Child {
+    let handed = [channel.as_fd(), records.as_fd()].into_iter().chain(listeners.iter().map(AsFd::as_fd));
     let mapping = |(fd, child_fd): (BorrowedFd<'_>, _)| FdMapping {
         parent_fd: fd.try_clone_to_owned().unwrap(),
         child_fd,
     };
     let mut program = Command::new(PROGRAM);
     program.stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    program.fd_mappings(handed.into_iter().zip(3..).map(mapping).collect()).unwrap().spawn().unwrap()
+    program.fd_mappings(handed.zip(3..).map(mapping).collect()).unwrap().spawn().unwrap()
 }
 
 #[tokio::test]
@@ -33,23 +33,24 @@ async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
     let claim = claim();
     let _program = hello(claim.slot).await;
     let (near, far) = Channel::pair().unwrap();
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let https = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    // For two workers, each of which is found by a port of its own here.
+    let listeners: [_; 4] = std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let [address, another] = [0, 1].map(|n: usize| listeners[n].local_addr().unwrap());
     let (records_in, records) = Channel::pair().unwrap();
-    let child = spawn(&near, [&listener, &https], &records_in);
+    let child = spawn(&near, &records_in, &listeners);
     drop(near);
     let init = Init::new(far);
     init.publish(1, vec![route("a.example", claim.slot)]);
-    let address = listener.local_addr().unwrap();
-    let get = async || {
+    let get = async |address| {
         let io = hyper_util::rt::TokioIo::new(tokio::net::TcpStream::connect(address).await.unwrap());
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         tokio::spawn(connection);
         let request = hyper::Request::get("/").header("host", "a.example").body(empty()).unwrap();
         Answer::read(sender.send_request(request).await.unwrap()).await
     };
-    soon(async { while get().await.code() == Some("starting") {} }).await;
-    assert_eq!(get().await.text(), "hello");
+    soon(async { while get(address).await.code() == Some("starting") {} }).await;
+    assert_eq!(get(address).await.text(), "hello");
+    assert_eq!(get(another).await.text(), "hello");
 
     init.say(&ToProxy::Drain);
     let output = soon(child.wait_with_output()).await.unwrap();
@@ -65,12 +66,12 @@ async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
         let is_served = |part: &_| matches!(part, Ok(Part::Record(record)) if record.status == 200);
         served += Parts::of(&packet[..length]).filter(is_served).count();
     }
-    assert_eq!(served, 2);
+    assert_eq!(served, 3);
 
     // The next one goes on where it left: the socket was open all the while.
     let waiting = tokio::net::TcpStream::connect(address).await.unwrap();
     let (near, far) = Channel::pair().unwrap();
-    let mut child = spawn(&near, [&listener, &https], &records_in);
+    let mut child = spawn(&near, &records_in, &listeners);
     drop(near);
     Init::new(far).publish(1, vec![]);
     drop(waiting);
@@ -86,6 +87,21 @@ async fn without_its_descriptors_it_says_so() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.starts_with("proxy: descriptor 3 was not handed over"), "{said}");
+}
+
+#[tokio::test]
+async fn sockets_that_do_not_pair_are_refused() {
+    let (channel, _far) = Channel::pair().unwrap();
+    let (records, _records_out) = Channel::pair().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    for (listeners, what) in [
+        (vec![], "no listening sockets were handed over"),
+        (vec![listener], "not as many sockets for HTTP as for HTTPS"),
+    ] {
+        let output = soon(spawn(&channel, &records, &listeners).wait_with_output()).await.unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), format!("proxy: {what}\n"));
+    }
 }
 
 #[test]

@@ -33,3 +33,4 @@ mod tally;
 mod tls;
 mod trailers;
 mod websocket;
+mod workers;

@@ -227,12 +227,17 @@ pub(crate) struct Proxy {
 }
 
 pub(crate) async fn proxy(limits: Limits) -> Proxy {
+    proxy_with_workers(limits, vec![]).await
+}
+
+/// One with workers beside the test's own runtime.
+pub(crate) async fn proxy_with_workers(limits: Limits, more: Vec<Listeners>) -> Proxy {
     let (near, far) = Channel::pair().unwrap();
     let listener = || std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let listeners = Listeners { http: listener(), https: listener() };
     let [address, https] = [&listeners.http, &listeners.https].map(|l| l.local_addr().unwrap());
     let (records_in, records) = Channel::pair().unwrap();
-    let ended = tokio::spawn(kennel_proxy::run(near, listeners, records_in, limits));
+    let ended = tokio::spawn(kennel_proxy::run(near, listeners, more, records_in, limits));
     Proxy { address, https, init: Init::new(far), records, ended, generation: 0 }
 }
 

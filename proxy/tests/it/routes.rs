@@ -90,7 +90,7 @@ async fn a_table_that_could_still_change_is_not_taken() {
     let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listeners = Listeners { http: listener(), https: listener() };
     let address = listeners.http.local_addr().unwrap();
-    let _proxy = tokio::spawn(kennel_proxy::run(near, listeners, records, Limits::default()));
+    let _proxy = tokio::spawn(kennel_proxy::run(near, listeners, vec![], records, Limits::default()));
     let json = serde_json::to_vec(&RouteTable {
         generation: 1,
         routes: vec![Route { release: None, ..route("a.example", claim().slot) }],

@@ -34,6 +34,22 @@ async fn a_deploy_is_seen_at_once_and_what_is_under_way_ends_as_it_began() {
 }
 
 #[tokio::test]
+async fn a_machine_that_is_taken_away_is_said_to_be_quiet_when_a_file_is_sent_whole() {
+    let dir = folder();
+    let many = vec![b'o'; 8 << 20];
+    fs::write(dir.path().join("many"), &many).unwrap();
+    let (proxy, _claim) = site("/", true, dir.path()).await;
+    let request = Request::get("/many").header("host", "a.example").body(empty()).unwrap();
+    let begun = proxy.connect().await.send_request(request).await.unwrap();
+    proxy.init.say(&ToProxy::Refuse(true));
+    soon(async { while get(&proxy, "/", &[]).await.status() != 503 {} }).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    proxy.init.nothing_at_all();
+    assert_eq!(Answer::read(begun).await.body, many);
+    assert!(matches!(proxy.init.hears().await, FromProxy::Quiet));
+}
+
+#[tokio::test]
 async fn a_slot_of_another_tenant_has_nothing_of_the_one_before() {
     let (old, new) = (folder(), folder());
     fs::write(new.path().join("index.html"), "<h1>theirs</h1>").unwrap();

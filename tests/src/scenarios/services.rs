@@ -92,6 +92,9 @@ fn killed(vm: &mut Vm) -> Result<(), String> {
         })?;
         same("the status afterwards", vm.page("steady", &format!("/?after-{service}"))?.status, 200)?;
     }
+    // One for each of the machine's processors, before and after.
+    let workers = vm.console().matches("proxy: 2 workers").count();
+    holds(&format!("the proxy has two workers each time ({workers})"), workers >= 2)?;
     traffic::has_in_order(vm, "steady", &["/?before", "/?after-proxy", "/?after-control"])?;
     let_go(vm, socket, &life)?;
     seeing::outlives(vm, "steady", Some(&used))?;
