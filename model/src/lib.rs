@@ -18,6 +18,7 @@ pub mod ids;
 pub mod labels;
 pub mod launch;
 pub mod layout;
+pub mod lease;
 pub mod memory;
 pub mod msg;
 pub mod network;

@@ -19,6 +19,7 @@ mod drain;
 mod egress;
 pub(crate) mod ending;
 mod files;
+mod handed;
 mod jobs;
 pub mod link;
 pub mod network;

@@ -146,29 +146,6 @@ impl Host {
         Ok(())
     }
 
-    fn handed<'a>(&'a self, what: Handed, channel: BorrowedFd<'a>) -> Result<Vec<BorrowedFd<'a>>, Failed> {
-        let one = match what {
-            Handed::Channel => channel,
-            Handed::UserData => self.user_data.as_fd(),
-            Handed::KernelLog => match &self.kernel_log {
-                Some(fd) => fd.as_fd(),
-                None => return Err(Failed::new("hand over the kernel's log", "nobody opened it")),
-            },
-            Handed::Tpm => return Err(Failed::new("hand over the TPM", "nobody opened it")),
-            Handed::RecordsIn => self.records.0.as_fd(),
-            Handed::RecordsOut => self.records.1.as_fd(),
-            Handed::AcmeAsk => self.acme.0.as_fd(),
-            Handed::AcmeAnswer => self.acme.1.as_fd(),
-            Handed::Listener(port) | Handed::Listeners(port) => {
-                return match self.listeners.get(&port) {
-                    Some(sockets) => Ok(sockets.iter().map(AsFd::as_fd).collect()),
-                    None => Err(Failed::new(format!("hand over port {port}"), "nobody listens on it")),
-                };
-            }
-        };
-        Ok(vec![one])
-    }
-
     pub(super) fn handle_service_report(&mut self, index: usize) {
         let Some(service) = self.services.get_mut(index) else { return };
         let Some(report) = &service.report else { return };
