@@ -1,32 +1,15 @@
 //! The program itself: born with its descriptors, and nothing else.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::process::Stdio;
 
-use command_fds::{CommandFdExt, FdMapping};
 use kennel_model::access::{MAX_PACKET_BYTES, Part, Parts};
 use kennel_model::msg::ToProxy;
 use kennel_proxy::Limits;
 use kennel_sys::Channel;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use crate::born::{PROGRAM, spawn};
 use crate::rig::*;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_kennel-proxy");
-
-/// Starts the program with its descriptors at the numbers where init puts them. This process has many descriptors of other
-/// tests, at any number: those in the way are the crate's business.
-fn spawn(channel: &Channel, records: &Channel, listeners: &[TcpListener]) -> Child {
-    let handed = [channel.as_fd(), records.as_fd()].into_iter().chain(listeners.iter().map(AsFd::as_fd));
-    let mapping = |(fd, child_fd): (BorrowedFd<'_>, _)| FdMapping {
-        parent_fd: fd.try_clone_to_owned().unwrap(),
-        child_fd,
-    };
-    let mut program = Command::new(PROGRAM);
-    program.stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    program.fd_mappings(handed.zip(3..).map(mapping).collect()).unwrap().spawn().unwrap()
-}
 
 #[tokio::test]
 async fn it_serves_with_what_it_is_handed_and_ends_in_order() {

@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod asleep;
+mod authority;
 mod binary;
+mod born;
 mod challenges;
 mod clients;
 mod drain;

@@ -1,62 +1,22 @@
 //! The door with TLS: which certificate is shown for which name, what a connection may then ask for, and what is said to who
 //! comes without. The clients verify what they are shown, against an authority of the test's own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use kennel_model::CertificateName;
 use kennel_model::certificate::{CertificateTable, ServedCertificate};
 use kennel_model::routes::{Https, Route};
 use kennel_proxy::Limits;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::HandshakeKind;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::authority::Authority;
 use crate::rig::*;
-
-/// A certificate authority and a client that trusts nobody else.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    roots: RootCertStore,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = params.self_signed(&key).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(root.der().clone()).unwrap();
-        Self { issuer: Issuer::new(params, key), roots }
-    }
-
-    fn issue(&self, names: &[&str], not_after_s: u64) -> ServedCertificate {
-        let key = KeyPair::generate().unwrap();
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let params = CertificateParams::new(names.clone()).unwrap();
-        ServedCertificate {
-            names: names.into_iter().map(|name| CertificateName::new(name).unwrap()).collect(),
-            not_after_s,
-            chain_pem: params.signed_by(&key, &self.issuer).unwrap().pem(),
-            key_pem: key.serialize_pem(),
-        }
-    }
-
-    fn connector(&self, alpn: &[&[u8]]) -> TlsConnector {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let mut config = versions.unwrap().with_root_certificates(self.roots.clone()).with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        TlsConnector::from(Arc::new(config))
-    }
-}
 
 type Secured = TlsStream<TcpStream>;
 
