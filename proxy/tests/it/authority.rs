@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kennel_model::CertificateName;
 use kennel_model::certificate::ServedCertificate;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
@@ -31,7 +31,9 @@ impl Authority {
     pub(crate) fn issue(&self, names: &[&str], not_after_s: u64) -> ServedCertificate {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let params = CertificateParams::new(names.clone()).unwrap();
+        let mut params = CertificateParams::new(names.clone()).unwrap();
+        // By a subject like its issuer's OpenSSL takes it for self-signed.
+        params.distinguished_name.push(DnType::CommonName, &names[0]);
         ServedCertificate {
             names: names.into_iter().map(|name| CertificateName::new(name).unwrap()).collect(),
             not_after_s,

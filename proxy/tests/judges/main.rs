@@ -10,6 +10,7 @@ mod authority;
 #[path = "../it/born.rs"]
 #[allow(dead_code)]
 mod born;
+mod clients;
 mod h2;
 #[path = "../it/rig.rs"]
 #[allow(dead_code)]

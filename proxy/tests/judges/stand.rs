@@ -1,6 +1,7 @@
-//! Whom the judges see: the program with one site, `a.example`, with TLS and without.
+//! Whom the judges see: the program with one site, `a.example`, with TLS and without, and where others' programs are run.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use kennel_model::certificate::CertificateTable;
@@ -10,7 +11,7 @@ use kennel_sys::Channel;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 
@@ -19,7 +20,7 @@ use crate::born;
 use crate::rig::*;
 
 pub(crate) const HOST: &str = "a.example";
-/// A drain is done much sooner.
+/// Others' programs are given up after this; all of them are done much sooner.
 const LONGEST: Duration = Duration::from_secs(120);
 
 pub(crate) struct Stand {
@@ -74,5 +75,16 @@ impl Stand {
         let said = self.said.await.unwrap();
         assert_eq!(status.code(), Some(0), "{said}");
         assert!(said.lines().all(|line| line.starts_with("proxy: ")), "{said}");
+    }
+}
+
+/// Runs somebody else's program to its end.
+pub(crate) async fn run(program: &str, args: &[&str]) -> Output {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    match tokio::time::timeout(LONGEST, command.output()).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(e)) => panic!("{program}: {e}: run `make deps`"),
+        Err(_) => panic!("{program} {args:?} has not ended"),
     }
 }
