@@ -13,6 +13,7 @@ use kennel_model::SlotId;
 use kennel_model::msg::Cause;
 use tokio::net::TcpStream;
 
+use crate::early::Early;
 use crate::fault::Fault;
 use crate::gauge::Place;
 use crate::limits::Limits;
@@ -87,7 +88,7 @@ pub(crate) async fn dial(slot: SlotId, bound: Duration) -> Result<TcpStream, Dia
 pub(crate) async fn handshake(stream: TcpStream, limits: &Limits) -> Result<Upstream, Fault> {
     // Small requests leave at once; without it nothing breaks, so a failure is no reason to stop.
     _ = stream.set_nodelay(true);
-    let io = TokioIo::new(WriteBound::new(stream, limits));
+    let io = TokioIo::new(WriteBound::new(Early::new(stream), limits));
     let mut builder = http1::Builder::new();
     builder.max_header_size(limits.response_head_bytes).max_buf_size(limits.response_head_bytes);
     let (sender, connection) = builder.handshake(io).await.map_err(|_| Fault::Broke)?;

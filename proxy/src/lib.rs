@@ -3,7 +3,7 @@
 //! It opens no listener, and no file but below folders that it was handed; all else it has it is handed.
 //!
 //! The way of a request: `serve` (accept; `workers`) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` (`paths`) → `sent` → `secure` → `files` (answers) or `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
-//! `headers` → `exchange` → `pool` or `connect` → `upstream` → back through `headers` and `body`, or on through `tunnel`. What goes
+//! `headers` → `exchange` → `pool` or `connect` (`early`) → `upstream` → back through `headers` and `body`, or on through `tunnel`. What goes
 //! wrong is a `fault`, shown by `page` or as an operator has it (`shown`); what goes through is told by `tally`, each request by `seen`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
 //! `host`) is public so that `fuzz` can reach it without a connection.
 
@@ -17,6 +17,7 @@ mod client;
 mod clients;
 mod connect;
 mod connection;
+mod early;
 mod exchange;
 mod fairness;
 pub mod fault;

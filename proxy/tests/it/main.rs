@@ -11,6 +11,7 @@ mod born;
 mod challenges;
 mod clients;
 mod drain;
+mod early;
 mod fairness;
 mod front;
 mod headers;
