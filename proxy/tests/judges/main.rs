@@ -15,5 +15,6 @@ mod h2;
 #[path = "../it/rig.rs"]
 #[allow(dead_code)]
 mod rig;
+mod slow;
 mod stand;
 mod websocket;

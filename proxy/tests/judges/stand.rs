@@ -20,6 +20,8 @@ use crate::born;
 use crate::rig::*;
 
 pub(crate) const HOST: &str = "a.example";
+/// The same site, for programs that look names up.
+pub(crate) const LOCAL: &str = "localhost";
 /// Others' programs are given up after this; all of them are done much sooner.
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -37,6 +39,10 @@ pub(crate) struct Stand {
 impl Stand {
     /// The program, ready. Who asks much at a time is one client here, so the site takes as much of one as of many.
     pub(crate) async fn new() -> Self {
+        Self::with(TrafficLimits { requests_max: 1000, ..TrafficLimits::default() }).await
+    }
+
+    pub(crate) async fn with(traffic: TrafficLimits) -> Self {
         let (claim, authority) = (claim(), Authority::new());
         let (near, far) = Channel::pair().unwrap();
         let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
@@ -50,8 +56,8 @@ impl Stand {
             said
         });
         let init = Init::new(far);
-        let traffic = TrafficLimits { requests_max: 1000, ..TrafficLimits::default() };
-        init.publish(1, vec![Route { https: Https::Optional, traffic, ..route(HOST, claim.slot) }]);
+        let route = |host| Route { https: Https::Optional, traffic, ..route(host, claim.slot) };
+        init.publish(1, vec![route(HOST), route(LOCAL)]);
         let certificates = vec![authority.issue(&[HOST], 0)];
         init.say_certificates(&CertificateTable { generation: 1, certificates, challenges: vec![] });
         let stand = Self { http, https, authority, claim, child, said, init, _records: records };
