@@ -54,6 +54,7 @@ fn compose(generation: u64, rows: &[TenantRow], (pages, of_host): Pages, front: 
             release: row.current,
             start_timeout_ms: row.limits.start_timeout_ms,
             health: row.limits.health,
+            protocol: row.limits.protocol,
             crawlers: row.limits.crawlers,
             https: row.limits.https,
             hsts_s: row.limits.hsts_s,

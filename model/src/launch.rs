@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{MAX_RULES, Ports};
-use crate::routes::{Crawlers, Https, TrafficLimits};
+use crate::routes::{Crawlers, Https, Protocol, TrafficLimits};
 use crate::{HealthPath, ReleaseId, RuntimeName, StaticFiles, TenantName};
 
 /// Everything init needs to start a slot's program; kept by init in memory so that waking works without control.
@@ -73,6 +73,8 @@ pub struct Limits {
     pub crawlers: Crawlers,
     /// What is asked whether it is ready; without it, it is when its port accepts.
     pub health: Option<HealthPath>,
+    /// What is spoken to its program.
+    pub protocol: Protocol,
     /// What is done with requests that come without TLS for a name that there is a certificate for.
     pub https: Https,
     /// For how long browsers are told to come with TLS only (RFC 6797), in seconds; 0 says nothing of it.
@@ -109,6 +111,7 @@ impl Default for Limits {
             always_on: false,
             crawlers: Crawlers::Wake,
             health: None,
+            protocol: Protocol::Http1,
             https: Https::Redirect,
             hsts_s: 0,
             server_timing: false,

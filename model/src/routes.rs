@@ -88,6 +88,9 @@ pub struct Route {
     pub health: Option<HealthPath>,
     /// Whether crawlers wake it.
     pub crawlers: Crawlers,
+    /// What is spoken to its program.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// What is done with requests that come without TLS.
     pub https: Https,
     /// For how long browsers are told to come with TLS only (RFC 6797), in seconds; 0 says nothing of it.
@@ -146,6 +149,17 @@ pub enum Https {
     Redirect,
     /// They are answered as those with TLS are.
     Optional,
+}
+
+/// What is spoken to a tenant's program, whatever its visitors speak.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1, and WebSockets by its Upgrade.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS, known beforehand (RFC 9113, 3.3): gRPC.
+    H2c,
 }
 
 /// What crawlers may do to a program that is asleep.

@@ -16,7 +16,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use kennel_model::access::MAX_PACKET_BYTES;
 use kennel_model::certificate::{CertificateTable, ServedCertificate};
 use kennel_model::msg::{FromProxy, Refusal, Rung, ToProxy};
-use kennel_model::routes::{Crawlers, Https, Route, RouteTable, TrafficLimits};
+use kennel_model::routes::{Crawlers, Https, Protocol, Route, RouteTable, TrafficLimits};
 use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{CertificateName, ReleaseId, SlotId, TenantName};
 use kennel_sys::{Channel, ChannelError};
@@ -160,6 +160,7 @@ fn route(host: &str, slot: u16) -> Result<Route, Box<dyn Error>> {
         release: Some(ReleaseId(1)),
         start_timeout_ms: 10_000,
         health: None,
+        protocol: Protocol::Http1,
         crawlers: Crawlers::Wake,
         https: Https::Optional,
         hsts_s: 0,

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use kennel_model::redirect::Redirect;
-use kennel_model::routes::{Crawlers, Https, MAX_TABLE_BYTES, Route, RouteTable, TrafficLimits};
+use kennel_model::routes::{Crawlers, Https, MAX_TABLE_BYTES, Protocol, Route, RouteTable, TrafficLimits};
 use kennel_model::slot::MAX_SLOTS;
 use kennel_model::{ReleaseId, SlotId};
 use kennel_proxy::routes::Routes;
@@ -68,6 +68,7 @@ fn route(n: u32) -> Result<Route, Box<dyn Error>> {
         release: Some(ReleaseId(1)),
         start_timeout_ms: 10_000,
         health: None,
+        protocol: Protocol::Http1,
         crawlers: Crawlers::Wake,
         https: Https::Redirect,
         hsts_s: 0,

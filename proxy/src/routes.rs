@@ -11,7 +11,7 @@ use kennel_model::egress::Network;
 use kennel_model::page::Page;
 use kennel_model::places::Places;
 use kennel_model::redirect::Redirect;
-use kennel_model::routes::{BadRoutes, Crawlers, Front, Https, Route, RouteTable, TrafficLimits};
+use kennel_model::routes::{BadRoutes, Crawlers, Front, Https, Protocol, Route, RouteTable, TrafficLimits};
 use kennel_model::{Domain, HealthPath, ReleaseId, SlotId, TenantName};
 
 use crate::paths;
@@ -39,6 +39,8 @@ pub struct Target {
     pub start_wait: Duration,
     /// What is asked whether it is ready.
     pub health: Option<HealthPath>,
+    /// What is spoken to it.
+    pub protocol: Protocol,
     /// Whether crawlers wake it.
     pub crawlers: Crawlers,
     /// What is done with requests without TLS.
@@ -186,6 +188,7 @@ impl Routes {
                 release,
                 start_wait: Duration::from_millis(route.start_timeout_ms.into()).min(start_longest),
                 health: route.health,
+                protocol: route.protocol,
                 crawlers: route.crawlers,
                 https: route.https,
                 hsts_s: route.hsts_s,
@@ -234,6 +237,7 @@ mod tests {
             release: Some(ReleaseId(1)),
             start_timeout_ms: u32::MAX,
             health: None,
+            protocol: Protocol::Http1,
             crawlers: Crawlers::Wake,
             https: Https::Redirect,
             hsts_s: 0,

@@ -1,6 +1,6 @@
 //! `kennel limits`: shows a tenant's limits and changes them.
 
-use kennel_model::routes::{Crawlers, Https, TrafficLimits};
+use kennel_model::routes::{Crawlers, Https, Protocol, TrafficLimits};
 use kennel_model::{Limits, api};
 
 use super::{Context, tenant_path};
@@ -50,6 +50,10 @@ fn words(limits: &Limits) -> String {
         Crawlers::Wake => "wake it",
         Crawlers::Wait => "wait until a visitor has woken it",
     };
+    let protocol = match limits.protocol {
+        Protocol::Http1 => "HTTP/1.1",
+        Protocol::H2c => "HTTP/2 without TLS",
+    };
     let https = match (limits.https, limits.hsts_s) {
         (Https::Redirect, 0) => "where there is a certificate, all are sent there".to_owned(),
         (Https::Redirect, s) => format!("all are sent there, and browsers told to stay for {}", After(Some(s))),
@@ -95,6 +99,7 @@ fn words(limits: &Limits) -> String {
             "ready when",
             limits.health.map_or_else(|| "its port accepts".to_owned(), |path| format!("{path} answers")),
         ),
+        ("speaks", protocol.to_owned()),
         ("https", https),
         ("requests", rates.into_iter().flatten().collect::<Vec<_>>().join(", ")),
         (

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use hyper::StatusCode;
 use kennel_model::api::{Deployed, Host as HostState, NewTenant, Tenant};
 use kennel_model::msg::{Cause, ControlRequest, Refusal};
-use kennel_model::routes::{Crawlers, TrafficLimits};
+use kennel_model::routes::{Crawlers, Protocol, TrafficLimits};
 use kennel_model::{Limits, ReleaseId, SlotId, SlotState};
 
 use crate::support::{Host, archive, openapi, wish};
@@ -172,6 +172,7 @@ async fn other_limits_reach_init_and_are_kept() {
         pids_max: 7,
         freeze_after_s: Some(5),
         health,
+        protocol: Protocol::H2c,
         crawlers,
         server_timing: true,
         traffic,
@@ -188,7 +189,7 @@ async fn other_limits_reach_init_and_are_kept() {
     assert_eq!((kept.limits, told(&host)), (limits, limits));
     let route = host.world.lock().routes.clone().unwrap().routes.remove(0);
     assert_eq!((route.health, route.crawlers, route.server_timing), (health, Crawlers::Wait, true));
-    assert_eq!(route.traffic, traffic);
+    assert_eq!((route.protocol, route.traffic), (Protocol::H2c, traffic));
     assert_eq!(route.static_files, static_files);
     let wrong = serde_json::json!({"health": "healthz"});
     assert_eq!(operator.put("/v1/tenants/blog/limits", &wrong).await.code(), "bad-request");

@@ -20,7 +20,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use kennel_model::certificate::CertificateTable;
 use kennel_model::msg::{Cause, FromProxy, Refusal, RequestId, Rung, ToProxy};
-use kennel_model::routes::{Crawlers, Front, Https, Route, RouteTable, TrafficLimits};
+use kennel_model::routes::{Crawlers, Front, Https, Protocol, Route, RouteTable, TrafficLimits};
 use kennel_model::{ReleaseId, SlotId, TenantName};
 use kennel_proxy::{Limits, Listeners, ProxyError};
 use kennel_sys::{Channel, ChannelError, async_channel};
@@ -71,6 +71,7 @@ pub(crate) fn route(host: &str, slot: SlotId) -> Route {
         release: Some(ReleaseId(1)),
         start_timeout_ms: 20_000,
         health: None,
+        protocol: Protocol::Http1,
         crawlers: Crawlers::Wake,
         https: Https::Redirect,
         hsts_s: 0,
