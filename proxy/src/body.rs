@@ -102,6 +102,11 @@ impl<B> Paced<B> {
         Self { progress: Some(progress), least_bytes_per_s, ..Self::new(inner, limits.request_stall, meter) }
     }
 
+    /// Its sender may pause for this long, and be as slow as it likes: both sides talk when they have something to say.
+    pub(crate) fn patiently(self, stall: Duration) -> Self {
+        Self { stall, least_bytes_per_s: 0, ..self }
+    }
+
     /// A response's body, which keeps the slot's visit and the client's request until its end, and may leave a copy.
     pub(crate) fn response(
         inner: B,

@@ -1,5 +1,5 @@
 //! Gets a connection to a tenant's program: one that is idle, a new one, or, when nobody listens, a new one after
-//! the program was started. Sending a request over it is left to `exchange`.
+//! the program was started. What kind of connection is `carrier`'s; sending a request over it is left to `exchange`.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,6 +13,7 @@ use kennel_model::SlotId;
 use kennel_model::msg::Cause;
 use tokio::net::TcpStream;
 
+use crate::carrier::Carrier;
 use crate::early::Early;
 use crate::fault::Fault;
 use crate::gauge::Place;
@@ -34,31 +35,37 @@ pub(crate) enum DialError {
     /// The program does not accept: its backlog is full.
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
+    /// It was accepted, and closed before the program said anything: as some do that do not speak what they are spoken to.
+    #[error("closed before a word; does it speak HTTP/2 without TLS? See kennel limits --protocol")]
+    Closed,
+    /// What answers does not speak what the tenant has asked for.
+    #[error("it does not speak HTTP/2 without TLS; see kennel limits --protocol")]
+    Foreign,
     /// Anything else, which is ours to mend: descriptors, ports, the policy.
     #[error("cannot connect: {0}")]
     Other(io::Error),
 }
 
-/// A connection over which a request can be sent at once.
+/// What a request can be sent by at once.
 ///
 /// # Errors
 /// The fault that the visitor is to be told.
-pub(crate) async fn open(
+pub(crate) async fn open<C: Carrier>(
     shared: &Arc<Shared>,
     target: &Arc<Target>,
     asking: Asking<'_>,
-) -> Result<Upstream, Fault> {
-    match dial(target.slot, shared.limits.connect).await {
-        Ok(stream) => return handshake(stream, &shared.limits).await,
-        Err(DialError::Refused) => (),
+) -> Result<C, Fault> {
+    match C::connect(shared, target.slot).await {
+        Ok(carrier) => return Ok(carrier),
+        Err(DialError::Refused | DialError::Closed) => (),
         Err(e) => return Err(fault_of(e, target)),
     }
     wake(shared, target, asking).await?;
-    if let Some(upstream) = shared.pool.take(target.slot) {
-        return Ok(upstream);
+    if let Some(carrier) = C::kept(shared, target.slot) {
+        return Ok(carrier);
     }
-    match dial(target.slot, shared.limits.connect).await {
-        Ok(stream) => handshake(stream, &shared.limits).await,
+    match C::connect(shared, target.slot).await {
+        Ok(carrier) => Ok(carrier),
         Err(DialError::Refused) => Err(Fault::Died),
         Err(e) => Err(fault_of(e, target)),
     }
@@ -84,14 +91,14 @@ pub(crate) async fn dial(slot: SlotId, bound: Duration) -> Result<TcpStream, Dia
 /// Makes a connection ready for requests. It is driven by whoever uses it.
 ///
 /// # Errors
-/// [`Fault::Broke`].
-pub(crate) async fn handshake(stream: TcpStream, limits: &Limits) -> Result<Upstream, Fault> {
+/// [`DialError::Closed`].
+pub(crate) async fn handshake(stream: TcpStream, limits: &Limits) -> Result<Upstream, DialError> {
     // Small requests leave at once; without it nothing breaks, so a failure is no reason to stop.
     _ = stream.set_nodelay(true);
     let io = TokioIo::new(WriteBound::new(Early::new(stream), limits));
     let mut builder = http1::Builder::new();
     builder.max_header_size(limits.response_head_bytes).max_buf_size(limits.response_head_bytes);
-    let (sender, connection) = builder.handshake(io).await.map_err(|_| Fault::Broke)?;
+    let (sender, connection) = builder.handshake(io).await.map_err(|_| DialError::Closed)?;
     Ok(Upstream::new(sender, connection.with_upgrades()))
 }
 
@@ -172,6 +179,7 @@ fn fault_of(e: DialError, target: &Target) -> Fault {
     log::line(format_args!("{} (slot {}): {e}", target.tenant, target.slot));
     match e {
         DialError::TimedOut(_) => Fault::AnsweredLate,
+        DialError::Foreign | DialError::Closed => Fault::Protocol,
         DialError::Refused | DialError::Other(_) => Fault::Broke,
     }
 }

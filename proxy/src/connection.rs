@@ -118,6 +118,8 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
+        // WebSockets (RFC 8441).
+        .enable_connect_protocol()
         .max_concurrent_streams(limits.http2_streams)
         .initial_stream_window_size(limits.http2_stream_bytes)
         .initial_connection_window_size(limits.http2_connection_bytes)

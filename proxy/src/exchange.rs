@@ -1,13 +1,11 @@
-//! One request to a tenant's program and the head of its response; afterwards the connection goes back to the pool. A
-//! request that the program broke off without a word is sent again only where that cannot run it twice, and only
+//! One request to a tenant's program and the head of its response; afterwards the connection goes back to where it was kept. A
+//! request that the program broke off without a word, or refused unseen, is sent again only where that cannot run it twice, and only
 //!
 //! - once, when its connection had been kept and may have been stale;
 //! - with growing pauses, while the program has only just begun to listen: it may bind its port anew. What ends with the
 //!   program is not tried on its next life, as it may have ended it.
 
-use std::error::Error as _;
 use std::future::Future;
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,27 +14,29 @@ use std::time::Duration;
 use http_body_util::{Either, Empty};
 use hyper::body::{Body as _, Incoming};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, Version};
 use kennel_model::SlotId;
 use tokio::time::{Instant, timeout_at};
 
 use crate::awake::Life;
 use crate::body::{Paced, Progress, Step, ToProgram};
-use crate::connect::{self, Asking};
+use crate::carrier::{Carrier, Loss};
+use crate::connect::{self, Asking, DialError};
 use crate::fault::Fault;
+use crate::headers::Length;
 use crate::limits::Limits;
 use crate::log;
 use crate::routes::Target;
 use crate::shared::Shared;
 use crate::tally::Meter;
-use crate::upstream::{FromProgram, Upstream};
+use crate::upstream::FromProgram;
 use crate::wake::next_pause;
 
 /// Sends the request and waits for the response's head.
 ///
 /// # Errors
 /// The fault that the visitor is to be told.
-pub(crate) async fn exchange(
+pub(crate) async fn exchange<C: Carrier>(
     shared: &Arc<Shared>,
     target: &Arc<Target>,
     client: IpAddr,
@@ -44,53 +44,60 @@ pub(crate) async fn exchange(
     meter: Meter,
 ) -> Result<Response<FromProgram>, Fault> {
     shared.tally.request(target.slot);
-    let mut sending = Sending::new(head, body, &shared.limits, meter);
-    if let Some(upstream) = shared.pool.take(target.slot) {
+    let mut sending = Sending::new(head, body, &shared.limits, meter, C::STREAMS);
+    if let Some(kept) = C::kept(shared, target.slot) {
         let again = sending.again();
-        sending = match sending.over(shared, target.slot, upstream).await {
+        sending = match sending.over(shared, target.slot, kept).await {
             Ok(response) => return Ok(response),
             Err(failure) => failure.next(again)?.0,
         };
     }
     // Boxed, as it is large and most requests need none of it.
-    Box::pin(anew(shared, target, client, sending)).await
+    Box::pin(anew::<C>(shared, target, client, sending)).await
 }
 
 /// Sends it over a new connection, and again while the program is young.
-async fn anew(
+async fn anew<C: Carrier>(
     shared: &Arc<Shared>,
     target: &Arc<Target>,
     client: IpAddr,
     mut sending: Sending,
 ) -> Result<Response<FromProgram>, Fault> {
-    let mut upstream = connect::open(shared, target, sending.asking(client)).await?;
+    let mut carrier: C = connect::open(shared, target, sending.asking(client)).await?;
     let life = shared.awake.life(target.slot);
     let mut pause = shared.limits.poll_first;
     loop {
         let Some(life) = life.filter(|life| is_young(shared, target.slot, *life)) else {
-            return sending.over(shared, target.slot, upstream).await.map_err(|failure| failure.fault);
+            return sending.over(shared, target.slot, carrier).await.map_err(|failure| failure.fault);
         };
         let again = sending.again();
         let fault;
-        (sending, fault) = match sending.over(shared, target.slot, upstream).await {
+        (sending, fault) = match sending.over(shared, target.slot, carrier).await {
             Ok(response) => return Ok(response),
             Err(failure) => failure.next(again)?,
         };
-        upstream = open_again(shared, target.slot, life, &mut pause).await.ok_or(fault)?;
+        carrier = open_again(shared, target.slot, life, &mut pause).await.ok_or(fault)?;
     }
 }
 
 /// A connection to the same life of a program as before, if it takes one while it is young. What has ended is not started
 /// for a request that it may have ended of.
-async fn open_again(shared: &Shared, slot: SlotId, life: Life, pause: &mut Duration) -> Option<Upstream> {
+async fn open_again<C: Carrier>(
+    shared: &Arc<Shared>,
+    slot: SlotId,
+    life: Life,
+    pause: &mut Duration,
+) -> Option<C> {
     loop {
         tokio::time::sleep(*pause).await;
         *pause = next_pause(*pause, shared.limits.ask_longest);
         if !is_young(shared, slot, life) {
             return None;
         }
-        if let Ok(stream) = connect::dial(slot, shared.limits.connect).await {
-            return connect::handshake(stream, &shared.limits).await.ok();
+        match C::connect(shared, slot).await {
+            Ok(carrier) => return Some(carrier),
+            Err(DialError::Foreign) => return None,
+            Err(_) => (),
         }
     }
 }
@@ -104,13 +111,15 @@ struct Sending {
     request: Request<ToProgram>,
     /// Of its body, if it has one.
     progress: Option<Progress>,
+    /// How long the head of its answer may take from its last byte on.
+    bound: Duration,
 }
 
 /// Why there is no response.
 struct Failure {
     fault: Fault,
-    /// Whether the connection was closed on us, as a program may do with one that was idle.
-    lost: bool,
+    /// How it came to that.
+    loss: Loss,
     /// The request, if nothing of it was sent.
     unsent: Option<Box<Sending>>,
 }
@@ -121,32 +130,49 @@ impl Failure {
         let next = match self.unsent {
             // Closed before a byte of the request had gone out: nobody can have acted on it.
             Some(unsent) => Some(*unsent),
-            None => again.filter(|_| self.lost),
+            None => again.filter(|again| again.may_follow(self.loss)),
         };
         next.map(|next| (next, self.fault)).ok_or(self.fault)
     }
 }
 
 impl Sending {
-    fn new(head: Parts, body: Incoming, limits: &Limits, meter: Meter) -> Self {
+    fn new(head: Parts, body: Incoming, limits: &Limits, meter: Meter, streams: bool) -> Self {
         let progress = (!body.is_end_stream()).then(Progress::default);
+        let lasts = streams && Length::of(&body) == Length::Unknown;
+        let bound = if lasts { limits.tunnel_idle } else { limits.response_head };
         let body = match &progress {
-            Some(progress) => Either::Right(Box::pin(Paced::request(body, limits, meter, progress.clone()))),
+            Some(progress) => {
+                let paced = Paced::request(body, limits, meter, progress.clone());
+                Either::Right(Box::pin(if lasts { paced.patiently(bound) } else { paced }))
+            }
             None => Either::Left(Empty::new()),
         };
-        Self { request: Request::from_parts(head, body), progress }
+        Self { request: Request::from_parts(head, body), progress, bound }
     }
 
-    /// The same once more, if it may be sent twice and can be: idempotent and without a body.
+    /// The same once more, if it can be sent twice, as it has no body. Whether it may be depends on how the first ended.
     fn again(&self) -> Option<Self> {
-        if self.progress.is_some() || !self.request.method().is_idempotent() {
+        if self.progress.is_some()
+            || !(self.request.version() == Version::HTTP_2 || self.request.method().is_idempotent())
+        {
             return None;
         }
         let mut request = Request::new(Either::Left(Empty::new()));
         self.request.method().clone_into(request.method_mut());
         self.request.uri().clone_into(request.uri_mut());
         self.request.headers().clone_into(request.headers_mut());
-        Some(Self { request, progress: None })
+        *request.version_mut() = self.request.version();
+        Some(Self { request, progress: None, bound: self.bound })
+    }
+
+    /// Whether it may be sent after the same has ended so.
+    fn may_follow(&self, loss: Loss) -> bool {
+        match loss {
+            Loss::Refused => true,
+            Loss::Closed => self.request.method().is_idempotent(),
+            Loss::Foreign | Loss::Broken => false,
+        }
     }
 
     fn asking(&self, client: IpAddr) -> Asking<'_> {
@@ -154,45 +180,34 @@ impl Sending {
         Asking { method, uri, fields, client }
     }
 
-    async fn over(
+    async fn over<C: Carrier>(
         self,
         shared: &Arc<Shared>,
         slot: SlotId,
-        mut upstream: Upstream,
+        mut carrier: C,
     ) -> Result<Response<FromProgram>, Failure> {
-        let answer = upstream.send(self.request);
-        let mut error = match in_time(answer, self.progress.as_ref(), shared.limits.response_head).await {
-            Some(Ok(response)) => {
-                let shared = shared.clone();
-                return Ok(if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    upstream.switch();
-                    response.map(FromProgram::alone)
-                } else if self.progress.is_some() {
-                    // The rest of the request goes on even where nobody takes the answer.
-                    upstream.give_back(shared, slot);
-                    response.map(FromProgram::alone)
-                } else {
-                    response.map(|body| FromProgram::over(body, upstream, shared, slot))
-                });
-            }
+        let Self { request, progress, bound } = self;
+        let answer = carrier.send(request);
+        let mut error = match in_time(answer, progress.as_ref(), bound).await {
+            Some(Ok(response)) => return Ok(carrier.answered(response, progress.is_some(), shared, slot)),
             Some(Err(error)) => error,
-            None => return Err(Failure { fault: Fault::AnsweredLate, lost: false, unsent: None }),
+            None => return Err(Failure { fault: Fault::AnsweredLate, loss: Loss::Broken, unsent: None }),
         };
-        let progress = self.progress;
         let step = progress.as_ref().map(Progress::get).unwrap_or_default();
         let client = step.stalled || step.broken;
-        let unsent = error.take_message().map(|request| Box::new(Self { request, progress }));
+        let unsent = error.take_message().map(|request| Box::new(Self { request, progress, bound }));
         let error = error.into_error();
-        let lost = is_lost(&error);
-        if !lost && !client && unsent.is_none() {
+        let loss = C::loss(&error);
+        if matches!(loss, Loss::Foreign | Loss::Broken) && !client && unsent.is_none() {
             log::line(format_args!("slot {slot}: no response: {error}"));
         }
         let fault = match step {
             Step { stalled: true, .. } => Fault::ClientStalled,
             Step { broken: true, .. } => Fault::BadRequest,
+            Step { .. } if loss == Loss::Foreign => Fault::Protocol,
             Step { .. } => Fault::Broke,
         };
-        Err(Failure { fault, lost, unsent })
+        Err(Failure { fault, loss, unsent })
     }
 }
 
@@ -213,15 +228,4 @@ async fn in_time<T>(
             _ => return None,
         }
     }
-}
-
-/// Whether the other side closed the connection instead of answering.
-fn is_lost(error: &hyper::Error) -> bool {
-    const CLOSED: [ErrorKind; 3] =
-        [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::ConnectionAborted];
-    let io = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    error.is_incomplete_message()
-        || error.is_canceled()
-        || error.is_closed()
-        || io.is_some_and(|e| CLOSED.contains(&e.kind()))
 }

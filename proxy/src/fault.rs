@@ -65,6 +65,10 @@ pub enum Fault {
     StartedLate,
     /// The program closed the connection, or answered with something that is not HTTP.
     Broke,
+    /// The program does not speak what its tenant has asked for.
+    Protocol,
+    /// A WebSocket is asked for, and what answers has none.
+    NoWebsocket,
     /// The program did not answer in time.
     AnsweredLate,
 }
@@ -117,6 +121,8 @@ impl Fault {
             Self::CannotStart => (StatusCode::SERVICE_UNAVAILABLE, "cannot-start"),
             Self::Died => (StatusCode::BAD_GATEWAY, "died"),
             Self::Broke => (StatusCode::BAD_GATEWAY, "broke"),
+            Self::Protocol => (StatusCode::BAD_GATEWAY, "protocol"),
+            Self::NoWebsocket => (StatusCode::NOT_IMPLEMENTED, "no-websocket"),
             Self::StartedLate => (StatusCode::GATEWAY_TIMEOUT, "started-late"),
             Self::AnsweredLate => (StatusCode::GATEWAY_TIMEOUT, "answered-late"),
         }
@@ -146,7 +152,10 @@ impl Fault {
                 ("Crowded", "This site has more visitors than it takes. Please try again in a moment.")
             }
             Self::TooMany => ("Too many requests", "Please wait a moment before you ask this site again."),
-            Self::CannotStart => ("Out of order", "This site cannot be reached at the moment."),
+            Self::NoWebsocket => ("Not implemented", "There is no WebSocket at this address."),
+            Self::CannotStart | Self::Protocol => {
+                ("Out of order", "This site cannot be reached at the moment.")
+            }
             Self::Died => ("Out of order", "This site stopped before it could answer."),
             Self::Broke => ("Out of order", "This site broke off before it had answered."),
             Self::StartedLate => ("Too slow", "This site did not start in time."),
@@ -211,7 +220,9 @@ impl Fault {
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 25] = [
+    const ALL: [Fault; 27] = [
+        Fault::Protocol,
+        Fault::NoWebsocket,
         Fault::AmbiguousPath,
         Fault::Maintenance,
         Fault::BadRequest,

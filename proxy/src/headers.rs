@@ -69,6 +69,8 @@ pub(crate) struct Sender<'t> {
     pub(crate) length: Length,
     /// Whether it asks for a WebSocket.
     pub(crate) websocket: bool,
+    /// Whether the program gets it by HTTP/2, which has no fields for the connection, for framing and for the host (RFC 9113, 8.2.2, 8.3.1).
+    pub(crate) h2c: bool,
 }
 
 /// Makes a client's fields into those that the program gets.
@@ -92,16 +94,22 @@ pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender<'_>) {
     {
         fields.insert(X_FORWARDED_PREFIX, prefix);
     }
-    fields.insert(header::HOST, sender.host);
+    match sender.h2c {
+        true => remove_all(fields, header::HOST),
+        false => _ = fields.insert(header::HOST, sender.host),
+    }
     fields.append(header::VIA, via(sender.version));
     match sender.length {
         Length::None => (),
         Length::Exact(bytes) => _ = fields.insert(header::CONTENT_LENGTH, bytes.into()),
+        Length::Unknown if sender.h2c => (),
         Length::Unknown => _ = fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
     }
     if wants_trailers {
         fields.insert(header::TE, HeaderValue::from_static("trailers"));
-        fields.insert(header::CONNECTION, HeaderValue::from_static("te"));
+        if !sender.h2c {
+            fields.insert(header::CONNECTION, HeaderValue::from_static("te"));
+        }
     }
     if let Some(trailers) = trailers {
         fields.insert(header::TRAILER, trailers);
@@ -254,6 +262,7 @@ mod tests {
             prefix: "",
             length,
             websocket,
+            h2c: false,
         }
     }
 

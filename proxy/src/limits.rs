@@ -40,6 +40,17 @@ pub struct Limits {
     /// Idle upstream connections kept in all, each a descriptor and some 10 KiB.
     pub idle_total: usize,
 
+    /// Requests on one connection of HTTP/2 to a program, if the program itself does not take fewer (RFC 9113, 6.5.2).
+    pub h2c_requests: u32,
+    /// Such connections per slot; beyond it requests wait for their turn on one of them. Together they take what one slot may have in
+    /// flight.
+    pub h2c_per_slot: usize,
+    /// Such connections that are kept in all, each a descriptor; beyond it one lasts as long as its request.
+    pub h2c_total: usize,
+    /// Bytes of one answer that such a program may send before the client has taken any: what the connection's other answers
+    /// do not wait for.
+    pub h2c_request_bytes: u32,
+
     /// Answers that are kept per slot for when its program is asleep: two files of eight names.
     pub kept_per_slot: usize,
     /// Bytes of one such answer's body: a favicon of many sizes.
@@ -153,6 +164,10 @@ impl Default for Limits {
             rate_clients: 65_536,
             idle_per_slot: 128,
             idle_total: 1024,
+            h2c_requests: 100,
+            h2c_per_slot: 6,
+            h2c_total: 256,
+            h2c_request_bytes: 64 << 10,
             kept_per_slot: 16,
             kept_answer_bytes: 128 << 10,
             kept_bytes: 8 << 20,
@@ -202,7 +217,7 @@ impl Limits {
     /// Descriptors needed when every limit is reached at once.
     pub fn descriptors(&self) -> usize {
         const OWN: usize = 64;
-        2 * self.client_connections + self.idle_total + self.static_open_files + OWN
+        2 * self.client_connections + self.idle_total + self.h2c_total + self.static_open_files + OWN
     }
 
     /// Lowers the number of client connections until everything fits into `available` descriptors.

@@ -92,6 +92,7 @@ impl Link {
                     shared.leases.revoke(slot);
                     shared.awake.down(slot);
                     shared.pool.clear(slot);
+                    shared.h2c.clear(slot);
                     shared.starts.down(slot);
                 }
                 Ok(Some((ToProxy::Awake(slot, release), _))) => shared.awake.set(slot, release),

@@ -9,9 +9,10 @@ use http_body_util::Either;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
-use hyper::http::uri::{PathAndQuery, Uri};
+use hyper::http::uri::{PathAndQuery, Scheme, Uri};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version, header};
+use kennel_model::routes::Protocol;
 use tokio::time::Instant;
 
 use crate::asleep::Kind;
@@ -21,6 +22,7 @@ use crate::connect::{self, Asking};
 use crate::exchange::exchange;
 use crate::fairness::Turn;
 use crate::fault::Fault;
+use crate::h2c::Place;
 use crate::headers::{self, Length, Sender};
 use crate::hints::Hints;
 use crate::kept::Key;
@@ -31,8 +33,9 @@ use crate::seen::{Phase, Recorded, Seen};
 use crate::shared::Shared;
 use crate::taking::Taking;
 use crate::tally::Way;
-use crate::upstream::FromProgram;
-use crate::{challenges, files, host, instead, paths, secure, sent, shown, strict, tunnel, wake};
+use crate::upstream::{FromProgram, Upstream};
+use crate::websocket::{self, Handshake};
+use crate::{challenges, files, grpc, host, instead, paths, secure, sent, shown, strict, tunnel, wake};
 
 /// Answers one request. There is always an answer.
 ///
@@ -41,7 +44,7 @@ use crate::{challenges, files, host, instead, paths, secure, sent, shown, strict
 pub(crate) async fn answer(
     shared: Arc<Shared>,
     client: Client,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Recorded>, Infallible> {
     // Read only where the answer is a page of ours.
     let accept = Accept::of(request.headers());
@@ -51,9 +54,19 @@ pub(crate) async fn answer(
     };
     let mut seen = Some(Seen::new(&shared.records, client.address(), &request));
     let taker = client.taking().map(Taking::taker);
-    let mut response = pass(&shared, client, request, &mut seen).await.unwrap_or_else(|fault| {
+    let is_grpc = grpc::is_asked(&request);
+    let handshake = Handshake::of(&mut request);
+    let response = pass(&shared, client, request, &mut seen, handshake.as_ref()).await;
+    let response = match handshake {
+        None => response,
+        Some(_) => response.and_then(websocket::answer),
+    };
+    let mut response = response.unwrap_or_else(|fault| {
         note(&mut seen, |seen| seen.failed(fault));
-        shown::response(&shared, fault, accept.wanted(), seen.as_ref())
+        match is_grpc {
+            true => grpc::response(fault),
+            false => shown::response(&shared, fault, accept.wanted(), seen.as_ref()),
+        }
     });
     let status = response.status();
     note(&mut seen, |seen| seen.answered(status, response.headers_mut()));
@@ -72,6 +85,7 @@ async fn pass(
     client: Client,
     mut request: Request<Incoming>,
     seen: &mut Option<Seen>,
+    handshake: Option<&Handshake>,
 ) -> Result<Response<Body>, Fault> {
     if shared.refusing.load(Ordering::Relaxed) {
         return Err(Fault::Leaving);
@@ -110,6 +124,10 @@ async fn pass(
     if let Some(answer) = files::answer(shared, &target, &client, &head).await? {
         return Ok(secure::with_hsts(answer, hsts_s));
     }
+    let h2c = target.protocol == Protocol::H2c;
+    if h2c && handshake.is_some() {
+        return Err(Fault::NoWebsocket);
+    }
     let visit = shared.leases.enter(target.slot).ok_or(Fault::Overloaded)?;
     if !visit.is_leased()
         && !shared.awake.is_awake(target.slot)
@@ -126,11 +144,14 @@ async fn pass(
     let turn = turn(shared, &target, &client, (&head, &body), seen).await?;
 
     let length = Length::of(&body);
-    let websocket = strict::wants_websocket(&head, length);
+    // What speaks HTTP/2 has none by an Upgrade, which goes no further, as any other.
+    let websocket = !h2c && strict::wants_websocket(&head, length);
     let is_head = head.method == Method::HEAD;
     let key = Key::of(&target, &name, &head).filter(|key| !is_head && shared.awake.runs(key.slot, key.release));
     let prefix = if target.strip { target.domain.path() } else { "" };
-    let sender = Sender { who: client.who().clone(), version: head.version, host, prefix, length, websocket };
+    let authority = h2c.then(|| host.clone());
+    let (who, version) = (client.who().clone(), head.version);
+    let sender = Sender { who, version, host, prefix, length, websocket, h2c };
     headers::to_program(&mut head.headers, sender);
     let counted = if length == Length::None { None } else { seen.as_mut().map(Seen::count_in) };
     let meter = shared.tally.meter(target.slot, Way::In).and(counted);
@@ -138,7 +159,14 @@ async fn pass(
         seen.say_to_program(&mut head.headers);
         seen.enter(Phase::Upstream);
     });
-    let response = exchange(shared, &target, client.address(), (origin_form(head, prefix)?, body), meter).await;
+    let head = for_program(head, prefix, authority)?;
+    let response = match target.protocol {
+        Protocol::Http1 => exchange::<Upstream>(shared, &target, client.address(), (head, body), meter).await,
+        // Boxed, so that it takes no room where it is not spoken.
+        Protocol::H2c => {
+            Box::pin(exchange::<Place>(shared, &target, client.address(), (head, body), meter)).await
+        }
+    };
     note(seen, |seen| seen.enter(Phase::Own));
     wake::answered(shared, target.slot).await;
     let mut response = response?;
@@ -146,9 +174,18 @@ async fn pass(
         (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
     match (websocket, to_program) {
         (_, None) => Ok(secure::with_hsts(
-            pass_back(shared, response, is_head, (&target, key), (client, visit, turn)),
+            pass_back(
+                shared,
+                response,
+                (is_head, h2c && length == Length::Unknown),
+                (&target, key),
+                (client, visit, turn),
+            ),
             hsts_s,
         )),
+        (true, Some(_)) if handshake.is_some_and(|asked| !asked.is_accepted(response.headers())) => {
+            Err(Fault::Broke)
+        }
         (true, Some(to_program)) => {
             switch(shared, &target, response, (to_client, to_program), (client, visit), seen)
         }
@@ -186,16 +223,23 @@ fn find(
     Err(fault)
 }
 
-/// The head as programs expect it: path and query only, HTTP/1.1, without what hyper keeps beside it for the client.
-fn origin_form(mut head: Parts, prefix: &str) -> Result<Parts, Fault> {
+/// The head as programs expect it: path and query only, HTTP/1.1, or with the authority, HTTP/2; without what hyper keeps beside it for
+/// the client.
+fn for_program(mut head: Parts, prefix: &str, authority: Option<HeaderValue>) -> Result<Parts, Fault> {
     let mut path = head.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
     if !prefix.is_empty() {
         path = paths::stripped(&path, prefix).map_err(|paths::Ambiguous| Fault::AmbiguousPath)?;
     }
     let mut request = Request::new(());
     *request.method_mut() = head.method;
-    *request.uri_mut() = Uri::from(path);
-    *request.version_mut() = Version::HTTP_11;
+    *request.version_mut() = if authority.is_some() { Version::HTTP_2 } else { Version::HTTP_11 };
+    *request.uri_mut() = match authority {
+        None => Uri::from(path),
+        Some(authority) => {
+            let uri = Uri::builder().scheme(Scheme::HTTP).authority(authority.as_bytes()).path_and_query(path);
+            uri.build().map_err(|_| Fault::BadRequest)?
+        }
+    };
     *request.headers_mut() = head.headers;
     if let Some(hints) = head.extensions.remove::<Hints>() {
         hints.hear(&mut request);
@@ -206,7 +250,7 @@ fn origin_form(mut head: Parts, prefix: &str) -> Result<Parts, Fault> {
 fn pass_back(
     shared: &Shared,
     response: Response<FromProgram>,
-    is_head: bool,
+    (is_head, streams): (bool, bool),
     (target, key): (&Target, Option<Key>),
     (client, visit, turn): (Client, Visit, Turn),
 ) -> Response<Body> {
@@ -226,13 +270,18 @@ fn pass_back(
     // What lasts is no work for the program while it lasts.
     let turn = (!lasts(&head.headers)).then_some(turn);
     let held = (client, visit, turn);
-    let body = Paced::response(body, shared.limits.response_stall, (meter, throttle), held, copy);
+    let limits = &shared.limits;
+    let stall = if streams { limits.tunnel_idle } else { limits.response_stall };
+    let body = Paced::response(body, stall, (meter, throttle), held, copy);
     Response::from_parts(head, Either::Right(Box::pin(body)))
 }
 
-/// Whether it is a stream of events (WHATWG HTML, 9.2), which ends when somebody leaves.
+/// Whether it may be a stream of events (WHATWG HTML, 9.2) or of gRPC's messages, which end when somebody leaves. Where gRPC's
+/// answer is one message, the program's work is done when its head comes.
 fn lasts(fields: &hyper::HeaderMap) -> bool {
-    fields.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+    const LASTING: [&[u8]; 2] = [b"text/event-stream", b"application/grpc"];
+    let lasts = |kind: &HeaderValue| LASTING.iter().any(|lasting| kind.as_bytes().starts_with(lasting));
+    fields.get(header::CONTENT_TYPE).is_some_and(lasts)
 }
 
 /// Waits for the request's turn at the program, if it has to.

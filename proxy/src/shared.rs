@@ -13,6 +13,7 @@ use crate::clients::Clients;
 use crate::fairness::{Pace, Rates, Turns};
 use crate::files::Files;
 use crate::gauge::Gauge;
+use crate::h2c::H2c;
 use crate::kept::Kept;
 use crate::leases::Leases;
 use crate::limits::Limits;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) starts: Starts,
     /// Idle connections to programs.
     pub(crate) pool: Pool,
+    /// Connections to programs that speak HTTP/2.
+    pub(crate) h2c: Arc<H2c>,
     /// Requests in flight, waiting ones included, and whose program is held awake.
     pub(crate) leases: Arc<Leases>,
     /// Connections that have given back what they held.
@@ -93,6 +96,7 @@ impl Shared {
             clients: Clients::new(limits.address_connections),
             starts: Starts::default(),
             pool: Pool::new(&limits, workers),
+            h2c: H2c::new(&limits),
             leases: Leases::new(&limits),
             parked: Parked::default(),
             awake: Awake::new(),

@@ -49,11 +49,12 @@ fn is_ours(via: &str) -> bool {
     via.split_ascii_whitespace().nth(1) == Some(PSEUDONYM)
 }
 
-/// Whether the request opens a WebSocket; every other upgrade is ignored, as the RFC allows.
+/// Whether the request opens a WebSocket; every other upgrade is ignored, as the RFC allows. Over HTTP/2 it is `websocket` that puts the
+/// fields there: hyper takes no such from a client.
 pub(crate) fn wants_websocket(head: &Parts, length: Length) -> bool {
     head.method == Method::GET
         && length == Length::None
-        && head.version == hyper::Version::HTTP_11
+        && head.version != hyper::Version::HTTP_10
         && has_token(&head.headers, CONNECTION, "upgrade")
         && has_token(&head.headers, UPGRADE, "websocket")
 }

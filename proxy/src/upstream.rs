@@ -17,6 +17,7 @@ use hyper::{Request, Response};
 use kennel_model::SlotId;
 
 use crate::body::ToProgram;
+use crate::h2c::Place;
 use crate::shared::Shared;
 
 /// In the first the user says that it wants more, in the second the driver has fetched it. More would be at others' cost.
@@ -206,6 +207,8 @@ pub(crate) struct FromProgram {
     incoming: Incoming,
     /// Driven here, until the body is through.
     upstream: Option<(Upstream, Arc<Shared>, SlotId)>,
+    /// Driven elsewhere, and kept until the body is through.
+    _place: Option<Place>,
     ended: bool,
     /// Why it broke off; told when what came before has left.
     broken: Option<hyper::Error>,
@@ -214,12 +217,18 @@ pub(crate) struct FromProgram {
 impl FromProgram {
     /// One whose connection is given back at its end.
     pub(crate) fn over(incoming: Incoming, upstream: Upstream, shared: Arc<Shared>, slot: SlotId) -> Self {
-        Self { incoming, upstream: Some((upstream, shared, slot)), ended: false, broken: None }
+        let upstream = Some((upstream, shared, slot));
+        Self { incoming, upstream, _place: None, ended: false, broken: None }
     }
 
     /// One whose connection is driven elsewhere.
     pub(crate) fn alone(incoming: Incoming) -> Self {
-        Self { incoming, upstream: None, ended: false, broken: None }
+        Self { incoming, upstream: None, _place: None, ended: false, broken: None }
+    }
+
+    /// One whose connection is others' as well.
+    pub(crate) fn shared(incoming: Incoming, place: Place) -> Self {
+        Self { incoming, upstream: None, _place: Some(place), ended: false, broken: None }
     }
 }
 
@@ -228,7 +237,7 @@ impl HttpBody for FromProgram {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let Self { incoming, upstream, ended, broken } = &mut *self;
+        let Self { incoming, upstream, ended, broken, .. } = &mut *self;
         if let Some(error) = broken.take() {
             return Poll::Ready(Some(Err(error)));
         }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use http_body_util::{Either, Empty};
 use hyper::header::{HOST, USER_AGENT};
-use hyper::{Request, Uri};
+use hyper::{Request, Version};
 use kennel_model::msg::{Cause, FromProxy, RequestId, Rung};
+use kennel_model::routes::Protocol;
 use kennel_model::{HealthPath, SlotId};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -95,7 +96,7 @@ fn late(target: &Target, last: u16) -> String {
 }
 
 async fn start(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     target: &Target,
     Wish { id, cause }: Wish,
     mut phase: watch::Receiver<Phase>,
@@ -126,7 +127,7 @@ async fn start(
     }
 }
 
-async fn until_ready(shared: &Shared, target: &Target, health: Option<HealthPath>, last: &LastStatus) {
+async fn until_ready(shared: &Arc<Shared>, target: &Target, health: Option<HealthPath>, last: &LastStatus) {
     let mut pause = shared.limits.poll_first;
     loop {
         let stream = until_it_listens(shared, target).await;
@@ -144,12 +145,20 @@ async fn until_ready(shared: &Shared, target: &Target, health: Option<HealthPath
 
 /// The status that the path is answered with, if there is an answer. Its connection ends with it.
 async fn ask(shared: &Shared, target: &Target, path: HealthPath, stream: TcpStream) -> Option<u16> {
-    let uri: Uri = path.as_str().parse().ok()?;
     let host = target.domain.host().replace('*', "health");
-    let request = Request::get(uri).header(HOST, host).header(USER_AGENT, "kennel");
-    let request = request.body(Either::Left(Empty::new())).ok()?;
-    let mut upstream = connect::handshake(stream, &shared.limits).await.ok()?;
-    Some(upstream.send(request).await.ok()?.status().as_u16())
+    let request = Request::get(path.as_str()).header(USER_AGENT, "kennel");
+    let answer = match target.protocol {
+        Protocol::Http1 => {
+            let request = request.header(HOST, host).body(Either::Left(Empty::new())).ok()?;
+            connect::handshake(stream, &shared.limits).await.ok()?.send(request).await.ok()?
+        }
+        Protocol::H2c => {
+            let request = request.uri(format!("http://{host}{path}"));
+            let request = request.version(Version::HTTP_2).body(Either::Left(Empty::new())).ok()?;
+            shared.h2c.alone(target.slot, stream).await.ok()?.send(request).await.ok()?
+        }
+    };
+    Some(answer.status().as_u16())
 }
 
 async fn until_it_listens(shared: &Shared, target: &Target) -> TcpStream {
@@ -171,8 +180,13 @@ pub(crate) fn next_pause(pause: Duration, longest: Duration) -> Duration {
 }
 
 async fn keep(shared: &Shared, target: &Target, stream: TcpStream) {
-    if let Ok(upstream) = connect::handshake(stream, &shared.limits).await {
-        shared.pool.put(target.slot, upstream);
+    match target.protocol {
+        Protocol::Http1 => {
+            if let Ok(upstream) = connect::handshake(stream, &shared.limits).await {
+                shared.pool.put(target.slot, upstream);
+            }
+        }
+        Protocol::H2c => shared.h2c.keep(target.slot, stream),
     }
 }
 
