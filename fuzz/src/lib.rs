@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod dhcp;
 pub mod dhcp6;
+pub mod http1;
 pub mod imds;
 pub mod protocol;
 pub mod routes;
@@ -28,7 +29,8 @@ macro_rules! targets {
 }
 
 /// All checks.
-pub const TARGETS: [Target; 9] = targets![protocol, slots, unpack, routes, spec, dhcp, dhcp6, audit, imds];
+pub const TARGETS: [Target; 10] =
+    targets![protocol, slots, unpack, routes, http1, spec, dhcp, dhcp6, audit, imds];
 
 /// Numbers out of bytes, for checks of things that take no bytes themselves. Zeros when they are used up.
 #[derive(Debug)]

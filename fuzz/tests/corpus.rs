@@ -75,4 +75,4 @@ macro_rules! tests {
     };
 }
 
-tests!(protocol, slots, unpack, routes, spec, dhcp, dhcp6, audit, imds);
+tests!(protocol, slots, unpack, routes, http1, spec, dhcp, dhcp6, audit, imds);

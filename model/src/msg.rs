@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use crate::clock::Clock;
 use crate::counters::{Counters, Traffic};
 use crate::egress::Egress;
-use crate::memory::Memory;
 pub use crate::lease::{LEASE_MTU, Lease, is_host};
+use crate::memory::Memory;
 pub use crate::wake::{Cause, Depth};
 use crate::{LaunchSpec, Limits, NodeName, ReleaseId, SlotId, SlotState};
 

@@ -20,7 +20,7 @@ const REFUSED: u8 = 0;
 
 /// What the gate and the answers to its requests know of each other.
 #[derive(Debug, Default)]
-pub(crate) struct Wire {
+pub struct Wire {
     /// Heads that were let through.
     heads: AtomicU64,
     /// Answers that are complete, or given up.
@@ -66,11 +66,11 @@ impl Wire {
 
 /// One request under way, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct UnderWay(Arc<Wire>);
+pub struct UnderWay(Arc<Wire>);
 
 impl UnderWay {
     /// To be made for each request that the gate lets through.
-    pub(crate) fn new(wire: &Arc<Wire>) -> Self {
+    pub fn new(wire: &Arc<Wire>) -> Self {
         Self(wire.clone())
     }
 
@@ -88,11 +88,11 @@ impl Drop for UnderWay {
 
 /// The body of an answer, under way until its end.
 #[derive(Debug)]
-pub(crate) struct Answering<B> {
+pub struct Answering<B> {
     /// The body.
-    pub(crate) body: B,
+    pub body: B,
     /// Dropped with it.
-    pub(crate) _under_way: UnderWay,
+    pub _under_way: UnderWay,
 }
 
 impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Answering<B> {
@@ -117,7 +117,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Answering<B> {
 
 /// A client's connection, as hyper gets it.
 #[derive(Debug)]
-pub(crate) struct Gate<T> {
+pub struct Gate<T> {
     inner: T,
     scan: Scan,
     wire: Arc<Wire>,
@@ -131,7 +131,7 @@ pub(crate) struct Gate<T> {
 
 impl<T> Gate<T> {
     /// A connection that has just been made.
-    pub(crate) fn new(inner: T, wire: Arc<Wire>) -> Self {
+    pub fn new(inner: T, wire: Arc<Wire>) -> Self {
         Self { inner, scan: Scan::new(), wire, rest: Vec::new(), broken: false, hints: Vec::new() }
     }
 

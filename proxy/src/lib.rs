@@ -5,7 +5,7 @@
 //! The way of a request: `serve` (accept; `workers`) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps) → `strict`, `host`, `routes` (`paths`) → `sent` → `secure` → `files` (answers) or `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
 //! `headers` → `exchange` → `pool` or `connect` (`early`) → `upstream` → back through `headers` and `body`, or on through `tunnel`. What goes
 //! wrong is a `fault`, shown by `page` or as an operator has it (`shown`); what goes through is told by `tally`, each request by `seen`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
-//! `host`) is public so that `fuzz` can reach it without a connection.
+//! `host`, `gate`) is public so that `fuzz` can reach it without a connection.
 
 mod aside;
 mod asleep;
@@ -24,7 +24,7 @@ mod fairness;
 pub mod fault;
 mod files;
 mod front;
-mod gate;
+pub mod gate;
 mod gauge;
 mod grpc;
 mod h2c;

@@ -12,7 +12,11 @@ impl Host {
     ///
     /// # Errors
     /// There is no such thing on this host.
-    pub(super) fn handed<'a>(&'a self, what: Handed, channel: BorrowedFd<'a>) -> Result<Vec<BorrowedFd<'a>>, Failed> {
+    pub(super) fn handed<'a>(
+        &'a self,
+        what: Handed,
+        channel: BorrowedFd<'a>,
+    ) -> Result<Vec<BorrowedFd<'a>>, Failed> {
         let one = match what {
             Handed::Channel => channel,
             Handed::UserData => self.user_data.as_fd(),
