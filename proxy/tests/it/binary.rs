@@ -8,8 +8,10 @@ use kennel_proxy::Limits;
 use kennel_sys::Channel;
 use tokio::process::Command;
 
-use crate::born::{PROGRAM, spawn};
+use crate::born::spawn;
 use crate::rig::*;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kennel-proxy");
 
 #[tokio::test]
 async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
@@ -20,7 +22,7 @@ async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
     let listeners: [_; 4] = std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let [address, another] = [0, 1].map(|n: usize| listeners[n].local_addr().unwrap());
     let (records_in, records) = Channel::pair().unwrap();
-    let child = spawn(&near, &records_in, &listeners);
+    let child = spawn(PROGRAM, &near, &records_in, &listeners);
     drop(near);
     let init = Init::new(far);
     init.publish(1, vec![route("a.example", claim.slot)]);
@@ -54,7 +56,7 @@ async fn it_serves_with_what_it_is_handed_and_ends_in_order() {
     // The next one goes on where it left: the socket was open all the while.
     let waiting = tokio::net::TcpStream::connect(address).await.unwrap();
     let (near, far) = Channel::pair().unwrap();
-    let mut child = spawn(&near, &records_in, &listeners);
+    let mut child = spawn(PROGRAM, &near, &records_in, &listeners);
     drop(near);
     Init::new(far).publish(1, vec![]);
     drop(waiting);
@@ -81,7 +83,7 @@ async fn sockets_that_do_not_pair_are_refused() {
         (vec![], "no listening sockets were handed over"),
         (vec![listener], "not as many sockets for HTTP as for HTTPS"),
     ] {
-        let output = soon(spawn(&channel, &records, &listeners).wait_with_output()).await.unwrap();
+        let output = soon(spawn(PROGRAM, &channel, &records, &listeners).wait_with_output()).await.unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(String::from_utf8(output.stderr).unwrap(), format!("proxy: {what}\n"));
     }

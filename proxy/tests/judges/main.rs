@@ -8,7 +8,6 @@
 #[path = "../it/authority.rs"]
 mod authority;
 #[path = "../it/born.rs"]
-#[allow(dead_code)]
 mod born;
 mod clients;
 mod h2;

@@ -19,6 +19,7 @@ use crate::authority::Authority;
 use crate::born;
 use crate::rig::*;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kennel-proxy");
 pub(crate) const HOST: &str = "a.example";
 /// The same site, for programs that look names up.
 pub(crate) const LOCAL: &str = "localhost";
@@ -48,7 +49,7 @@ impl Stand {
         let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
         let [http, https] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
         let (records_in, records) = Channel::pair().unwrap();
-        let mut child = born::spawn(&near, &records_in, &listeners);
+        let mut child = born::spawn(PROGRAM, &near, &records_in, &listeners);
         let mut stderr = child.stderr.take().unwrap();
         let said = tokio::spawn(async move {
             let mut said = String::new();
