@@ -9,6 +9,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -18,6 +19,9 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use kennel_proxy::gate::{Answering, Gate, UnderWay, Wire};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Longer than anything here takes.
+const LINGER: Duration = Duration::from_secs(3600);
 
 /// A request that has come to its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +66,10 @@ fn requests(stream: &[u8], piece: usize) -> Vec<Read> {
             Ok::<_, Infallible>(Response::new(Answering { body: Empty::<Bytes>::new(), _under_way: under_way }))
         }
     });
-    let gate = Gate::new(Pieces { left: stream, piece }, wire.clone());
+    // For the timer of who is listened to after its answer. It never has to go off: what comes, comes at once.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let _within = runtime.as_ref().map(tokio::runtime::Runtime::enter);
+    let gate = Gate::new(Pieces { left: stream, piece }, wire.clone(), LINGER);
     run_dry(pin!(http1::Builder::new().serve_connection(TokioIo::new(gate), service)));
     seen.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,21 +2,26 @@
 //! that is refused ends in a byte that hyper refuses too, so that hyper answers 400 and closes; a body that is refused is
 //! an error of its reading. And knows when nothing is under way, for `http1`, which parks such connections.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use crate::hints::Hints;
 use crate::wire::{Scan, Verdict};
 
 /// In no method, target, version, name or value.
 const REFUSED: u8 = 0;
+/// How often it is read in a row from a connection that is given up; then others have their turn.
+const READS: usize = 16;
 
 /// What the gate and the answers to its requests know of each other.
 #[derive(Debug, Default)]
@@ -127,12 +132,17 @@ pub struct Gate<T> {
     broken: bool,
     /// On their way out.
     hints: Vec<u8>,
+    /// How long a client is listened to that is told nothing more.
+    linger: Duration,
+    /// Made when that begins.
+    lingers: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Gate<T> {
     /// A connection that has just been made.
-    pub fn new(inner: T, wire: Arc<Wire>) -> Self {
-        Self { inner, scan: Scan::new(), wire, rest: Vec::new(), broken: false, hints: Vec::new() }
+    pub fn new(inner: T, wire: Arc<Wire>, linger: Duration) -> Self {
+        let (rest, hints) = (Vec::new(), Vec::new());
+        Self { inner, scan: Scan::new(), wire, rest, broken: false, hints, linger, lingers: None }
     }
 
     /// Looks at what was read into `buf` behind `before`.
@@ -193,6 +203,31 @@ impl<T: AsyncRead + Unpin> Gate<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Gate<T> {
+    /// Throws away what a client still sends that has had its answer in the midst of it: left unread it would be answered with a
+    /// reset, which may overtake the answer (RFC 9112, 9.6).
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.scan.is_between() || self.scan.is_held() || self.scan.is_open() {
+            return Poll::Ready(());
+        }
+        let linger = self.linger;
+        let timer = self.lingers.get_or_insert_with(|| Box::pin(tokio::time::sleep(linger)));
+        if timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut space = [0; 4096];
+        for _ in 0..READS {
+            let mut buf = ReadBuf::new(&mut space);
+            let read = ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf));
+            if read.is_err() || buf.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Gate<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -241,7 +276,7 @@ impl<T: AsyncWrite + Unpin> Gate<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Gate<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_hints(cx))?;
         self.wire.hints.set_busy(true);
@@ -271,6 +306,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Gate<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        if self.lingers.is_none() {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        }
+        self.poll_linger(cx).map(Ok)
     }
 }

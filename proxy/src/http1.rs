@@ -32,7 +32,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let wire = Arc::new(Wire::default());
-    let mut gate = Gate::new(WriteBound::new(io, &shared.limits), wire.clone());
+    let mut gate = Gate::new(WriteBound::new(io, &shared.limits), wire.clone(), shared.limits.linger);
     loop {
         // Boxed, so that it takes no room while there is none of it.
         let busy = Box::pin(busy(shared, gate, &wire, client, drain));

@@ -119,6 +119,9 @@ pub struct Limits {
     pub slowest_bytes_per_s: u32,
     /// A client's pause inside a request's body, while the program is ready to read more.
     pub request_stall: Duration,
+    /// How long what a client still sends is thrown away when it has had its answer in the midst of it and is told nothing more: enough
+    /// for the answer to arrive, after which most stop.
+    pub linger: Duration,
     /// A peer, client or program, that takes none of the bytes we have for it.
     pub write_stall: Duration,
     /// From the last byte of the request to the first of the response.
@@ -195,6 +198,7 @@ impl Default for Limits {
             park: Duration::from_secs(1),
             slowest_bytes_per_s: 200,
             request_stall: Duration::from_secs(30),
+            linger: Duration::from_secs(5),
             write_stall: Duration::from_secs(60),
             response_head: Duration::from_secs(60),
             response_stall: Duration::from_secs(300),

@@ -71,7 +71,7 @@ async fn main() -> ExitCode {
     let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let [http, https] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
     let (records_in, records) = Channel::pair().unwrap();
-    let mut proxy = born::spawn(program, &near, listeners.each_ref(), &records_in);
+    let mut proxy = born::spawn(program, &near, &records_in, &listeners);
     drop(near);
     // In the place of control; unread they would be left out.
     std::thread::spawn(move || {

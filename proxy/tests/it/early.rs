@@ -1,4 +1,7 @@
-//! Programs that answer before they have read what they are sent, and close: the answer is passed on, however far the rest had come.
+//! Programs that answer before they have read what they are sent, and close: the answer is passed on, however far the rest had come. So it
+//! is with answers of the proxy's own.
+
+use std::time::Duration;
 
 use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -38,22 +41,46 @@ async fn an_early_answer_is_passed_on_over_http2() {
     }
 }
 
+/// Sends all of its body whatever it is told; answers what it was told, and whether it could send everything.
+async fn stubborn(proxy: &Proxy, host: &str) -> (String, bool) {
+    let (mut read, mut write) = TcpStream::connect(proxy.address).await.unwrap().into_split();
+    let head = format!("POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: {UPLOAD}\r\n\r\n");
+    let body = vec![b'x'; UPLOAD];
+    let sends = async {
+        write.write_all(head.as_bytes()).await.unwrap();
+        write.write_all(&body).await.is_ok()
+    };
+    let mut answer = Vec::new();
+    let (sent, _) = soon(async { tokio::join!(sends, read.read_to_end(&mut answer)) }).await;
+    (String::from_utf8_lossy(&answer).into_owned(), sent)
+}
+
 #[tokio::test]
 async fn an_early_answer_is_passed_on_over_http1() {
-    let (proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
+    let (proxy, claim) = proxy_with_a_tenant(Limits { linger: PATIENCE, ..Limits::default() }).await;
     let _program = refusing(&claim).await;
-    let head = format!("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: {UPLOAD}\r\n\r\n");
     for _ in 0..TIMES {
-        let (mut read, mut write) = TcpStream::connect(proxy.address).await.unwrap().into_split();
-        let body = vec![b'x'; UPLOAD];
-        let sends = async {
-            write.write_all(head.as_bytes()).await.unwrap();
-            // As much of it as is taken.
-            _ = write.write_all(&body).await;
-        };
-        let mut answer = Vec::new();
-        _ = soon(async { tokio::join!(sends, read.read_to_end(&mut answer)) }).await;
-        let answer = String::from_utf8_lossy(&answer);
+        let (answer, sent) = stubborn(&proxy, "a.example").await;
         assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("big"), "{answer}");
+        assert!(sent, "the connection was reset");
+        let (answer, sent) = stubborn(&proxy, "nobody.example").await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        assert!(sent, "the connection was reset");
     }
+}
+
+#[tokio::test]
+async fn who_never_stops_sending_is_listened_to_within_bounds() {
+    let limits = Limits { linger: Duration::from_millis(50), ..Limits::default() };
+    let (proxy, _claim) = proxy_with_a_tenant(limits).await;
+    let (mut read, mut write) = TcpStream::connect(proxy.address).await.unwrap().into_split();
+    write
+        .write_all(b"POST / HTTP/1.1\r\nhost: nobody.example\r\ncontent-length: 1000000000000\r\n\r\n")
+        .await
+        .unwrap();
+    let sends = async { while write.write_all(&[b'x'; 1000]).await.is_ok() {} };
+    let mut answer = Vec::new();
+    // Ends when the proxy closes.
+    _ = soon(async { tokio::join!(sends, read.read_to_end(&mut answer)) }).await;
+    assert!(answer.starts_with(b"HTTP/1.1 404 "));
 }
