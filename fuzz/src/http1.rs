@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use kennel_proxy::gate::{Answering, Gate, UnderWay, Wire};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
 
 /// Longer than anything here takes.
 const LINGER: Duration = Duration::from_secs(3600);
@@ -67,8 +68,9 @@ fn requests(stream: &[u8], piece: usize) -> Vec<Read> {
         }
     });
     // For the timer of who is listened to after its answer. It never has to go off: what comes, comes at once.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let _within = runtime.as_ref().map(tokio::runtime::Runtime::enter);
+    static RUNTIME: LazyLock<io::Result<Runtime>> =
+        LazyLock::new(|| Builder::new_current_thread().enable_time().build());
+    let _within = RUNTIME.as_ref().map(Runtime::enter);
     let gate = Gate::new(Pieces { left: stream, piece }, wire.clone(), LINGER);
     run_dry(pin!(http1::Builder::new().serve_connection(TokioIo::new(gate), service)));
     seen.into_inner().unwrap_or_else(PoisonError::into_inner)
