@@ -5,6 +5,7 @@
 mod cable;
 mod checks;
 mod http;
+mod http2;
 mod imds;
 mod ntp;
 mod pebble;

@@ -24,6 +24,7 @@ mod leaving;
 mod pressure;
 mod probes;
 mod proof;
+mod protocols;
 mod registered;
 mod reserved;
 mod routing;
@@ -112,6 +113,7 @@ pub fn all() -> Vec<Group> {
         acme::group(),
         seeing::group(),
         traffic::group(),
+        protocols::group(),
         egress::group(),
         denials::group(),
         probes::group(),
