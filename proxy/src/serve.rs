@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -91,8 +92,10 @@ async fn accept(shared: &Arc<Shared>, doors: &Doors, drain: &watch::Receiver<boo
                 share => share,
             },
         };
-        // Small responses leave at once; without it nothing breaks, so a failure is no reason to stop.
+        // Small responses leave at once, and what a client does not take goes with its connection, which the kernel would keep for
+        // it; without it nothing breaks, so a failure is no reason to stop.
         _ = stream.set_nodelay(true);
+        _ = set_tcp_user_timeout(&stream, millis(shared.limits.write_stall));
         let (shared, drain) = (shared.clone(), drain.clone());
         if share.is_none() && front.is_some_and(|front| front.proxy_protocol) {
             tokio::spawn(async move {
@@ -137,6 +140,10 @@ fn begin(
         false => tokio::spawn(connection::plain(shared, stream, client, drain)),
         true => tokio::spawn(connection::tls(shared, stream, client, drain)),
     };
+}
+
+fn millis(bound: Duration) -> u32 {
+    u32::try_from(bound.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// A client that left before it was accepted is nothing; a shortage is worth a line and a pause.

@@ -1,7 +1,7 @@
 //! The tenants: a program each, in this process, whose sockets are closed when it dies as the kernel closes them; and when each was away, which is what
 //! explains an error.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -60,9 +60,15 @@ impl Tenant {
         }
     }
 
-    fn dies(&self, init: &Init) {
+    /// Its sockets are closed first; then init knows.
+    async fn dies(&self, init: &Init) {
         self.goes();
-        if self.program.lock().unwrap().take().is_some() {
+        let program = self.program.lock().unwrap().take();
+        if program.is_some() {
+            drop(program);
+            while TcpListener::bind((Ipv4Addr::LOCALHOST, self.claim.slot.port())).is_err() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             init.say(&ToProxy::Down(self.claim.slot));
         }
     }
@@ -130,7 +136,7 @@ impl Tenants {
                 tenant.is_present.store(false, Ordering::Relaxed);
                 tenant.goes();
                 self.publish(init);
-                tenant.dies(init);
+                tenant.dies(init).await;
                 self.left.fetch_add(1, Ordering::Relaxed);
             }
             // As control does it: first the routes, then the old program ends.
@@ -138,11 +144,11 @@ impl Tenants {
                 tenant.goes();
                 tenant.release.fetch_add(1, Ordering::Relaxed);
                 self.publish(init);
-                tenant.dies(init);
+                tenant.dies(init).await;
                 self.deployed.fetch_add(1, Ordering::Relaxed);
             }
             _ => {
-                tenant.dies(init);
+                tenant.dies(init).await;
                 self.died.fetch_add(1, Ordering::Relaxed);
             }
         }

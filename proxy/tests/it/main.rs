@@ -37,6 +37,7 @@ mod strict;
 mod tally;
 mod tls;
 mod trailers;
+mod untaken;
 mod websocket;
 mod websocket_http2;
 mod workers;
