@@ -266,6 +266,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn http2_has_no_fields_for_the_connection_and_the_host() {
+        let mut fields =
+            map(&[("host", "a.example"), ("te", "trailers"), ("connection", "te, x-a"), ("x-a", "1")]);
+        to_program(&mut fields, Sender { h2c: true, ..sender(Length::Unknown, false) });
+        assert_eq!(fields["te"], "trailers");
+        for name in ["host", "connection", "transfer-encoding", "x-a"] {
+            assert!(!fields.contains_key(name), "{name}");
+        }
+    }
+
     fn sent(lines: &[(&'static str, &str)]) -> HeaderMap {
         let mut fields = map(lines);
         to_program(&mut fields, sender(Length::None, false));
