@@ -30,6 +30,7 @@ pub mod routes;
 pub mod routing;
 pub mod seeing;
 pub mod services;
+pub mod session;
 pub mod slot;
 pub mod token;
 pub mod tpm;

@@ -2,11 +2,12 @@
 //! What is tried with it is the scenarios' business.
 
 mod setup;
+mod waiting;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -17,6 +18,8 @@ use crate::http::{self, Answer};
 use crate::ntp::Ntp;
 use crate::pebble::Pebble;
 use setup::Cloud;
+pub use waiting::until;
+use waiting::wait;
 
 /// For one command: emulation is slow, and CI's machine has two processors.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
@@ -370,39 +373,5 @@ impl Drop for Vm {
     fn drop(&mut self) {
         let _ = self.pull_the_plug();
         self.keep_console();
-    }
-}
-
-/// Waits for a child until the deadline; kills it then.
-fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
-    let ended = until("the command", limit, || child.try_wait().map_err(|e| e.to_string()));
-    match ended {
-        Ok(status) => Some(status.code().unwrap_or(-1)),
-        Err(_) => {
-            let _ = child.kill();
-            let _ = child.wait();
-            None
-        }
-    }
-}
-
-/// Asks again until there is an answer or the time is over.
-///
-/// # Errors
-/// The deadline, or what asking said.
-pub fn until<T>(
-    what: &str,
-    limit: Duration,
-    mut ask: impl FnMut() -> Result<Option<T>, String>,
-) -> Result<T, String> {
-    let end = Instant::now() + limit;
-    loop {
-        if let Some(answer) = ask()? {
-            return Ok(answer);
-        }
-        if Instant::now() >= end {
-            return Err(format!("waited {} s for {what}", limit.as_secs()));
-        }
-        std::thread::sleep(Duration::from_millis(50));
     }
 }

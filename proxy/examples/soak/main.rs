@@ -11,7 +11,7 @@ mod authority;
 mod born;
 mod load;
 #[path = "../../tests/it/rig.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod rig;
 mod tenants;
 

@@ -1,5 +1,9 @@
 //! What the tests stand on: a proxy in this process, an init that does what the test says, programs that listen on
-//! a slot's port, and a client.
+//! a slot's port (`programs`), and a client.
+
+// Others than `it` have this file by its path.
+#[path = "programs.rs"]
+mod programs;
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -8,14 +12,12 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use kennel_model::certificate::CertificateTable;
@@ -27,9 +29,11 @@ use kennel_sys::{Channel, ChannelError, async_channel};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
+
+pub(crate) use programs::{Program, hello, listen, program, raw_program, read_head};
 
 /// Long enough for a loaded machine; reached only by a failing test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -325,89 +329,4 @@ impl Answer {
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
-}
-
-/// A tenant's program.
-pub(crate) struct Program {
-    pub(crate) connections: Arc<AtomicUsize>,
-    pub(crate) requests: Arc<AtomicUsize>,
-    _tasks: JoinSet<()>,
-}
-
-impl Program {
-    pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
-    }
-}
-
-pub(crate) async fn listen(slot: SlotId) -> TcpListener {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, slot.port())).await.unwrap()
-}
-
-/// A program that answers each request by `handle`. It ends, connections and all, when it is dropped.
-pub(crate) async fn program<F, R>(slot: SlotId, handle: F) -> Program
-where
-    F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
-    R: Future<Output = Response<BoxBody<Bytes, Infallible>>> + Send + 'static,
-{
-    let listener = listen(slot).await;
-    let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let mut tasks = JoinSet::new();
-    let counts = (connections.clone(), requests.clone());
-    tasks.spawn(async move {
-        let mut served = JoinSet::new();
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            counts.0.fetch_add(1, Ordering::Relaxed);
-            let (handle, requests) = (handle.clone(), counts.1.clone());
-            let service = service_fn(move |request| {
-                requests.fetch_add(1, Ordering::Relaxed);
-                let answer = handle(request);
-                async move { Ok::<_, Infallible>(answer.await) }
-            });
-            let http = hyper::server::conn::http1::Builder::new();
-            served.spawn(async move {
-                _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
-            });
-        }
-    });
-    Program { connections, requests, _tasks: tasks }
-}
-
-/// A program that says hello.
-pub(crate) async fn hello(slot: SlotId) -> Program {
-    program(slot, |_| async { Response::new(full("hello")) }).await
-}
-
-/// A program that gives each connection to `handle`, for answers that no HTTP library would give.
-pub(crate) async fn raw_program<F, R>(slot: SlotId, handle: F) -> Program
-where
-    F: Fn(usize, TcpStream) -> R + Send + 'static,
-    R: Future<Output = ()> + Send + 'static,
-{
-    let listener = listen(slot).await;
-    let connections = Arc::new(AtomicUsize::new(0));
-    let mut tasks = JoinSet::new();
-    let count = connections.clone();
-    tasks.spawn(async move {
-        let mut served = JoinSet::new();
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            served.spawn(handle(count.fetch_add(1, Ordering::Relaxed), stream));
-        }
-    });
-    Program { connections, requests: Arc::default(), _tasks: tasks }
-}
-
-/// Reads a request's head, byte by byte.
-pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(soon(stream.read_u8()).await.unwrap());
-    }
-    String::from_utf8(head).unwrap()
 }

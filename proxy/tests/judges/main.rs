@@ -12,7 +12,7 @@ mod born;
 mod clients;
 mod h2;
 #[path = "../it/rig.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod rig;
 mod slow;
 mod stand;

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod openapi;
+mod pipes;
 pub(crate) mod world;
 
 use std::fs::File;

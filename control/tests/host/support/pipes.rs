@@ -1,0 +1,60 @@
+//! What comes through pipes: a stand-in for `kennel-unpack` reads an upload to its end and says what it was, and programs print.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::OwnedFd;
+
+use kennel_model::msg::UnpackReport;
+
+/// Reads a tar stream to its end. An entry named `evil` is refused at once, without hearing the rest.
+pub(crate) fn read_archive(archive: PipeReader) -> UnpackReport {
+    let refused = |reason: &str| UnpackReport::Refused { reason: reason.to_owned() };
+    let mut archive = tar::Archive::new(Tail { inner: archive, last: Vec::new() });
+    let (mut bytes, mut entries, mut top) = (0, 0, Vec::new());
+    for entry in archive.entries().unwrap() {
+        let Ok(mut entry) = entry else { return refused("the archive ends early") };
+        let path = entry.path().unwrap().to_string_lossy().into_owned();
+        if path == "evil" {
+            return refused("evil: refused");
+        }
+        match io::copy(&mut entry, &mut io::sink()) {
+            Ok(n) if n == entry.size() => bytes += n,
+            _ => return refused("the archive ends early"),
+        }
+        entries += 1;
+        top.push(path);
+    }
+    let mut rest = archive.into_inner();
+    io::copy(&mut rest, &mut io::sink()).unwrap();
+    if rest.last.len() < 1024 || rest.last.iter().any(|byte| *byte != 0) {
+        return refused("the archive ends early");
+    }
+    UnpackReport::Done { bytes, entries, top }
+}
+
+/// Remembers the last 1024 bytes read: a whole archive ends with as many zeros.
+struct Tail {
+    inner: PipeReader,
+    last: Vec<u8>,
+}
+
+impl Read for Tail {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.last.extend_from_slice(&buffer[..n]);
+        let surplus = self.last.len().saturating_sub(1024);
+        self.last.drain(..surplus);
+        Ok(n)
+    }
+}
+
+pub(crate) fn write_report(pipe: &mut PipeWriter, report: &UnpackReport) {
+    // Control may be gone.
+    let _ = pipe.write_all(&serde_json::to_vec(report).unwrap());
+}
+
+/// A pipe with what a program has printed.
+pub(crate) fn printed(text: &str) -> OwnedFd {
+    let (reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(text.as_bytes()).unwrap();
+    reader.into()
+}
