@@ -69,7 +69,7 @@ fn kept(vm: &mut Vm) -> Result<(), String> {
 }
 
 /// A visitor who reads a response that does not end.
-fn stay(vm: &Vm, name: &str) -> Result<TcpStream, String> {
+pub(super) fn stay(vm: &Vm, name: &str) -> Result<TcpStream, String> {
     let fault = |e: std::io::Error| format!("a visitor of {name}: {e}");
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, vm.web_port())).map_err(fault)?;
     stream.set_read_timeout(Some(PAGE_DEADLINE)).map_err(fault)?;

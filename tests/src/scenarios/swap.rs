@@ -7,6 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 use super::pressure::{life, nobody_was_killed, remove, settle};
+use super::reserved::stay;
 use super::{Group, Scenario, nothing, people_image};
 use crate::checks::{contains, holds, same};
 use crate::vm::Vm;
@@ -37,6 +38,7 @@ pub(super) fn group() -> Group {
         },
         scenarios: vec![
             Scenario::new("swap: memory overflows to a disk, encrypted, and nobody is stopped", overflow),
+            Scenario::new("swap: who works takes more than there is, and nobody is stopped for it", working),
             Scenario::new("swap: the next boot takes the disk again with another key", again),
         ],
     }
@@ -73,7 +75,10 @@ fn all_are_whole(vm: &Vm, names: &[String], lives: &[String]) -> Result<(), Stri
         same(&format!("whether {name} was stopped"), vm.show(name)?["state"] == "stopped", false)?;
         for part in 0..PARTS {
             let facts = vm.page_json(name, &format!("/whole?part={part}"))?;
-            same(&format!("the process that answers for {name}"), &life(&facts)?, before)?;
+            // Another one came because the first was stopped or died, and the timeline says of what.
+            same(&format!("the process that answers for {name}"), &life(&facts)?, before).map_err(|why| {
+                format!("{why}\n{}", vm.ok(&["tenant", "timeline", name]).unwrap_or_default())
+            })?;
             same(&format!("whether {name} has what it had"), facts["whole"].as_bool(), Some(true))?;
         }
     }
@@ -96,6 +101,25 @@ fn overflow(vm: &mut Vm) -> Result<(), String> {
     let page = vm.ok(&["host", "metrics"])?;
     contains("the metrics", &page, "kennel_swap_disk_used_bytes ")?;
     nobody_was_killed(vm, seen)?;
+    remove(vm, &names)
+}
+
+/// One is needed all the while, so it gives nothing, and takes more than is left when all others have given theirs. What it does
+/// not use of that goes to the disk as well.
+fn working(vm: &mut Vm) -> Result<(), String> {
+    let seen = vm.console().len();
+    let names = ["first", "second", "worker"].map(ToOwned::to_owned);
+    let lives = fill(vm, &names)?;
+    vm.ok(&["limits", "worker", "--memory", MEMORY])?;
+    let visitor = stay(vm, "worker")?;
+    let total = vm.json(&["host", "status"])?["memory_total_bytes"].as_u64().ok_or("no memory_total_bytes")?;
+    for _ in 0..(total >> 20) / PART {
+        vm.page_json("worker", &format!("/hold?mib={PART}"))?;
+    }
+    contains("the console", vm.console().get(seen..).unwrap_or_default(), "memory is short: ")?;
+    all_are_whole(vm, &names, &lives)?;
+    nobody_was_killed(vm, seen)?;
+    drop(visitor);
     remove(vm, &names)
 }
 

@@ -10,7 +10,8 @@
 //! 1. who may be frozen is, and its memory goes to swap;
 //! 2. who does not freeze gives memory while it goes on, slice by slice;
 //! 3. when swap is full, the disk too where there is one, or there is little and nobody has more to give (with a disk, only where
-//!    little is available: what is read back from it is waited for as well), programs are stopped; those that otherwise never are, last. Who does
+//!    little is available, since what is read back from it is waited for as well, and where compressed memory takes much, since of who
+//!    has gone to swap that is all there is to win), programs are stopped; those that otherwise never are, last. Who does
 //!    not freeze works without being asked, and who is always on is meant to run: neither is stopped, as nobody's request
 //!    would bring it back in time.
 //!
@@ -38,6 +39,9 @@ const QUIET: u64 = 50;
 const SWAP_PART: u64 = 16;
 /// And compressed memory, when what it holds takes more than this part of the memory that it is to make room in.
 const ZRAM_PART: u64 = 2;
+/// From this part of the memory on, what compressed memory takes is worth stopping programs for where a disk has room: the kernel
+/// takes to it what those who work do not use now.
+const ZRAM_MUCH: u64 = 4;
 /// Since its last response a program was up at least so long.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 /// How long the next one waits for a program that is on its way down.
@@ -179,7 +183,10 @@ impl Policy {
             Some(giver) if has_room(&figures.memory) => (giver.slot, Relief::Reclaim),
             // Somebody is left alone only for a moment more, or memory is there, if not as much as those in line want.
             None if has_room(&figures.memory)
-                && (moving || candidates.iter().any(|c| gives(&c)) || !self.lacking) =>
+                && (moving
+                    || candidates.iter().any(|c| gives(&c))
+                    || !self.lacking
+                    || !stops_help(&figures.memory)) =>
             {
                 return None;
             }
@@ -193,7 +200,6 @@ impl Policy {
 /// Whether more can go to swap, and it helps.
 fn has_room(memory: &Memory) -> bool {
     let swap = &memory.swap;
-    let is_free = |total: u64, used: u64| total.saturating_sub(used) > total / SWAP_PART;
     // What is there takes no memory. Compressed memory comes first all the same, and with a disk behind it is no larger than
     // what it may take (`boot/swap.rs`).
     if is_free(swap.disk_total_bytes, swap.disk_used_bytes) {
@@ -202,6 +208,17 @@ fn has_room(memory: &Memory) -> bool {
     let total = swap.total_bytes.saturating_sub(swap.disk_total_bytes);
     let used = swap.used_bytes.saturating_sub(swap.disk_used_bytes);
     is_free(total, used) && swap.zram_memory_bytes < memory.total_bytes / ZRAM_PART
+}
+
+/// Whether memory is to be won by stopping programs that are in swap.
+fn stops_help(memory: &Memory) -> bool {
+    let swap = &memory.swap;
+    !is_free(swap.disk_total_bytes, swap.disk_used_bytes)
+        || swap.zram_memory_bytes >= memory.total_bytes / ZRAM_MUCH
+}
+
+const fn is_free(total: u64, used: u64) -> bool {
+    total.saturating_sub(used) > total / SWAP_PART
 }
 
 #[cfg(test)]

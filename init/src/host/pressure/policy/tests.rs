@@ -163,12 +163,31 @@ fn nobody_is_stopped_while_a_disk_takes_what_somebody_gives() {
         let mut policy = short();
         let mut figures = figures(20, 0, 0);
         let swap = &mut figures.memory.swap;
+        swap.zram_memory_bytes = 256 * MIB;
         swap.total_bytes += disk * MIB;
         swap.disk_total_bytes = disk * MIB;
         policy.look(figures, 0, false, s(101));
         let gone = [Candidate { reclaimed: true, ..candidate(1, 10) }];
         assert_eq!(policy.choose(&gone, true, s(101)).map(|(_, relief)| relief), chosen);
         assert_eq!(policy.choose(&gone, false, s(101)).map(|(_, relief)| relief), Some(Relief::Stop));
+    }
+}
+
+#[test]
+fn nobody_is_stopped_for_what_the_disk_holds() {
+    // Who is awake works, and is no candidate.
+    for (zram, disk_used, chosen) in
+        [(255, 0, None), (256, 0, Some(Relief::Stop)), (9, 1500, Some(Relief::Stop))]
+    {
+        let mut policy = short();
+        let mut figures = figures(20, 0, 0);
+        let swap = &mut figures.memory.swap;
+        (swap.disk_total_bytes, swap.disk_used_bytes) = (1600 * MIB, disk_used * MIB);
+        (swap.total_bytes, swap.used_bytes) = (2112 * MIB, (512 + disk_used) * MIB);
+        swap.zram_memory_bytes = zram * MIB;
+        policy.look(figures, 0, false, s(101));
+        let gone = [Candidate { reclaimed: true, ..candidate(1, 10) }];
+        assert_eq!(policy.choose(&gone, false, s(101)).map(|(_, relief)| relief), chosen, "{zram} {disk_used}");
     }
 }
 
