@@ -108,19 +108,10 @@ async fn pass(
         Err(Fault::UnknownHost) if Kind::of(&head) == Kind::HealthCheck => return Ok(instead::fine()),
         found => found?,
     };
-    if let Some(redirect) = &target.redirect {
-        return sent::elsewhere(redirect, &target.domain, (client.who().scheme(), &host), &head);
-    }
-    if !client.has_tls()
-        && let Some(answer) = secure::redirect(shared, &target, (&host, &name), &head)
-    {
+    let hsts_s = if client.has_tls() { target.hsts_s } else { 0 };
+    if let Some(answer) = in_place(shared, &target, &client, (&host, &name), &head)? {
         return Ok(answer);
     }
-    if let Some(answer) = in_maintenance(&target, &client, &head) {
-        return answer;
-    }
-    let hsts_s = if client.has_tls() { target.hsts_s } else { 0 };
-    shared.rates.enter(target.slot, client.address(), &target.traffic)?;
     if let Some(answer) = files::answer(shared, &target, &client, &head).await? {
         return Ok(secure::with_hsts(answer, hsts_s));
     }
@@ -129,18 +120,9 @@ async fn pass(
         return Err(Fault::NoWebsocket);
     }
     let visit = shared.leases.enter(target.slot).ok_or(Fault::Overloaded)?;
-    if !visit.is_leased()
-        && !shared.awake.is_awake(target.slot)
-        && let Some(answer) = instead::of_program(shared, (&target, &name), &head)?
-    {
+    if let Some(answer) = roused(shared, (&target, &name), &client, &head, &visit, seen).await? {
         return Ok(answer);
     }
-    if !visit.is_leased() || (target.health.is_some() && !shared.awake.is_ready(target.slot)) {
-        // Boxed, as it is large and most requests need none of it.
-        in_queue(shared, &target, seen, Box::pin(connect::wake(shared, &target, asking(&client, &head))))
-            .await?;
-    }
-
     let turn = turn(shared, &target, &client, (&head, &body), seen).await?;
 
     let length = Length::of(&body);
@@ -160,29 +142,23 @@ async fn pass(
         seen.enter(Phase::Upstream);
     });
     let head = for_program(head, prefix, authority)?;
+    let (address, request) = (client.address(), (head, body));
     let response = match target.protocol {
-        Protocol::Http1 => exchange::<Upstream>(shared, &target, client.address(), (head, body), meter).await,
+        Protocol::Http1 => exchange::<Upstream>(shared, &target, address, request, meter).await,
         // Boxed, so that it takes no room where it is not spoken.
-        Protocol::H2c => {
-            Box::pin(exchange::<Place>(shared, &target, client.address(), (head, body), meter)).await
-        }
+        Protocol::H2c => Box::pin(exchange::<Place>(shared, &target, address, request, meter)).await,
     };
     note(seen, |seen| seen.enter(Phase::Own));
     wake::answered(shared, target.slot).await;
     let mut response = response?;
     let to_program =
         (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
+    let how = (is_head, h2c && length == Length::Unknown);
     match (websocket, to_program) {
-        (_, None) => Ok(secure::with_hsts(
-            pass_back(
-                shared,
-                response,
-                (is_head, h2c && length == Length::Unknown),
-                (&target, key),
-                (client, visit, turn),
-            ),
-            hsts_s,
-        )),
+        (_, None) => {
+            let answer = pass_back(shared, response, how, (&target, key), (client, visit, turn));
+            Ok(secure::with_hsts(answer, hsts_s))
+        }
         (true, Some(_)) if handshake.is_some_and(|asked| !asked.is_accepted(response.headers())) => {
             Err(Fault::Broke)
         }
@@ -192,6 +168,51 @@ async fn pass(
         // Nobody asked it to switch.
         (false, Some(_)) => Err(Fault::Broke),
     }
+}
+
+/// Has a program that sleeps woken, unless who asks is answered instead of it.
+async fn roused(
+    shared: &Arc<Shared>,
+    (target, name): (&Arc<Target>, &str),
+    client: &Client,
+    head: &Parts,
+    visit: &Visit,
+    seen: &mut Option<Seen>,
+) -> Result<Option<Response<Body>>, Fault> {
+    if !visit.is_leased()
+        && !shared.awake.is_awake(target.slot)
+        && let Some(answer) = instead::of_program(shared, (target, name), head)?
+    {
+        return Ok(Some(answer));
+    }
+    if !visit.is_leased() || (target.health.is_some() && !shared.awake.is_ready(target.slot)) {
+        // Boxed, as it is large and most requests need none of it.
+        in_queue(shared, target, seen, Box::pin(connect::wake(shared, target, asking(client, head)))).await?;
+    }
+    Ok(None)
+}
+
+/// What is answered whatever the tenant has, and who asks too often.
+fn in_place(
+    shared: &Shared,
+    target: &Target,
+    client: &Client,
+    (host, name): (&HeaderValue, &str),
+    head: &Parts,
+) -> Result<Option<Response<Body>>, Fault> {
+    if let Some(redirect) = &target.redirect {
+        return sent::elsewhere(redirect, &target.domain, (client.who().scheme(), host), head).map(Some);
+    }
+    if !client.has_tls()
+        && let Some(answer) = secure::redirect(shared, target, (host, name), head)
+    {
+        return Ok(Some(answer));
+    }
+    if let Some(answer) = in_maintenance(target, client, head) {
+        return answer.map(Some);
+    }
+    shared.rates.enter(target.slot, client.address(), &target.traffic)?;
+    Ok(None)
 }
 
 /// What is answered while the tenant is worked on, but for who is let in.

@@ -190,3 +190,40 @@ pub(crate) fn acceptor(certificates: Arc<Certificates>) -> Result<TlsAcceptor, r
     }
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
+
+#[cfg(test)]
+mod tests {
+    use kennel_model::certificate::ServedCertificate;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn issue(name: &str) -> ServedCertificate {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        ServedCertificate {
+            names: vec![CertificateName::new(name.to_owned()).unwrap()],
+            not_after_s: 0,
+            chain_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        }
+    }
+
+    #[test]
+    fn only_what_is_new_is_taken_apart() {
+        let served = Certificates::new();
+        let put = |generation, certificates: &[&ServedCertificate]| {
+            let certificates = certificates.iter().map(|&c| c.clone()).collect();
+            served.replace(CertificateTable { generation, certificates, challenges: vec![] }).unwrap()
+        };
+        let (kept, renewed) = (issue("a.example"), issue("b.example"));
+        put(1, &[&kept, &renewed]);
+        let before = ["a.example", "b.example"].map(|name| served.find(name).unwrap());
+        put(2, &[&kept, &issue("b.example")]);
+        let after = ["a.example", "b.example"].map(|name| served.find(name).unwrap());
+        assert!(Arc::ptr_eq(&before[0], &after[0]));
+        assert_ne!(before[1].cert, after[1].cert);
+        put(3, &[]);
+        assert!(served.find("a.example").is_none());
+    }
+}

@@ -92,3 +92,21 @@ impl Workers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_panics_is_missed() {
+        let (tell, ended) = mpsc::unbounded_channel();
+        let mut workers = Workers { ended, _over: watch::channel(()).0 };
+        let ending = Ending(2, tell);
+        let worker = thread::spawn(move || {
+            let _ending = ending;
+            panic!("as it is to");
+        });
+        assert!(matches!(workers.failed().await, ProxyError::Ended(2)));
+        worker.join().unwrap_err();
+    }
+}

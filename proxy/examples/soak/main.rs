@@ -3,6 +3,7 @@
 //! having been away just then, or if the proxy's memory has grown. Used by `benches/soak.sh`. `tenants` has the programs and what befalls them, `load` the
 //! clients.
 
+// A bench: what goes wrong ends it, and nothing of it is used from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
 #[path = "../../tests/it/authority.rs"]
@@ -18,6 +19,7 @@ mod tenants;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kennel_model::access::MAX_PACKET_BYTES;
@@ -29,6 +31,7 @@ use authority::Authority;
 use load::Load;
 use rig::{Init, soon};
 use tenants::Tenants;
+use tokio::process::Child;
 
 /// Of what was possible at the begin.
 const PART: f64 = 0.7;
@@ -60,19 +63,10 @@ fn resident_kib(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let program = args.first().expect("usage: soak <kennel-proxy> [minutes [seed]]");
-    let number = |n: usize, usual| args.get(n).map_or(usual, |arg| arg.parse().expect("a number"));
-    let (minutes, seed) = (number(1, 10.0), number(2, 1.0) as u64);
-
-    let (near, far) = Channel::pair().unwrap();
-    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    let [http, https] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+/// The proxy, whose records and words go nowhere.
+fn bear(program: &str, near: Channel, listeners: &[TcpListener]) -> Child {
     let (records_in, records) = Channel::pair().unwrap();
-    let mut proxy = born::spawn(program, &near, &records_in, &listeners);
-    drop(near);
+    let mut proxy = born::spawn(program, &near, &records_in, listeners);
     // In the place of control; unread they would be left out.
     std::thread::spawn(move || {
         let mut packet = vec![0; MAX_PACKET_BYTES];
@@ -84,6 +78,28 @@ async fn main() -> ExitCode {
     });
     let mut said = proxy.stderr.take().unwrap();
     tokio::spawn(async move { tokio::io::copy(&mut said, &mut tokio::io::sink()).await });
+    proxy
+}
+
+/// The clients have a thread of their own; they share the machine's processors with the proxy.
+fn ask(load: Arc<Load>, seed: u64) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(load.run(seed))
+    })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let program = args.first().expect("usage: soak <kennel-proxy> [minutes [seed]]");
+    let number = |n: usize, usual| args.get(n).map_or(usual, |arg| arg.parse().expect("a number"));
+    let (minutes, seed) = (number(1, 10.0), number(2, 1.0) as u64);
+
+    let (near, far) = Channel::pair().unwrap();
+    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let [http, https] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+    let mut proxy = bear(program, near, &listeners);
 
     let init = Arc::new(Init::new(far));
     let tenants = Arc::new(Tenants::new());
@@ -94,7 +110,6 @@ async fn main() -> ExitCode {
     tenants.publish(&init);
     let waking = tokio::spawn(tenants::wake(tenants.clone(), init.clone(), Dice::new(seed + 1)));
 
-    // The clients have a thread of their own; they share the machine's processors with the proxy.
     let load = Arc::new(Load::new(
         tenants.clone(),
         http,
@@ -102,16 +117,7 @@ async fn main() -> ExitCode {
         authority.connector(&[b"http/1.1"]),
         authority.connector(&[b"h2"]),
     ));
-    let clients = std::thread::spawn({
-        let load = load.clone();
-        move || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap()
-                .block_on(load.run(seed + 2))
-        }
-    });
+    let clients = ask(load.clone(), seed + 2);
     soon(load.is_under_way()).await;
     let before = load.asked();
     tokio::time::sleep(CALIBRATION).await;

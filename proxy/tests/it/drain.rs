@@ -26,12 +26,7 @@ async fn what_is_in_flight_is_finished() {
     let (mut idle, mut busy) = (TcpStream::connect(proxy.address).await.unwrap(), proxy.connect().await);
     let request = Request::get("/").header("host", "a.example").body(empty()).unwrap();
     let answer = tokio::spawn(async move { Answer::read(busy.send_request(request).await.unwrap()).await });
-    soon(async {
-        while program.requests() == 0 {
-            tokio::task::yield_now().await
-        }
-    })
-    .await;
+    program.asked().await;
     proxy.init.say(&ToProxy::Drain);
     // Idle connections are closed, the busy one waits for its answer.
     assert_eq!(soon(idle.read(&mut [0])).await.unwrap_or(0), 0);
@@ -67,12 +62,7 @@ async fn a_drain_does_not_wait_for_ever() {
     let mut busy = proxy.connect().await;
     let request = Request::get("/").header("host", "a.example").body(empty()).unwrap();
     tokio::spawn(async move { busy.send_request(request).await });
-    soon(async {
-        while program.requests() == 0 {
-            tokio::task::yield_now().await
-        }
-    })
-    .await;
+    program.asked().await;
     proxy.init.say(&ToProxy::Drain);
     soon(proxy.ended).await.unwrap().unwrap();
 }

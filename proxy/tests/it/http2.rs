@@ -126,12 +126,7 @@ async fn a_drain_lets_requests_end() {
         let mut sender = sender.clone();
         async move { Answer::read(sender.send_request(request("/", empty())).await.unwrap()).await }
     });
-    soon(async {
-        while program.requests() == 0 {
-            tokio::task::yield_now().await
-        }
-    })
-    .await;
+    program.asked().await;
     proxy.init.say(&ToProxy::Drain);
     // Nobody is let in any more, so it has begun.
     soon(async { while TcpStream::connect(proxy.address).await.is_ok() {} }).await;

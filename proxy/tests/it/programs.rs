@@ -27,6 +27,16 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Until the first request has come.
+    pub(crate) async fn asked(&self) {
+        soon(async {
+            while self.requests() == 0 {
+                tokio::task::yield_now().await
+            }
+        })
+        .await;
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }

@@ -85,12 +85,7 @@ async fn a_drain_waits_for_what_another_worker_has_in_flight() {
     let (mut idle, mut busy) = (TcpStream::connect(second).await.unwrap(), proxy.connect().await);
     let request = Request::get("/").header("host", "a.example").body(empty()).unwrap();
     let answer = tokio::spawn(async move { Answer::read(busy.send_request(request).await.unwrap()).await });
-    soon(async {
-        while program.requests() == 0 {
-            tokio::task::yield_now().await
-        }
-    })
-    .await;
+    program.asked().await;
     proxy.init.say(&ToProxy::Drain);
     assert_eq!(soon(idle.read(&mut [0])).await.unwrap_or(0), 0);
     assert!(!proxy.ended.is_finished());
