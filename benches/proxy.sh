@@ -2,7 +2,7 @@
 # kennel-proxy beside nginx and HAProxy, each as a reverse proxy with one worker and a log, in front of the same program (another nginx that
 # answers 1 KiB from memory), on this machine, taking turns in one run; medians of all rounds. The steady figures are those of the proxy's process alone: CPU
 # time, instructions in user mode (perf where the processor counts them, else callgrind) and system calls per request. Then the memory of idle keep-alive connections, and
-# kennel-proxy with 10 and with 10,000 routes. An older kennel-proxy takes its turns too, if it is named. Needs: cargo, nginx, haproxy, wrk, strace, python3, perf or valgrind.
+# kennel-proxy with 10 and with 10,000 routes. An older kennel-proxy takes its turns too, if it is named. Needs: cargo, nginx, haproxy, wrk, h2load (nghttp2-client), strace, python3, perf or valgrind.
 # usage: benches/proxy.sh [seconds per run [rounds [older kennel-proxy]]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -79,6 +79,21 @@ for round in $(seq "$rounds"); do
   done
 done
 
+median() { # name metric
+  awk -v name="$1" -v metric="$2" '$1 == name && $2 == metric { print $3 }' "$work/figures" | sort -n |
+    awk '{ all[NR] = $1 } END { if (NR) print NR % 2 ? all[(NR + 1) / 2] : (all[NR / 2] + all[NR / 2 + 1]) / 2; else print "-" }'
+}
+# The same rate for all: half of what the slowest of them can.
+half=$(for name in "${names[@]}"; do median "$name" rate; done | sort -n | awk -v of="$connections" 'NR == 1 { print int($1 / 2 / of) }')
+for round in $(seq "$rounds"); do
+  for name in "${names[@]}"; do
+    rm -f "$work/h2load"
+    h2load --h1 -t1 -c"$connections" -D"$seconds" --rps="$half" --log-file="$work/h2load" \
+      --connect-to="127.0.0.1:${port[$name]}" "http://$host/" > "$work/out"
+    note "$name" half "$(awk '{ print $3 / 1000 }' "$work/h2load" | sort -n | awk '{ all[NR] = $1 } END { print all[int(NR * 0.99)] }')"
+  done
+done
+
 # 1000 connections that have each had an answer, from several addresses, as one may not have as many.
 for name in "${names[@]}"; do
   echo "idle connections: $name" >&2
@@ -110,16 +125,12 @@ if ! counts; then
   benches/instructions.sh "$work" "$release" "$upstream" "$host" "$slot" "$older" >> "$work/figures"
 fi
 
-median() { # name metric
-  awk -v name="$1" -v metric="$2" '$1 == name && $2 == metric { print $3 }' "$work/figures" | sort -n |
-    awk '{ all[NR] = $1 } END { if (NR) print NR % 2 ? all[(NR + 1) / 2] : (all[NR / 2] + all[NR / 2 + 1]) / 2; else print "-" }'
-}
 echo "$connections connections, $rounds rounds of $seconds s, medians; $(nginx -v 2>&1 | sed 's/.*: //'), $(haproxy -v | sed -n 's/^HAProxy version \([^ ]*\).*/HAProxy \1/p'); load $(cut -d' ' -f1 /proc/loadavg)"
 echo
-echo "| proxy | CPU, µs a request | instructions a request, user | system calls a request | requests/s | p99, ms | KiB an idle connection | RSS then, KiB |"
-echo "|---|---|---|---|---|---|---|---|"
+echo "| proxy | CPU, µs a request | instructions a request, user | system calls a request | requests/s | p99, ms | p99 at $((half * connections))/s, ms | KiB an idle connection | RSS then, KiB |"
+echo "|---|---|---|---|---|---|---|---|---|"
 for name in "${names[@]}"; do
   printf '| %s' "$name"
-  for metric in cpu instructions calls rate p99 idle rss; do printf ' | %s' "$(median "$name" "$metric")"; done
+  for metric in cpu instructions calls rate p99 half idle rss; do printf ' | %s' "$(median "$name" "$metric")"; done
   echo " |"
 done
