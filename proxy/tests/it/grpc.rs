@@ -10,11 +10,14 @@ use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::{HeaderMap, Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use kennel_proxy::Limits;
 use tokio::sync::{Notify, mpsc};
 
+use crate::authority::Authority;
 use crate::h2c::{Body, connect, program, program_with, proxy_with_h2c};
 use crate::rig::*;
+use crate::tls;
 
 type Sender = mpsc::Sender<Frame<Bytes>>;
 
@@ -115,6 +118,33 @@ async fn a_call_has_its_message_and_its_trailers() {
         assert_eq!(whole.to_bytes(), if with_trailers { "re: one 7" } else { "re: one none" });
     }
     assert_eq!(program.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_call_with_tls_is_passed_on_without() {
+    let (proxy, claim) = proxy_with_h2c(Limits::default()).await;
+    let authority = Authority::new();
+    tls::certify(&proxy, &authority, 1, vec![authority.issue(&["a.example"], 9)]).await;
+    let _program = program(claim.slot, |request| async move {
+        let (to, body) = piecewise();
+        tokio::spawn(async move {
+            send(&to, request.headers()["x-forwarded-proto"].as_bytes().to_vec()).await;
+            ends_well(&to).await;
+        });
+        answering(body)
+    })
+    .await;
+    // As gRPC's clients do: HTTP/2 by ALPN, or nothing.
+    let stream = tls::connect(&proxy, &authority.connector(&[b"h2"]), "a.example").await.unwrap();
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = soon(handshake).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = call("/pkg.Svc/Call", full("one"));
+    *request.uri_mut() = "https://a.example/pkg.Svc/Call".parse().unwrap();
+    let answer = soon(sender.send_request(request)).await.unwrap();
+    let whole = soon(answer.into_body().collect()).await.unwrap();
+    assert_eq!(whole.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(whole.to_bytes(), "https");
 }
 
 #[tokio::test]

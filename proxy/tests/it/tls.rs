@@ -20,7 +20,7 @@ use crate::rig::*;
 
 type Secured = TlsStream<TcpStream>;
 
-async fn connect(proxy: &Proxy, connector: &TlsConnector, name: &str) -> std::io::Result<Secured> {
+pub(crate) async fn connect(proxy: &Proxy, connector: &TlsConnector, name: &str) -> std::io::Result<Secured> {
     let stream = TcpStream::connect(proxy.https).await.unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     soon(connector.connect(name, stream)).await
@@ -34,7 +34,12 @@ async fn get(stream: Secured, host: &str) -> Answer {
 }
 
 /// Puts certificates in force and waits until they are: the marker's name is shown with them only.
-async fn certify(proxy: &Proxy, authority: &Authority, generation: u64, mut all: Vec<ServedCertificate>) {
+pub(crate) async fn certify(
+    proxy: &Proxy,
+    authority: &Authority,
+    generation: u64,
+    mut all: Vec<ServedCertificate>,
+) {
     let marker = format!("table-{generation}.example");
     all.push(authority.issue(&[&marker], 0));
     proxy.init.say_certificates(&CertificateTable { generation, certificates: all, challenges: vec![] });
