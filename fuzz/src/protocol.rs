@@ -1,10 +1,11 @@
-//! Every message that init receives, and those that it sends. Messages are data: bytes are either refused or mean one
+//! Every message that init receives, those that it sends, and those between control and kennel-acme. Messages are data: bytes are either refused or mean one
 //! thing, and what passed the checks may be put into paths, ports and the kernel's files.
 
 use std::fmt::Debug;
 use std::path::{Component, Path};
 
 use kennel_init::slot::launch::{self, Act};
+use kennel_model::acme::{Ask, FromAcme, Proof, Said, ToAcme};
 use kennel_model::cloud::{Instance, Notice, Report};
 use kennel_model::denial::Batch;
 use kennel_model::launch::{MAX_ARGV_BYTES, MAX_ENV_BYTES};
@@ -43,6 +44,12 @@ pub fn run(data: &[u8]) {
         let passed_on = ToControl::Cloud(Box::new(report));
         assert!(msg::encode(&passed_on).is_ok(), "control would be blamed for it");
     }
+    if let Some(FromAcme { said: Said::Challenge(Proof::Http { token, key_authorization }), .. }) = trip(data)
+        && (Proof::Http { token: token.clone(), key_authorization: key_authorization.clone() }).is_sound()
+    {
+        judge_challenge(&token, &key_authorization);
+    }
+    trip::<ToAcme>(data);
     trip::<ToControl>(data);
     trip::<ToProxy>(data);
 }
@@ -75,6 +82,13 @@ fn judge(request: &ControlRequest) {
         ControlRequest::Prepare(slot) | ControlRequest::RemoveRelease(slot, _) => judge_slot(*slot),
         _ => {}
     }
+}
+
+/// Strangers read it, at a path that is made of it.
+fn judge_challenge(token: &str, key_authorization: &str) {
+    let parts: Vec<_> = Path::new(token).components().collect();
+    assert!(matches!(parts[..], [Component::Normal(_)]) && !token.contains(['/', '?', '#', '%']), "{token:?}");
+    assert!(key_authorization.bytes().all(|b| b.is_ascii_graphic()), "{key_authorization:?}");
 }
 
 /// Whatever number came: UID, ports and folders are a tenant's.
@@ -132,11 +146,19 @@ pub fn seeds() -> Vec<Vec<u8>> {
         msg::encode(&lease),
         msg::encode(&Batch::default()),
         msg::encode(&report()),
+        msg::encode(&challenge()),
+        msg::encode(&ToAcme { id: 7, ask: Ask::Shown }),
         msg::encode(&ToProxy::Drain),
         msg::encode(&ToProxy::Routes),
         msg::encode(&ToProxy::Certificates),
     ];
     requests.chain(others).filter_map(Result::ok).collect()
+}
+
+fn challenge() -> FromAcme {
+    let (token, print) = ("LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDf", "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA");
+    let proof = Proof::Http { token: token.into(), key_authorization: format!("{token}.{print}") };
+    FromAcme { id: 7, said: Said::Challenge(proof) }
 }
 
 fn sample_requests() -> Vec<ControlRequest> {
