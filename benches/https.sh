@@ -1,7 +1,7 @@
 #!/bin/bash
 # kennel-proxy beside nginx with OpenSSL, each as a TLS reverse proxy with one worker and a log, in front of the same program (another nginx: 1 KiB from memory, 1 MiB
 # from a file), on this machine, taking turns in one run; medians of all rounds. Figures are the CPU time of the proxy's process alone: per keep-alive request, per request of
-# HTTP/2 with 100 streams, per new connection with a full and with a resumed handshake (TLS 1.3, ECDSA P-256, one request each), per response of 1 MiB.
+# HTTP/2 with 100 streams, per new connection with a full and with a resumed handshake (TLS 1.3, ECDSA P-256, one request each), per response of 1 MiB. Then the memory of idle keep-alive connections.
 # Needs: cargo, nginx, openssl, h2load (nghttp2-client), python3.
 # usage: benches/https.sh [seconds per run [rounds]]     (3 and 7)
 set -euo pipefail
@@ -87,13 +87,35 @@ for _ in $(seq "$rounds"); do
     measure "$name" resumed handshakes "$name" resumed
   done
 done
+# 1000 connections that have each had an answer, from several addresses, as one may not have as many; what the proxy has grown by for each.
+cat > "$work/idle.py" <<'PY'
+import re, socket, ssl, sys, time
+port, host, pid = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+context = ssl.create_default_context(cafile=sys.argv[4])
+def resident():
+    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())[1])
+before, held, count = resident(), [], 1000
+for n in range(count):
+    s = socket.create_connection(("127.0.0.1", port), source_address=("127.0.1.%d" % (1 + n // 100), 0))
+    s = context.wrap_socket(s, server_hostname=host)
+    s.sendall(b"GET / HTTP/1.1\r\nHost: " + host.encode() + b"\r\n\r\n")
+    got = b""
+    while not got.endswith(b"xxxx"):
+        got += s.recv(65536)
+    held.append(s)
+time.sleep(4)
+print("%.2f" % ((resident() - before) / count))
+PY
+for name in nginx kennel; do
+  echo "$name idle $(python3 "$work/idle.py" "${port[$name]}" "$host" "$(pid "$name")" "$work/chain.pem")" >> "$work/figures"
+done
 median() { # name metric
   awk -v name="$1" -v metric="$2" '$1 == name && $2 == metric { print $3 }' "$work/figures" | sort -n |
     awk '{ all[NR] = $1 } END { print NR % 2 ? all[(NR + 1) / 2] : (all[NR / 2] + all[NR / 2 + 1]) / 2 }'
 }
 echo "$rounds rounds of $seconds s, medians; $(nginx -v 2>&1 | sed 's/.*: //'), $(openssl version | cut -d' ' -f1,2); load $(cut -d' ' -f1 /proc/loadavg)"
 echo
-echo "| CPU of the proxy, µs | nginx | kennel-proxy | of nginx's |"
+echo "| CPU of the proxy in µs, or KiB | nginx | kennel-proxy | of nginx's |"
 echo "|---|---|---|---|"
 row() { # metric words
   local a b
@@ -105,3 +127,4 @@ row http2 "request of HTTP/2, 4 connections, 100 streams each"
 row full "new connection, full handshake"
 row resumed "new connection, resumed"
 row mib "1 MiB"
+row idle "KiB an idle connection, of 1000"
