@@ -17,6 +17,8 @@ pub struct Config {
     pub villain: PathBuf,
     /// Releases kept per tenant, the current one among them.
     pub keep_releases: u32,
+    /// How long a release that was switched to has to stay up before it is kept.
+    pub trial: Duration,
     /// Bounds of the HTTPS server.
     pub http: HttpBounds,
     /// Sizes and intervals of the tenants' logs.
@@ -65,6 +67,7 @@ impl Config {
             slots_dir: layout::SLOTS_DIR.into(),
             villain: layout::VILLAIN.into(),
             keep_releases: 5,
+            trial: Duration::from_secs(5),
             http: HttpBounds::default(),
             logs: LogBounds::default(),
         }

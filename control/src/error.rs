@@ -128,6 +128,27 @@ pub enum Error {
     /// Nothing to start.
     #[error("the tenant {0} has no release yet")]
     NotDeployed(TenantName),
+    /// Nothing to switch to.
+    #[error("release {1} of {0} serves already")]
+    AlreadyServes(TenantName, ReleaseId),
+    /// Never there, or removed since; those that are kept.
+    #[error("the tenant {0} has no release {1} any more")]
+    NoSuchRelease(TenantName, ReleaseId, Vec<ReleaseId>),
+    /// It is the oldest that is kept.
+    #[error("the tenant {0} has no release before {1}, which serves")]
+    NothingEarlier(TenantName, ReleaseId),
+    /// It was switched to and did not stay up.
+    #[error("release {release} does not stay up: {why}; {serving} serves again")]
+    DoesNotStart {
+        /// Which.
+        release: ReleaseId,
+        /// What served before, and does again.
+        serving: ReleaseId,
+        /// Init's words.
+        why: String,
+        /// The end of what it printed.
+        log: Vec<String>,
+    },
     /// Only its removal may go on.
     #[error("the tenant {0} is being removed")]
     BeingRemoved(TenantName),
@@ -238,6 +259,10 @@ impl Error {
             Self::NoTpm => ("no-tpm", S::CONFLICT),
             Self::Tpm(_) => ("tpm-failed", S::INTERNAL_SERVER_ERROR),
             Self::NotDeployed(_) => ("not-deployed", S::CONFLICT),
+            Self::AlreadyServes(..) => ("already-serves", S::CONFLICT),
+            Self::NoSuchRelease(..) => ("no-such-release", S::NOT_FOUND),
+            Self::NothingEarlier(..) => ("nothing-earlier", S::CONFLICT),
+            Self::DoesNotStart { .. } => ("does-not-start", S::UNPROCESSABLE_ENTITY),
             Self::BeingRemoved(_) => ("being-removed", S::CONFLICT),
             Self::NoSuchRuntime(..) => ("no-such-runtime", S::UNPROCESSABLE_ENTITY),
             Self::Oversold(_) => ("oversold", S::CONFLICT),
@@ -311,6 +336,14 @@ impl Error {
                 format!("try again, or `kennel tenant stop {name}`, which waits for nobody")
             }
             Self::NotDeployed(name) => format!("`kennel deploy {name} FOLDER` brings the first"),
+            Self::AlreadyServes(name, _) => format!("`kennel releases {name}` lists the others that are kept"),
+            Self::NoSuchRelease(_, _, kept) if kept.is_empty() => return None,
+            Self::NoSuchRelease(_, _, kept) => format!("it has {}", list(kept)),
+            Self::NothingEarlier(name, _) => {
+                format!("`kennel releases {name}` lists what is kept; `--to N` switches to a newer one")
+            }
+            Self::DoesNotStart { log, .. } if log.is_empty() => "it has printed nothing".into(),
+            Self::DoesNotStart { log, .. } => format!("the end of its log:\n  {}", log.join("\n  ")),
             Self::BeingRemoved(name) => format!("`kennel tenant rm {name}` tries to finish it"),
             Self::NoSuchRuntime(_, known) => format!("it has {}", list(known)),
             Self::InvalidRule(_, hint) => return hint.clone(),

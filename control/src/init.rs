@@ -91,6 +91,7 @@ pub enum Change {
 pub struct Init {
     calls: mpsc::Sender<Call>,
     slots: Arc<Mutex<HashMap<SlotId, SlotEvent>>>,
+    ends: Arc<Mutex<Ends>>,
     cloud: watch::Receiver<Option<Report>>,
 }
 
@@ -99,12 +100,16 @@ pub struct Link {
     channel: AsyncFd<Channel>,
     calls: mpsc::Receiver<Call>,
     slots: Arc<Mutex<HashMap<SlotId, SlotEvent>>>,
+    ends: Arc<Mutex<Ends>>,
     cloud: watch::Sender<Option<Report>>,
     denials: mpsc::Sender<Batch>,
     changes: mpsc::Sender<Change>,
     waiting: HashMap<RequestId, oneshot::Sender<Answer>>,
     last_id: RequestId,
 }
+
+/// How often slots' programs have ended, and why last.
+type Ends = HashMap<SlotId, (u64, String)>;
 
 type Answer = Result<(ControlReply, Vec<OwnedFd>), Refusal>;
 
@@ -128,19 +133,20 @@ impl Init {
         let (denials, batches) = mpsc::channel(BATCHES);
         let (changes, changed) = mpsc::channel(CHANGES);
         let (calls, queue) = mpsc::channel(QUEUE);
-        let slots = Arc::new(Mutex::default());
+        let (slots, ends) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()));
         let (cloud, heard) = watch::channel(None);
         let link = Link {
             channel: async_channel::register(channel)?,
             calls: queue,
             slots: Arc::clone(&slots),
+            ends: Arc::clone(&ends),
             cloud,
             denials,
             changes,
             waiting: HashMap::new(),
             last_id: 0,
         };
-        Ok((Self { calls, slots, cloud: heard }, link, Told { denials: batches, changes: changed }))
+        Ok((Self { calls, slots, ends, cloud: heard }, link, Told { denials: batches, changes: changed }))
     }
 
     /// Asks for an act that is answered by `Done`, within the time that such an act may take.
@@ -208,6 +214,12 @@ impl Init {
         }
     }
 
+    /// How often the slot's program has ended since control started, and why last: also one that was started again since.
+    pub fn ends(&self, slot: SlotId) -> (u64, String) {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.get(&slot).cloned().unwrap_or_default()
+    }
+
     /// Slots with at least one process.
     pub fn running(&self) -> Vec<SlotId> {
         self.slots().values().filter(|e| e.state.is_alive()).map(|e| e.slot).collect()
@@ -227,6 +239,7 @@ impl Init {
     /// The slot was wiped: what is known of its last tenant is not the next one's.
     pub fn forget(&self, slot: SlotId) {
         self.slots().remove(&slot);
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
     }
 
     /// A request and whatever it is answered by.
@@ -311,6 +324,12 @@ impl Link {
             ToControl::Slot(event) => {
                 // One that cannot be kept is one of thousands that came at once.
                 let _ = self.changes.try_send(Change::Moved(event.clone()));
+                if matches!(event.state, SlotState::Stopped | SlotState::Failed) {
+                    let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+                    let (count, why) = ends.entry(event.slot).or_default();
+                    *count += 1;
+                    why.clone_from(&event.reason);
+                }
                 self.slots.lock().unwrap_or_else(PoisonError::into_inner).insert(event.slot, event);
             }
             ToControl::Cloud(report) => {

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `http` | connections, requests, answers |
 //! | `auth`, `operators`, `door`, `tokens`, `certificate` | who may ask, and of whom |
-//! | `tenants`, `deploy`, `upload`, `program`, `prove`, `host` | what can be asked for |
+//! | `tenants`, `deploy`, `upload`, `switch`, `program`, `prove`, `host` | what can be asked for |
 //! | `drain` | what is done when the cloud takes the machine away |
 //! | `sites`, `acme` | certificates of sites: brought, and ordered |
 //! | `startup` | what a kill or a power cut has interrupted |
@@ -45,6 +45,7 @@ mod reservations;
 mod routes;
 mod sites;
 mod startup;
+mod switch;
 mod tenants;
 mod timeline;
 mod tokens;

@@ -36,8 +36,12 @@ impl Control {
     /// When init or the registry does not answer at all; a single tenant's trouble is only said.
     pub async fn start_up(self: &Arc<Self>) -> Result<()> {
         self.init.status().await?;
-        let known = self.registry.with(|store| Ok((store.tenants()?, store.all_leftovers()?))).await?;
-        let (rows, cut_off) = known;
+        let known = self.registry.with(|store| {
+            let undone = store.give_up_switches()?;
+            Ok((undone, store.tenants()?, store.all_leftovers()?))
+        });
+        let (undone, rows, cut_off) = known.await?;
+        undone.iter().for_each(|name| say!("{name}: a switch to another release was cut off and is undone"));
         let unbound = self.load_all_egress(&rows).await;
         self.configure_all(&rows, &unbound).await;
         let mut unfinished = Vec::new();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kennel_model::api::{NewTenant, Release, Tenant};
+use kennel_model::api::{NewTenant, Release, ReleaseState, Tenant};
 use kennel_model::egress::Egress;
 use kennel_model::msg::{Cause, ControlRequest, Depth, Refusal};
 use kennel_model::routing::MAX_DOMAINS;
@@ -12,7 +12,7 @@ use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, TenantName};
 use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
 use crate::init::InitError;
-use crate::registry::{TenantPhase, TenantRow};
+use crate::registry::{ReleaseRow, TenantPhase, TenantRow};
 use crate::{program, say};
 
 impl Control {
@@ -216,7 +216,7 @@ impl Control {
             state,
             reason,
             current: row.current,
-            releases: row.releases.into_iter().map(Release::from).collect(),
+            releases: row.releases.into_iter().map(|r| shown(r, (row.current, row.previous))).collect(),
             created_at_s: row.created_at_s,
         }
     }
@@ -244,8 +244,13 @@ pub(crate) fn launch(row: &TenantRow) -> Option<LaunchSpec> {
     })
 }
 
-impl From<crate::registry::ReleaseRow> for Release {
-    fn from(row: crate::registry::ReleaseRow) -> Self {
-        Self { id: row.id, bytes: row.bytes, entries: row.entries, created_at_s: row.created_at_s, by: row.by }
-    }
+/// A release as the API shows it, by what is current and what was before a switch that is on trial.
+fn shown(row: ReleaseRow, (current, previous): (Option<ReleaseId>, Option<ReleaseId>)) -> Release {
+    let state = match (current == Some(row.id), previous) {
+        (true, None) => ReleaseState::Serving,
+        (true, Some(_)) => ReleaseState::Trying,
+        (false, _) => ReleaseState::Kept,
+    };
+    let ReleaseRow { id, bytes, entries, command, by, created_at_s } = row;
+    Release { id, bytes, entries, created_at_s, by, command, state }
 }

@@ -9,7 +9,9 @@
 //! | `GET /v1/tenants` | → `Vec<Tenant>` |
 //! | `POST /v1/tenants` | [`NewTenant`] → 201 [`Tenant`] |
 //! | `GET`, `DELETE /v1/tenants/{name}` | → [`Tenant`]; → 204 |
+//! | `GET /v1/tenants/{name}/releases` | → `Vec<Release>` |
 //! | `POST /v1/tenants/{name}/releases` | a tar stream (`application/x-tar`) → 201 [`Deployed`] |
+//! | `POST /v1/tenants/{name}/rollback` | [`Rollback`] → [`RolledBack`] |
 //! | `POST /v1/tenants/{name}/start`, `/stop` | → [`Tenant`] |
 //! | `POST /v1/tenants/{name}/sleep` | [`Sleep`] → [`Tenant`] |
 //! | `GET /v1/tenants/{name}/logs?lines=N&follow=true` | → `text/plain`, streamed |
@@ -32,6 +34,7 @@ use crate::egress::Action;
 use crate::layout::RuntimeFacts;
 use crate::memory::{Pressure, Reclaimed, Swap};
 use crate::msg::ServiceStatus;
+pub use crate::release::{Release, ReleaseState, Rollback, RolledBack};
 pub use crate::session::{
     Challenge, ChallengeRequest, SIGNATURE_NAMESPACE, Session, SessionRequest, signed_text,
 };
@@ -105,21 +108,6 @@ pub struct Tenant {
     pub releases: Vec<Release>,
     /// Seconds since 1970-01-01 UTC.
     pub created_at_s: u64,
-}
-
-/// One release as the API shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Release {
-    /// Its number.
-    pub id: ReleaseId,
-    /// Bytes of its files.
-    pub bytes: u64,
-    /// Files and folders.
-    pub entries: u32,
-    /// Seconds since 1970-01-01 UTC.
-    pub created_at_s: u64,
-    /// Fingerprint of the key that deployed it.
-    pub by: String,
 }
 
 /// The answer to a deploy: it is on disk, registered, and what the next request reaches.

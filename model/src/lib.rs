@@ -26,6 +26,7 @@ pub mod page;
 pub mod places;
 pub mod proof;
 pub mod redirect;
+pub mod release;
 pub mod routes;
 pub mod routing;
 pub mod seeing;

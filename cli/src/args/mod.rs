@@ -10,6 +10,7 @@ mod image;
 mod limit_values;
 mod limits;
 mod local;
+mod release;
 mod routing;
 mod seeing;
 mod size;
@@ -32,6 +33,7 @@ pub use image::{Build, KeysCommand, Lock};
 pub use limit_values::After;
 pub use limits::{LimitArgs, LimitsOf};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
+pub use release::{Releases, Rollback};
 pub use routing::{DomainCommand, MaintenanceCommand, PagesCommand, RedirectCommand};
 pub use seeing::{SortKey, Top, Traffic, Usage};
 pub use size::ByteSize;
@@ -113,6 +115,10 @@ pub enum Command {
     Tenant(TenantCommand),
     /// Upload a folder as a tenant's new release
     Deploy(Deploy),
+    /// Show which releases of a tenant are kept: who brought them, when, what runs them
+    Releases(Releases),
+    /// Switch a tenant to an earlier release, or any other that is kept
+    Rollback(Rollback),
     /// Show and change a tenant's limits, and when its program goes to sleep
     Limits(LimitsOf),
     /// Route host names, wildcards and paths to tenants

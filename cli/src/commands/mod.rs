@@ -16,6 +16,7 @@ mod limits;
 mod logs;
 mod prove;
 mod relay;
+mod releases;
 mod routing;
 mod run;
 mod shell;
@@ -74,6 +75,8 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Run(args) => block_on(run::run(&context, &args)),
         Command::Tenant(command) => block_on(tenant::tenant(&context, command)),
         Command::Deploy(args) => block_on(deploy::deploy(&context, &args)),
+        Command::Releases(args) => block_on(releases::releases(&context, &args.name)),
+        Command::Rollback(args) => block_on(releases::rollback(&context, &args)),
         Command::Limits(args) => block_on(limits::limits(&context, &args)),
         Command::Logs(args) if args.access => block_on(access::access(&context, &args)),
         Command::Logs(args) => block_on(logs::logs(&context, &args)),

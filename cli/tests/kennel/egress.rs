@@ -1,5 +1,8 @@
 //! `kennel egress` against the stand-in for a host.
 
+use kennel_model::denial::{Act, Packet};
+use kennel_model::{TenantName, api};
+
 use crate::support::{at_home, error, result};
 
 #[test]
@@ -57,4 +60,21 @@ fn watching_shows_refused_packets_and_nothing_else() {
     assert_eq!(host.requests().last().unwrap(), "GET /v1/tenants/blog/denials?lines=0&follow=true");
     let output = home.kennel(&["egress", "blog", "-w", "--json"]).output().unwrap();
     assert_eq!(result(&output)["sentence"], "blog tried to connect");
+}
+
+/// A refused packet and another denied act, a line each.
+pub(crate) fn denials() -> String {
+    let of = |act: Act, sentence: &str| api::Denial {
+        tenant: Some(TenantName::new("blog").unwrap()),
+        sentence: sentence.into(),
+        refused_by: None,
+        program: "node".into(),
+        act,
+        count: 1,
+        first_at_s: 1,
+        last_at_s: 1,
+    };
+    let packet = Packet { protocol: "tcp".into(), to: [10, 0, 2, 2].into(), port: Some(5432) };
+    let all = [of(Act::Others, "other things"), of(Act::Packet(packet), "blog tried to connect")];
+    all.iter().map(|denial| serde_json::to_string(denial).unwrap() + "\n").collect()
 }

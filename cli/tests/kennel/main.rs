@@ -7,6 +7,7 @@ mod command;
 mod egress;
 #[cfg(test)]
 mod keys;
+mod releases;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

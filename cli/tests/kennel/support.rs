@@ -14,16 +14,15 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use kennel_cli::pin::Fingerprint;
-use kennel_model::denial::{Act, Packet};
 use kennel_model::egress::Action;
 use kennel_model::token::{NewToken, Scope, Token, TokenMade};
-use kennel_model::{Limits, ReleaseId, RuntimeName, SlotId, SlotState, TenantName, api};
+use kennel_model::{Limits, RuntimeName, SlotId, SlotState, TenantName, api};
 use rustls::pki_types::PrivateKeyDer;
 use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, LineEnding, PrivateKey, PublicKey, SshSig};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{routing, seeing};
+use crate::{egress, releases, routing, seeing};
 
 /// A person's home, and the command in it.
 pub(crate) struct Home(pub(crate) tempfile::TempDir);
@@ -258,10 +257,17 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
         ("GET", "/v1/access" | "/v1/tenants/blog/access" | "/v1/traffic" | "/v1/tenants/blog/traffic") => {
             Response::new(Full::from(seeing::visits()))
         }
-        ("GET", "/v1/tenants/blog/denials") => Response::new(Full::from(denials())),
+        ("GET", "/v1/tenants/blog/denials") => Response::new(Full::from(egress::denials())),
         ("POST", "/v1/tenants/blog/releases") => return upload(request, state).await,
         ("GET", "/v1/tenants/blog/logs") => {
             Response::new(Full::from("one\n\x1b[31mtwo\x1b[0m\x1b]0;title\x07\nthree"))
+        }
+        (method, path) if releases::is(path) => {
+            let (method, path) = (method.to_owned(), path.to_owned());
+            match releases::answer(&method, &path, &body(request).await, tenant(limits)) {
+                Ok(answer) => json(200, &answer),
+                Err((status, code)) => problem(status, code, "it was refused"),
+            }
         }
         (_, path) if routing::is(path) => {
             let (method, path) = (method.clone(), path.to_owned());
@@ -329,7 +335,7 @@ async fn upload(request: Request<Incoming>, state: &Mutex<State>) -> Option<Answ
     }
     let (bytes, limits) = (received.len() as u64, state.lock().unwrap().limits);
     state.lock().unwrap().upload = Some(Ok(received));
-    let release = api::Release { id: ReleaseId(1), bytes, entries: 2, created_at_s: 1, by: "SHA256:x".into() };
+    let release = api::Release { bytes, ..releases::release(1) };
     Some(json(201, &api::Deployed { tenant: tenant(limits), release }))
 }
 
@@ -345,23 +351,6 @@ fn egress_report() -> api::EgressReport {
         accepted_by_default: api::Traffic { packets: 7, bytes: 420 },
         refused_by_default: api::Traffic::default(),
     }
-}
-
-/// A refused packet and another denied act, a line each.
-fn denials() -> String {
-    let of = |act: Act, sentence: &str| api::Denial {
-        tenant: Some(TenantName::new("blog").unwrap()),
-        sentence: sentence.into(),
-        refused_by: None,
-        program: "node".into(),
-        act,
-        count: 1,
-        first_at_s: 1,
-        last_at_s: 1,
-    };
-    let packet = Packet { protocol: "tcp".into(), to: [10, 0, 2, 2].into(), port: Some(5432) };
-    let all = [of(Act::Others, "other things"), of(Act::Packet(packet), "blog tried to connect")];
-    all.iter().map(|denial| serde_json::to_string(denial).unwrap() + "\n").collect()
 }
 
 fn tenant(limits: Limits) -> api::Tenant {

@@ -13,7 +13,7 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use kennel_model::CertificateName;
 use kennel_model::acme::NewAcme;
-use kennel_model::api::{NewEgressRule, NewTenant, Sleep};
+use kennel_model::api::{NewEgressRule, NewTenant, Rollback, Sleep};
 use kennel_model::certificate::NewCertificate;
 use kennel_model::msg::ControlRequest;
 use kennel_model::token::{NewToken, SECRET_PREFIX};
@@ -209,6 +209,14 @@ async fn of_tenant(
             Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
         Endpoint::Deploy => deploy(control, name, asked).await,
+        Endpoint::Releases => Ok(json(StatusCode::OK, &control.releases(&name).await?)),
+        Endpoint::Rollback => {
+            let (wish, operator): (Rollback, _) =
+                (read_of(control, asked.head, asked.body).await?, asked.operator);
+            let act =
+                |control: Arc<Control>| async move { control.rollback(&name, wish.to, &operator).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
         Endpoint::Egress => Ok(json(StatusCode::OK, &control.egress(&name).await?)),
         Endpoint::AddEgress => {
             let wish: NewEgressRule = read_of(control, asked.head, asked.body).await?;

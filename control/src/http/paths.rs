@@ -32,6 +32,10 @@ pub enum Endpoint {
     RemoveTenant,
     /// A new release.
     Deploy,
+    /// All releases.
+    Releases,
+    /// A switch to another release.
+    Rollback,
     /// Other limits.
     SetLimits,
     /// A start.
@@ -140,6 +144,8 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/tenants/{name}", Endpoint::Tenant),
     (Method::DELETE, "/v1/tenants/{name}", Endpoint::RemoveTenant),
     (Method::POST, "/v1/tenants/{name}/releases", Endpoint::Deploy),
+    (Method::GET, "/v1/tenants/{name}/releases", Endpoint::Releases),
+    (Method::POST, "/v1/tenants/{name}/rollback", Endpoint::Rollback),
     (Method::PUT, "/v1/tenants/{name}/limits", Endpoint::SetLimits),
     (Method::POST, "/v1/tenants/{name}/start", Endpoint::Start),
     (Method::POST, "/v1/tenants/{name}/stop", Endpoint::Stop),

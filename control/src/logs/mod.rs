@@ -8,6 +8,7 @@ mod rotate;
 mod tail;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -73,6 +74,14 @@ impl Logs {
         if let Err(cause) = self.try_stream(log, wish, &sink).await {
             let _ = sink.send(Err(cause)).await;
         }
+    }
+
+    /// What the slot's program has printed since its last start, as far as it is there: the last of its lines, made fit to be
+    /// shown. Nothing when it cannot be read.
+    pub async fn last_start(&self, slot: SlotId, lines: usize) -> Vec<String> {
+        let file = self.current(Log::Printed(slot));
+        let read = tokio::task::spawn_blocking(move || tail::last_start(&File::open(file)?, lines));
+        read.await.map_err(std::io::Error::other).and_then(|read| read).unwrap_or_default()
     }
 
     /// The slot's tenant is gone: so is what lies in control's folder of its lines, and whoever follows is told the end.

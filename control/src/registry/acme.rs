@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use kennel_model::acme::{Account, Authority};
 use kennel_model::seeing::Transition;
 use kennel_model::{CertificateName, HostName, TenantName};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::timeline::word;
 use super::{CertificateRow, Store, checked};
@@ -217,14 +217,19 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub fn note(&mut self, tenant: &TenantName, note: &Transition) -> Result<()> {
-        self.db.execute(
-            "INSERT INTO timeline (tenant, at_ms, state, origin, reason, note)
-             SELECT id, ?2, ?3, ?4, ?5, 1 FROM tenants WHERE name = ?1",
-            params![tenant.as_str(), note.at_ms, word(&note.state)?, word(&note.from)?, note.reason],
-        )?;
-        Ok(())
+    pub fn note(&mut self, tenant: &TenantName, told: &Transition) -> Result<()> {
+        note(&self.db, tenant, told)
     }
+}
+
+/// The same, within a transaction.
+pub(super) fn note(db: &Connection, tenant: &TenantName, told: &Transition) -> Result<()> {
+    db.execute(
+        "INSERT INTO timeline (tenant, at_ms, state, origin, reason, note)
+         SELECT id, ?2, ?3, ?4, ?5, 1 FROM tenants WHERE name = ?1",
+        params![tenant.as_str(), told.at_ms, word(&told.state)?, word(&told.from)?, told.reason],
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]

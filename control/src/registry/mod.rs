@@ -9,6 +9,7 @@ mod egress;
 mod pages;
 mod releases;
 mod schema;
+mod switches;
 mod tenants;
 mod timeline;
 mod tokens;
@@ -85,6 +86,8 @@ pub struct TenantRow {
     pub phase: TenantPhase,
     /// The release that serves.
     pub current: Option<ReleaseId>,
+    /// What served before, while `current` is on trial.
+    pub previous: Option<ReleaseId>,
     /// Whether init is known to have switched to `current`.
     pub settled: bool,
     /// Seconds since 1970-01-01 UTC.

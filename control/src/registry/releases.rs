@@ -42,8 +42,8 @@ impl Store {
         Ok(ReleaseId(number))
     }
 
-    /// The release is complete and becomes the current one: the moment from which a deploy is acknowledged. Releases
-    /// beyond the newest `keep` are marked for removal in the same step.
+    /// The release is complete and becomes the current one: the moment from which a deploy is acknowledged. `keep` are
+    /// kept: it, the one that served until now, and the newest others. The rest is marked for removal in the same step.
     ///
     /// # Errors
     /// The database's.
@@ -55,8 +55,10 @@ impl Store {
         keep: u32,
     ) -> Result<()> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tenant: i64 =
-            tx.query_row("SELECT id FROM tenants WHERE name = ?1", [name.as_str()], |r| r.get(0))?;
+        let (tenant, before): (i64, Option<u32>) =
+            tx.query_row("SELECT id, current FROM tenants WHERE name = ?1", [name.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         let changed = tx.execute(
             "UPDATE releases SET state = 'done', bytes = ?3, entries = ?4, command = ?5, by = ?6, created_at_s = ?7
              WHERE tenant = ?1 AND number = ?2 AND state = 'begun'",
@@ -68,8 +70,9 @@ impl Store {
         tx.execute("UPDATE tenants SET current = ?2, settled = 0 WHERE id = ?1", params![tenant, id.0])?;
         tx.execute(
             "UPDATE releases SET state = 'removing' WHERE tenant = ?1 AND state = 'done' AND number NOT IN
-             (SELECT number FROM releases WHERE tenant = ?1 AND state = 'done' ORDER BY number DESC LIMIT ?2)",
-            params![tenant, keep.max(1)],
+             (SELECT number FROM releases WHERE tenant = ?1 AND state = 'done'
+              ORDER BY number = ?3 DESC, number IS ?4 DESC, number DESC LIMIT ?2)",
+            params![tenant, keep.max(1), id.0, before],
         )?;
         tx.commit()?;
         Ok(())
@@ -201,6 +204,21 @@ mod tests {
         }
         let kept: Vec<_> = store.tenant(&name).unwrap().unwrap().releases.iter().map(|r| r.id).collect();
         assert_eq!(kept, [ReleaseId(3), ReleaseId(4)]);
+    }
+
+    #[test]
+    fn what_served_before_a_deploy_is_kept_however_old_it_is() {
+        let (mut store, name) = tenant();
+        for _ in 0..3 {
+            let id = store.begin_release(&name).unwrap();
+            store.finish_release(&name, id, &facts(), 3).unwrap();
+        }
+        store.begin_switch(&name, ReleaseId(1)).unwrap();
+        store.db.execute("UPDATE tenants SET previous = NULL", []).unwrap();
+        let id = store.begin_release(&name).unwrap();
+        store.finish_release(&name, id, &facts(), 3).unwrap();
+        let kept: Vec<_> = store.tenant(&name).unwrap().unwrap().releases.iter().map(|r| r.id.0).collect();
+        assert_eq!(kept, [1, 3, 4]);
     }
 
     #[test]

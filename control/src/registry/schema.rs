@@ -194,6 +194,8 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE tenants ADD COLUMN page INTEGER REFERENCES pages (id);
     ALTER TABLE tenants ADD COLUMN maintenance TEXT;
     ALTER TABLE tenants ADD COLUMN maintenance_page INTEGER REFERENCES pages (id);",
+    // 10: the release that served before, while another is on trial.
+    "ALTER TABLE tenants ADD COLUMN previous INTEGER;",
 ];
 
 /// Opens the file with the promises that the rest relies on.

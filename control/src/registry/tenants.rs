@@ -154,7 +154,7 @@ impl TenantPhase {
 }
 
 const SELECT: &str = "SELECT id, name, slot, runtime, command, limits, phase, current, settled, created_at_s,
-                             maintenance, maintenance_page, page
+                             maintenance, maintenance_page, page, previous
                       FROM tenants";
 
 /// A row as SQLite has it, before the texts are checked.
@@ -171,6 +171,7 @@ struct RawTenant {
     created_at_s: u64,
     maintenance: (Option<String>, Option<i64>),
     page: Option<i64>,
+    previous: Option<u32>,
 }
 
 /// What else belongs to tenants.
@@ -205,6 +206,7 @@ impl RawTenant {
             created_at_s: row.get(9)?,
             maintenance: (row.get(10)?, row.get(11)?),
             page: row.get(12)?,
+            previous: row.get(13)?,
         })
     }
 
@@ -220,6 +222,7 @@ impl RawTenant {
             limits: checked("limits", serde_json::from_str(&self.limits))?,
             phase: TenantPhase::from_word(&self.phase)?,
             current: self.current.map(ReleaseId),
+            previous: self.previous.map(ReleaseId),
             settled: self.settled,
             created_at_s: self.created_at_s,
             domains: parts.domains.remove(&self.id).unwrap_or_default(),

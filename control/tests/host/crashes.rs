@@ -17,6 +17,7 @@ const MOST_REQUESTS: usize = 20;
 enum Act {
     Add,
     Deploy,
+    Rollback,
     Remove,
 }
 
@@ -28,6 +29,7 @@ impl Act {
             match self {
                 Self::Add => operator.post("/v1/tenants", &wish("shop")).await,
                 Self::Deploy => operator.deploy("blog", archive(&[("server.js", 20)])).await,
+                Self::Rollback => operator.post("/v1/tenants/blog/rollback", &serde_json::json!({})).await,
                 Self::Remove => operator.delete("/v1/tenants/blog").await,
             }
         };
@@ -46,10 +48,26 @@ async fn prepared() -> (Host, Client) {
     (host, operator)
 }
 
+/// The same with what the act needs.
+async fn prepared_for(act: Act) -> (Host, Client) {
+    if !matches!(act, Act::Rollback) {
+        return prepared().await;
+    }
+    let host = Host::start();
+    let operator = host.operator().await;
+    operator.post("/v1/tenants", &wish("blog")).await.expect::<Tenant>(StatusCode::CREATED);
+    for _ in 0..2 {
+        let deployed = operator.deploy("blog", archive(&[("server.js", 10)])).await;
+        assert_eq!(deployed.status, StatusCode::CREATED);
+    }
+    operator.post("/v1/tenants/blog/start", &()).await.expect::<Tenant>(StatusCode::OK);
+    (host, operator)
+}
+
 /// Cuts the act at each of its requests until it gets through uncut; gives how many cuts there were.
 async fn cut_everywhere(act: Act, acted: bool, power: bool) -> usize {
     for nth in 1..MOST_REQUESTS {
-        let (mut host, operator) = prepared().await;
+        let (mut host, operator) = prepared_for(act).await;
         let at = host.world.lock().requests.len() + nth;
         host.world.lock().break_at = Some(Break { at, acted });
         let answer = act.try_do(&operator).await;
@@ -79,12 +97,17 @@ async fn consistent(host: &Host, act: Act, case: &str) {
     match act {
         Act::Add => assert!(names == ["blog"] || names == ["blog", "shop"], "{case}: {names:?}"),
         Act::Deploy => assert_eq!(names, ["blog"], "{case}"),
+        Act::Rollback => {
+            let releases: Vec<_> = tenants[0].releases.iter().map(|release| release.id.0).collect();
+            assert_eq!(releases, [1, 2], "{case}: both are kept");
+            assert_eq!(tenants[0].current, Some(ReleaseId(2)), "{case}: what was cut off is undone");
+        }
         Act::Remove => assert!(names == ["blog"] || names.is_empty(), "{case}: {names:?}"),
     }
     like_the_world(host, &tenants, case);
     let done = match act {
         Act::Add => names.contains(&"shop"),
-        Act::Deploy => false,
+        Act::Deploy | Act::Rollback => false,
         Act::Remove => names.is_empty(),
     };
     if done {
@@ -153,6 +176,13 @@ async fn deploying() {
 async fn removing() {
     for (acted, power) in [(false, false), (true, false), (false, true), (true, true)] {
         assert_eq!(cut_everywhere(Act::Remove, acted, power).await, 3);
+    }
+}
+
+#[tokio::test]
+async fn rolling_back() {
+    for (acted, power) in [(false, false), (true, false), (false, true), (true, true)] {
+        assert_eq!(cut_everywhere(Act::Rollback, acted, power).await, 4);
     }
 }
 

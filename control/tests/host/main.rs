@@ -17,6 +17,7 @@ mod logs;
 #[path = "../../../tests/src/pebble.rs"]
 mod pebble;
 mod prove;
+mod releases;
 mod routing;
 mod seeing;
 mod sign_in;

@@ -26,6 +26,7 @@ mod probes;
 mod proof;
 mod protocols;
 mod registered;
+mod releases;
 mod reserved;
 mod routing;
 mod secure;
@@ -102,6 +103,7 @@ fn begin_large_deploy(vm: &Vm, tenant: &str, folder: &Path) -> Result<Child, Str
 pub fn all() -> Vec<Group> {
     vec![
         tenants::group(),
+        releases::group(),
         ladder::group(),
         pressure::group(),
         reserved::group(),

@@ -77,6 +77,7 @@ impl Host {
         config.control_dir = dir.path().join("control");
         config.slots_dir = dir.path().join("slots");
         config.keep_releases = 3;
+        config.trial = std::time::Duration::from_millis(60);
         config.villain = dir.path().join("villain");
         change(&mut config);
         std::fs::create_dir(&config.control_dir).unwrap();

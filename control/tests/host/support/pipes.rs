@@ -1,9 +1,13 @@
-//! What comes through pipes: a stand-in for `kennel-unpack` reads an upload to its end and says what it was, and programs print.
+//! What comes through descriptors: a stand-in for `kennel-unpack` reads an upload to its end and says what it was, programs print,
+//! and control publishes tables.
 
+use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 
-use kennel_model::msg::UnpackReport;
+use kennel_model::msg::{Refusal, UnpackReport};
+use serde::de::DeserializeOwned;
 
 /// Reads a tar stream to its end. An entry named `evil` is refused at once, without hearing the rest.
 pub(crate) fn read_archive(archive: PipeReader) -> UnpackReport {
@@ -57,4 +61,12 @@ pub(crate) fn printed(text: &str) -> OwnedFd {
     let (reader, mut writer) = io::pipe().unwrap();
     writer.write_all(text.as_bytes()).unwrap();
     reader.into()
+}
+
+/// The table in the one memfd that came along.
+pub(crate) fn published<T: DeserializeOwned>(mut fds: Vec<OwnedFd>) -> Result<T, Refusal> {
+    let file = File::from(fds.pop().ok_or_else(|| Refusal::Invalid("no table".into()))?);
+    let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    Ok(serde_json::from_slice(&bytes).unwrap())
 }

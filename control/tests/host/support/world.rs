@@ -2,11 +2,9 @@
 //! break off at any request. What a power cut would lose and what it would keep are held apart.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -24,9 +22,8 @@ use kennel_model::msg::{
 use kennel_model::routes::RouteTable;
 use kennel_model::{LaunchSpec, SlotId, SlotState};
 use kennel_sys::Channel;
-use serde::de::DeserializeOwned;
 
-use super::pipes::{printed, read_archive, write_report};
+use super::pipes::{printed, published, read_archive, write_report};
 
 /// The host as init sees it; it outlives every control.
 #[derive(Default)]
@@ -58,6 +55,8 @@ pub(crate) struct World {
     pub(crate) break_at: Option<Break>,
     /// Requests that are to be refused, by the beginning of their debug text.
     pub(crate) refuse: Option<(&'static str, Refusal)>,
+    /// Releases whose programs end as soon as they have started.
+    pub(crate) broken: BTreeSet<u32>,
     /// Uploads wait until it is false.
     pub(crate) hold_unpacking: bool,
     /// What the programs that read counters print, for IPv4 and IPv6.
@@ -275,9 +274,15 @@ impl World {
         assert!(slot.egress.is_some(), "{id:?} is started although nobody said what it may connect to");
         let spec = slot.spec.clone().ok_or_else(|| Refusal::Invalid("not configured".into()))?;
         assert!(slot.releases.contains(&spec.release.0), "a start of a release that is not there: {spec:?}");
+        let broken = self.broken.contains(&spec.release.0);
+        let slot = self.slot(id)?;
         let probes = spec.argv.first().is_some_and(|program| program == "./kennel-villain");
         slot.running = Some(spec);
         tell(channel, id, SlotState::Running);
+        if broken {
+            self.slot(id)?.running = None;
+            tell(channel, id, SlotState::Failed);
+        }
         if probes {
             let log = self.slots_dir.join(id.to_string()).join("log/current");
             std::fs::write(log, &self.villain_says).unwrap();
@@ -387,12 +392,4 @@ fn tell(channel: &Channel, slot: SlotId, state: SlotState) {
         }),
         &[],
     );
-}
-
-/// The table in the one memfd that came along.
-fn published<T: DeserializeOwned>(mut fds: Vec<OwnedFd>) -> Result<T, Refusal> {
-    let file = File::from(fds.pop().ok_or_else(|| Refusal::Invalid("no table".into()))?);
-    let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
-    file.read_exact_at(&mut bytes, 0).unwrap();
-    Ok(serde_json::from_slice(&bytes).unwrap())
 }

@@ -1,0 +1,145 @@
+//! A switch to another release that is kept: it is started in the place of the one that serves, and watched for a while;
+//! when it does not stay up, the one before serves again. What the registry has of it is undone by the next start of control
+//! when this one is cut off in between.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kennel_model::api::{Release, RolledBack};
+use kennel_model::msg::{Cause, ControlRequest, Refusal, Rung};
+use kennel_model::seeing::Transition;
+use kennel_model::{ReleaseId, SlotId, SlotState, TenantName};
+
+use crate::control::{Claim, Control, QUICK};
+use crate::error::{Error, Result};
+use crate::init::InitError;
+use crate::registry::TenantRow;
+use crate::tenants::launch;
+use crate::{program, say};
+
+/// Time between two looks at a program that was started.
+const LOOK: Duration = Duration::from_millis(50);
+/// Lines of a program's log that are shown when it does not stay up.
+const LOG_LINES: usize = 15;
+
+impl Control {
+    /// All complete releases of a tenant, the newest first.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTenant`].
+    pub async fn releases(&self, name: &TenantName) -> Result<Vec<Release>> {
+        let mut releases = self.tenant(name).await?.releases;
+        releases.reverse();
+        Ok(releases)
+    }
+
+    /// Switches to a release that is kept: `to`, or the newest that is older than the one that serves. `by` is the
+    /// operator's key fingerprint.
+    ///
+    /// # Errors
+    /// [`Error`]; the release that served before serves still, or again.
+    pub async fn rollback(&self, name: &TenantName, to: Option<ReleaseId>, by: &str) -> Result<RolledBack> {
+        let claim = self.claim(name, "a rollback")?;
+        let row = self.ready(name).await?;
+        let from = row.current.ok_or_else(|| Error::NotDeployed(name.clone()))?;
+        let to = chosen(&row, from, to)?;
+        let runtime = self.runtime(&row.runtime)?;
+        program::still_serves(&TenantRow { current: Some(to), ..row.clone() }, runtime, &row.limits)?;
+        let wanted = name.clone();
+        self.registry.with(move |store| store.begin_switch(&wanted, to)).await?;
+        self.try_out(&claim, &row, to, format!("rolled back from {from} to {to} by {by}")).await?;
+        let tenant = self.tenant(name).await?;
+        let release = tenant.releases.iter().find(|r| r.id == to).cloned();
+        let release = release.ok_or_else(|| Error::Internal(format!("{to} of {name} is not registered")))?;
+        Ok(RolledBack { from, release, tenant })
+    }
+
+    /// Runs what the registry is being switched to, and keeps it or goes back to what `before` has.
+    async fn try_out(&self, claim: &Claim, before: &TenantRow, to: ReleaseId, told: String) -> Result<()> {
+        let name = before.name.clone();
+        let was_alive = self.init.slot(before.slot).0.is_alive();
+        let Err(cause) = self.run_current(&name).await else {
+            let note = self.note_of(before.slot, told);
+            return self.registry.with(move |store| store.keep_switch(&name, &note)).await;
+        };
+        let cause = match cause {
+            Error::Init(InitError::Refused(Refusal::Failed(why))) => Error::DoesNotStart {
+                release: to,
+                serving: before.current.unwrap_or(to),
+                why,
+                log: self.logs.last_start(before.slot, LOG_LINES).await,
+            },
+            other => other,
+        };
+        if let Err(second) = self.go_back(claim, before, was_alive).await {
+            say!("{name}: {to} is not switched to, and what served before is not back yet: {second}");
+        }
+        Err(cause)
+    }
+
+    async fn run_current(&self, name: &TenantName) -> Result<()> {
+        let row = self.row(name).await?;
+        let spec = launch(&row).ok_or_else(|| Error::NotDeployed(name.clone()))?;
+        let has_program = !spec.argv.is_empty();
+        self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
+        self.publish_routes().await?;
+        self.stop_if_running(row.slot, &row.limits).await?;
+        if !has_program {
+            return Ok(());
+        }
+        self.init.act(ControlRequest::Start(row.slot, Cause::operator()), QUICK).await?;
+        self.stays_up(row.slot).await
+    }
+
+    /// Whether the program that was just started is still there after a while. Whoever asks for a page meanwhile is served by it.
+    async fn stays_up(&self, slot: SlotId) -> Result<()> {
+        let (ends, _) = self.init.ends(slot);
+        let until = tokio::time::Instant::now() + self.config.trial;
+        while tokio::time::Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+            let (now, why) = self.init.ends(slot);
+            if now != ends {
+                return Err(Error::Init(InitError::Refused(Refusal::Failed(why))));
+            }
+        }
+        Ok(())
+    }
+
+    async fn go_back(&self, claim: &Claim, before: &TenantRow, was_alive: bool) -> Result<()> {
+        let name = before.name.clone();
+        self.registry.with(move |store| store.give_up_switch(&name)).await?;
+        self.activate(&before.name).await?;
+        self.sweep(claim, before).await;
+        if was_alive && !before.limits.always_on {
+            self.init.act(ControlRequest::Start(before.slot, Cause::operator()), QUICK).await?;
+        }
+        Ok(())
+    }
+
+    /// A line for the timeline that is no change of what the program does.
+    fn note_of(&self, slot: SlotId, reason: String) -> Transition {
+        let (state, _) = self.init.slot(slot);
+        let from = match state {
+            SlotState::Running | SlotState::Stopping => Rung::Running,
+            SlotState::Frozen => Rung::Frozen,
+            SlotState::Reclaimed => Rung::Reclaimed,
+            _ => Rung::Stopped,
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        Transition { at_ms, state, from, took_ms: None, reason, note: true }
+    }
+}
+
+/// The release that is meant.
+fn chosen(row: &TenantRow, from: ReleaseId, to: Option<ReleaseId>) -> Result<ReleaseId> {
+    let name = || row.name.clone();
+    match to {
+        Some(to) if to == from => Err(Error::AlreadyServes(name(), to)),
+        Some(to) if row.releases.iter().any(|release| release.id == to) => Ok(to),
+        Some(to) => Err(Error::NoSuchRelease(name(), to, row.releases.iter().map(|r| r.id).collect())),
+        None => {
+            let earlier = row.releases.iter().map(|release| release.id).filter(|id| *id < from).max();
+            earlier.ok_or_else(|| Error::NothingEarlier(name(), from))
+        }
+    }
+}

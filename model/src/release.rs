@@ -1,0 +1,60 @@
+//! Releases as the API shows them, and the way back to an earlier one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ReleaseId;
+use crate::api::Tenant;
+
+/// One release as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its number.
+    pub id: ReleaseId,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Files and folders.
+    pub entries: u32,
+    /// Seconds since 1970-01-01 UTC.
+    pub created_at_s: u64,
+    /// Fingerprint of the key that deployed it.
+    pub by: String,
+    /// What runs it; empty where there is no program, and from hosts that are older than that.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// What becomes of it; [`ReleaseState::Kept`] from hosts that are older than that.
+    #[serde(default)]
+    pub state: ReleaseState,
+}
+
+/// What becomes of a release.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseState {
+    /// What requests reach.
+    Serving,
+    /// It was switched to just now, and is left again if it does not stay up.
+    Trying,
+    /// It can be switched to.
+    #[default]
+    Kept,
+}
+
+/// Asks for an earlier release, or any other that is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// Which; when absent the newest that is older than the one that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<ReleaseId>,
+}
+
+/// The answer to a rollback: the release runs, and is what requests reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// What served before; it is kept.
+    pub from: ReleaseId,
+    /// What serves now.
+    pub release: Release,
+    /// The tenant with it.
+    pub tenant: Tenant,
+}
