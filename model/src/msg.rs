@@ -277,6 +277,9 @@ pub enum ToProxy {
         /// Where it was found; `Err` carries the reason for the log, which is not for visitors.
         result: Result<Rung, Refusal>,
     },
+    /// The slot's program is asked to end, and the lease has ended: who comes from now on waits for its next life, and so does who
+    /// is broken off without a word, where that cannot run anything twice.
+    Ending(SlotId),
     /// The slot's program ended, and the lease with it; who waits for it to listen need not wait longer.
     Down(SlotId),
     /// The slot's program is awake, and of which release it is, or asleep; also without a lease. Said of all that are awake to

@@ -29,7 +29,9 @@ struct Slot {
     failed: AtomicU32,
     /// When the request came that woke it, in milliseconds since `born` and one; 0 once it has answered.
     asked_ms: AtomicU64,
-    /// When it was found to listen after its start, in milliseconds since `born` and one more; 0 if it has ended since.
+    /// How often it has been asked to end.
+    endings: AtomicU32,
+    /// When it was found to listen after its start, in milliseconds since `born` and one more; 0 if it has ended since, or been asked to.
     listens_ms: AtomicU64,
 }
 
@@ -42,6 +44,18 @@ impl Awake {
     /// Init says that this release is awake, or that it is asleep.
     pub(crate) fn set(&self, slot: SlotId, release: Option<ReleaseId>) {
         self.at(slot).release.store(release.map_or(0, |release| release.0), Ordering::Relaxed);
+    }
+
+    /// Init asks the program to end.
+    pub(crate) fn ending(&self, slot: SlotId) {
+        self.set(slot, None);
+        self.at(slot).listens_ms.store(0, Ordering::Relaxed);
+        self.at(slot).endings.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was asked to, for who wants to know whether it has been since.
+    pub(crate) fn endings(&self, slot: SlotId) -> u32 {
+        self.at(slot).endings.load(Ordering::Relaxed)
     }
 
     /// Init says that the program has ended.

@@ -60,6 +60,18 @@ pub(crate) async fn open<C: Carrier>(
         Err(DialError::Refused | DialError::Closed) => (),
         Err(e) => return Err(fault_of(e, target)),
     }
+    open_woken(shared, target, asking).await
+}
+
+/// The same, after init was asked to wake it.
+///
+/// # Errors
+/// The fault that the visitor is to be told.
+pub(crate) async fn open_woken<C: Carrier>(
+    shared: &Arc<Shared>,
+    target: &Arc<Target>,
+    asking: Asking<'_>,
+) -> Result<C, Fault> {
     wake(shared, target, asking).await?;
     if let Some(carrier) = C::kept(shared, target.slot) {
         return Ok(carrier);

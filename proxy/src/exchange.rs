@@ -2,8 +2,9 @@
 //! request that the program broke off without a word, or refused unseen, is sent again only where that cannot run it twice, and only
 //!
 //! - once, when its connection had been kept and may have been stale;
-//! - with growing pauses, while the program has only just begun to listen: it may bind its port anew. What ends with the
-//!   program is not tried on its next life, as it may have ended it.
+//! - with growing pauses, while the program has only just begun to listen: it may bind its port anew;
+//! - once, to its next life, when init has asked it to end meanwhile. What ends with a program that nobody has asked to is not
+//!   tried on its next life, as it may have ended it.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -44,6 +45,7 @@ pub(crate) async fn exchange<C: Carrier>(
     meter: Meter,
 ) -> Result<Response<FromProgram>, Fault> {
     shared.tally.request(target.slot);
+    let endings = shared.awake.endings(target.slot);
     let mut sending = Sending::new(head, body, &shared.limits, meter, C::STREAMS);
     if let Some(kept) = C::kept(shared, target.slot) {
         let again = sending.again();
@@ -53,30 +55,59 @@ pub(crate) async fn exchange<C: Carrier>(
         };
     }
     // Boxed, as it is large and most requests need none of it.
-    Box::pin(anew::<C>(shared, target, client, sending)).await
+    Box::pin(anew::<C>(shared, target, client, sending, endings)).await
 }
 
-/// Sends it over a new connection, and again while the program is young.
+/// Sends it over a new connection, and once more if that was one to a life that was to end: it has been asked to since it was
+/// asked `endings` times.
 async fn anew<C: Carrier>(
     shared: &Arc<Shared>,
     target: &Arc<Target>,
     client: IpAddr,
-    mut sending: Sending,
+    sending: Sending,
+    endings: u32,
 ) -> Result<Response<FromProgram>, Fault> {
-    let mut carrier: C = connect::open(shared, target, sending.asking(client)).await?;
-    let life = shared.awake.life(target.slot);
+    let slot = target.slot;
+    let asking = sending.asking(client);
+    let carrier: C = match shared.leases.is_leased(slot) {
+        true => connect::open(shared, target, asking).await?,
+        // It was asked to end while this request had to wait.
+        false => connect::open_woken(shared, target, asking).await?,
+    };
+    let (unanswered, fault) = match in_this_life(shared, slot, carrier, sending).await {
+        Ok(response) => return Ok(response),
+        Err(failed) => failed,
+    };
+    // Init says so before it asks the program: if both came in the same moment, the former is heard now.
+    tokio::task::yield_now().await;
+    let unanswered = unanswered.filter(|_| shared.awake.endings(slot) != endings).ok_or(fault)?;
+    let next = shared.routes.successor(target);
+    let carrier: C =
+        connect::open_woken(shared, next.as_ref().unwrap_or(target), unanswered.asking(client)).await?;
+    unanswered.over(shared, slot, carrier).await.map_err(|failure| failure.fault)
+}
+
+/// Sends it, and again while the program is young. With the fault comes what may be sent to another life, if anything may.
+async fn in_this_life<C: Carrier>(
+    shared: &Arc<Shared>,
+    slot: SlotId,
+    mut carrier: C,
+    mut sending: Sending,
+) -> Result<Response<FromProgram>, (Option<Sending>, Fault)> {
+    let life = shared.awake.life(slot).filter(|life| is_young(shared, slot, *life));
     let mut pause = shared.limits.poll_first;
     loop {
-        let Some(life) = life.filter(|life| is_young(shared, target.slot, *life)) else {
-            return sending.over(shared, target.slot, carrier).await.map_err(|failure| failure.fault);
-        };
         let again = sending.again();
         let fault;
-        (sending, fault) = match sending.over(shared, target.slot, carrier).await {
+        (sending, fault) = match sending.over(shared, slot, carrier).await {
             Ok(response) => return Ok(response),
-            Err(failure) => failure.next(again)?,
+            Err(failure) => failure.next(again).map_err(|fault| (None, fault))?,
         };
-        carrier = open_again(shared, target.slot, life, &mut pause).await.ok_or(fault)?;
+        let Some(life) = life else { return Err((Some(sending), fault)) };
+        carrier = match open_again(shared, slot, life, &mut pause).await {
+            Some(carrier) => carrier,
+            None => return Err((Some(sending), fault)),
+        };
     }
 }
 

@@ -82,9 +82,14 @@ impl Leases {
         self.granted.notify_one();
     }
 
-    /// The slot's program has ended.
+    /// The slot's program has ended, or is asked to.
     pub(crate) fn revoke(&self, slot: SlotId) {
         self.set(slot, 0);
+    }
+
+    /// Whether init holds the program awake.
+    pub(crate) fn is_leased(&self, slot: SlotId) -> bool {
+        lease(self.at(slot).word.load(Ordering::Relaxed)) != 0
     }
 
     /// Gives back what nobody needs. Runs for ever, and sleeps while nothing is held.
@@ -152,7 +157,7 @@ impl Visit {
 
     /// Whether init holds the program awake.
     pub(crate) fn is_leased(&self) -> bool {
-        lease(self.leases.at(self.slot).word.load(Ordering::Relaxed)) != 0
+        self.leases.is_leased(self.slot)
     }
 }
 

@@ -88,6 +88,12 @@ impl Link {
                     }
                     shared.starts.answered(id, &result);
                 }
+                Ok(Some((ToProxy::Ending(slot), _))) => {
+                    shared.leases.revoke(slot);
+                    shared.awake.ending(slot);
+                    shared.pool.clear(slot);
+                    shared.h2c.clear(slot);
+                }
                 Ok(Some((ToProxy::Down(slot), _))) => {
                     shared.leases.revoke(slot);
                     shared.awake.down(slot);

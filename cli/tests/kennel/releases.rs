@@ -25,7 +25,12 @@ pub(crate) fn release(id: u32) -> Release {
 }
 
 /// The stand-in's answers.
-pub(crate) fn answer(method: &str, path: &str, body: &[u8], tenant: Tenant) -> Result<Value, (u16, &'static str)> {
+pub(crate) fn answer(
+    method: &str,
+    path: &str,
+    body: &[u8],
+    tenant: Tenant,
+) -> Result<Value, (u16, &'static str)> {
     match (method, path) {
         ("GET", "/v1/tenants/blog/releases") => Ok(json!([release(2), release(1)])),
         ("POST", "/v1/tenants/blog/rollback") => {

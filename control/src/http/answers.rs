@@ -213,8 +213,7 @@ async fn of_tenant(
         Endpoint::Rollback => {
             let (wish, operator): (Rollback, _) =
                 (read_of(control, asked.head, asked.body).await?, asked.operator);
-            let act =
-                |control: Arc<Control>| async move { control.rollback(&name, wish.to, &operator).await };
+            let act = |control: Arc<Control>| async move { control.rollback(&name, wish.to, &operator).await };
             Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
         Endpoint::Egress => Ok(json(StatusCode::OK, &control.egress(&name).await?)),

@@ -51,7 +51,10 @@ pub(super) fn last_start(file: &File, lines: usize) -> io::Result<Vec<String>> {
     let all: Vec<&str> = text.lines().collect();
     let start = all.iter().rposition(|line| line.starts_with(START)).map_or(0, |at| at + 1);
     let shown = |line: &&str| {
-        line.chars().take(WIDEST).map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+        line.chars()
+            .take(WIDEST)
+            .map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c })
+            .collect()
     };
     Ok(all[start.max(all.len().saturating_sub(lines))..].iter().map(shown).collect())
 }

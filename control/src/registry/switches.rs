@@ -59,7 +59,8 @@ impl Store {
     /// The database's.
     pub fn give_up_switches(&mut self) -> Result<Vec<TenantName>> {
         let mut query = self.db.prepare_cached("SELECT name FROM tenants WHERE previous IS NOT NULL")?;
-        let names = query.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+        let names =
+            query.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
         drop(query);
         let names: Vec<_> =
             names.into_iter().map(|name| checked("tenant", TenantName::new(name))).collect::<Result<_>>()?;
@@ -93,7 +94,14 @@ mod tests {
 
     fn told() -> Transition {
         let reason = "rolled back from r3 to r1".to_owned();
-        Transition { at_ms: 5, state: SlotState::Running, from: Rung::Running, took_ms: None, reason, note: true }
+        Transition {
+            at_ms: 5,
+            state: SlotState::Running,
+            from: Rung::Running,
+            took_ms: None,
+            reason,
+            note: true,
+        }
     }
 
     fn state(store: &mut Store, name: &TenantName) -> (u32, Option<u32>, bool) {

@@ -45,7 +45,10 @@ pub(crate) async fn there_and_back(operator: &Client, name: &str) {
     let path = format!("/v1/tenants/{name}/rollback");
     assert_eq!(listed(operator, name).await, [(2, Serving), (1, Kept)]);
     let back: RolledBack = operator.post(&path, &json!({})).await.expect(StatusCode::OK);
-    assert_eq!((back.from, back.release.id, back.tenant.current), (ReleaseId(2), ReleaseId(1), Some(ReleaseId(1))));
+    assert_eq!(
+        (back.from, back.release.id, back.tenant.current),
+        (ReleaseId(2), ReleaseId(1), Some(ReleaseId(1)))
+    );
     assert_eq!((back.release.state, back.tenant.state), (Serving, SlotState::Running));
     assert_eq!(back.tenant.command, back.release.command);
     assert_eq!(listed(operator, name).await, [(2, Kept), (1, Serving)]);

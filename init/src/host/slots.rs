@@ -231,6 +231,10 @@ impl Host {
                 slot.lease = None;
                 ToProxy::Down(id)
             }
+            SlotState::Stopping => {
+                slot.lease = None;
+                ToProxy::Ending(id)
+            }
             _ => ToProxy::Awake(id, slot.awake()),
         };
         self.send("proxy", Outgoing::Proxy(message), vec![]);

@@ -12,6 +12,7 @@ mod challenges;
 mod clients;
 mod drain;
 mod early;
+mod ending;
 mod fairness;
 mod front;
 mod grpc;

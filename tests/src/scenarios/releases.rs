@@ -23,9 +23,15 @@ pub(super) fn group() -> Group {
         image: people_image,
         prepare: |vm| vm.boot(),
         scenarios: vec![
-            Scenario::new("releases: a rollback serves the earlier release and keeps the later", there_and_back),
+            Scenario::new(
+                "releases: a rollback serves the earlier release and keeps the later",
+                there_and_back,
+            ),
             Scenario::new("releases: one that does not start leaves what served, and shows its log", broken),
-            Scenario::new("releases: rollbacks lose no more requests of a steady load than deploys do", under_load),
+            Scenario::new(
+                "releases: neither deploys nor rollbacks lose a request of a steady load",
+                under_load,
+            ),
             Scenario::new("releases: what was rolled back to serves after a boot", after_a_boot),
         ],
     }
@@ -170,12 +176,9 @@ fn under_load(vm: &mut Vm) -> Result<(), String> {
     for (what, counted) in [("deploys", &deploys), ("rollbacks", &rollbacks)] {
         let lost = counted.lost.len();
         vm.note(format!("{SWITCHES} {what}: {} answered, {lost} lost {:?}", counted.answered, counted.lost));
+        same(&format!("requests lost in {what}"), lost, 0)?;
     }
-    holds("the load was there", deploys.answered > SWITCHES && rollbacks.answered > SWITCHES)?;
-    holds(
-        &format!("{} lost in rollbacks, {} in deploys", rollbacks.lost.len(), deploys.lost.len()),
-        rollbacks.lost.len() <= deploys.lost.len(),
-    )
+    holds("the load was there", deploys.answered > SWITCHES && rollbacks.answered > SWITCHES)
 }
 
 fn after_a_boot(vm: &mut Vm) -> Result<(), String> {
