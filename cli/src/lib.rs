@@ -5,6 +5,7 @@ pub mod args;
 pub mod client;
 pub mod commands;
 pub mod deploy;
+pub mod env;
 pub mod exit;
 pub mod keys;
 pub mod ui;

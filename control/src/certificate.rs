@@ -101,7 +101,7 @@ fn make() -> Result<String, rcgen::Error> {
 }
 
 /// Either the whole file is there after a power cut, or none.
-fn write_durably(file: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_durably(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let fresh = file.with_extension("new");
     match fs::remove_file(&fresh) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),

@@ -83,6 +83,11 @@ impl Config {
         self.control_dir.join("api.pem")
     }
 
+    /// The key of the environments.
+    pub fn env_key_file(&self) -> PathBuf {
+        self.control_dir.join("env.key")
+    }
+
     /// What the slot's tenant printed of late.
     pub fn current_log(&self, slot: SlotId) -> PathBuf {
         self.slots_dir.join(slot.to_string()).join(slot_dirs::LOG).join(slot_dirs::CURRENT_LOG)

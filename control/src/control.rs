@@ -45,6 +45,8 @@ pub struct Control {
     pub(crate) timeline: crate::timeline::Timeline,
     /// What programs show that cannot sign in.
     pub(crate) tokens: Arc<crate::tokens::Tokens>,
+    /// Opens environments.
+    pub(crate) env_key: Arc<crate::secrets::Key>,
     /// How long wakes took.
     pub(crate) wakes: crate::metrics::Wakes,
     /// What tenants use.
@@ -82,6 +84,7 @@ impl Control {
     ) -> Result<Self> {
         let (starts, tokens) = registry.with(|store| Ok((store.count_start()?, store.tokens()?))).await?;
         let logs = Logs::new(config.clone());
+        let env_key = Arc::new(crate::secrets::Key::load_or_make(&config.env_key_file())?);
         Ok(Self {
             config,
             facts,
@@ -93,6 +96,7 @@ impl Control {
             counted: crate::counters::Last::default(),
             timeline: crate::timeline::Timeline::default(),
             tokens: Arc::new(crate::tokens::Tokens::of(tokens)),
+            env_key,
             wakes: crate::metrics::Wakes::default(),
             account: crate::usage::Account::default(),
             orders,

@@ -12,7 +12,6 @@ use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
 use crate::init::InitError;
 use crate::registry::{TenantRow, Unpacked};
-use crate::tenants::launch;
 use crate::{program, say, upload};
 
 /// Attempts at removing a leftover while init says that the slot is busy, and the pause between them.
@@ -76,7 +75,7 @@ impl Control {
     /// Makes init, and through it the proxy, use the current release; what runs an older one is stopped.
     pub(crate) async fn activate(&self, name: &TenantName) -> Result<()> {
         let row = self.row(name).await?;
-        let Some(spec) = launch(&row) else { return Ok(()) };
+        let Some(spec) = self.spec(&row).await? else { return Ok(()) };
         self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
         self.publish_routes().await?;
         // Init's messages come in order: a start before `Configure` is known here by now, one after it is the new one.

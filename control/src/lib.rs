@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `http` | connections, requests, answers |
 //! | `auth`, `operators`, `door`, `tokens`, `certificate` | who may ask, and of whom |
-//! | `tenants`, `deploy`, `upload`, `switch`, `program`, `prove`, `host` | what can be asked for |
+//! | `tenants`, `deploy`, `upload`, `switch`, `env`, `secrets`, `program`, `prove`, `host` | what can be asked for |
 //! | `drain` | what is done when the cloud takes the machine away |
 //! | `sites`, `acme` | certificates of sites: brought, and ordered |
 //! | `startup` | what a kill or a power cut has interrupted |
@@ -30,6 +30,7 @@ mod domains;
 mod door;
 mod drain;
 mod egress;
+mod env;
 pub mod error;
 mod host;
 pub mod http;
@@ -43,6 +44,7 @@ mod prove;
 pub mod registry;
 mod reservations;
 mod routes;
+mod secrets;
 mod sites;
 mod startup;
 mod switch;

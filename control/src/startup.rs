@@ -43,7 +43,7 @@ impl Control {
         let (undone, rows, cut_off) = known.await?;
         undone.iter().for_each(|name| say!("{name}: a switch to another release was cut off and is undone"));
         let unbound = self.load_all_egress(&rows).await;
-        self.configure_all(&rows, &unbound).await;
+        self.configure_all(&rows, &unbound).await?;
         let mut unfinished = Vec::new();
         for row in &rows {
             unfinished.extend(self.unfinished(row, &cut_off)?);
@@ -69,7 +69,7 @@ impl Control {
             };
         rows.sort_by_key(|row| Reverse(requests.get(&row.name).copied().unwrap_or(0)));
         let deployed =
-            |row: &&TenantRow| row.phase == TenantPhase::Ready && row.settled && launch(row).is_some();
+            |row: &&TenantRow| row.phase == TenantPhase::Ready && row.settled && row.current.is_some();
         for row in rows.iter().filter(|row| row.limits.always_on).filter(deployed) {
             if let Err(cause) = self.init.act(start(row.slot), ALWAYS_ON_START).await {
                 say!("{}: not started although it is always on: {cause}", row.name);
@@ -79,13 +79,21 @@ impl Control {
 
     /// Configures all tenants, together: with many of them, waiting for each answer before the next question would be most of
     /// a boot. One whose egress list is not in force has nothing to run until it is.
-    async fn configure_all(&self, rows: &[TenantRow], unbound: &HashSet<SlotId>) {
+    async fn configure_all(&self, rows: &[TenantRow], unbound: &HashSet<SlotId>) -> Result<()> {
+        let mut envs = self.all_envs().await?;
         let mut acts = JoinSet::new();
         for row in rows.iter().filter(|row| row.phase == TenantPhase::Ready) {
             let (name, slot) = (row.name.clone(), row.slot);
+            let env = match envs.remove(&name).transpose() {
+                Ok(env) => env.unwrap_or_default(),
+                Err(cause) => {
+                    say!("{name}: not configured: {cause}");
+                    continue;
+                }
+            };
             if slot.index() >= self.facts.slots {
                 say!("{name}: slot {slot} is beyond this image's {} slots; it cannot run", self.facts.slots);
-            } else if let Some(spec) = launch(row).filter(|_| !unbound.contains(&slot)) {
+            } else if let Some(spec) = launch(row, env).filter(|_| !unbound.contains(&slot)) {
                 let init = self.init.clone();
                 acts.spawn(async move {
                     (name, init.act(ControlRequest::Configure(slot, spec), CONFIGURING).await)
@@ -97,6 +105,7 @@ impl Control {
                 say!("{name}: not configured: {cause}");
             }
         }
+        Ok(())
     }
 
     /// What is left to do for a tenant, if anything.

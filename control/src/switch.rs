@@ -13,7 +13,6 @@ use crate::control::{Claim, Control, QUICK};
 use crate::error::{Error, Result};
 use crate::init::InitError;
 use crate::registry::TenantRow;
-use crate::tenants::launch;
 use crate::{program, say};
 
 /// Time between two looks at a program that was started.
@@ -39,7 +38,7 @@ impl Control {
     /// [`Error`]; the release that served before serves still, or again.
     pub async fn rollback(&self, name: &TenantName, to: Option<ReleaseId>, by: &str) -> Result<RolledBack> {
         let claim = self.claim(name, "a rollback")?;
-        let row = self.ready(name).await?;
+        let row = self.settled(name).await?;
         let from = row.current.ok_or_else(|| Error::NotDeployed(name.clone()))?;
         let to = chosen(&row, from, to)?;
         let runtime = self.runtime(&row.runtime)?;
@@ -53,8 +52,25 @@ impl Control {
         Ok(RolledBack { from, release, tenant })
     }
 
+    /// The row of a tenant that is whole, without a switch before this one that could not be undone at its time.
+    /// The caller has claimed it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTenant`], [`Error::BeingRemoved`], or the registry's.
+    pub(crate) async fn settled(&self, name: &TenantName) -> Result<TenantRow> {
+        let wanted = name.clone();
+        self.registry.with(move |store| store.give_up_switch(&wanted)).await?;
+        self.ready(name).await
+    }
+
     /// Runs what the registry is being switched to, and keeps it or goes back to what `before` has.
-    async fn try_out(&self, claim: &Claim, before: &TenantRow, to: ReleaseId, told: String) -> Result<()> {
+    pub(crate) async fn try_out(
+        &self,
+        claim: &Claim,
+        before: &TenantRow,
+        to: ReleaseId,
+        told: String,
+    ) -> Result<()> {
         let name = before.name.clone();
         let was_alive = self.init.slot(before.slot).0.is_alive();
         let Err(cause) = self.run_current(&name).await else {
@@ -78,7 +94,7 @@ impl Control {
 
     async fn run_current(&self, name: &TenantName) -> Result<()> {
         let row = self.row(name).await?;
-        let spec = launch(&row).ok_or_else(|| Error::NotDeployed(name.clone()))?;
+        let spec = self.spec(&row).await?.ok_or_else(|| Error::NotDeployed(name.clone()))?;
         let has_program = !spec.argv.is_empty();
         self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
         self.publish_routes().await?;
@@ -86,13 +102,15 @@ impl Control {
         if !has_program {
             return Ok(());
         }
+        // The end of the one before is known here by now. A program may end before the answer to its start is heard.
+        let (ends, _) = self.init.ends(row.slot);
         self.init.act(ControlRequest::Start(row.slot, Cause::operator()), QUICK).await?;
-        self.stays_up(row.slot).await
+        self.stays_up(row.slot, ends).await
     }
 
-    /// Whether the program that was just started is still there after a while. Whoever asks for a page meanwhile is served by it.
-    async fn stays_up(&self, slot: SlotId) -> Result<()> {
-        let (ends, _) = self.init.ends(slot);
+    /// Whether the program that was just started goes on for a while, so that its slot's programs have ended as often as before.
+    /// Whoever asks for a page meanwhile is served by it.
+    async fn stays_up(&self, slot: SlotId, ends: u64) -> Result<()> {
         let until = tokio::time::Instant::now() + self.config.trial;
         while tokio::time::Instant::now() < until {
             tokio::time::sleep(LOOK).await;
@@ -112,6 +130,9 @@ impl Control {
         if was_alive && !before.limits.always_on {
             self.init.act(ControlRequest::Start(before.slot, Cause::operator()), QUICK).await?;
         }
+        // The last that was heard of the slot may be the end of what was tried.
+        self.init.forget(before.slot);
+        self.init.status().await?;
         Ok(())
     }
 

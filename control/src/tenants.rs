@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kennel_model::api::{NewTenant, Release, ReleaseState, Tenant};
 use kennel_model::egress::Egress;
+use kennel_model::env::EnvValue;
 use kennel_model::msg::{Cause, ControlRequest, Depth, Refusal};
 use kennel_model::routing::MAX_DOMAINS;
 use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, TenantName};
@@ -91,7 +92,7 @@ impl Control {
         self.registry.with(move |store| store.set_limits(&wanted, &limits)).await?;
         drop(turn);
         row.limits = limits;
-        if let Some(spec) = launch(&row) {
+        if let Some(spec) = self.spec(&row).await? {
             self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
             self.start_if_always_on(&row).await?;
         }
@@ -115,7 +116,7 @@ impl Control {
     pub async fn start(&self, name: &TenantName) -> Result<Tenant> {
         let _claim = self.claim(name, "a start")?;
         let row = self.ready(name).await?;
-        let spec = launch(&row).ok_or_else(|| Error::NotDeployed(row.name.clone()))?;
+        let spec = self.spec(&row).await?.ok_or_else(|| Error::NotDeployed(row.name.clone()))?;
         self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
         self.init.act(ControlRequest::Start(row.slot, Cause::operator()), QUICK).await?;
         self.tenant(name).await
@@ -180,6 +181,7 @@ impl Control {
             tenant: wish.name.clone(),
             runtime: wish.runtime.clone(),
             release: ReleaseId(1),
+            files: ReleaseId(1),
             argv,
             env: vec![],
             limits: wish.limits,
@@ -230,15 +232,16 @@ impl Control {
     }
 }
 
-/// What init is to run for the tenant; nothing before the first deploy.
-pub(crate) fn launch(row: &TenantRow) -> Option<LaunchSpec> {
+/// What init is to run for the tenant, in this environment; nothing before the first deploy.
+pub(crate) fn launch(row: &TenantRow, env: Vec<(String, EnvValue)>) -> Option<LaunchSpec> {
     let release = row.current_release()?;
     Some(LaunchSpec {
         tenant: row.name.clone(),
         runtime: row.runtime.clone(),
         release: release.id,
+        files: release.files,
         argv: release.command.clone(),
-        env: vec![],
+        env,
         limits: row.limits,
         connect_ports: row.egress.connect_ports(),
     })
@@ -251,6 +254,7 @@ fn shown(row: ReleaseRow, (current, previous): (Option<ReleaseId>, Option<Releas
         (true, Some(_)) => ReleaseState::Trying,
         (false, _) => ReleaseState::Kept,
     };
-    let ReleaseRow { id, bytes, entries, command, by, created_at_s } = row;
-    Release { id, bytes, entries, created_at_s, by, command, state }
+    let ReleaseRow { id, files, bytes, entries, command, by, created_at_s } = row;
+    let files = (files != id).then_some(files);
+    Release { files, id, bytes, entries, created_at_s, by, command, state }
 }

@@ -8,6 +8,7 @@ use kennel_init::slot::launch::{self, Act};
 use kennel_model::acme::{Ask, FromAcme, Proof, Said, ToAcme};
 use kennel_model::cloud::{Instance, Notice, Report};
 use kennel_model::denial::Batch;
+use kennel_model::env::EnvValue;
 use kennel_model::launch::{MAX_ARGV_BYTES, MAX_ENV_BYTES};
 use kennel_model::layout::RUNTIME_MOUNTS;
 use kennel_model::msg::{
@@ -103,9 +104,10 @@ fn judge_slot(slot: SlotId) {
 fn judge_launch(spec: &LaunchSpec) {
     stays_below(&format!("{RUNTIME_MOUNTS}/{}", spec.runtime), RUNTIME_MOUNTS);
     assert!(launch::program_path(spec).starts_with('/'));
-    let strings = || spec.argv.iter().chain(spec.env.iter().flat_map(|(name, value)| [name, value]));
+    let pairs = || spec.env.iter().flat_map(|(name, value)| [name.as_str(), value.expose()]);
+    let strings = || spec.argv.iter().map(String::as_str).chain(pairs());
     assert!(strings().all(|text| !text.contains('\0')), "the kernel would cut it");
-    assert!(strings().map(String::len).sum::<usize>() <= MAX_ARGV_BYTES + MAX_ENV_BYTES);
+    assert!(strings().map(str::len).sum::<usize>() <= MAX_ARGV_BYTES + MAX_ENV_BYTES);
     assert!(spec.tenant.as_str().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
     judge_limits(&spec.limits);
 }
@@ -191,8 +193,9 @@ fn sample_launch() -> Option<LaunchSpec> {
         tenant: "blog".parse().ok()?,
         runtime: "node-24".parse().ok()?,
         release: ReleaseId(3),
+        files: ReleaseId(2),
         argv: vec!["/usr/bin/node".into(), "server.js".into()],
-        env: vec![("COLOUR".into(), "blue".into())],
+        env: vec![("COLOUR".into(), EnvValue::new("blue").ok()?)],
         limits: Limits::default(),
         connect_ports: vec![],
     })

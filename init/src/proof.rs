@@ -32,7 +32,7 @@ pub(crate) fn open<'a>(slot: SlotId, spec: &LaunchSpec, plan: Plan<'a>) -> Resul
     if !as_root(slot) {
         return Ok(plan);
     }
-    let folder = folders::release(slot, spec.release);
+    let folder = folders::release(slot, spec.files);
     Ok(Plan {
         program: Program::Path(text(program_path(spec, &folder))?),
         namespaces: Namespaces::default(),
@@ -69,6 +69,7 @@ mod tests {
                 tenant: TenantName::new("villain").unwrap(),
                 runtime: RuntimeName::new("static").unwrap(),
                 release: ReleaseId(7),
+                files: ReleaseId(7),
                 argv: vec![program.to_owned()],
                 env: vec![],
                 limits: Limits::default(),

@@ -103,6 +103,16 @@ name_type!(
 );
 
 name_type!(
+    /// The name of a variable of a program's environment, as POSIX has it for portable ones, small letters allowed.
+    EnvName,
+    "variable",
+    "use 1 to 64 of A-Z, a-z, 0-9 and '_', not starting with a digit",
+    |s| matches!(s.len(), 1..=64)
+        && !s.as_bytes()[0].is_ascii_digit()
+        && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+);
+
+name_type!(
     /// The name of a runtime in the image, such as `node-24` or `python-3.13`.
     RuntimeName,
     "runtime name",

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{MAX_RULES, Ports};
+use crate::env::EnvValue;
 use crate::routes::{Crawlers, Https, Protocol, TrafficLimits};
 use crate::{HealthPath, ReleaseId, RuntimeName, StaticFiles, TenantName};
 
@@ -13,13 +14,16 @@ pub struct LaunchSpec {
     pub tenant: TenantName,
     /// Becomes the slot's root.
     pub runtime: RuntimeName,
-    /// Mounted read-only on `/app`.
+    /// Its number, for the program, the proxy and messages.
     pub release: ReleaseId,
+    /// The release whose files those are, mounted read-only on `/app`: itself, or the one that it shares them with because only
+    /// its environment is its own.
+    pub files: ReleaseId,
     /// Program and arguments. Relative programs are relative to `/app`; there is no search path. Empty where there is no program,
     /// only files that the proxy answers.
     pub argv: Vec<String>,
     /// Environment beyond what init sets itself (`PORT`, `HOME`, `PATH`, `KENNEL_TENANT`, `KENNEL_RELEASE`).
-    pub env: Vec<(String, String)>,
+    pub env: Vec<(String, EnvValue)>,
     /// Limits of the slot's cgroup and process.
     pub limits: Limits,
     /// TCP ports that its egress list allows at some address: what Landlock lets it connect to beyond the default, see
@@ -164,7 +168,7 @@ impl LaunchSpec {
         if self.argv.iter().any(|a| a.contains('\0')) {
             return Err(InvalidLaunch::Nul("the command"));
         }
-        if self.env.iter().any(|(k, v)| k.contains('\0') || v.contains('\0')) {
+        if self.env.iter().any(|(k, v)| k.contains('\0') || v.expose().contains('\0')) {
             return Err(InvalidLaunch::Nul("the environment"));
         }
         if let Some((name, _)) = self.env.iter().find(|(k, _)| k.is_empty() || k.contains('=')) {
@@ -173,7 +177,7 @@ impl LaunchSpec {
         if self.argv.iter().map(|a| a.len() + 1).sum::<usize>() > MAX_ARGV_BYTES {
             return Err(InvalidLaunch::TooLong("the command", MAX_ARGV_BYTES));
         }
-        if self.env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>() > MAX_ENV_BYTES {
+        if self.env.iter().map(|(k, v)| k.len() + v.expose().len() + 2).sum::<usize>() > MAX_ENV_BYTES {
             return Err(InvalidLaunch::TooLong("the environment", MAX_ENV_BYTES));
         }
         if self.connect_ports.len() > MAX_RULES {
@@ -209,13 +213,18 @@ impl Limits {
 mod tests {
     use super::*;
 
+    fn value(text: &str) -> EnvValue {
+        EnvValue::new(text).unwrap()
+    }
+
     fn spec() -> LaunchSpec {
         LaunchSpec {
             tenant: TenantName::new("blog").unwrap(),
             runtime: RuntimeName::new("node-24").unwrap(),
             release: ReleaseId(1),
+            files: ReleaseId(1),
             argv: vec!["/usr/bin/node".into(), "server.js".into()],
-            env: vec![("NODE_ENV".into(), "production".into())],
+            env: vec![("NODE_ENV".into(), value("production"))],
             limits: Limits::default(),
             connect_ports: vec![],
         }
@@ -228,6 +237,12 @@ mod tests {
     }
 
     #[test]
+    fn no_debug_text_has_a_secret() {
+        let spec = LaunchSpec { env: vec![("KEY".into(), value("hunter2"))], ..spec() };
+        assert!(!format!("{spec:?}").contains("hunter2"));
+    }
+
+    #[test]
     fn each_fault_is_named() {
         let broken = |f: fn(&mut LaunchSpec)| {
             let mut s = spec();
@@ -236,7 +251,7 @@ mod tests {
         };
         assert_eq!(broken(|s| s.argv[0].clear()), InvalidLaunch::NoCommand);
         assert_eq!(broken(|s| s.argv.push("a\0b".into())), InvalidLaunch::Nul("the command"));
-        assert_eq!(broken(|s| s.env.push(("A=B".into(), "".into()))), InvalidLaunch::EnvName("A=B".into()));
+        assert_eq!(broken(|s| s.env.push(("A=B".into(), value("")))), InvalidLaunch::EnvName("A=B".into()));
         assert_eq!(
             broken(|s| s.argv.push("x".repeat(MAX_ARGV_BYTES))),
             InvalidLaunch::TooLong("the command", MAX_ARGV_BYTES)

@@ -12,6 +12,7 @@ pub mod counters;
 pub mod denial;
 pub mod domain;
 pub mod egress;
+pub mod env;
 pub mod files;
 mod health;
 pub mod ids;
@@ -40,6 +41,8 @@ pub mod wake;
 pub use domain::Domain;
 pub use files::StaticFiles;
 pub use health::{HealthPath, InvalidHealthPath};
-pub use ids::{CertificateName, HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName, TokenName};
+pub use ids::{
+    CertificateName, EnvName, HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName, TokenName,
+};
 pub use launch::{LaunchSpec, Limits};
 pub use slot::{SlotId, SlotState};

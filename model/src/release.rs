@@ -21,6 +21,9 @@ pub struct Release {
     /// What runs it; empty where there is no program, and from hosts that are older than that.
     #[serde(default)]
     pub command: Vec<String>,
+    /// The release whose files it has, where only its environment is its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<ReleaseId>,
     /// What becomes of it; [`ReleaseState::Kept`] from hosts that are older than that.
     #[serde(default)]
     pub state: ReleaseState,

@@ -5,6 +5,7 @@ mod acme;
 mod cert;
 mod denials;
 mod egress;
+mod env;
 mod host;
 mod image;
 mod limit_values;
@@ -28,6 +29,7 @@ pub use acme::AcmeCommand;
 pub use cert::CertCommand;
 pub use denials::{Denials, Prove};
 pub use egress::{Egress, EgressAct};
+pub use env::EnvCommand;
 pub use host::{Attest, HostAdd, HostCommand};
 pub use image::{Build, KeysCommand, Lock};
 pub use limit_values::After;
@@ -119,6 +121,9 @@ pub enum Command {
     Releases(Releases),
     /// Switch a tenant to an earlier release, or any other that is kept
     Rollback(Rollback),
+    /// Set, unset and list variables of a tenant's program, such as its secrets
+    #[command(subcommand, after_help = "Example:\n  kennel env set blog COLOUR=blue")]
+    Env(EnvCommand),
     /// Show and change a tenant's limits, and when its program goes to sleep
     Limits(LimitsOf),
     /// Route host names, wildcards and paths to tenants

@@ -9,6 +9,7 @@ mod cert;
 mod denials;
 mod deploy;
 mod egress;
+mod env;
 mod host;
 mod image;
 mod keys;
@@ -77,6 +78,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Deploy(args) => block_on(deploy::deploy(&context, &args)),
         Command::Releases(args) => block_on(releases::releases(&context, &args.name)),
         Command::Rollback(args) => block_on(releases::rollback(&context, &args)),
+        Command::Env(command) => block_on(env::env(&context, command)),
         Command::Limits(args) => block_on(limits::limits(&context, &args)),
         Command::Logs(args) if args.access => block_on(access::access(&context, &args)),
         Command::Logs(args) => block_on(logs::logs(&context, &args)),

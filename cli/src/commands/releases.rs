@@ -72,6 +72,7 @@ mod tests {
             created_at_s: 0,
             by: "SHA256:me".into(),
             command: vec!["/usr/bin/node".into(), "\u{1b}[2J".into()],
+            files: None,
             state,
         };
         let name = "blog".parse().unwrap();

@@ -4,9 +4,13 @@
 mod client;
 #[cfg(test)]
 mod command;
+#[cfg(test)]
 mod egress;
 #[cfg(test)]
+mod env;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
 mod releases;
 #[cfg(test)]
 mod routing;

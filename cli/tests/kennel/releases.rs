@@ -8,7 +8,7 @@ use crate::support::{at_home, error, result};
 
 /// Whether a path is about this.
 pub(crate) fn is(path: &str) -> bool {
-    path.ends_with("/releases") || path.ends_with("/rollback")
+    ["/releases", "/rollback", "/env"].iter().any(|last| path.ends_with(last))
 }
 
 /// A release of the stand-in's; the second of two serves.
@@ -20,6 +20,7 @@ pub(crate) fn release(id: u32) -> Release {
         created_at_s: 1,
         by: "SHA256:x".into(),
         command: vec!["/usr/bin/node".into(), "server.js".into()],
+        files: None,
         state: if id == 2 { ReleaseState::Serving } else { ReleaseState::Kept },
     }
 }
@@ -44,7 +45,7 @@ pub(crate) fn answer(
                 _ => Err((404, "no-such-release")),
             }
         }
-        _ => Err((404, "no-such-tenant")),
+        (method, path) => crate::env::answer(method, path, body, tenant),
     }
 }
 

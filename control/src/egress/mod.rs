@@ -21,7 +21,6 @@ use crate::control::{Control, QUICK};
 use crate::error::{Error, Result};
 use crate::registry::{TenantPhase, TenantRow};
 use crate::say;
-use crate::tenants::launch;
 use counters::Counters;
 
 /// Init has half a minute for each family, and as much to put back what was before when one of them fails.
@@ -99,7 +98,7 @@ impl Control {
         }
         let (before, now) = (row.egress.connect_ports(), list.connect_ports());
         row.egress = list;
-        let Some(spec) = launch(&row).filter(|_| before != now) else { return Ok(false) };
+        let Some(spec) = self.spec(&row).await?.filter(|_| before != now) else { return Ok(false) };
         self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
         let running = self.init.running().contains(&row.slot);
         let more = running && now.iter().any(|ports| !before.contains(ports));

@@ -15,6 +15,7 @@ use kennel_model::CertificateName;
 use kennel_model::acme::NewAcme;
 use kennel_model::api::{NewEgressRule, NewTenant, Rollback, Sleep};
 use kennel_model::certificate::NewCertificate;
+use kennel_model::env::ChangeEnv;
 use kennel_model::msg::ControlRequest;
 use kennel_model::token::{NewToken, SECRET_PREFIX};
 use kennel_model::{HostName, Limits, TenantName, TokenName};
@@ -210,11 +211,8 @@ async fn of_tenant(
         }
         Endpoint::Deploy => deploy(control, name, asked).await,
         Endpoint::Releases => Ok(json(StatusCode::OK, &control.releases(&name).await?)),
-        Endpoint::Rollback => {
-            let (wish, operator): (Rollback, _) =
-                (read_of(control, asked.head, asked.body).await?, asked.operator);
-            let act = |control: Arc<Control>| async move { control.rollback(&name, wish.to, &operator).await };
-            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        Endpoint::Rollback | Endpoint::Env | Endpoint::ChangeEnv => {
+            switched(control, endpoint, name, asked).await
         }
         Endpoint::Egress => Ok(json(StatusCode::OK, &control.egress(&name).await?)),
         Endpoint::AddEgress => {
@@ -248,6 +246,29 @@ async fn deploy(control: &Arc<Control>, name: TenantName, asked: Asked<'_>) -> R
     let (deployed, unread) = undisturbed(control, act).await?;
     *asked.body = Some(unread);
     Ok(json(StatusCode::CREATED, &deployed?))
+}
+
+/// What takes another release into use.
+async fn switched(
+    control: &Arc<Control>,
+    endpoint: Endpoint,
+    name: TenantName,
+    asked: Asked<'_>,
+) -> Result<Answer> {
+    let operator = asked.operator;
+    match endpoint {
+        Endpoint::Rollback => {
+            let wish: Rollback = read_of(control, asked.head, asked.body).await?;
+            let act = |control: Arc<Control>| async move { control.rollback(&name, wish.to, &operator).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
+        Endpoint::ChangeEnv => {
+            let wish: ChangeEnv = read_of(control, asked.head, asked.body).await?;
+            let act = |control: Arc<Control>| async move { control.change_env(&name, wish, &operator).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
+        _ => Ok(json(StatusCode::OK, &control.env(&name).await?)),
+    }
 }
 
 async fn shut_down(control: &Arc<Control>, request: ControlRequest) -> Result<Answer> {

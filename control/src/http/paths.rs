@@ -36,6 +36,10 @@ pub enum Endpoint {
     Releases,
     /// A switch to another release.
     Rollback,
+    /// A program's variables.
+    Env,
+    /// Others.
+    ChangeEnv,
     /// Other limits.
     SetLimits,
     /// A start.
@@ -146,6 +150,8 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/v1/tenants/{name}/releases", Endpoint::Deploy),
     (Method::GET, "/v1/tenants/{name}/releases", Endpoint::Releases),
     (Method::POST, "/v1/tenants/{name}/rollback", Endpoint::Rollback),
+    (Method::GET, "/v1/tenants/{name}/env", Endpoint::Env),
+    (Method::POST, "/v1/tenants/{name}/env", Endpoint::ChangeEnv),
     (Method::PUT, "/v1/tenants/{name}/limits", Endpoint::SetLimits),
     (Method::POST, "/v1/tenants/{name}/start", Endpoint::Start),
     (Method::POST, "/v1/tenants/{name}/stop", Endpoint::Stop),

@@ -6,6 +6,7 @@ mod certificates;
 mod denials;
 mod domains;
 mod egress;
+mod env;
 mod pages;
 mod releases;
 mod schema;
@@ -111,6 +112,8 @@ pub struct TenantRow {
 pub struct ReleaseRow {
     /// Its number.
     pub id: ReleaseId,
+    /// Whose files it has: its own, unless only its environment is.
+    pub files: ReleaseId,
     /// Bytes of its files.
     pub bytes: u64,
     /// Files and folders.

@@ -22,6 +22,11 @@ pub struct Unpacked {
     pub by: String,
 }
 
+/// What is left to remove; files that another release shares are not.
+const LEFT_OVER: &str = "state <> 'done' AND NOT EXISTS
+    (SELECT 1 FROM releases AS other WHERE other.tenant = releases.tenant AND other.state = 'done'
+     AND other.files = releases.number)";
+
 impl Store {
     /// Gives out the next number; it is never given out again, whatever becomes of the upload.
     ///
@@ -43,7 +48,8 @@ impl Store {
     }
 
     /// The release is complete and becomes the current one: the moment from which a deploy is acknowledged. `keep` are
-    /// kept: it, the one that served until now, and the newest others. The rest is marked for removal in the same step.
+    /// kept: it, the one that served until now, and the newest others; those that share files count as one. The rest is marked
+    /// for removal in the same step.
     ///
     /// # Errors
     /// The database's.
@@ -60,18 +66,23 @@ impl Store {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
         let changed = tx.execute(
-            "UPDATE releases SET state = 'done', bytes = ?3, entries = ?4, command = ?5, by = ?6, created_at_s = ?7
+            "UPDATE releases SET state = 'done', bytes = ?3, entries = ?4, command = ?5, by = ?6, created_at_s = ?7,
+                 env = (SELECT env FROM tenants WHERE id = ?1)
              WHERE tenant = ?1 AND number = ?2 AND state = 'begun'",
             params![tenant, id.0, facts.bytes, facts.entries, json(&facts.command)?, facts.by, now_s()],
         )?;
         if changed != 1 {
             return Err(Error::Internal(format!("{id} of {name} was not begun")));
         }
-        tx.execute("UPDATE tenants SET current = ?2, settled = 0 WHERE id = ?1", params![tenant, id.0])?;
         tx.execute(
-            "UPDATE releases SET state = 'removing' WHERE tenant = ?1 AND state = 'done' AND number NOT IN
-             (SELECT number FROM releases WHERE tenant = ?1 AND state = 'done'
-              ORDER BY number = ?3 DESC, number IS ?4 DESC, number DESC LIMIT ?2)",
+            "UPDATE tenants SET current = ?2, previous = NULL, settled = 0 WHERE id = ?1",
+            params![tenant, id.0],
+        )?;
+        tx.execute(
+            "UPDATE releases SET state = 'removing'
+             WHERE tenant = ?1 AND state = 'done' AND coalesce(files, number) NOT IN
+             (SELECT coalesce(files, number) AS whose FROM releases WHERE tenant = ?1 AND state = 'done' GROUP BY whose
+              ORDER BY max(number = ?3) DESC, max(number IS ?4) DESC, max(number) DESC LIMIT ?2)",
             params![tenant, keep.max(1), id.0, before],
         )?;
         tx.commit()?;
@@ -87,15 +98,21 @@ impl Store {
         Ok(())
     }
 
-    /// Releases whose files are to be removed: interrupted, refused, or too old.
+    /// Releases whose files are to be removed: interrupted, refused, or too old. Files that another release has, too, stay, and
+    /// what has none of its own is forgotten here.
     ///
     /// # Errors
     /// The database's.
     pub fn leftovers(&mut self, name: &TenantName) -> Result<Vec<ReleaseId>> {
-        let mut query = self.db.prepare_cached(
-            "SELECT number FROM releases JOIN tenants ON tenants.id = releases.tenant
-             WHERE name = ?1 AND state != 'done' ORDER BY number",
+        self.db.execute(
+            "DELETE FROM releases WHERE state = 'removing' AND files <> number
+             AND tenant = (SELECT id FROM tenants WHERE name = ?1)",
+            [name.as_str()],
         )?;
+        let mut query = self.db.prepare_cached(&format!(
+            "SELECT number FROM releases JOIN tenants ON tenants.id = releases.tenant
+             WHERE name = ?1 AND {LEFT_OVER} ORDER BY number"
+        ))?;
         let numbers = query.query_map([name.as_str()], |row| Ok(ReleaseId(row.get(0)?)))?;
         Ok(numbers.collect::<rusqlite::Result<_>>()?)
     }
@@ -105,9 +122,9 @@ impl Store {
     /// # Errors
     /// The database's.
     pub fn all_leftovers(&mut self) -> Result<HashSet<TenantName>> {
-        let mut query = self.db.prepare_cached(
-            "SELECT DISTINCT name FROM releases JOIN tenants ON tenants.id = releases.tenant WHERE state != 'done'",
-        )?;
+        let mut query = self.db.prepare_cached(&format!(
+            "SELECT DISTINCT name FROM releases JOIN tenants ON tenants.id = releases.tenant WHERE {LEFT_OVER}"
+        ))?;
         let names = query.query_map([], |row| row.get::<_, String>(0))?;
         names.map(|name| checked("tenant", TenantName::new(name?))).collect()
     }
@@ -129,10 +146,12 @@ impl Store {
 /// The complete releases of those who have any, oldest first.
 pub(super) fn of(db: &Connection, whose: Whose) -> Result<HashMap<i64, Vec<ReleaseRow>>> {
     let sql =
-        "SELECT tenant, number, bytes, entries, by, created_at_s, command FROM releases WHERE state = 'done'";
+        "SELECT tenant, number, bytes, entries, by, created_at_s, command, coalesce(files, number) FROM releases
+         WHERE state = 'done'";
     let rows = whose.rows(db, sql, "number", |row| {
         let release = ReleaseRow {
             id: ReleaseId(row.get(1)?),
+            files: ReleaseId(row.get(7)?),
             bytes: row.get(2)?,
             entries: row.get(3)?,
             by: row.get(4)?,

@@ -196,6 +196,12 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE tenants ADD COLUMN maintenance_page INTEGER REFERENCES pages (id);",
     // 10: the release that served before, while another is on trial.
     "ALTER TABLE tenants ADD COLUMN previous INTEGER;",
+    // 11: environments, sealed: of each release, and what the next one of a tenant begins with. Of a release that is only another
+    // environment, the release whose files it has, and whether it has been kept.
+    "ALTER TABLE tenants ADD COLUMN env BLOB;
+    ALTER TABLE releases ADD COLUMN env BLOB;
+    ALTER TABLE releases ADD COLUMN files INTEGER;
+    ALTER TABLE releases ADD COLUMN tried INTEGER NOT NULL DEFAULT 1 CHECK (tried IN (0, 1));",
 ];
 
 /// Opens the file with the promises that the rest relies on.

@@ -36,21 +36,36 @@ impl Store {
         if changed != 1 {
             return Err(Error::Internal(format!("{name} was not switched")));
         }
+        tx.execute(
+            "UPDATE releases SET tried = 1 WHERE (tenant, number) = (SELECT id, current FROM tenants WHERE name = ?1)",
+            [name.as_str()],
+        )?;
+        tx.execute(
+            "UPDATE tenants SET env = (SELECT env FROM releases WHERE (tenant, number) = (tenants.id, tenants.current))
+             WHERE name = ?1",
+            [name.as_str()],
+        )?;
         super::acme::note(&tx, name, told)?;
         Ok(tx.commit()?)
     }
 
-    /// What served before is the current one again; init is still to be told.
+    /// What served before is the current one again; init is still to be told. A release that was made for this is none.
     ///
     /// # Errors
     /// The database's.
     pub fn give_up_switch(&mut self, name: &TenantName) -> Result<()> {
-        self.db.execute(
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute(
             "UPDATE tenants SET current = previous, previous = NULL, settled = 0
              WHERE name = ?1 AND previous IS NOT NULL",
             [name.as_str()],
         )?;
-        Ok(())
+        tx.execute(
+            "UPDATE releases SET state = 'removing'
+             WHERE tried = 0 AND tenant = (SELECT id FROM tenants WHERE name = ?1)",
+            [name.as_str()],
+        )?;
+        Ok(tx.commit()?)
     }
 
     /// The same for all that an end of control has cut off. Gives the tenants.
@@ -131,9 +146,20 @@ mod tests {
         store.settle(&name).unwrap();
         assert_eq!(store.give_up_switches().unwrap(), []);
         store.begin_switch(&name, ReleaseId(2)).unwrap();
-        assert_eq!(store.give_up_switches().unwrap(), [name.clone()]);
+        assert_eq!(store.give_up_switches().unwrap(), std::slice::from_ref(&name));
         assert_eq!(state(&mut store, &name), (3, None, false));
         assert!(store.timeline(&name, 9).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_deploy_is_not_undone_by_a_switch_before_it() {
+        let (mut store, name) = tenant();
+        store.begin_switch(&name, ReleaseId(1)).unwrap();
+        let facts = Unpacked { bytes: 1, entries: 1, command: vec![], by: String::new() };
+        let id = store.begin_release(&name).unwrap();
+        store.finish_release(&name, id, &facts, 5).unwrap();
+        assert_eq!(store.give_up_switches().unwrap(), []);
+        assert_eq!(state(&mut store, &name), (4, None, false));
     }
 
     #[test]

@@ -46,6 +46,7 @@ async fn a_tenants_whole_life() {
     assert_eq!(host.world.lock().slots[&slot(0)].spec.as_ref().unwrap().release, ReleaseId(2));
     operator.post("/v1/tenants/blog/start", &()).await.expect::<Tenant>(StatusCode::OK);
     crate::releases::there_and_back(&operator, "blog").await;
+    crate::env::each_operation(&operator, "blog").await;
     let frozen: Tenant =
         operator.post("/v1/tenants/blog/sleep", &serde_json::json!({})).await.expect(StatusCode::OK);
     assert_eq!(frozen.state, SlotState::Frozen);

@@ -18,6 +18,7 @@ enum Act {
     Add,
     Deploy,
     Rollback,
+    SetEnv,
     Remove,
 }
 
@@ -30,6 +31,9 @@ impl Act {
                 Self::Add => operator.post("/v1/tenants", &wish("shop")).await,
                 Self::Deploy => operator.deploy("blog", archive(&[("server.js", 20)])).await,
                 Self::Rollback => operator.post("/v1/tenants/blog/rollback", &serde_json::json!({})).await,
+                Self::SetEnv => {
+                    operator.post("/v1/tenants/blog/env", &serde_json::json!({"set": {"A": "1"}})).await
+                }
                 Self::Remove => operator.delete("/v1/tenants/blog").await,
             }
         };
@@ -50,7 +54,7 @@ async fn prepared() -> (Host, Client) {
 
 /// The same with what the act needs.
 async fn prepared_for(act: Act) -> (Host, Client) {
-    if !matches!(act, Act::Rollback) {
+    if !matches!(act, Act::Rollback | Act::SetEnv) {
         return prepared().await;
     }
     let host = Host::start();
@@ -97,9 +101,9 @@ async fn consistent(host: &Host, act: Act, case: &str) {
     match act {
         Act::Add => assert!(names == ["blog"] || names == ["blog", "shop"], "{case}: {names:?}"),
         Act::Deploy => assert_eq!(names, ["blog"], "{case}"),
-        Act::Rollback => {
+        Act::Rollback | Act::SetEnv => {
             let releases: Vec<_> = tenants[0].releases.iter().map(|release| release.id.0).collect();
-            assert_eq!(releases, [1, 2], "{case}: both are kept");
+            assert_eq!(releases, [1, 2], "{case}: both are kept, and no other");
             assert_eq!(tenants[0].current, Some(ReleaseId(2)), "{case}: what was cut off is undone");
         }
         Act::Remove => assert!(names == ["blog"] || names.is_empty(), "{case}: {names:?}"),
@@ -107,7 +111,7 @@ async fn consistent(host: &Host, act: Act, case: &str) {
     like_the_world(host, &tenants, case);
     let done = match act {
         Act::Add => names.contains(&"shop"),
-        Act::Deploy | Act::Rollback => false,
+        Act::Deploy | Act::Rollback | Act::SetEnv => false,
         Act::Remove => names.is_empty(),
     };
     if done {
@@ -143,8 +147,8 @@ fn like_the_world(host: &Host, tenants: &[Tenant], case: &str) {
     assert_eq!(prepared, registered, "{case}: slots");
     for tenant in tenants {
         let slot = &world.slots[&tenant.slot];
-        let releases: Vec<_> = tenant.releases.iter().map(|release| release.id.0).collect();
-        assert_eq!(slot.releases.iter().copied().collect::<Vec<_>>(), releases, "{case}: files");
+        let files = tenant.releases.iter().map(|release| release.files.unwrap_or(release.id).0);
+        assert_eq!(slot.releases, files.collect(), "{case}: files");
         assert_eq!(slot.spec.as_ref().map(|spec| spec.release), tenant.current, "{case}: what would run");
         let running = slot.running.as_ref().map(|spec| spec.release);
         assert!(running.is_none() || running == tenant.current, "{case}: {running:?} runs");
@@ -183,6 +187,13 @@ async fn removing() {
 async fn rolling_back() {
     for (acted, power) in [(false, false), (true, false), (false, true), (true, true)] {
         assert_eq!(cut_everywhere(Act::Rollback, acted, power).await, 4);
+    }
+}
+
+#[tokio::test]
+async fn setting_variables() {
+    for (acted, power) in [(false, false), (true, false), (false, true), (true, true)] {
+        assert_eq!(cut_everywhere(Act::SetEnv, acted, power).await, 4);
     }
 }
 

@@ -106,6 +106,8 @@ fn one_of_each() -> Vec<Error> {
         Error::NoSuchRelease(name(), ReleaseId(1), vec![]),
         Error::NothingEarlier(name(), ReleaseId(1)),
         Error::DoesNotStart { release: ReleaseId(1), serving: ReleaseId(2), why: text(), log: vec![] },
+        Error::InvalidEnv(text()),
+        Error::NoSuchVariable(name(), "A".parse().unwrap()),
         Error::BeingRemoved(name()),
         Error::NoSuchRuntime("x".parse().unwrap(), vec![]),
         Error::InvalidTenant(text()),

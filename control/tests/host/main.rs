@@ -13,6 +13,7 @@ mod crashes;
 mod denials;
 mod described;
 mod egress;
+mod env;
 mod logs;
 #[path = "../../../tests/src/pebble.rs"]
 mod pebble;

@@ -186,7 +186,8 @@ async fn what_is_always_on_is_on_after_both_outcomes() {
     host.world.lock().broken.insert(1);
     assert_eq!(operator.post(ROLLBACK, &json!({})).await.code(), "does-not-start");
     assert_eq!(runs(&host), Some(ReleaseId(2)));
-    let last = host.world.lock().requests.last().cloned();
+    let starts = |request: &&ControlRequest| matches!(request, ControlRequest::Start(..));
+    let last = host.world.lock().requests.iter().rev().find(starts).cloned();
     assert_eq!(last, Some(ControlRequest::Start(slot(), Cause::always_on())));
     host.world.lock().broken.clear();
     operator.post(ROLLBACK, &json!({})).await.expect::<RolledBack>(StatusCode::OK);

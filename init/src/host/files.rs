@@ -28,7 +28,7 @@ impl Host {
         let Some(files) = spec.limits.static_files else {
             return Err(Refusal::Invalid("its files are its program's to answer".to_owned()));
         };
-        folders::files(slot, release, files.folder.as_str()).map_err(|errno| match errno {
+        folders::files(slot, spec.files, files.folder.as_str()).map_err(|errno| match errno {
             Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => Refusal::Busy(errno.to_string()),
             _ => Refusal::Failed(format!("its folder {}: {errno}", files.folder)),
         })

@@ -54,7 +54,7 @@ pub fn tenant<'a>(
     let limits = spec.limits;
     let root = TenantRoot {
         runtime: format!("{RUNTIME_MOUNTS}/{}", spec.runtime),
-        release: folders::release(slot, spec.release),
+        release: folders::release(slot, spec.files),
         data: folders::data(slot),
         devices: SLOT_DEVICES.to_owned(),
         resolv_conf: RESOLV_CONF.to_owned(),
@@ -146,7 +146,7 @@ fn environment(slot: SlotId, spec: &LaunchSpec) -> Vec<String> {
     let is_set = |name: &str| spec.env.iter().any(|(n, _)| n == name);
     let is_fixed = |name: &str| fixed.iter().any(|(n, _)| *n == name);
     let preset = preset.iter().filter(|(n, _)| !is_set(n)).map(|(n, v)| format!("{n}={v}"));
-    let own = spec.env.iter().filter(|(n, _)| !is_fixed(n)).map(|(n, v)| format!("{n}={v}"));
+    let own = spec.env.iter().filter(|(n, _)| !is_fixed(n)).map(|(n, v)| format!("{n}={}", v.expose()));
     let fixed = fixed.iter().map(|(n, v)| format!("{n}={v}"));
     preset.chain(own).chain(fixed).collect()
 }
@@ -238,6 +238,7 @@ pub(crate) fn text(value: impl Into<Vec<u8>>) -> Result<CString, Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kennel_model::env::EnvValue;
     use kennel_model::{RuntimeName, TenantName};
 
     fn spec(program: &str, env: &[(&str, &str)]) -> LaunchSpec {
@@ -245,8 +246,9 @@ mod tests {
             tenant: TenantName::new("blog").unwrap(),
             runtime: RuntimeName::new("node-24").unwrap(),
             release: ReleaseId(7),
+            files: ReleaseId(7),
             argv: vec![program.into()],
-            env: env.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
+            env: env.iter().map(|(n, v)| ((*n).into(), EnvValue::new(*v).unwrap())).collect(),
             limits: Limits::default(),
             connect_ports: vec![],
         }

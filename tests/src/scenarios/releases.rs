@@ -1,6 +1,7 @@
 //! The way back to an earlier release: under a steady load, as often as deploys, with every answer counted; to one that does
-//! not start, which leaves what served; and over a boot.
+//! not start, which leaves what served; and over a boot. And the releases that bring other variables.
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,7 +15,8 @@ use crate::vm::{PAGE_DEADLINE, Vm};
 const NAME: &str = "back";
 /// Switches of each kind under load.
 const SWITCHES: usize = 5;
-/// Between two requests of one visitor. The user network loses connections that come in the same instant.
+/// Visitors at a time, and the time between two requests of one. The user network loses connections that come in the same instant.
+const VISITORS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn group() -> Group {
@@ -31,6 +33,10 @@ pub(super) fn group() -> Group {
             Scenario::new(
                 "releases: neither deploys nor rollbacks lose a request of a steady load",
                 under_load,
+            ),
+            Scenario::new(
+                "releases: variables reach the program, change by releases, and are shown to nobody",
+                variables,
             ),
             Scenario::new("releases: what was rolled back to serves after a boot", after_a_boot),
         ],
@@ -107,10 +113,10 @@ fn broken(vm: &mut Vm) -> Result<(), String> {
     contains("the log", &vm.logs(NAME)?, "starting release 3")
 }
 
-/// Visitors one after the other until it is dropped or counted.
+/// Visitors who come again and again until it is dropped or counted.
 struct Load {
     over: Arc<AtomicBool>,
-    visitor: Option<JoinHandle<Counted>>,
+    visitors: Vec<JoinHandle<Counted>>,
 }
 
 #[derive(Debug, Default)]
@@ -122,33 +128,43 @@ struct Counted {
 impl Load {
     fn begin(vm: &Vm) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let (port, host, stop) = (vm.web_port(), format!("{NAME}.localhost"), Arc::clone(&over));
-        let visitor = thread::spawn(move || {
-            let mut counted = Counted::default();
-            while !stop.load(Ordering::Relaxed) {
-                match http::get(port, &host, "/", PAGE_DEADLINE) {
-                    Ok(answer) if answer.status == 200 => counted.answered += 1,
-                    Ok(answer) => counted.lost.push(answer.status.to_string()),
-                    Err(cause) => counted.lost.push(cause),
-                }
-                thread::sleep(PAUSE);
-            }
-            counted
+        let visitors = (0..VISITORS).map(|_| {
+            thread::sleep(PAUSE / 7);
+            let (port, stop) = (vm.web_port(), Arc::clone(&over));
+            thread::spawn(move || visit(port, &stop))
         });
-        Self { over, visitor: Some(visitor) }
+        Self { visitors: visitors.collect(), over }
     }
 
     fn end(mut self) -> Result<Counted, String> {
         self.over.store(true, Ordering::Relaxed);
-        let visitor = self.visitor.take().ok_or("no visitor")?;
-        visitor.join().map_err(|_| "the visitor panicked".to_owned())
+        let mut all = Counted::default();
+        for visitor in self.visitors.drain(..) {
+            let counted = visitor.join().map_err(|_| "a visitor panicked".to_owned())?;
+            all.answered += counted.answered;
+            all.lost.extend(counted.lost);
+        }
+        Ok(all)
     }
+}
+
+fn visit(port: u16, stop: &AtomicBool) -> Counted {
+    let (host, mut counted) = (format!("{NAME}.localhost"), Counted::default());
+    while !stop.load(Ordering::Relaxed) {
+        match http::get(port, &host, "/", PAGE_DEADLINE) {
+            Ok(answer) if answer.status == 200 => counted.answered += 1,
+            Ok(answer) => counted.lost.push(answer.status.to_string()),
+            Err(cause) => counted.lost.push(cause),
+        }
+        thread::sleep(PAUSE);
+    }
+    counted
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
-        if let Some(visitor) = self.visitor.take() {
+        for visitor in self.visitors.drain(..) {
             let _ = visitor.join();
         }
     }
@@ -179,6 +195,96 @@ fn under_load(vm: &mut Vm) -> Result<(), String> {
         same(&format!("requests lost in {what}"), lost, 0)?;
     }
     holds("the load was there", deploys.answered > SWITCHES && rollbacks.answered > SWITCHES)
+}
+
+/// In no other text of this computer or the host.
+const SECRET: &str = "zwieback-4711-zwieback";
+
+/// The first four bytes of its SHA-256.
+const KEY: &str = "48d20db0";
+
+/// Says one of its variables by what it is hashed to, so that its value is on no page.
+const VARIABLES: &str = "\
+const { createHash } = require('node:crypto');
+const of = (name) => process.env[name] && createHash('sha256').update(process.env[name]).digest('hex').slice(0, 8);
+if (process.env.COLOUR === 'broken') { console.error('no such colour'); process.exit(4); }
+console.log('marked-by-the-program-4711');
+const server = require('node:http').createServer((_, answer) => answer.end(JSON.stringify({
+  colour: process.env.COLOUR, key: of('KEY'), release: process.env.KENNEL_RELEASE, port: process.env.PORT })));
+server.listen(process.env.PORT, '127.0.0.1');
+";
+
+fn variables(vm: &mut Vm) -> Result<(), String> {
+    let name = "vars";
+    vm.ok(&["tenant", "add", name, "--runtime", "node-24", "--domain", "vars.localhost"])?;
+    vm.ok(&["env", "set", name, "COLOUR=red"])?;
+    let fault = |e: std::io::Error| e.to_string();
+    let folder = vm.scratch().join("vars");
+    std::fs::create_dir_all(&folder).map_err(fault)?;
+    std::fs::write(folder.join("server.js"), VARIABLES).map_err(fault)?;
+    vm.ok(&["deploy", name, &folder.display().to_string()])?;
+    same("the colour", vm.page_json(name, "/")?["colour"].as_str().unwrap_or_default(), "red")?;
+    std::fs::write(folder.join("env"), format!("KEY='{SECRET}'\nCOLOUR=blue\n")).map_err(fault)?;
+    let file = folder.join("env").display().to_string();
+    let said = vm.ok(&["env", "set", name, "--from-file", &file])?;
+    contains("what was said", &said, "release r2 of vars serves, with 2 variables")?;
+    let seen = vm.page_json(name, "/")?;
+    same("the colour", seen["colour"].as_str().unwrap_or_default(), "blue")?;
+    same("the release", seen["release"].as_str().unwrap_or_default(), "2")?;
+    same("the key", seen["key"].as_str().unwrap_or_default(), KEY)?;
+    let refused = vm.run(&["env", "set", name, "COLOUR=broken"])?;
+    same("the exit code", refused.code, 2)?;
+    contains("the error", &refused.err, "release r3 does not stay up")?;
+    contains("the end of its log", &refused.err, "no such colour")?;
+    same("the colour", vm.page_json(name, "/")?["colour"].as_str().unwrap_or_default(), "blue")?;
+    let refused = vm.run(&["env", "set", name, "PORT=80"])?;
+    contains("the error", &refused.err, "PORT is set by the host")?;
+    let listed = vm.ok(&["env", "ls", name])?;
+    contains("the list", &listed, "COLOUR  ********")?;
+    let texts = [
+        listed,
+        vm.ok(&["--json", "env", "ls", name])?,
+        vm.ok(&["--json", "tenant", "show", name])?,
+        vm.ok(&["tenant", "timeline", name])?,
+        vm.logs(name)?,
+        vm.console(),
+        said,
+    ];
+    holds("no text has the secret", !texts.iter().any(|text| text.contains(SECRET)))?;
+    vm.stop()?;
+    holds("the disk has what the program prints", on_the_data_disk(vm, "marked-by-the-program-4711")?)?;
+    holds("the disk does not have the secret", !on_the_data_disk(vm, SECRET)?)?;
+    vm.boot()?;
+    same("the key after a boot", vm.page_json(name, "/")?["key"].as_str().unwrap_or_default(), KEY)?;
+    vm.ok(&["rollback", name, "--to", "1"])?;
+    let seen = vm.page_json(name, "/")?;
+    same("the colour of the first", seen["colour"].as_str().unwrap_or_default(), "red")?;
+    holds("the first has no key", seen["key"].is_null())
+}
+
+/// Whether a text is anywhere on the data volume, as this computer sees it.
+fn on_the_data_disk(vm: &Vm, text: &str) -> Result<bool, String> {
+    let fault = |e: std::io::Error| e.to_string();
+    let mut disk = std::fs::File::open(vm.state("data.raw")).map_err(fault)?;
+    let (text, mut block, mut kept) = (text.as_bytes(), vec![0; 1 << 20], 0);
+    loop {
+        let read = disk.read(&mut block[kept..]).map_err(fault)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        let whole = kept + read;
+        let first = text.first().copied().unwrap_or_default();
+        let mut from = 0;
+        while let Some(at) = block[from..whole].iter().position(|byte| *byte == first) {
+            if block[from + at..whole].starts_with(text) {
+                return Ok(true);
+            }
+            from += at + 1;
+        }
+        // Each look holds the end of the one before.
+        kept = whole.min(text.len());
+        block.copy_within(whole - kept..whole, 0);
+    }
 }
 
 fn after_a_boot(vm: &mut Vm) -> Result<(), String> {

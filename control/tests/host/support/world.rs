@@ -273,7 +273,7 @@ impl World {
         let slot = self.slot(id)?;
         assert!(slot.egress.is_some(), "{id:?} is started although nobody said what it may connect to");
         let spec = slot.spec.clone().ok_or_else(|| Refusal::Invalid("not configured".into()))?;
-        assert!(slot.releases.contains(&spec.release.0), "a start of a release that is not there: {spec:?}");
+        assert!(slot.releases.contains(&spec.files.0), "a start of a release that is not there: {spec:?}");
         let broken = self.broken.contains(&spec.release.0);
         let slot = self.slot(id)?;
         let probes = spec.argv.first().is_some_and(|program| program == "./kennel-villain");

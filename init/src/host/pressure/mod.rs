@@ -283,6 +283,7 @@ mod tests {
             tenant: "blog".parse().unwrap(),
             runtime: "node-24".parse().unwrap(),
             release: ReleaseId(1),
+            files: ReleaseId(1),
             argv: vec!["server".into()],
             env: vec![],
             limits,

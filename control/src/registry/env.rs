@@ -1,0 +1,187 @@
+//! Rows of environments, which are sealed: nothing here knows what is in them.
+
+use kennel_model::{ReleaseId, TenantName};
+use rusqlite::{OptionalExtension, TransactionBehavior, params};
+
+use super::{Store, checked, now_s};
+use crate::error::{Error, Result};
+
+/// Of those releases that share their files, so many are kept.
+const KEPT_OF_THE_SAME: u32 = 5;
+
+impl Store {
+    /// The environment of a tenant's current release, or what its first one will have.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn env(&mut self, name: &TenantName) -> Result<Option<Vec<u8>>> {
+        let sql = "SELECT iif(current IS NULL, tenants.env, releases.env) FROM tenants
+                   LEFT JOIN releases ON (tenant, number) = (tenants.id, current) WHERE name = ?1";
+        Ok(self.db.query_row(sql, [name.as_str()], |row| row.get(0)).optional()?.flatten())
+    }
+
+    /// Those of all current releases.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn envs(&mut self) -> Result<Vec<(TenantName, Vec<u8>)>> {
+        let mut query = self.db.prepare_cached(
+            "SELECT name, releases.env FROM tenants JOIN releases ON (tenant, number) = (tenants.id, current)
+             WHERE releases.env IS NOT NULL",
+        )?;
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+        rows.map(|row| {
+            let (name, sealed) = row?;
+            Ok((checked("tenant", TenantName::new(name))?, sealed))
+        })
+        .collect()
+    }
+
+    /// Makes a release of the current one's files with another environment, and has it current, on trial. Without a release the
+    /// environment is what the first one begins with.
+    ///
+    /// # Errors
+    /// What `seal` says, which is given the new release's number; [`Error::NoSuchTenant`], or the database's.
+    pub fn begin_env(
+        &mut self,
+        name: &TenantName,
+        by: &str,
+        seal: impl FnOnce(Option<ReleaseId>) -> Result<Vec<u8>>,
+    ) -> Result<Option<ReleaseId>> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let sql = "SELECT id, next_release, current FROM tenants
+                   WHERE name = ?1 AND phase = 'ready' AND previous IS NULL";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let found: Option<(i64, u32, Option<u32>)> = tx.query_row(sql, [name.as_str()], read).optional()?;
+        let (tenant, number, current) = found.ok_or_else(|| Error::NoSuchTenant(name.to_string()))?;
+        let made = current.map(|_| ReleaseId(number));
+        let sealed = seal(made)?;
+        let Some(current) = current else {
+            tx.execute("UPDATE tenants SET env = ?2 WHERE id = ?1", params![tenant, sealed])?;
+            tx.commit()?;
+            return Ok(None);
+        };
+        tx.execute(
+            "INSERT INTO releases (tenant, number, state, bytes, entries, command, by, created_at_s, env, files, tried)
+             SELECT tenant, ?3, 'done', bytes, entries, command, ?4, ?5, ?6, coalesce(files, number), 0
+             FROM releases WHERE tenant = ?1 AND number = ?2",
+            params![tenant, current, number, by, now_s(), sealed],
+        )?;
+        tx.execute(
+            "UPDATE tenants SET next_release = ?2 + 1, previous = current, current = ?2, settled = 0 WHERE id = ?1",
+            params![tenant, number],
+        )?;
+        tx.execute(
+            "UPDATE releases SET state = 'removing' WHERE tenant = ?1 AND state = 'done'
+             AND coalesce(files, number) = (SELECT files FROM releases WHERE tenant = ?1 AND number = ?2)
+             AND number NOT IN (?2, ?3) AND number NOT IN
+             (SELECT number FROM releases WHERE tenant = ?1 AND state = 'done'
+              AND coalesce(files, number) = (SELECT files FROM releases WHERE tenant = ?1 AND number = ?2)
+              ORDER BY number DESC LIMIT ?4)",
+            params![tenant, number, current, KEPT_OF_THE_SAME],
+        )?;
+        tx.commit()?;
+        Ok(made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Unpacked;
+    use super::super::testing::{store, wish};
+    use super::*;
+    use kennel_model::SlotState;
+    use kennel_model::msg::Rung;
+    use kennel_model::seeing::Transition;
+
+    fn tenant() -> (Store, TenantName) {
+        let mut store = store();
+        let wish = wish("a", "a.test");
+        store.reserve(&wish, 9).unwrap();
+        store.confirm(&wish.name).unwrap();
+        (store, wish.name)
+    }
+
+    fn deploy(store: &mut Store, name: &TenantName, keep: u32) -> ReleaseId {
+        let facts = Unpacked { bytes: 7, entries: 1, command: vec!["./server".into()], by: "SHA256:me".into() };
+        let id = store.begin_release(name).unwrap();
+        store.finish_release(name, id, &facts, keep).unwrap();
+        id
+    }
+
+    fn keep(store: &mut Store, name: &TenantName) {
+        let told = Transition {
+            at_ms: 5,
+            state: SlotState::Running,
+            from: Rung::Running,
+            took_ms: None,
+            reason: String::new(),
+            note: true,
+        };
+        store.keep_switch(name, &told).unwrap();
+    }
+
+    fn set(store: &mut Store, name: &TenantName, text: &str) -> Option<ReleaseId> {
+        let made = store.begin_env(name, "SHA256:me", |_| Ok(text.into())).unwrap();
+        if made.is_some() {
+            keep(store, name);
+        }
+        made
+    }
+
+    fn kept(store: &mut Store, name: &TenantName) -> Vec<(u32, u32)> {
+        let row = store.tenant(name).unwrap().unwrap();
+        row.releases.iter().map(|release| (release.id.0, release.files.0)).collect()
+    }
+
+    #[test]
+    fn the_first_release_begins_with_what_was_set_before() {
+        let (mut store, name) = tenant();
+        assert_eq!(store.env(&name).unwrap(), None);
+        assert_eq!(set(&mut store, &name, "one"), None);
+        assert_eq!((store.env(&name).unwrap(), store.envs().unwrap().len()), (Some("one".into()), 0));
+        deploy(&mut store, &name, 5);
+        assert_eq!(store.envs().unwrap(), [(name.clone(), "one".into())]);
+        assert_eq!(set(&mut store, &name, "two"), Some(ReleaseId(2)));
+        assert_eq!(kept(&mut store, &name), [(1, 1), (2, 1)]);
+        deploy(&mut store, &name, 5);
+        assert_eq!(store.env(&name).unwrap(), Some("two".into()), "a deploy keeps it");
+        store.begin_switch(&name, ReleaseId(1)).unwrap();
+        keep(&mut store, &name);
+        assert_eq!(store.env(&name).unwrap(), Some("one".into()), "a rollback brings its own back");
+        deploy(&mut store, &name, 5);
+        assert_eq!(store.env(&name).unwrap(), Some("one".into()), "for what comes, too");
+    }
+
+    #[test]
+    fn files_stay_as_long_as_a_release_has_them() {
+        let (mut store, name) = tenant();
+        deploy(&mut store, &name, 2);
+        for n in 2..=8 {
+            assert_eq!(set(&mut store, &name, "x"), Some(ReleaseId(n)));
+        }
+        assert_eq!(kept(&mut store, &name), [(4, 1), (5, 1), (6, 1), (7, 1), (8, 1)]);
+        assert_eq!(store.leftovers(&name).unwrap(), [], "they are the others' as well");
+        assert!(store.all_leftovers().unwrap().is_empty());
+        deploy(&mut store, &name, 2);
+        assert_eq!(kept(&mut store, &name).len(), 6, "files count once");
+        deploy(&mut store, &name, 2);
+        assert_eq!(kept(&mut store, &name), [(9, 9), (10, 10)]);
+        assert_eq!(store.leftovers(&name).unwrap(), [ReleaseId(1)], "whose files nobody has any more");
+    }
+
+    #[test]
+    fn one_that_does_not_stay_is_none() {
+        let (mut store, name) = tenant();
+        deploy(&mut store, &name, 5);
+        set(&mut store, &name, "good");
+        store.begin_env(&name, "SHA256:me", |id| Ok(format!("{id:?}").into())).unwrap();
+        assert_eq!(store.env(&name).unwrap(), Some("Some(ReleaseId(3))".into()));
+        store.give_up_switch(&name).unwrap();
+        assert_eq!(store.env(&name).unwrap(), Some("good".into()));
+        assert_eq!((kept(&mut store, &name), store.leftovers(&name).unwrap()), (vec![(1, 1), (2, 1)], vec![]));
+        let refused = store.begin_env(&name, "", |_| Err(Error::Internal(String::new())));
+        assert!(refused.is_err());
+        assert_eq!(kept(&mut store, &name), [(1, 1), (2, 1)]);
+    }
+}
