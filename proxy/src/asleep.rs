@@ -124,13 +124,18 @@ impl Kind {
 }
 
 impl File {
+    /// The one with this path.
+    pub(crate) fn by_path(path: &str) -> Option<Self> {
+        match path {
+            "/robots.txt" => Some(Self::Robots),
+            "/favicon.ico" => Some(Self::Favicon),
+            _ => None,
+        }
+    }
+
     /// The one that a request is for, in the way in which anybody asks for it.
     pub(crate) fn asked(head: &Parts) -> Option<Self> {
-        let file = match (head.uri.path(), head.uri.query()) {
-            ("/robots.txt", None) => Self::Robots,
-            ("/favicon.ico", None) => Self::Favicon,
-            _ => return None,
-        };
+        let file = Self::by_path(head.uri.path()).filter(|_| head.uri.query().is_none())?;
         let reads = matches!(head.method, Method::GET | Method::HEAD);
         (reads && !head.headers.contains_key(AUTHORIZATION)).then_some(file)
     }

@@ -13,6 +13,7 @@ use kennel_model::SlotId;
 use crate::body::ToProgram;
 use crate::connect::{self, DialError};
 use crate::h2c::Place;
+use crate::plain::{Kept, Plain};
 use crate::shared::Shared;
 use crate::upstream::{FromProgram, Upstream};
 
@@ -35,7 +36,7 @@ pub(crate) trait Carrier: Sized {
     const STREAMS: bool;
 
     /// One that is kept, and good.
-    fn kept(shared: &Shared, slot: SlotId) -> Option<Self>;
+    async fn kept(shared: &Shared, slot: SlotId) -> Option<Self>;
 
     /// One by a new connection.
     ///
@@ -68,13 +69,16 @@ pub(crate) trait Carrier: Sized {
 impl Carrier for Upstream {
     const STREAMS: bool = false;
 
-    fn kept(shared: &Shared, slot: SlotId) -> Option<Self> {
-        shared.pool.take(slot)
+    async fn kept(shared: &Shared, slot: SlotId) -> Option<Self> {
+        match shared.pool.take(slot)? {
+            Kept::Hypers(upstream) => Some(upstream),
+            Kept::Plain(plain) => connect::handshake(plain.for_hyper(), &shared.limits).await.ok(),
+        }
     }
 
     async fn connect(shared: &Arc<Shared>, slot: SlotId) -> Result<Self, DialError> {
         let stream = connect::dial(slot, shared.limits.connect).await?;
-        connect::handshake(stream, &shared.limits).await
+        connect::handshake(Plain::new(stream, &shared.limits).for_hyper(), &shared.limits).await
     }
 
     async fn send(
@@ -112,7 +116,7 @@ impl Carrier for Upstream {
 impl Carrier for Place {
     const STREAMS: bool = true;
 
-    fn kept(shared: &Shared, slot: SlotId) -> Option<Self> {
+    async fn kept(shared: &Shared, slot: SlotId) -> Option<Self> {
         shared.h2c.take(slot)
     }
 

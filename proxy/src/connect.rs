@@ -14,14 +14,15 @@ use kennel_model::msg::Cause;
 use tokio::net::TcpStream;
 
 use crate::carrier::Carrier;
-use crate::early::Early;
 use crate::fault::Fault;
 use crate::gauge::Place;
+use crate::lent::Owner;
 use crate::limits::Limits;
 use crate::log;
+use crate::plain::Wire;
+use crate::replay::Replay;
 use crate::routes::Target;
 use crate::shared::Shared;
-use crate::stall::WriteBound;
 use crate::starts::Phase;
 use crate::upstream::Upstream;
 use crate::wake::Wish;
@@ -73,7 +74,7 @@ pub(crate) async fn open_woken<C: Carrier>(
     asking: Asking<'_>,
 ) -> Result<C, Fault> {
     wake(shared, target, asking).await?;
-    if let Some(carrier) = C::kept(shared, target.slot) {
+    if let Some(carrier) = C::kept(shared, target.slot).await {
         return Ok(carrier);
     }
     match C::connect(shared, target.slot).await {
@@ -100,18 +101,17 @@ pub(crate) async fn dial(slot: SlotId, bound: Duration) -> Result<TcpStream, Dia
     }
 }
 
-/// Makes a connection ready for requests. It is driven by whoever uses it.
+/// Makes a connection ready for hyper's requests. It is driven by whoever uses it.
 ///
 /// # Errors
 /// [`DialError::Closed`].
-pub(crate) async fn handshake(stream: TcpStream, limits: &Limits) -> Result<Upstream, DialError> {
-    // Small requests leave at once; without it nothing breaks, so a failure is no reason to stop.
-    _ = stream.set_nodelay(true);
-    let io = TokioIo::new(WriteBound::new(Early::new(stream), limits));
+pub(crate) async fn handshake(wire: Replay<Wire>, limits: &Limits) -> Result<Upstream, DialError> {
+    let (owner, lent) = Owner::lend(wire);
+    let io = TokioIo::new(lent);
     let mut builder = http1::Builder::new();
     builder.max_header_size(limits.response_head_bytes).max_buf_size(limits.response_head_bytes);
     let (sender, connection) = builder.handshake(io).await.map_err(|_| DialError::Closed)?;
-    Ok(Upstream::new(sender, connection.with_upgrades()))
+    Ok(Upstream::new(sender, connection.with_upgrades(), owner))
 }
 
 /// What a request that may have to wait for a start is, and takes. Nothing is worked out before it has to.
@@ -187,7 +187,8 @@ async fn join(shared: &Arc<Shared>, target: &Arc<Target>, asking: Asking<'_>) ->
     }
 }
 
-fn fault_of(e: DialError, target: &Target) -> Fault {
+/// What the visitor is told of it; the log, what it was.
+pub(crate) fn fault_of(e: DialError, target: &Target) -> Fault {
     log::line(format_args!("{} (slot {}): {e}", target.tenant, target.slot));
     match e {
         DialError::TimedOut(_) => Fault::AnsweredLate,

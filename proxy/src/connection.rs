@@ -96,7 +96,7 @@ where
     let of_each = client.clone().over_http2(taking.clone());
     let service = service_fn(move |request| {
         counted.fetch_add(1, Ordering::Relaxed);
-        answer(shared.clone(), of_each.clone(), request)
+        answer(shared.clone(), of_each.clone(), request, None)
     });
     let mut served = pin!(http2_builder(&limits).serve_connection(io, service));
     tokio::select! {

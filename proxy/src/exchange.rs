@@ -30,8 +30,18 @@ use crate::log;
 use crate::routes::Target;
 use crate::shared::Shared;
 use crate::tally::Meter;
-use crate::upstream::FromProgram;
+use crate::upstream::{FromProgram, Upstream};
 use crate::wake::next_pause;
+
+/// How far a request has come on its way to its program.
+pub(crate) enum Start<C = Upstream> {
+    /// Nothing was done for it.
+    Usual,
+    /// It was counted, and there is nothing to send it by.
+    Unsent,
+    /// It was counted, and sent by this, which had been kept or not, to a program that had been asked to end so many times.
+    Sent(C, bool, u32),
+}
 
 /// Sends the request and waits for the response's head.
 ///
@@ -42,12 +52,22 @@ pub(crate) async fn exchange<C: Carrier>(
     target: &Arc<Target>,
     client: IpAddr,
     (head, body): (Parts, Incoming),
-    meter: Meter,
+    (meter, start): (Meter, Start<C>),
 ) -> Result<Response<FromProgram>, Fault> {
-    shared.tally.request(target.slot);
-    let endings = shared.awake.endings(target.slot);
     let mut sending = Sending::new(head, body, &shared.limits, meter, C::STREAMS);
-    if let Some(kept) = C::kept(shared, target.slot) {
+    let mut endings = shared.awake.endings(target.slot);
+    let (kept, first) = match start {
+        Start::Usual => {
+            shared.tally.request(target.slot);
+            (C::kept(shared, target.slot).await, None)
+        }
+        Start::Unsent => (None, None),
+        Start::Sent(carrier, was_kept, then) => {
+            endings = then;
+            if was_kept { (Some(carrier), None) } else { (None, Some(carrier)) }
+        }
+    };
+    if let Some(kept) = kept {
         let again = sending.again();
         sending = match sending.over(shared, target.slot, kept).await {
             Ok(response) => return Ok(response),
@@ -55,24 +75,25 @@ pub(crate) async fn exchange<C: Carrier>(
         };
     }
     // Boxed, as it is large and most requests need none of it.
-    Box::pin(anew::<C>(shared, target, client, sending, endings)).await
+    Box::pin(anew::<C>(shared, target, client, (sending, first), endings)).await
 }
 
-/// Sends it over a new connection, and once more if that was one to a life that was to end: it has been asked to since it was
-/// asked `endings` times.
+/// Sends it over a new connection, `first` if there is one, and once more if that was one to a life that was to end: it has been
+/// asked to since it was asked `endings` times.
 async fn anew<C: Carrier>(
     shared: &Arc<Shared>,
     target: &Arc<Target>,
     client: IpAddr,
-    sending: Sending,
+    (sending, first): (Sending, Option<C>),
     endings: u32,
 ) -> Result<Response<FromProgram>, Fault> {
     let slot = target.slot;
     let asking = sending.asking(client);
-    let carrier: C = match shared.leases.is_leased(slot) {
-        true => connect::open(shared, target, asking).await?,
+    let carrier = match first {
+        Some(first) => first,
+        None if shared.leases.is_leased(slot) => connect::open(shared, target, asking).await?,
         // It was asked to end while this request had to wait.
-        false => connect::open_woken(shared, target, asking).await?,
+        None => connect::open_woken(shared, target, asking).await?,
     };
     let (unanswered, fault) = match in_this_life(shared, slot, carrier, sending).await {
         Ok(response) => return Ok(response),
@@ -133,7 +154,8 @@ async fn open_again<C: Carrier>(
     }
 }
 
-fn is_young(shared: &Shared, slot: SlotId, life: Life) -> bool {
+/// Whether this life of a program goes on, and has only just begun.
+pub(crate) fn is_young(shared: &Shared, slot: SlotId, life: Life) -> bool {
     shared.awake.is_young(slot, life, shared.limits.settling)
 }
 

@@ -1,6 +1,6 @@
 //! What stands between a client's connection and hyper: gives hyper only bytes that `wire` has passed, one protocol at a time. A head
 //! that is refused ends in a byte that hyper refuses too, so that hyper answers 400 and closes; a body that is refused is
-//! an error of its reading. And knows when nothing is under way, for `http1`, which parks such connections.
+//! an error of its reading. And knows when nothing is under way, for `http1`, which parks such connections or takes them back to `forward`.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -32,6 +32,8 @@ pub struct Wire {
     ended: AtomicU64,
     /// Some of a next request has come.
     begun: AtomicBool,
+    /// A request had a body, or the connection is being ended.
+    bound: AtomicBool,
     /// The last answer changed the protocol.
     open: AtomicBool,
     /// Who waits for the last answer.
@@ -53,6 +55,11 @@ impl Wire {
     pub(crate) fn answered(&self) -> Option<u64> {
         let heads = self.heads.load(Ordering::Relaxed);
         (self.ended.load(Ordering::Relaxed) == heads).then_some(heads)
+    }
+
+    /// Whether hyper has answered all that came, and has nothing in its hands.
+    pub(crate) fn is_free(&self) -> bool {
+        !self.bound.load(Ordering::Relaxed) && self.idle().is_some_and(|heads| heads > 0)
     }
 
     /// Where hints for this client are put.
@@ -145,12 +152,25 @@ impl<T> Gate<T> {
         Self { inner, scan: Scan::new(), wire, rest, broken: false, hints, linger, lingers: None }
     }
 
+    /// The same, of which this was read, and not used.
+    pub(crate) fn behind(self, rest: Vec<u8>) -> Self {
+        Self { rest, ..self }
+    }
+
+    /// The bare connection, and what was read of it and not used, between two requests.
+    pub(crate) fn into_parts(self) -> (T, Vec<u8>) {
+        (self.inner, self.rest)
+    }
+
     /// Looks at what was read into `buf` behind `before`.
     fn look(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> Poll<io::Result<()>> {
         let new = &buf.filled()[before..];
         let verdict = self.scan.take(new);
         self.wire.heads.store(self.scan.heads(), Ordering::Relaxed);
         self.wire.begun.store(!self.scan.is_between(), Ordering::Relaxed);
+        if self.scan.has_had_bodies() {
+            self.wire.bound.store(true, Ordering::Relaxed);
+        }
         match verdict {
             Verdict::Pass => (),
             Verdict::Stop(at) => {
@@ -185,21 +205,6 @@ impl<T> Gate<T> {
         }
         self.scan.release(open);
         true
-    }
-}
-
-impl<T: AsyncRead + Unpin> Gate<T> {
-    /// Waits for the first bytes of a next request, which hyper then reads; answers whether there are any.
-    pub(crate) async fn next(&mut self) -> bool {
-        std::future::poll_fn(|cx| {
-            let mut space = [0; 512];
-            let mut buf = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf))?;
-            self.rest.extend_from_slice(buf.filled());
-            Poll::Ready(io::Result::Ok(!buf.filled().is_empty()))
-        })
-        .await
-        .unwrap_or(false)
     }
 }
 
@@ -306,6 +311,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.bound.store(true, Ordering::Relaxed);
         if self.lingers.is_none() {
             ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
         }

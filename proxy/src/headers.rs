@@ -15,7 +15,7 @@ pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 /// Whether it came with TLS.
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Says of an answer that the proxy gave it for a program that is asleep, and how it came to it; never passed on from a tenant.
 pub(crate) const ASLEEP_FIELD: HeaderName = HeaderName::from_static("kennel-asleep");
@@ -79,7 +79,7 @@ pub(crate) fn to_program(fields: &mut HeaderMap, sender: Sender<'_>) {
     let trailers = trailers::announced(fields, sender.length);
     remove_named_by_connection(fields);
     remove_where(fields, |name| {
-        is_of_connection(name)
+        is_of_connection(name.as_str())
             || *name == header::EXPECT
             || *name == header::CONTENT_LENGTH
             || is_claim(name.as_str())
@@ -125,9 +125,7 @@ pub(crate) fn to_client(fields: &mut HeaderMap, length: Length, bodiless: bool, 
     let was_chunked = fields.contains_key(header::TRANSFER_ENCODING);
     let trailers = trailers::announced(fields, length);
     remove_named_by_connection(fields);
-    remove_where(fields, |name| {
-        is_of_connection(name) || matches!(name.as_str(), "kennel-error" | "kennel-asleep")
-    });
+    remove_where(fields, |name| is_of_connection(name.as_str()) || is_ours(name.as_str()));
     match length {
         Length::Exact(bytes) => _ = fields.insert(header::CONTENT_LENGTH, bytes.into()),
         Length::None if bodiless && !was_chunked => (),
@@ -156,11 +154,13 @@ fn add_upgrade(fields: &mut HeaderMap) {
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
+/// Whether a `Connection` names no field that would not go anyway: what most say.
+pub(crate) fn names_none(value: &[u8]) -> bool {
+    ["keep-alive", "close"].iter().any(|usual| value.eq_ignore_ascii_case(usual.as_bytes()))
+}
+
 fn remove_named_by_connection(fields: &mut HeaderMap) {
-    // What most say names no field that would not go anyway.
-    let usual = |value: &HeaderValue| {
-        ["keep-alive", "close"].iter().any(|t| value.as_bytes().eq_ignore_ascii_case(t.as_bytes()))
-    };
+    let usual = |value: &HeaderValue| names_none(value.as_bytes());
     if !fields.get_all(header::CONNECTION).iter().all(usual) {
         // What most say names no field that would not go anyway.
         let says_more =
@@ -173,9 +173,9 @@ fn remove_named_by_connection(fields: &mut HeaderMap) {
 }
 
 /// Whether it is a field of one connection (RFC 9110, 7.6.1).
-pub(crate) fn is_of_connection(name: &HeaderName) -> bool {
+pub(crate) fn is_of_connection(name: &str) -> bool {
     matches!(
-        name.as_str(),
+        name,
         "connection"
             | "keep-alive"
             | "te"
@@ -187,6 +187,11 @@ pub(crate) fn is_of_connection(name: &HeaderName) -> bool {
             | "proxy-authenticate"
             | "proxy-authorization"
     )
+}
+
+/// Whether only the proxy says it to clients.
+pub(crate) fn is_ours(name: &str) -> bool {
+    matches!(name, "kennel-error" | "kennel-asleep")
 }
 
 /// Looks at the names that are there, which are few, instead of asking for each that may be.

@@ -60,7 +60,14 @@ pub fn port(authority: &HeaderValue) -> Option<u16> {
 /// # Errors
 /// [`Fault::BadRequest`] when it is not `host` or `host:port`.
 pub fn name(authority: &HeaderValue) -> Result<Cow<'_, str>, Fault> {
-    let text = authority.to_str().map_err(|_| Fault::BadRequest)?;
+    name_of(authority.to_str().map_err(|_| Fault::BadRequest)?)
+}
+
+/// The same, of an authority's text.
+///
+/// # Errors
+/// [`Fault::BadRequest`].
+pub fn name_of(text: &str) -> Result<Cow<'_, str>, Fault> {
     let (name, port) = match text.rfind([':', ']']) {
         Some(at) if text.as_bytes()[at] == b':' => (&text[..at], &text[at + 1..]),
         _ => (text, ""),

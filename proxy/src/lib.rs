@@ -2,14 +2,16 @@
 //! waking the tenant through init if nobody listens. It decides nothing: routes come from control, starts are init's.
 //! It opens no listener, and no file but below folders that it was handed; all else it has it is handed.
 //!
-//! The way of a request: `serve` (accept; `workers`) → `connection` (`tls`; HTTP/2) → `http1` (`gate`, `wire`; hyper) → `request` (order of steps; `websocket` over HTTP/2) → `strict`, `host`, `routes` (`paths`) → `sent` → `secure` → `files` (answers) or `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
-//! `headers` → `exchange` → by a `carrier`: `pool` or `connect` (`early`) → `upstream`, or `h2c` → back through `headers` and `body`, or on through `tunnel`. What goes
+//! The way of a request: `serve` (accept; `workers`) → `connection` (`tls`; HTTP/2) → `http1`: plain requests → `forward` and back; all others (`gate`, `wire`; hyper; what `forward` has `begun`, by `replay`) → `request` (`websocket` over HTTP/2) → `admission` (order of steps) → `strict`, `host`, `routes` (`paths`) → `sent` → `secure` → `files` (answers) or `leases` (→ `instead`, by `asleep` and `kept`, or `wake`) →
+//! `headers` → `exchange` → by a `carrier`: `pool` or `connect` (`early`; `plain`, `lent`) → `upstream`, or `h2c` → back through `headers` and `body`, or on through `tunnel`. What goes
 //! wrong is a `fault`, shown by `page`, told to gRPC's clients by `grpc`, or as an operator has it (`shown`); what goes through is told by `tally`, each request by `seen`. All numbers stand in `limits`. What takes bytes apart (`snapshot`, `routes`,
-//! `host`, `gate`) is public so that `fuzz` can reach it without a connection.
+//! `host`, `gate`, `forward::request`) is public so that `fuzz` can reach it without a connection.
 
+mod admission;
 mod aside;
 mod asleep;
 mod awake;
+mod begun;
 mod body;
 mod by_slot;
 mod carrier;
@@ -23,6 +25,7 @@ mod exchange;
 mod fairness;
 pub mod fault;
 mod files;
+pub mod forward;
 mod front;
 pub mod gate;
 mod gauge;
@@ -35,13 +38,16 @@ mod http1;
 mod instead;
 mod kept;
 mod leases;
+mod lent;
 mod limits;
 mod link;
 mod log;
 mod page;
 mod parked;
 mod paths;
+mod plain;
 mod pool;
+mod replay;
 mod request;
 pub mod routes;
 mod secure;

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::limits::Limits;
+use crate::plain::{Kept, Plain};
 use crate::upstream::Upstream;
 use crate::workers;
 
@@ -37,7 +38,7 @@ struct Shelves<C> {
 }
 
 /// The idle connections of all slots.
-pub(crate) struct Pool<C = Upstream> {
+pub(crate) struct Pool<C = Kept<Upstream>> {
     /// Of each worker.
     shelves: Box<[Mutex<Shelves<C>>]>,
     filled: Notify,
@@ -123,6 +124,21 @@ impl<C: Reusable> Pool<C> {
 
     fn here(&self) -> MutexGuard<'_, Shelves<C>> {
         lock(&self.shelves[workers::here()])
+    }
+}
+
+impl Pool {
+    /// This worker's newest connection that is still good, bare.
+    pub(crate) fn take_plain(&self, slot: SlotId) -> Option<Plain> {
+        loop {
+            let plain = match self.take(slot)? {
+                Kept::Plain(plain) => Some(plain),
+                Kept::Hypers(upstream) => upstream.into_plain(),
+            };
+            if plain.is_some() {
+                return plain;
+            }
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn keep(fields: &mut HeaderMap) {
 }
 
 fn is_trailer(name: &HeaderName) -> bool {
-    !NO_TRAILERS.contains(&name.as_str()) && !is_of_connection(name) && !is_claim(name.as_str())
+    !NO_TRAILERS.contains(&name.as_str()) && !is_of_connection(name.as_str()) && !is_claim(name.as_str())
 }
 
 /// The trailers that are to come, of those that may.

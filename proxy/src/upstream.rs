@@ -18,6 +18,9 @@ use kennel_model::SlotId;
 
 use crate::body::ToProgram;
 use crate::h2c::Place;
+use crate::lent::Owner;
+use crate::plain::{Kept, Plain, Wire};
+use crate::replay::Replay;
 use crate::shared::Shared;
 
 /// In the first the user says that it wants more, in the second the driver has fetched it. More would be at others' cost.
@@ -38,6 +41,8 @@ pub(crate) struct Upstream {
     for_user: Waker,
     /// What there is for the driver is from its user.
     from_user: bool,
+    /// Of what hyper reads and writes.
+    owner: Owner<Replay<Wire>>,
 }
 
 /// Wakes the task that uses the connection, but not while it is at it: what the driver and its user say to each other
@@ -97,6 +102,7 @@ impl Upstream {
     pub(crate) fn new(
         sender: SendRequest<ToProgram>,
         driver: impl Future<Output = hyper::Result<()>> + Send + 'static,
+        owner: Owner<Replay<Wire>>,
     ) -> Self {
         let bell = Arc::new(Bell {
             task: Mutex::new(Waker::noop().clone()),
@@ -106,7 +112,7 @@ impl Upstream {
         });
         let for_driver = Waker::from(Arc::new(ForDriver(bell.clone())));
         let for_user = Waker::from(Arc::new(ForUser(bell.clone())));
-        Self { sender, driver: Some(Box::pin(driver)), bell, for_driver, for_user, from_user: false }
+        Self { sender, driver: Some(Box::pin(driver)), bell, for_driver, for_user, from_user: false, owner }
     }
 
     /// Polls the connection, and what waits for it, until neither has news for the other.
@@ -161,6 +167,14 @@ impl Upstream {
         self.driver.is_some() && self.sender.is_ready()
     }
 
+    /// The bare connection, if the next request can be sent. hyper is asked first, which finds fault with what has come unasked.
+    pub(crate) fn into_plain(mut self) -> Option<Plain> {
+        self.bell.driver.store(true, Ordering::Release);
+        let is_usable = self.is_usable();
+        let wire = self.owner.take_back()?.into_inner()?;
+        is_usable.then_some(Plain(wire))
+    }
+
     /// Drives it until the next request can be sent; answers whether one can.
     async fn ready(&mut self) -> bool {
         poll_fn(|cx| match self.drive(cx, |_| Poll::<()>::Pending) {
@@ -191,12 +205,12 @@ impl Upstream {
                 // That the last of the body was taken is no news for a connection that is idle.
                 self.bell.driver.store(false, Ordering::Release);
             }
-            return shared.pool.put(slot, self);
+            return shared.pool.put(slot, Kept::Hypers(self));
         }
         tokio::spawn(async move {
             if self.ready().await {
                 self.bell.is_for(Waker::noop());
-                shared.pool.put(slot, self);
+                shared.pool.put(slot, Kept::Hypers(self));
             }
         });
     }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::connect::{self, DialError};
 use crate::log;
+use crate::plain::{Kept, Plain};
 use crate::routes::Target;
 use crate::shared::Shared;
 use crate::starts::Phase;
@@ -131,7 +132,7 @@ async fn until_ready(shared: &Arc<Shared>, target: &Target, health: Option<Healt
     let mut pause = shared.limits.poll_first;
     loop {
         let stream = until_it_listens(shared, target).await;
-        let Some(path) = health else { return keep(shared, target, stream).await };
+        let Some(path) = health else { return keep(shared, target, stream) };
         let asked = tokio::time::timeout(shared.limits.ask, ask(shared, target, path, stream)).await;
         let status = asked.ok().flatten().unwrap_or(0);
         if matches!(status, 1..500) {
@@ -150,7 +151,12 @@ async fn ask(shared: &Shared, target: &Target, path: HealthPath, stream: TcpStre
     let answer = match target.protocol {
         Protocol::Http1 => {
             let request = request.header(HOST, host).body(Either::Left(Empty::new())).ok()?;
-            connect::handshake(stream, &shared.limits).await.ok()?.send(request).await.ok()?
+            connect::handshake(Plain::new(stream, &shared.limits).for_hyper(), &shared.limits)
+                .await
+                .ok()?
+                .send(request)
+                .await
+                .ok()?
         }
         Protocol::H2c => {
             let request = request.uri(format!("http://{host}{path}"));
@@ -179,13 +185,9 @@ pub(crate) fn next_pause(pause: Duration, longest: Duration) -> Duration {
     (pause * 2).min(longest)
 }
 
-async fn keep(shared: &Shared, target: &Target, stream: TcpStream) {
+fn keep(shared: &Shared, target: &Target, stream: TcpStream) {
     match target.protocol {
-        Protocol::Http1 => {
-            if let Ok(upstream) = connect::handshake(stream, &shared.limits).await {
-                shared.pool.put(target.slot, upstream);
-            }
-        }
+        Protocol::Http1 => shared.pool.put(target.slot, Kept::Plain(Plain::new(stream, &shared.limits))),
         Protocol::H2c => shared.h2c.keep(target.slot, stream),
     }
 }

@@ -75,17 +75,24 @@ pub(crate) struct Scan {
     line: Vec<u8>,
     /// Heads that are complete.
     heads: u64,
+    /// One of them was followed by a body.
+    bodies: bool,
 }
 
 impl Scan {
     /// Nothing was read.
     pub(crate) const fn new() -> Self {
-        Self { step: Step::Start { blank: false }, line: Vec::new(), heads: 0 }
+        Self { step: Step::Start { blank: false }, line: Vec::new(), heads: 0, bodies: false }
     }
 
     /// How many heads have been complete.
     pub(crate) const fn heads(&self) -> u64 {
         self.heads
+    }
+
+    /// Whether any of them was followed by a body, whose end may have come before it is used.
+    pub(crate) const fn has_had_bodies(&self) -> bool {
+        self.bodies
     }
 
     /// Whether nothing of a next request has come.
@@ -190,7 +197,9 @@ impl Scan {
             Step::Fields(mut head) => match line {
                 [] => {
                     self.heads += 1;
-                    head.body()
+                    let next = head.body();
+                    self.bodies |= !matches!(next, Step::Start { .. });
+                    next
                 }
                 _ => {
                     head.field(line)?;

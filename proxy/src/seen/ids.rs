@@ -39,12 +39,21 @@ const PARENT: usize = 55;
 impl Ids {
     /// Of a request with these fields.
     pub(crate) fn of(fields: &HeaderMap) -> Self {
+        let mut parents = fields.get_all(TRACEPARENT).iter();
+        Self::below(match (parents.next(), parents.next()) {
+            (Some(parent), None) => Some(parent.as_bytes()),
+            _ => None,
+        })
+    }
+
+    /// Of a request whose one `traceparent` is this.
+    pub(crate) fn below(parent: Option<&[u8]>) -> Self {
         let mut random = [0; 24];
         fill(&mut random);
         let mut request = [0; 16];
         request.copy_from_slice(&random[..16]);
         let request = Id(request);
-        let before = before(fields);
+        let before = parent.and_then(parse);
         let (trace, flags) = before.unwrap_or((request, RECORDED));
         let mut text = [b'-'; NUMBER + PARENT];
         text[..NUMBER].copy_from_slice(&request.digits());
@@ -72,6 +81,16 @@ impl Ids {
         }
     }
 
+    /// The request's, as text.
+    pub(crate) fn number(&self) -> &[u8] {
+        self.number.as_bytes()
+    }
+
+    /// For the program: its parent in the trace, and whether what a client says of the trace's state goes on.
+    pub(crate) fn parent(&self) -> (&[u8], bool) {
+        (self.parent.as_bytes(), self.goes_on)
+    }
+
     /// Says the request's to the client.
     pub(crate) fn to_client(&self, fields: &mut HeaderMap) {
         fields.insert(REQUEST_ID, self.number.clone());
@@ -87,16 +106,7 @@ fn value(text: Bytes) -> HeaderValue {
     HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// The trace that the client says the request belongs to, with its flags.
-fn before(fields: &HeaderMap) -> Option<(Id, u8)> {
-    let mut parents = fields.get_all(TRACEPARENT).iter();
-    match (parents.next(), parents.next()) {
-        (Some(parent), None) => parse(parent.as_bytes()),
-        _ => None,
-    }
-}
-
-/// Reads `version-trace-parent-flags`. Of a version that is younger than ours, what we know of it: the flag for recording.
+/// The trace that the client says the request belongs to, with its flags: reads `version-trace-parent-flags`. Of a version that is younger than ours, what we know of it: the flag for recording.
 fn parse(text: &[u8]) -> Option<(Id, u8)> {
     let dashes = text.len() >= PARENT && [2, 35, 52].iter().all(|at| text[*at] == b'-');
     let version = hex(text.get(..2)?)?;

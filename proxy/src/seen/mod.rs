@@ -27,12 +27,12 @@ use crate::fault::Fault;
 use crate::routes::Target;
 
 pub(crate) use body::Recorded;
-use ids::Ids;
+pub(crate) use ids::{Ids, REQUEST_ID};
 pub(crate) use records::Records;
 use text::text;
 
 /// Says where the time went, to whoever looks at the answer (W3C Server Timing).
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Where a request's time goes at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,14 +75,30 @@ pub(crate) struct Seen {
     ended: Ended,
 }
 
+/// What a request's head says that is told of it.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// As it came.
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) target: Option<PathAndQuery>,
+    /// Of HTTP.
+    pub(crate) version: Version,
+    /// `Host`.
+    pub(crate) host: Option<HeaderValue>,
+    /// `Referer`.
+    pub(crate) referer: Option<HeaderValue>,
+    /// `User-Agent`.
+    pub(crate) agent: Option<HeaderValue>,
+    /// Its numbers.
+    pub(crate) ids: Ids,
+}
+
 impl Seen {
     /// A request whose head has come.
     pub(crate) fn new<B>(records: &Arc<Records>, client: IpAddr, request: &Request<B>) -> Self {
-        let now = Instant::now();
         let fields = request.headers();
-        Self {
-            records: records.clone(),
-            client,
+        let said = Said {
             method: request.method().clone(),
             target: request.uri().path_and_query().cloned(),
             version: request.version(),
@@ -90,6 +106,24 @@ impl Seen {
             referer: fields.get(REFERER).cloned(),
             agent: fields.get(USER_AGENT).cloned(),
             ids: Ids::of(fields),
+        };
+        Self::of(records, client, said)
+    }
+
+    /// The same, where the head was read here.
+    pub(crate) fn of(records: &Arc<Records>, client: IpAddr, said: Said) -> Self {
+        let now = Instant::now();
+        let Said { method, target, version, host, referer, agent, ids } = said;
+        Self {
+            records: records.clone(),
+            client,
+            method,
+            target,
+            version,
+            host,
+            referer,
+            agent,
+            ids,
             route: None,
             began: now,
             phase: Phase::Own,
@@ -172,15 +206,28 @@ impl Seen {
 
     /// The answer's head is ready but for what is said here.
     pub(crate) fn answered(&mut self, status: StatusCode, fields: &mut HeaderMap) {
-        self.enter(Phase::Answered);
-        self.status = status.as_u16();
+        self.answers(status);
         self.ids.to_client(fields);
-        if self.route.as_ref().is_some_and(|route| route.server_timing)
-            && let Ok(timing) = HeaderValue::try_from(self.timing())
-        {
+        if let Some(timing) = self.told_timing().and_then(|timing| HeaderValue::try_from(timing).ok()) {
             // A program may have said more about its own part.
             fields.append(SERVER_TIMING, timing);
         }
+    }
+
+    /// The answer's head is ready, and who calls this says in it what is to be said.
+    pub(crate) fn answers(&mut self, status: StatusCode) {
+        self.enter(Phase::Answered);
+        self.status = status.as_u16();
+    }
+
+    /// Where the time went, if its owner wants that told.
+    pub(crate) fn told_timing(&self) -> Option<String> {
+        self.route.as_ref().is_some_and(|route| route.server_timing).then(|| self.timing())
+    }
+
+    /// Its numbers.
+    pub(crate) const fn ids(&self) -> &Ids {
+        &self.ids
     }
 
     fn timing(&self) -> String {

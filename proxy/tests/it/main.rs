@@ -14,6 +14,7 @@ mod drain;
 mod early;
 mod ending;
 mod fairness;
+mod forward;
 mod front;
 mod grpc;
 mod h2c;

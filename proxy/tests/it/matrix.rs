@@ -9,11 +9,19 @@ use kennel_proxy::Limits;
 use self::rows::{Program, rows};
 use crate::rig::*;
 
-#[tokio::test]
-async fn nothing_reaches_a_program_but_what_may() {
-    let (proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
+/// A program that is held awake, so that whatever is plain is passed on without hyper, from the first row on.
+async fn awake() -> (Proxy, Claim, Program) {
+    let limits = Limits { lease_idle: PATIENCE * 100, ..Limits::default() };
+    let (proxy, claim) = proxy_with_a_tenant(limits).await;
     let program = Program::default();
     tokio::spawn(program.clone().serve(listen(claim.slot).await));
+    assert_eq!(proxy.get("a.example", "/").await.status(), 200);
+    (proxy, claim, program)
+}
+
+#[tokio::test]
+async fn nothing_reaches_a_program_but_what_may() {
+    let (proxy, _claim, program) = awake().await;
     let rows = rows();
     let mut wrong = Vec::new();
     for row in &rows {
@@ -29,6 +37,26 @@ async fn nothing_reaches_a_program_but_what_may() {
     let good = rows.iter().filter(|row| row.ours.0 == "XN").count();
     let must = rows.iter().filter(|row| row.permits == ["XN"]).count();
     assert!(rows.len() >= 300 && good >= 86 && must >= 60, "{} {good} {must}", rows.len());
+}
+
+/// Plain requests before each row, on its connection: what is odd comes where it has to change hands.
+#[tokio::test]
+async fn nor_behind_requests_that_are_passed_on_without_hyper() {
+    const BEFORE: &[u8] = b"GET /next HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    let (proxy, _claim, program) = awake().await;
+    let mut wrong = Vec::new();
+    for mut row in rows() {
+        let (reached, statuses) = row.ours.clone();
+        row.send = [BEFORE, BEFORE, &row.send].concat();
+        let seen = row.run(proxy.address, &program, PATIENCE).await.unwrap();
+        let reached = format!("NN{}", if reached == "-" { "" } else { &reached });
+        let statuses = statuses.map(|all| [vec![200, 200], all].concat());
+        let as_told = seen.reached == reached && statuses.as_ref().is_none_or(|all| *all == seen.statuses);
+        if !as_told || !seen.closed {
+            wrong.push(format!("{}, {}: {seen:?}, not {reached} {statuses:?}", row.group, row.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// That the test above would see what it is to see.
