@@ -1,6 +1,7 @@
 //! A client's connection of HTTP/1.1: the gate and, behind it, hyper. The first byte says in which pieces the others come, 0 as a
 //! whole. What is read is held against a reading of its own here, by the letter of RFC 9112: whoever gets a request that is not in
-//! it can be made to take one visitor's bytes for another's.
+//! it can be made to take one visitor's bytes for another's. So are the heads that are passed on without hyper: each is a request of that reading, ends
+//! where it ends, and is the same to hyper.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use kennel_proxy::forward::request::{self, Reading};
 use kennel_proxy::gate::{Answering, Gate, UnderWay, Wire};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
@@ -38,12 +40,45 @@ struct Read {
 /// When a request comes through that the bytes do not have, or another one in pieces than as a whole.
 pub fn run(data: &[u8]) {
     let Some((pieces, stream)) = data.split_first() else { return };
+    plain(stream);
     let whole = requests(stream, usize::MAX);
     let (expected, cause) = by_the_letter(stream);
     assert!(whole.len() <= expected.len(), "{whole:?}, and it ends as {cause}");
     assert_eq!(whole, expected[..whole.len()], "{cause}");
     if *pieces > 0 {
         assert_eq!(requests(stream, usize::from(*pieces)), whole, "in pieces of {pieces} bytes");
+    }
+}
+
+/// Reads the stream as the forwarder does, for as long as all is plain.
+fn plain(stream: &[u8]) {
+    let mut rest = stream;
+    let mut out = Vec::new();
+    while let Reading::Plain(head) = request::read(rest, &mut out) {
+        let mut reader = Reader(rest);
+        let read = match reader.request() {
+            Ok(read) => read,
+            Err(cause) => panic!("{head:?} is plain, and {cause}"),
+        };
+        assert_eq!(rest.len() - reader.0.len(), head.bytes, "{head:?} ends elsewhere");
+        assert!(read.body.is_empty() && read.method == head.method.as_str(), "{head:?} is {read:?}");
+        let hosts: Vec<_> = read.fields.iter().filter(|(name, _)| name == "host").collect();
+        assert!(matches!(hosts[..], [(_, host)] if *host == rest[head.host.clone()]), "{hosts:?}");
+        let (request, next) = rest.split_at(head.bytes);
+        // No more and no other is said to the program than came, in the same line.
+        let line = request.split_inclusive(|b| *b == b'\n').next().unwrap_or_default();
+        let said = out.strip_prefix(line).map(<[u8]>::to_vec);
+        let said = said.map(|fields| [line, &fields, b"\r\n"].concat()).unwrap_or_default();
+        let said = Reader(&said).request();
+        let all_came = |said: &Read| said.fields.iter().all(|field| read.fields.contains(field));
+        assert!(said.as_ref().is_ok_and(all_came), "{} of {read:?}", out.escape_ascii());
+        // Twice, since nothing is answered where the connection ends.
+        let to_hyper = requests(&request.repeat(2), usize::MAX);
+        assert_eq!(to_hyper.first(), Some(&read), "hyper reads another");
+        for end in [head.bytes - 1, head.bytes / 2] {
+            assert!(matches!(request::read(&rest[..end], &mut out), Reading::Partial), "{head:?} in part");
+        }
+        rest = next;
     }
 }
 
@@ -249,6 +284,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;a=\"b\"\r\n!\r\n0\r\nX-Sum: 1\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n",
         "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n",
         "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi\r\nGET http://a.example/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /a?b=%20 HTTP/1.1\r\nhost: a.example:80\r\nUser-Agent: \tx \r\ncookie: a=b\r\nX_Forwarded_For: 1\r\ntraceparent: 00\r\n\r\n",
         "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabcCONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n",
