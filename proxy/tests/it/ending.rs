@@ -11,20 +11,27 @@ use tokio::net::TcpStream;
 
 use crate::rig::*;
 
+const LAST: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi";
+
 /// Waits for a request and closes without a word.
 async fn break_off(mut stream: TcpStream, first: impl FnOnce()) {
     read_head(&mut stream).await;
     first();
 }
 
-/// A program is started for a request, and asked to end before it has answered; what the visitor gets. `stale`: it has closed the
-/// connection from its start before, so that the one that breaks is a new one.
-async fn ask(limits: Limits, request: Request<&'static str>, stale: bool) -> Answer {
+/// A program is started for a request, and asked to end before it has answered; what the visitor gets. `served`: another request has
+/// been answered before, so that this one finds it awake. `stale`: it has closed a connection before, so that the one that breaks is a new one.
+async fn ask(limits: Limits, request: Request<&'static str>, served: bool, stale: bool) -> Answer {
     let (proxy, claim) = proxy_with_a_tenant(limits).await;
     let lives = async {
         proxy.init.woken_and(Ok(())).await;
         let listener = listen(claim.slot).await;
         let accept = async || soon(listener.accept()).await.unwrap().0;
+        if served {
+            let mut stream = accept().await;
+            read_head(&mut stream).await;
+            stream.write_all(LAST).await.unwrap();
+        }
         if stale {
             break_off(accept().await, || ()).await;
         }
@@ -35,8 +42,14 @@ async fn ask(limits: Limits, request: Request<&'static str>, stale: bool) -> Ans
         let _program = hello(claim.slot).await;
         std::future::pending().await
     };
+    let asks = async {
+        if served {
+            assert_eq!(proxy.get("a.example", "/").await.text(), "hi");
+        }
+        proxy.send(request.map(full)).await
+    };
     let answer = tokio::select! {
-        answer = proxy.send(request.map(full)) => answer,
+        answer = asks => answer,
         () = lives => unreachable!(),
     };
     proxy.init.nothing_more();
@@ -51,9 +64,10 @@ fn request(method: &str, body: &'static str) -> Request<&'static str> {
 async fn who_was_not_answered_is_answered_by_the_next_life() {
     // However long it has listened.
     for settling in [Limits::default().settling, Duration::ZERO] {
-        for stale in [false, true] {
+        for (served, stale) in [(false, false), (false, true), (true, false)] {
             let limits = Limits { settling, ..Limits::default() };
-            assert_eq!(ask(limits, request("GET", ""), stale).await.text(), "hello", "{settling:?} {stale}");
+            let answer = ask(limits, request("GET", ""), served, stale).await;
+            assert_eq!(answer.text(), "hello", "{settling:?} {served} {stale}");
         }
     }
 }
@@ -61,7 +75,7 @@ async fn who_was_not_answered_is_answered_by_the_next_life() {
 #[tokio::test]
 async fn what_may_have_been_done_is_not_done_by_the_next_life() {
     for body in ["", "x"] {
-        assert_eq!(ask(Limits::default(), request("POST", body), false).await.code(), Some("broke"));
+        assert_eq!(ask(Limits::default(), request("POST", body), false, false).await.code(), Some("broke"));
     }
 }
 
