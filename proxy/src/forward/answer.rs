@@ -73,28 +73,32 @@ fn plain(read: &httparse::Response<'_, '_>, bytes: usize, is_head: bool, out: &m
     let mut kind = None;
     for field in read.headers.iter() {
         let before = out.len();
-        out.extend(field.name.bytes().map(|b| b.to_ascii_lowercase()));
-        // All are tokens.
-        let name = std::str::from_utf8(&out[before..]).ok()?;
+        out.extend_from_slice(field.name.as_bytes());
+        let name = &mut out[before..];
+        name.make_ascii_lowercase();
         let mut goes_on = true;
-        match name {
-            "transfer-encoding" | "trailer" => return None,
-            "content-length" => {
+        match &*name {
+            b"transfer-encoding" | b"trailer" => return None,
+            b"content-length" => {
                 let digits = digits(field.value)?;
                 if length.replace(digits).is_some() {
                     return None;
                 }
                 goes_on = has_body || is_head;
             }
-            "connection" if names_none(field.value) => {
+            b"connection" if names_none(field.value) => {
                 answer.keep &= field.value.eq_ignore_ascii_case(b"keep-alive");
                 goes_on = false;
             }
-            "connection" => return None,
-            "date" => answer.has_date = true,
-            "content-type" => kind = kind.or(Some(field.value)),
-            name if name == STRICT_TRANSPORT_SECURITY.as_str() => answer.has_hsts = true,
-            name => goes_on = !is_of_connection(name) && !is_ours(name) && name != REQUEST_ID.as_str(),
+            b"connection" => return None,
+            b"date" => answer.has_date = true,
+            b"content-type" => kind = kind.or(Some(field.value)),
+            b"strict-transport-security" => answer.has_hsts = true,
+            // All are tokens.
+            name => {
+                let name = std::str::from_utf8(name).ok()?;
+                goes_on = !is_of_connection(name) && !is_ours(name) && name != REQUEST_ID.as_str();
+            }
         }
         if goes_on {
             line(out, b": ", field.value);
