@@ -37,6 +37,11 @@ for _ in range(count):
 PY
 }
 
+# Also when something fails: the stand, and whom it has said that it started.
+pid=
+cleanup() { [ -z "$pid" ] || kill $pid $(head -n1 "$work/out" 2> "$work/err") 2> "$work/err" || true; }
+trap cleanup EXIT
+
 count() { # file: what the busiest of its processes did, or the worker that the stand has named
   cat "$1".${2:-*} | awk '/^(summary|totals):/ { if ($2 > most) most = $2 } END { printf "%d", most }'
 }
@@ -46,13 +51,14 @@ run() { # name port command…
   shift 2
   for n in $few $many; do
     rm -f "$work/callgrind.$name".*
-    valgrind -q --tool=callgrind --trace-children=yes --callgrind-out-file="$work/callgrind.$name.%p" "$@" < "$work/none" > "$work/out" 2> "$work/err" & local pid=$!
+    valgrind -q --tool=callgrind --trace-children=yes --callgrind-out-file="$work/callgrind.$name.%p" "$@" < "$work/none" > "$work/out" 2> "$work/err" & pid=$!
     ask "$port" "$n"
     exec {none}>&-
     kill "$pid" 2> "$work/err" || true
     wait "$pid" || true
     # The stand has said whom it started, who goes after it.
     while [ -s "$work/out" ] && kill -0 "$(head -n1 "$work/out")" 2> "$work/err"; do sleep 0.1; done
+    pid=
     sums+=("$(count "$work/callgrind.$name" "$(head -n1 "$work/out")")")
     exec {none}<> "$work/none"
   done
