@@ -207,6 +207,8 @@ pub enum FromProxy {
         /// The request.
         cause: Cause,
     },
+    /// What came by the oldest [`ToProxy::Routes`] or [`ToProxy::Certificates`] that this was not said of is in force, or refused.
+    Taken,
     /// After [`ToProxy::Refuse`]: no request is in flight any more.
     Quiet,
     /// The lease is given back: nobody has needed the program for a while, and who does next asks first.
@@ -265,7 +267,7 @@ pub enum Rung {
 /// What init sends to the proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToProxy {
-    /// The route table's sealed memfd comes along; sent first and after every change.
+    /// The route table's sealed memfd comes along; sent first and after every change. Answered by [`FromProxy::Taken`].
     Routes,
     /// The answer to [`FromProxy::Wake`]. `Ok` is a lease: the program is awake, and stays so until the lease is given back
     /// by [`FromProxy::Idle`] or the program has ended.

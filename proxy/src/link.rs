@@ -102,9 +102,16 @@ impl Link {
                     shared.starts.down(slot);
                 }
                 Ok(Some((ToProxy::Awake(slot, release), _))) => shared.awake.set(slot, release),
-                Ok(Some((ToProxy::Routes, fds))) => take_routes(shared, fds),
+                Ok(Some((table @ (ToProxy::Routes | ToProxy::Certificates), fds))) => {
+                    match table {
+                        ToProxy::Routes => take_routes(shared, fds),
+                        _ => take_certificates(shared, fds),
+                    }
+                    if let Err(e) = self.send(&FromProxy::Taken).await {
+                        return e;
+                    }
+                }
                 Ok(Some((ToProxy::Files { id, result }, fds))) => shared.files.opened(id, result, fds),
-                Ok(Some((ToProxy::Certificates, fds))) => take_certificates(shared, fds),
                 Ok(None) => return LinkError::Closed,
                 Err(ChannelError::WouldBlock) => ready.clear_ready(),
                 // One message is lost; the next is whole again, as each is a packet of its own.

@@ -68,8 +68,8 @@ impl Host {
             ControlRequest::RemoveRelease(slot, release) => {
                 self.begin_removal(slot, Act::Remove(release), id).err().map(Err)
             }
-            ControlRequest::PublishRoutes => Some(self.publish(fds)),
-            ControlRequest::PublishCertificates => Some(self.publish_certificates(fds)),
+            ControlRequest::PublishRoutes => self.publish(fds, id).err().map(Err),
+            ControlRequest::PublishCertificates => self.publish_certificates(fds, id).err().map(Err),
             ControlRequest::StartAcme => Some(self.start_asked(kennel_model::services::ACME)),
             ControlRequest::Status => Some(Ok(ControlReply::Status(Box::new(self.status())))),
             ControlRequest::Counters(from) => Some(Ok(ControlReply::Counters(Box::new(self.counters(from))))),
@@ -112,16 +112,16 @@ impl Host {
         Ok(ControlReply::Done)
     }
 
-    fn publish(&mut self, fds: Vec<OwnedFd>) -> Result<ControlReply, Refusal> {
+    fn publish(&mut self, fds: Vec<OwnedFd>, id: RequestId) -> Result<(), Refusal> {
         self.routes = Some(one_sealed(fds)?);
-        self.send_routes();
-        Ok(ControlReply::Done)
+        self.send_routes(Some(id));
+        Ok(())
     }
 
-    fn publish_certificates(&mut self, fds: Vec<OwnedFd>) -> Result<ControlReply, Refusal> {
+    fn publish_certificates(&mut self, fds: Vec<OwnedFd>, id: RequestId) -> Result<(), Refusal> {
         self.certificates = Some(one_sealed(fds)?);
-        self.send_certificates();
-        Ok(ControlReply::Done)
+        self.send_certificates(Some(id));
+        Ok(())
     }
 
     fn status(&self) -> HostStatus {

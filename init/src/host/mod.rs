@@ -35,7 +35,7 @@ pub mod timers;
 mod tpm;
 mod waiting;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
@@ -121,6 +121,8 @@ pub struct Host {
     /// The route table as control last published it.
     routes: Option<Rc<OwnedFd>>,
     certificates: Option<Rc<OwnedFd>>,
+    /// Of each table that the proxy was sent and has not taken yet, the oldest first, which request of control's waits for that.
+    tables_sent: VecDeque<Option<kennel_model::msg::RequestId>>,
     /// What the cloud says of this machine, last; nothing where there is none.
     cloud: Option<kennel_model::cloud::Report>,
     asked_tpm: tpm::Asked,
@@ -171,6 +173,7 @@ impl Host {
             children: HashMap::new(),
             routes: None,
             certificates: None,
+            tables_sent: VecDeque::new(),
             asked_tpm: tpm::Asked::Nothing,
             denials: None,
             filter: egress::Filter::new().step(|| "read the packet filter's templates".to_owned())?,

@@ -10,7 +10,7 @@ use caps::{Capability, CapsHashSet};
 use kennel_model::cloud::Report as Cloud;
 use kennel_model::denial::Batch;
 use kennel_model::labels;
-use kennel_model::msg::{FromControl, FromProxy, ServiceStatus, ToProxy};
+use kennel_model::msg::{FromControl, FromProxy, ServiceStatus};
 use kennel_model::network::FromDhcp;
 use kennel_model::services::{self as table, Handed, Restart};
 use kennel_model::tpm::Answer;
@@ -134,8 +134,8 @@ impl Host {
         (service.pid, service.report, service.link) = (Some(started.pid), Some(started.report), link);
         match service.entry.name.as_str() {
             "proxy" => {
-                self.send_routes();
-                self.send_certificates();
+                self.send_routes(None);
+                self.send_certificates(None);
                 self.tell_proxy_of_awake();
                 self.tell_proxy_of_drain();
             }
@@ -218,18 +218,6 @@ impl Host {
         }
     }
 
-    pub(super) fn send_routes(&mut self) {
-        if let Some(routes) = self.routes.clone() {
-            self.send("proxy", Outgoing::Proxy(ToProxy::Routes), vec![routes]);
-        }
-    }
-
-    pub(super) fn send_certificates(&mut self) {
-        if let Some(certificates) = self.certificates.clone() {
-            self.send("proxy", Outgoing::Proxy(ToProxy::Certificates), vec![certificates]);
-        }
-    }
-
     /// Sends what waits, and asks to be woken for the rest.
     fn flush(&mut self, index: usize) {
         let Some(link) = self.services.get_mut(index).and_then(|s| s.link.as_mut()) else { return };
@@ -240,6 +228,11 @@ impl Host {
             say!("FAILED to {e}");
         }
         self.pass_on_denials();
+    }
+
+    /// Whether what is sent to the service of this name comes to it.
+    pub(super) fn is_linked(&self, name: &str) -> bool {
+        self.services.iter().any(|s| s.entry.name == name && s.link.is_some())
     }
 
     /// Whether the service of this name runs and has read all that was sent to it.

@@ -92,8 +92,12 @@ impl Host {
             "control" => {
                 self.filter.forget_requests();
                 self.forget_drain_requests();
+                self.tables_sent.iter_mut().for_each(|waits| *waits = None);
             }
-            "proxy" => self.forget_leases(),
+            "proxy" => {
+                self.forget_leases();
+                self.forget_tables_sent();
+            }
             _ => {}
         }
         for slot in self.slots.values_mut() {

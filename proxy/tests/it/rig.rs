@@ -12,6 +12,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -100,6 +101,8 @@ pub(crate) struct Init {
     pub(crate) front: std::sync::Mutex<Front>,
     heard: Mutex<mpsc::UnboundedReceiver<FromProxy>>,
     counted: Mutex<mpsc::UnboundedReceiver<FromProxy>>,
+    /// How many tables the proxy has taken, or refused.
+    taken: Arc<AtomicUsize>,
     /// Ends with this.
     _listens: JoinSet<()>,
 }
@@ -110,14 +113,26 @@ impl Init {
         let (tell, heard) = mpsc::unbounded_channel();
         let (count, counted) = mpsc::unbounded_channel();
         let mut listens = JoinSet::new();
-        listens.spawn(listen_to(channel.clone(), tell, count));
+        let taken = Arc::new(AtomicUsize::new(0));
+        listens.spawn(listen_to(channel.clone(), tell, count, taken.clone()));
         Self {
             channel,
             front: std::sync::Mutex::default(),
             heard: Mutex::new(heard),
             counted: Mutex::new(counted),
+            taken,
             _listens: listens,
         }
+    }
+
+    /// Until the proxy has said of so many tables that it has taken or refused them.
+    pub(crate) async fn takes(&self, tables: usize) {
+        soon(async {
+            while self.taken.load(Ordering::Relaxed) < tables {
+                tokio::task::yield_now().await
+            }
+        })
+        .await;
     }
 
     pub(crate) fn say(&self, message: &ToProxy) {
@@ -197,6 +212,7 @@ async fn listen_to(
     channel: Arc<AsyncFd<Channel>>,
     tell: mpsc::UnboundedSender<FromProxy>,
     count: mpsc::UnboundedSender<FromProxy>,
+    taken: Arc<AtomicUsize>,
 ) {
     loop {
         let Ok(mut ready) = channel.readable().await else { return };
@@ -208,6 +224,7 @@ async fn listen_to(
             Ok(Some((message @ (FromProxy::Passed(_) | FromProxy::Woken { .. }), _))) => {
                 _ = count.send(message)
             }
+            Ok(Some((FromProxy::Taken, _))) => _ = taken.fetch_add(1, Ordering::Relaxed),
             Ok(Some((message, _))) => _ = tell.send(message),
             Err(ChannelError::WouldBlock) => ready.clear_ready(),
             _ => return,

@@ -52,7 +52,7 @@ async fn a_bad_table_leaves_the_old_one() {
     };
     // Of the same form, and good.
     serde_json::from_slice::<RouteTable>(&of("x.example", 1, "")).unwrap();
-    for bad in [
+    let all_bad = [
         &b""[..],
         b"{}",
         b"[1]",
@@ -71,11 +71,14 @@ async fn a_bad_table_leaves_the_old_one() {
         &serde_json::to_vec(&duplicate).unwrap(),
         // Older than the one in force.
         br#"{"generation":0,"routes":[]}"#,
-    ] {
+    ];
+    for bad in all_bad {
         proxy.init.say_routes(bad);
     }
     // Without a descriptor.
     proxy.init.say(&ToProxy::Routes);
+    // Who waits for one of them is told, the first table's among them.
+    proxy.init.takes(all_bad.len() + 2).await;
     assert_eq!(proxy.get("a.example", "/").await.text(), "hello");
     assert_eq!(proxy.get("x.example", "/").await.status(), 404);
     // And good ones are still taken.

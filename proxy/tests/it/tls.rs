@@ -7,7 +7,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kennel_model::certificate::{CertificateTable, ServedCertificate};
 use kennel_model::routes::{Https, Route};
-use kennel_proxy::Limits;
+use kennel_proxy::{Limits, Listeners};
 use rustls::HandshakeKind;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncReadExt;
@@ -79,6 +79,23 @@ async fn a_site_is_reached_with_tls_by_either_protocol() {
     let request = Request::get("https://a.example/").header("cookie", "a=1").header("cookie", "b=2");
     let answer = Answer::read(sender.send_request(request.body(empty()).unwrap()).await.unwrap()).await;
     assert_eq!(answer.text(), "x-forwarded-proto=https via=2 kennel cookie=a=1; b=2 host=a.example");
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_taken_is_shown_by_every_worker() {
+    let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let more = Listeners { http: listener(), https: listener() };
+    let second = more.https.local_addr().unwrap();
+    let mut proxy = proxy_with_workers(Limits::default(), vec![more]).await;
+    let authority = Authority::new();
+    for generation in 1..20 {
+        let name = format!("n{generation}.example");
+        let certificates = vec![authority.issue(&[&name], 0)];
+        proxy.init.say_certificates(&CertificateTable { generation, certificates, challenges: vec![] });
+        proxy.init.takes(generation as usize).await;
+        proxy.https = second;
+        connect(&proxy, &authority.connector(&[]), &name).await.unwrap();
+    }
 }
 
 #[tokio::test]
