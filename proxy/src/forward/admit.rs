@@ -1,4 +1,4 @@
-//! Whether a request can go to its program at once. It is `request`'s order of steps, as far as each step has nothing to say; where one has, nothing is left
+//! Whether a request can go to its program at once. It is `admission`'s order of steps, as far as each step has nothing to say; where one has, nothing is left
 //! of the others, and the request goes that way.
 
 use std::sync::atomic::Ordering;
