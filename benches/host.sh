@@ -21,7 +21,7 @@ host_start() {
 host_tenant() {
     local name=$1 runtime=$2 folder=$3
     shift 3
-    "$kennel" -q tenant add "$name" --runtime "$runtime" --domain "$name.localhost" "$@" >&2
+    "$kennel" -q tenant add "$name" --runtime "$runtime" --domain "$name.localhost" --trial off "$@" >&2
     "$kennel" -q deploy "$name" "$folder" >&2
 }
 

@@ -48,6 +48,10 @@ for mode in "-H" "-B" "-R" "-X -w 10 -y 20 -n 5 -z 32 -k 3"; do
     sleep 0.1
   done
   wait "$attack" || true
+  # It ends as soon as none of its connections is open, which may be before this looked again.
+  if [ "$closed" = - ] && [ "$(ss -Htn "sport = :$port" | awk '$1 != "TIME-WAIT" && $5 !~ /^127.0.0.2:/' | wc -l)" -le 1 ]; then
+    closed=$(($(date +%s) - began))
+  fi
   left=0
   grep -q "No open connections left" "$work/out" || left=$(tail -n1 "$work/report.csv" | cut -d, -f4)
   printf '| `%s` | %s | %s | %s | %s |\n' "${options[0]}" "$closed" "$left" \

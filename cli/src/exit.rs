@@ -9,21 +9,28 @@ pub use kennel_known::FileError;
 
 /// Exit codes, as `kennel --help` tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
-    /// Done.
-    Done = 0,
-    /// Something is broken or out of reach.
-    Failed = 1,
-    /// The host was asked and said no.
-    Refused = 2,
-    /// The command line makes no sense (`EX_USAGE` of sysexits.h).
-    Usage = 64,
+    /// Done: 0.
+    Done,
+    /// Something is broken or out of reach: 1.
+    Failed,
+    /// The host was asked and said no: 2.
+    Refused,
+    /// The command line makes no sense: 64 (`EX_USAGE` of sysexits.h).
+    Usage,
+    /// What was run on the host ended with this code. There is nothing more to say.
+    Program(u8),
 }
 
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Refused => 2,
+            Exit::Usage => 64,
+            Exit::Program(code) => code,
+        })
     }
 }
 
@@ -73,6 +80,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What was run on the host has ended with this code, and has said itself what there was to say.
+    pub fn of_program(code: u8) -> Self {
+        Self { code: "program".to_owned(), message: String::new(), hint: None, exit: Exit::Program(code) }
+    }
+}
+
 impl Explain for FileError {
     fn code(&self) -> String {
         "file".to_owned()
@@ -89,9 +103,9 @@ impl Explain for HostsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::None => {
-                Some("`kennel run --detach` starts one here, `kennel host add` makes another known".into())
+                Some("`kennel run --detach` starts one here, `kennel host add` makes another known; with KENNEL_TOKEN, --host https://ADDRESS:8443 is enough".into())
             }
-            Self::Several(_) => Some("choose one with --host NAME or KENNEL_HOST".into()),
+            Self::Several(_) => Some("choose one with --host NAME or KENNEL_HOST, or for good with `kennel host use NAME`".into()),
             Self::Unknown { known, .. } if known.is_empty() => Self::None.hint(),
             Self::Unknown { known, .. } => Some(format!("known are: {known}")),
             Self::Invalid { .. } => Some("repair the file, or remove it and add the hosts again".into()),

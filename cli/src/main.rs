@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match commands::execute(cli, ui) {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
-            if failure.exit != Exit::Done {
+            if !matches!(failure.exit, Exit::Done | Exit::Program(_)) {
                 ui.failure(&failure);
             }
             failure.exit.into()

@@ -1,5 +1,6 @@
-//! Sign-in: a challenge signed by an operator's SSH key is traded for a token. Tokens live in memory only and are
-//! kept hashed; challenges are not kept at all until they are used, so nobody fills a table by asking for them.
+//! Sign-in: a challenge signed by an SSH key is traded for a token. Tokens live in memory only and are kept hashed; challenges
+//! are not kept at all until they are used, so nobody fills a table by asking for them. Which keys the user-data names is known
+//! here, and which are an account's in `people`; those of the second kind take nothing from the first.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
-use kennel_model::api;
+use kennel_model::{AccountName, api};
 use kennel_user_data::parse_key;
 use rustix::rand::GetRandomFlags;
 use sha2::{Digest, Sha256};
@@ -20,17 +21,18 @@ use crate::operators::Operators;
 
 /// How long a challenge may be answered.
 const NONCE_LIFE: Duration = Duration::from_secs(60);
-/// Answered challenges remembered until they are too old anyway.
+/// Answered challenges remembered until they are too old anyway: of the user-data's keys together, and of each other.
 const MAX_SPENT: usize = 4096;
+const MAX_SPENT_OF_ACCOUNT: usize = 64;
 /// How long a token is good.
 const TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
-/// Tokens at a time; the oldest makes room.
+/// Tokens of one key at a time; the oldest makes room.
 const MAX_SESSIONS: usize = 64;
 
 /// Bytes of a nonce: 16 random, 8 of time, 32 that prove it is ours.
 const NONCE_BYTES: usize = 16 + 8 + 32;
 
-/// Who may sign in, and who has.
+/// Whom the user-data lets sign in, and who has.
 pub struct Auth {
     operators: Mutex<Operators>,
     certificate_fingerprint: String,
@@ -42,15 +44,33 @@ pub struct Auth {
 
 #[derive(Default)]
 struct Tables {
-    /// Used nonces, with the time at which they would have been too old.
-    spent: HashMap<[u8; NONCE_BYTES], Duration>,
+    /// Used nonces, with the time at which they would have been too old, and whose they were.
+    spent: HashMap<[u8; NONCE_BYTES], (Duration, Owner)>,
     sessions: Vec<SessionEntry>,
+}
+
+/// Who has signed a challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Owner {
+    key: String,
+    by_user_data: bool,
 }
 
 struct SessionEntry {
     token_hash: [u8; 32],
-    operator: String,
+    session: Signed,
     ends: Duration,
+}
+
+/// A key whose owner has signed, or has done so and is signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// Its fingerprint.
+    pub key: String,
+    /// The user-data names it, or did when it signed in.
+    pub by_user_data: bool,
+    /// The account that has it, as it was when it signed in.
+    pub account: Option<AccountName>,
 }
 
 impl Auth {
@@ -62,7 +82,7 @@ impl Auth {
         Ok(Self { operators: Mutex::new(operators), certificate_fingerprint, mac, born, tables })
     }
 
-    /// From now on these may sign in, and nobody else. Who has done so stays signed in.
+    /// From now on the user-data names these, and nobody else. Who has signed in stays signed in.
     pub fn admit(&self, operators: Operators) {
         *self.operators() = operators;
     }
@@ -77,32 +97,45 @@ impl Auth {
         Ok(api::Challenge { nonce: STANDARD.encode(nonce) })
     }
 
-    /// Trades the signed challenge for a token.
+    /// The key, when it has signed this host's text. Whether it may sign in is `people`'s to say, unless the user-data names it.
     ///
     /// # Errors
-    /// [`Error::SignInRefused`] whatever is wrong; [`Error::Overloaded`] when operators sign in without end.
-    pub fn sign_in(&self, request: &api::SessionRequest) -> Result<api::Session> {
-        let key = self.verify(request).ok_or(Error::SignInRefused)?;
+    /// [`Error::SignInRefused`] whatever is wrong.
+    pub fn verify(&self, request: &api::SessionRequest) -> Result<Signed> {
+        let key = self.signed(request).ok_or(Error::SignInRefused)?;
+        let by_user_data = self.operators().admits(&key);
+        Ok(Signed { key: key.fingerprint(HashAlg::Sha256).to_string(), by_user_data, account: None })
+    }
+
+    /// Makes a session for somebody who may sign in.
+    ///
+    /// # Errors
+    /// [`Error::SignInRefused`] for a challenge that was used; [`Error::Overloaded`] when they sign in without end.
+    pub fn open(&self, signed: Signed, account: Option<AccountName>, nonce: &str) -> Result<api::Session> {
         let token = URL_SAFE_NO_PAD.encode(random::<32>()?);
-        let entry = SessionEntry {
-            token_hash: Sha256::digest(&token).into(),
-            operator: key.fingerprint(HashAlg::Sha256).to_string(),
-            ends: self.now() + TOKEN_LIFE,
-        };
-        self.spend(&request.nonce)?;
+        self.spend(nonce, Owner { key: signed.key.clone(), by_user_data: signed.by_user_data })?;
         let mut tables = self.tables();
-        if tables.sessions.len() >= MAX_SESSIONS {
-            tables.sessions.remove(0);
+        let now = self.now();
+        tables.sessions.retain(|s| s.ends > now);
+        let same = |s: &SessionEntry| s.session.key == signed.key;
+        if tables.sessions.iter().filter(|s| same(s)).count() >= MAX_SESSIONS
+            && let Some(oldest) = tables.sessions.iter().position(same)
+        {
+            tables.sessions.remove(oldest);
         }
-        tables.sessions.push(entry);
+        tables.sessions.push(SessionEntry {
+            token_hash: Sha256::digest(&token).into(),
+            session: Signed { account, ..signed },
+            ends: now + TOKEN_LIFE,
+        });
         Ok(api::Session { token, expires_in_s: TOKEN_LIFE.as_secs() as u32 })
     }
 
-    /// The signed-in operator's key fingerprint, by the `Authorization` header.
+    /// Who is signed in, by the `Authorization` header.
     ///
     /// # Errors
     /// [`Error::SignInRequired`].
-    pub fn operator(&self, authorization: Option<&str>) -> Result<String> {
+    pub fn session(&self, authorization: Option<&str>) -> Result<Signed> {
         let token = bearer(authorization).ok_or(Error::SignInRequired)?;
         let hash: [u8; 32] = Sha256::digest(token).into();
         let now = self.now();
@@ -110,13 +143,23 @@ impl Auth {
         tables.sessions.retain(|s| s.ends > now);
         // Every entry is compared in full, so that the time taken tells nothing.
         let found = tables.sessions.iter().fold(None, |found, s| {
-            if bool::from(s.token_hash.ct_eq(&hash)) { Some(s.operator.clone()) } else { found }
+            if bool::from(s.token_hash.ct_eq(&hash)) { Some(s.session.clone()) } else { found }
         });
         found.ok_or(Error::SignInRequired)
     }
 
-    /// The key, when it is an operator's and signed this host's text.
-    fn verify(&self, request: &api::SessionRequest) -> Option<PublicKey> {
+    /// Ends the sessions of accounts of which this holds; one that comes back later does not bring them back.
+    pub fn end(&self, is_over: impl Fn(&Signed) -> bool) {
+        self.tables().sessions.retain(|s| s.session.by_user_data || !is_over(&s.session));
+    }
+
+    /// Whether the user-data names this key.
+    pub fn is_operators(&self, key: &PublicKey) -> bool {
+        self.operators().admits(key)
+    }
+
+    /// The key that signed this host's text.
+    fn signed(&self, request: &api::SessionRequest) -> Option<PublicKey> {
         let signature = SshSig::from_pem(&request.signature).ok()?;
         let key = PublicKey::from(signature.public_key().clone());
         let nonce = decode_nonce(&request.nonce)?;
@@ -127,19 +170,23 @@ impl Auth {
         }
         let text = api::signed_text(&request.nonce, &self.certificate_fingerprint);
         key.verify(api::SIGNATURE_NAMESPACE, text.as_bytes(), &signature).ok()?;
-        self.operators().admits(&key).then_some(key)
+        Some(key)
     }
 
     /// Marks the nonce used, once.
-    fn spend(&self, nonce: &str) -> Result<()> {
+    fn spend(&self, nonce: &str, owner: Owner) -> Result<()> {
         let nonce = decode_nonce(nonce).ok_or(Error::SignInRefused)?;
         let now = self.now();
         let mut tables = self.tables();
-        tables.spent.retain(|_, ends| *ends > now);
-        if tables.spent.len() >= MAX_SPENT {
+        tables.spent.retain(|_, (ends, _)| *ends > now);
+        let (most, counts): (_, &dyn Fn(&Owner) -> bool) = match owner.by_user_data {
+            true => (MAX_SPENT, &|other| other.by_user_data),
+            false => (MAX_SPENT_OF_ACCOUNT, &|other| other.key == owner.key),
+        };
+        if tables.spent.values().filter(|(_, other)| counts(other)).count() >= most {
             return Err(Error::Overloaded);
         }
-        match tables.spent.insert(nonce, now + NONCE_LIFE) {
+        match tables.spent.insert(nonce, (now + NONCE_LIFE, owner)) {
             None => Ok(()),
             Some(_) => Err(Error::SignInRefused),
         }
@@ -218,17 +265,27 @@ mod tests {
         api::SessionRequest { nonce: nonce.into(), signature: signature.to_pem(LineEnding::LF).unwrap() }
     }
 
+    /// As `people` does, on a host without accounts.
+    fn sign_in(auth: &Auth, request: &api::SessionRequest) -> Result<api::Session> {
+        let signed = auth.verify(request)?;
+        if !signed.by_user_data {
+            return Err(Error::SignInRefused);
+        }
+        auth.open(signed, None, &request.nonce)
+    }
+
     fn refused(auth: &Auth, request: &api::SessionRequest) -> bool {
-        matches!(auth.sign_in(request), Err(Error::SignInRefused))
+        matches!(sign_in(auth, request), Err(Error::SignInRefused))
     }
 
     #[test]
     fn an_operator_signs_in_once_per_challenge() {
         let auth = auth();
         let request = signed(&key(1), &ask(&auth, &key(1)), HOST, api::SIGNATURE_NAMESPACE);
-        let token = auth.sign_in(&request).unwrap().token;
-        let operator = auth.operator(Some(&format!("Bearer {token}"))).unwrap();
-        assert_eq!(operator, key(1).public_key().fingerprint(HashAlg::Sha256).to_string());
+        let token = sign_in(&auth, &request).unwrap().token;
+        let session = auth.session(Some(&format!("Bearer {token}"))).unwrap();
+        assert!(session.by_user_data);
+        assert_eq!(session.key, key(1).public_key().fingerprint(HashAlg::Sha256).to_string());
         assert!(refused(&auth, &request), "the same signature again");
     }
 
@@ -273,14 +330,33 @@ mod tests {
     fn tokens_end_and_are_bounded() {
         let auth = auth();
         let session = || {
-            auth.sign_in(&signed(&key(1), &ask(&auth, &key(1)), HOST, api::SIGNATURE_NAMESPACE)).unwrap().token
+            sign_in(&auth, &signed(&key(1), &ask(&auth, &key(1)), HOST, api::SIGNATURE_NAMESPACE))
+                .unwrap()
+                .token
         };
         let first = session();
         auth.tables().sessions[0].ends = Duration::ZERO;
-        assert!(auth.operator(Some(&format!("Bearer {first}"))).is_err(), "ended");
+        assert!(auth.session(Some(&format!("Bearer {first}"))).is_err(), "ended");
         let tokens: Vec<_> = (0..=MAX_SESSIONS).map(|_| session()).collect();
-        assert!(auth.operator(Some(&format!("Bearer {}", tokens[0]))).is_err(), "made room");
-        assert!(auth.operator(Some(&format!("bearer {}", tokens[MAX_SESSIONS]))).is_ok());
+        assert!(auth.session(Some(&format!("Bearer {}", tokens[0]))).is_err(), "made room");
+        assert!(auth.session(Some(&format!("bearer {}", tokens[MAX_SESSIONS]))).is_ok());
+    }
+
+    #[test]
+    fn whoever_signs_in_without_end_takes_nothing_from_others() {
+        let auth = auth();
+        let open = |seed| {
+            let nonce = ask(&auth, &key(seed));
+            let signed = auth.verify(&signed(&key(seed), &nonce, HOST, api::SIGNATURE_NAMESPACE)).unwrap();
+            auth.open(signed, None, &nonce)
+        };
+        let first = open(1).unwrap().token;
+        for _ in 0..MAX_SPENT_OF_ACCOUNT {
+            open(2).unwrap();
+        }
+        assert!(matches!(open(2), Err(Error::Overloaded)));
+        assert!(open(3).is_ok() && open(1).is_ok());
+        assert!(auth.session(Some(&format!("Bearer {first}"))).is_ok(), "another key's sessions make no room");
     }
 
     #[test]
@@ -288,7 +364,7 @@ mod tests {
         let auth = auth();
         for header in [None, Some(""), Some("Bearer"), Some("Bearer "), Some("Basic YTpi"), Some("Bearer x y")]
         {
-            assert!(matches!(auth.operator(header), Err(Error::SignInRequired)), "{header:?}");
+            assert!(matches!(auth.session(header), Err(Error::SignInRequired)), "{header:?}");
         }
     }
 }

@@ -19,6 +19,10 @@ pub struct Config {
     pub keep_releases: u32,
     /// How long a release that was switched to has to stay up before it is kept.
     pub trial: Duration,
+    /// How long a release has to go on beside the one that serves, once it is ready, before it takes over.
+    pub steady: Duration,
+    /// For how long a release that has taken over is looked after.
+    pub care: Duration,
     /// Bounds of the HTTPS server.
     pub http: HttpBounds,
     /// Sizes and intervals of the tenants' logs.
@@ -68,6 +72,8 @@ impl Config {
             villain: layout::VILLAIN.into(),
             keep_releases: 5,
             trial: Duration::from_secs(5),
+            steady: Duration::from_secs(2),
+            care: Duration::from_secs(120),
             http: HttpBounds::default(),
             logs: LogBounds::default(),
         }

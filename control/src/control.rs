@@ -1,10 +1,11 @@
 //! What every act of control needs, in one place: the registry, the way to init, the logs, and who is busy.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kennel_model::doctor::Failsafe;
 use kennel_model::layout::{ImageFacts, RuntimeFacts};
 use kennel_model::msg::ControlRequest;
 use kennel_model::routes::Front;
@@ -16,7 +17,7 @@ use crate::denials::News;
 use crate::error::{Error, Result};
 use crate::init::Init;
 use crate::logs::Logs;
-use crate::registry::{Registry, TenantPhase, TenantRow};
+use crate::registry::{Registry, TenantPhase, TenantRow, now_s};
 
 /// How long init may take for what it does at once.
 pub const QUICK: Duration = Duration::from_secs(15);
@@ -43,10 +44,16 @@ pub struct Control {
     pub(crate) counted: crate::counters::Last,
     /// What programs did that is not written yet.
     pub(crate) timeline: crate::timeline::Timeline,
-    /// What programs show that cannot sign in.
-    pub(crate) tokens: Arc<crate::tokens::Tokens>,
+    /// Who may ask, between two requests.
+    pub(crate) people: crate::people::People,
     /// Opens environments.
     pub(crate) env_key: Arc<crate::secrets::Key>,
+    /// What runs by the clock.
+    pub(crate) cron: crate::cron::Cron,
+    /// What has been taken over from.
+    pub(crate) warm: crate::trial::Warm,
+    /// What has taken over.
+    pub(crate) cared: crate::trial::Cared,
     /// How long wakes took.
     pub(crate) wakes: crate::metrics::Wakes,
     /// What tenants use.
@@ -62,6 +69,12 @@ pub struct Control {
     front: Mutex<Front>,
     /// Held while a reservation is checked and written.
     pub(crate) reserving: tokio::sync::Mutex<()>,
+    /// Why the registry cannot be used, when it cannot.
+    pub(crate) failsafe: Option<Failsafe>,
+    /// Whether no control was there before this one since the host's boot; said by the start.
+    pub(crate) is_first: AtomicBool,
+    /// Another control is to begin in the place of this one.
+    pub(crate) over: tokio::sync::Notify,
     starts: u32,
     busy: Arc<Mutex<HashMap<TenantName, &'static str>>>,
 }
@@ -78,11 +91,15 @@ impl Control {
     pub(crate) async fn new(
         config: Config,
         facts: ImageFacts,
-        registry: Registry,
+        (registry, failsafe): (Registry, Option<Failsafe>),
         init: Init,
         orders: crate::acme::Orders,
     ) -> Result<Self> {
-        let (starts, tokens) = registry.with(|store| Ok((store.count_start()?, store.tokens()?))).await?;
+        let starts = match failsafe {
+            None => registry.with(|store| store.count_start()).await?,
+            // It cannot be counted: the clock is further on than any count.
+            Some(_) => u32::try_from(now_s()).unwrap_or(u32::MAX),
+        };
         let logs = Logs::new(config.clone());
         let env_key = Arc::new(crate::secrets::Key::load_or_make(&config.env_key_file())?);
         Ok(Self {
@@ -95,8 +112,11 @@ impl Control {
             denials: News::default(),
             counted: crate::counters::Last::default(),
             timeline: crate::timeline::Timeline::default(),
-            tokens: Arc::new(crate::tokens::Tokens::of(tokens)),
+            people: crate::people::People::default(),
             env_key,
+            cron: crate::cron::Cron::default(),
+            warm: crate::trial::Warm::default(),
+            cared: crate::trial::Cared::default(),
             wakes: crate::metrics::Wakes::default(),
             account: crate::usage::Account::default(),
             orders,
@@ -105,6 +125,9 @@ impl Control {
             tables: AtomicU32::new(0),
             front: Mutex::default(),
             reserving: tokio::sync::Mutex::default(),
+            failsafe,
+            is_first: AtomicBool::new(false),
+            over: tokio::sync::Notify::new(),
             starts,
             busy: Arc::default(),
         })

@@ -2,6 +2,7 @@
 //! a release of its own, which has the files of the one before.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use kennel_model::env::{ChangeEnv, EnvChanged, EnvValue, EnvVariable, MAX_VARIABLES};
 use kennel_model::{EnvName, LaunchSpec, ReleaseId, TenantName};
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::registry::TenantRow;
 use crate::secrets::Key;
 use crate::tenants::launch;
+use crate::trial::look_after;
 
 /// Longest list of names in a tenant's timeline, in characters.
 const TOLD: usize = 120;
@@ -41,7 +43,12 @@ impl Control {
     ///
     /// # Errors
     /// [`Error`]; the environment is then what it was.
-    pub async fn change_env(&self, name: &TenantName, wish: ChangeEnv, by: &str) -> Result<EnvChanged> {
+    pub async fn change_env(
+        self: &Arc<Self>,
+        name: &TenantName,
+        wish: ChangeEnv,
+        by: &str,
+    ) -> Result<EnvChanged> {
         let claim = self.claim(name, "a change of its environment")?;
         let row = self.settled(name).await?;
         let before = self.variables(name).await?;
@@ -51,13 +58,16 @@ impl Control {
         spec.validate().map_err(|cause| Error::InvalidEnv(cause.to_string()))?;
         let mut release = None;
         if after != before {
-            let (key, wanted) = (std::sync::Arc::clone(&self.env_key), name.clone());
+            let (key, wanted) = (Arc::clone(&self.env_key), name.clone());
             let seal = move |id| sealed(&key, &wanted, dated(&before, after, id));
             let (wanted, by_whom) = (name.clone(), by.to_owned());
             let begun = self.registry.with(move |store| store.begin_env(&wanted, &by_whom, seal)).await?;
             if let Some(id) = begun {
                 self.try_out(&claim, &row, id, format!("environment changed, {told}: {id} by {by}")).await?;
                 self.sweep(&claim, &row).await;
+                if let (Some(before), true) = (row.current, row.limits.trial) {
+                    tokio::spawn(look_after(Arc::clone(self), name.clone(), id, before));
+                }
             }
             release = begun;
         }

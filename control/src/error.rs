@@ -1,15 +1,16 @@
 //! Everything that an operator may be told went wrong, with its stable code, its HTTP status and its hint in one
 //! place. The modules say what happened; `http` only writes it down. What a person can do about each is in `hint`.
 
+mod code;
 mod hint;
 
 use std::time::Duration;
 
-use hyper::StatusCode;
+use kennel_model::account::Role;
 use kennel_model::egress::{BadDestination, InvalidEgress};
+use kennel_model::found::Origin;
 use kennel_model::launch::InvalidLaunch;
-use kennel_model::msg::Refusal;
-use kennel_model::{Domain, EnvName, ReleaseId, RuntimeName, TenantName, TokenName};
+use kennel_model::{AccountName, Domain, EnvName, ReleaseId, RuntimeName, TenantName, TokenName};
 
 use crate::init::InitError;
 
@@ -23,11 +24,53 @@ pub enum Error {
     #[error("the public key cannot be used: {0}")]
     BadKey(String),
     /// No token, or one that is not (or no longer) valid.
-    #[error("this needs a signed-in operator")]
+    #[error("this needs somebody who has signed in")]
     SignInRequired,
     /// Wrong signature, unknown key, or a nonce that is old or used.
     #[error("the sign-in was refused")]
     SignInRefused,
+    /// A token that was good.
+    #[error("the token {0} has expired")]
+    TokenExpired(TokenName),
+    /// One that was taken back.
+    #[error("the token {0} was revoked")]
+    TokenRevoked(TokenName),
+    /// Who has a lesser role than it takes.
+    #[error("{0} is {one}, and this takes {least}", one = .1.one(), least = .2.one())]
+    RoleTooLow(String, Role, Role),
+    /// Who has this role, with other tenants.
+    #[error("{0} has nothing to do with the tenant {1}")]
+    NotYourTenant(String, String),
+    /// Logs and the like, read all at once.
+    #[error("too many streams are being read: {0} of an account at most")]
+    TooManyStreams(usize),
+    /// An operation that is in no row of the table of rights.
+    #[error("nobody may ask for this")]
+    NobodyMay,
+    /// Role and tenants that do not go together.
+    #[error("{0}")]
+    InvalidAccount(String),
+    /// The name is taken.
+    #[error("there is an account {0} already")]
+    AccountExists(AccountName),
+    /// No account of that name.
+    #[error("there is no account {0:?}")]
+    NoSuchAccount(String),
+    /// No more of them.
+    #[error("there are {0} accounts already")]
+    TooManyAccounts(u32),
+    /// It is somebody else's.
+    #[error("the key {0} is that of {1}")]
+    KeyTaken(String, String),
+    /// Not one of the account's.
+    #[error("the account {0} has no key {1:?}")]
+    NoSuchKey(AccountName, String),
+    /// No more of them.
+    #[error("the account has {0} keys already")]
+    TooManyKeys(u32),
+    /// Scope, account, tenants and time that do not go together.
+    #[error("{0}")]
+    InvalidToken(String),
     /// A token that is good for something else.
     #[error("the token {0} may only {1}")]
     OutOfScope(TokenName, &'static str),
@@ -43,6 +86,15 @@ pub enum Error {
     /// No more of them.
     #[error("there are {0} tokens already")]
     TooManyTokens(usize),
+    /// A job that cannot be.
+    #[error("the job cannot be: {0}")]
+    InvalidJob(String),
+    /// No job of that number.
+    #[error("{0} has no job {1}")]
+    NoSuchJob(TenantName, u32),
+    /// No more of them.
+    #[error("{0} has as many jobs as a tenant may have")]
+    TooManyJobs(TenantName),
     /// A certificate or key that cannot be shown.
     #[error("the certificate cannot be used: {0}")]
     BadCertificate(String),
@@ -139,6 +191,18 @@ pub enum Error {
     /// It is the oldest that is kept.
     #[error("the tenant {0} has no release before {1}, which serves")]
     NothingEarlier(TenantName, ReleaseId),
+    /// It was tried beside the one that serves, and was not good enough to take over.
+    #[error("release {release} is not taken into use: {why}; {}", serving.map_or("nothing serves yet".to_owned(), |r| format!("{r} serves on")))]
+    NotReady {
+        /// Which.
+        release: ReleaseId,
+        /// What serves still.
+        serving: Option<ReleaseId>,
+        /// What is wrong with it.
+        why: String,
+        /// The end of what it printed.
+        log: Vec<String>,
+    },
     /// It was switched to and did not stay up.
     #[error("release {release} does not stay up: {why}; {serving} serves again")]
     DoesNotStart {
@@ -178,6 +242,9 @@ pub enum Error {
     /// `kennel-unpack` found something that it does not take.
     #[error("the upload was refused: {0}")]
     UploadRefused(String),
+    /// The release that what came was to share files with is not as whoever sent it takes it to be.
+    #[error("{0}")]
+    BasisDiffers(String),
     /// The stream ended early or stood still.
     #[error("the upload broke off: {0}")]
     UploadBroken(String),
@@ -188,6 +255,16 @@ pub enum Error {
         runtime: RuntimeName,
         /// Names, in the order in which they were looked for.
         looked_for: Vec<String>,
+        /// What the release seems to be instead.
+        clue: Option<String>,
+    },
+    /// Something says how the release is run, and it cannot be run like that.
+    #[error("the release cannot be run ({}): {why}", origin.words())]
+    NotRunnable {
+        /// What says it.
+        origin: Origin,
+        /// Why not.
+        why: String,
     },
     /// The release is registered, but the host could not switch to it.
     #[error("release {0} is on disk but not in use yet: {1}")]
@@ -209,7 +286,16 @@ pub enum Error {
     Overloaded,
     /// The registry's fault, not the client's.
     #[error("the registry failed: {0}")]
-    Registry(#[from] rusqlite::Error),
+    Registry(rusqlite::Error),
+    /// It is broken, and what stands in for it is not changed.
+    #[error("the host is in failsafe mode: its registry cannot be used, and nothing is changed")]
+    Failsafe,
+    /// No copy of that name.
+    #[error("there is no snapshot {0:?} of the registry that is whole")]
+    NoSuchSnapshot(String),
+    /// There is nothing to repair.
+    #[error("the registry is whole")]
+    NotBroken,
     /// A row that this program did not write.
     #[error("the registry is damaged: {0}")]
     Damaged(String),
@@ -224,73 +310,12 @@ pub enum Error {
 /// Results of everything that an operator may ask for.
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl Error {
-    /// The stable word for programs, and the HTTP status.
-    pub fn code(&self) -> (&'static str, StatusCode) {
-        use StatusCode as S;
-        match self {
-            Self::BadRequest(_) => ("bad-request", S::BAD_REQUEST),
-            Self::BadKey(_) => ("bad-key", S::BAD_REQUEST),
-            Self::SignInRequired => ("sign-in-required", S::UNAUTHORIZED),
-            Self::SignInRefused => ("sign-in-refused", S::UNAUTHORIZED),
-            Self::OutOfScope(..) => ("out-of-scope", S::FORBIDDEN),
-            Self::TooManyWrong(_) => ("too-many-wrong", S::TOO_MANY_REQUESTS),
-            Self::TokenExists(_) => ("token-exists", S::CONFLICT),
-            Self::NoSuchToken(_) => ("no-such-token", S::NOT_FOUND),
-            Self::TooManyTokens(_) => ("too-many-tokens", S::CONFLICT),
-            Self::BadCertificate(_) => ("bad-certificate", S::UNPROCESSABLE_ENTITY),
-            Self::NoSuchCertificate(_) => ("no-such-certificate", S::NOT_FOUND),
-            Self::TooManyCertificates(_) => ("too-many-certificates", S::CONFLICT),
-            Self::AcmeTerms(_) => ("acme-terms", S::CONFLICT),
-            Self::Acme(_) => ("acme-failed", S::BAD_GATEWAY),
-            Self::NotOrdered(..) => ("not-ordered", S::CONFLICT),
-            Self::NoSuchPath(_) => ("no-such-path", S::NOT_FOUND),
-            Self::Method { .. } => ("method-not-allowed", S::METHOD_NOT_ALLOWED),
-            Self::Timeout => ("timeout", S::REQUEST_TIMEOUT),
-            Self::TooLarge(_) => ("too-large", S::PAYLOAD_TOO_LARGE),
-            Self::MediaType(_) => ("unsupported-media-type", S::UNSUPPORTED_MEDIA_TYPE),
-            Self::NoSuchTenant(_) => ("no-such-tenant", S::NOT_FOUND),
-            Self::TenantExists(_) => ("tenant-exists", S::CONFLICT),
-            Self::DomainTaken { .. } => ("domain-taken", S::CONFLICT),
-            Self::NoSuchDomain(..) => ("no-such-domain", S::NOT_FOUND),
-            Self::TooManyDomains(..) => ("too-many-domains", S::CONFLICT),
-            Self::InvalidRedirect(_) => ("invalid-redirect", S::UNPROCESSABLE_ENTITY),
-            Self::InvalidPage(_) => ("invalid-page", S::UNPROCESSABLE_ENTITY),
-            Self::TooManyPages => ("too-many-pages", S::CONFLICT),
-            Self::NoPage(_) => ("no-page", S::NOT_FOUND),
-            Self::InvalidMaintenance(_) => ("invalid-maintenance", S::UNPROCESSABLE_ENTITY),
-            Self::NoFreeSlot(_) => ("no-free-slot", S::CONFLICT),
-            Self::Busy(..) | Self::TpmBusy | Self::Init(InitError::Refused(Refusal::Busy(_))) => {
-                ("busy", S::CONFLICT)
-            }
-            Self::Needed(..) => ("busy", S::CONFLICT),
-            Self::NoTpm => ("no-tpm", S::CONFLICT),
-            Self::Tpm(_) => ("tpm-failed", S::INTERNAL_SERVER_ERROR),
-            Self::NotDeployed(_) => ("not-deployed", S::CONFLICT),
-            Self::AlreadyServes(..) => ("already-serves", S::CONFLICT),
-            Self::NoSuchRelease(..) => ("no-such-release", S::NOT_FOUND),
-            Self::NothingEarlier(..) => ("nothing-earlier", S::CONFLICT),
-            Self::DoesNotStart { .. } => ("does-not-start", S::UNPROCESSABLE_ENTITY),
-            Self::InvalidEnv(_) => ("invalid-env", S::UNPROCESSABLE_ENTITY),
-            Self::NoSuchVariable(..) => ("no-such-variable", S::NOT_FOUND),
-            Self::BeingRemoved(_) => ("being-removed", S::CONFLICT),
-            Self::NoSuchRuntime(..) => ("no-such-runtime", S::UNPROCESSABLE_ENTITY),
-            Self::Oversold(_) => ("oversold", S::CONFLICT),
-            Self::InvalidTenant(_) => ("invalid-tenant", S::UNPROCESSABLE_ENTITY),
-            Self::InvalidRule(..) => ("invalid-rule", S::UNPROCESSABLE_ENTITY),
-            Self::NoSuchRule(..) => ("no-such-rule", S::NOT_FOUND),
-            Self::UploadRefused(_) => ("upload-refused", S::UNPROCESSABLE_ENTITY),
-            Self::UploadBroken(_) => ("upload-broken", S::BAD_REQUEST),
-            Self::NoProgram { .. } => ("no-program", S::UNPROCESSABLE_ENTITY),
-            Self::Init(InitError::Refused(Refusal::Invalid(_))) => ("host-refused", S::CONFLICT),
-            Self::Init(InitError::Refused(Refusal::Failed(_))) | Self::NotActivated(..) => {
-                ("host-failed", S::INTERNAL_SERVER_ERROR)
-            }
-            Self::Init(_) => ("host-slow", S::SERVICE_UNAVAILABLE),
-            Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE),
-            Self::Registry(_) | Self::Damaged(_) | Self::Io(..) | Self::Internal(_) => {
-                ("internal", S::INTERNAL_SERVER_ERROR)
-            }
+impl From<rusqlite::Error> for Error {
+    fn from(cause: rusqlite::Error) -> Self {
+        // Nothing is read-only but what stands in for a registry that is broken.
+        match cause.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::ReadOnly) => Self::Failsafe,
+            _ => Self::Registry(cause),
         }
     }
 }

@@ -40,6 +40,7 @@ impl Control {
             warnings: self.warnings().await?,
             expiring: self.expiring().await?,
             clock: status.clock,
+            failsafe: self.failsafe.clone(),
             draining: status.draining,
             cloud: self.init.cloud().borrow().as_ref().map(shown),
         })

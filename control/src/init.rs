@@ -1,6 +1,7 @@
 //! The way to init: one task owns the channel, everyone else asks through [`Init`]. Requests are paired with their
 //! replies by number, each has a deadline, and what init tells of the slots is kept here for whoever asks.
 
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::say;
+pub use tasks::Started;
+use tasks::Tasks;
 
 /// Requests that wait to be sent; more make their askers wait.
 const QUEUE: usize = 64;
@@ -92,6 +95,7 @@ pub struct Init {
     calls: mpsc::Sender<Call>,
     slots: Arc<Mutex<HashMap<SlotId, SlotEvent>>>,
     ends: Arc<Mutex<Ends>>,
+    tasks: Arc<Tasks>,
     cloud: watch::Receiver<Option<Report>>,
 }
 
@@ -101,6 +105,7 @@ pub struct Link {
     calls: mpsc::Receiver<Call>,
     slots: Arc<Mutex<HashMap<SlotId, SlotEvent>>>,
     ends: Arc<Mutex<Ends>>,
+    tasks: Arc<Tasks>,
     cloud: watch::Sender<Option<Report>>,
     denials: mpsc::Sender<Batch>,
     changes: mpsc::Sender<Change>,
@@ -108,8 +113,19 @@ pub struct Link {
     last_id: RequestId,
 }
 
-/// How often slots' programs have ended, and why last.
-type Ends = HashMap<SlotId, (u64, String)>;
+/// How slots' programs have ended.
+type Ends = HashMap<SlotId, End>;
+
+/// How often a slot's program has ended since control started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct End {
+    /// In any way, asked to or not.
+    pub count: u64,
+    /// Unasked.
+    pub failures: u64,
+    /// Why last.
+    pub why: String,
+}
 
 type Answer = Result<(ControlReply, Vec<OwnedFd>), Refusal>;
 
@@ -134,19 +150,25 @@ impl Init {
         let (changes, changed) = mpsc::channel(CHANGES);
         let (calls, queue) = mpsc::channel(QUEUE);
         let (slots, ends) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()));
+        let tasks = Arc::<Tasks>::default();
         let (cloud, heard) = watch::channel(None);
         let link = Link {
             channel: async_channel::register(channel)?,
             calls: queue,
             slots: Arc::clone(&slots),
             ends: Arc::clone(&ends),
+            tasks: Arc::clone(&tasks),
             cloud,
             denials,
             changes,
             waiting: HashMap::new(),
             last_id: 0,
         };
-        Ok((Self { calls, slots, ends, cloud: heard }, link, Told { denials: batches, changes: changed }))
+        Ok((
+            Self { calls, slots, ends, tasks, cloud: heard },
+            link,
+            Told { denials: batches, changes: changed },
+        ))
     }
 
     /// Asks for an act that is answered by `Done`, within the time that such an act may take.
@@ -214,8 +236,8 @@ impl Init {
         }
     }
 
-    /// How often the slot's program has ended since control started, and why last: also one that was started again since.
-    pub fn ends(&self, slot: SlotId) -> (u64, String) {
+    /// How the slot's program has ended: also one that was started again since.
+    pub fn ends(&self, slot: SlotId) -> End {
         let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.get(&slot).cloned().unwrap_or_default()
     }
@@ -326,12 +348,14 @@ impl Link {
                 let _ = self.changes.try_send(Change::Moved(event.clone()));
                 if matches!(event.state, SlotState::Stopped | SlotState::Failed) {
                     let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-                    let (count, why) = ends.entry(event.slot).or_default();
-                    *count += 1;
-                    why.clone_from(&event.reason);
+                    let end = ends.entry(event.slot).or_default();
+                    end.count += 1;
+                    end.failures += u64::from(event.state == SlotState::Failed);
+                    end.why.clone_from(&event.reason);
                 }
                 self.slots.lock().unwrap_or_else(PoisonError::into_inner).insert(event.slot, event);
             }
+            ToControl::TaskEnded(id, end) => self.tasks.ended(id, end),
             ToControl::Cloud(report) => {
                 self.cloud.send_replace(Some(*report));
             }

@@ -5,8 +5,8 @@
 //! | file | duty |
 //! |---|---|
 //! | `http` | connections, requests, answers |
-//! | `auth`, `operators`, `door`, `tokens`, `certificate` | who may ask, and of whom |
-//! | `tenants`, `deploy`, `upload`, `switch`, `env`, `secrets`, `program`, `prove`, `host` | what can be asked for |
+//! | `auth`, `operators`, `door`, `people`, `certificate` | who may ask for what, and of whom |
+//! | `tenants`, `deploy`, `upload`, `switch`, `env`, `secrets`, `program`, `exec`, `cron`, `prove`, `host`, `doctor` | what can be asked for |
 //! | `drain` | what is done when the cloud takes the machine away |
 //! | `sites`, `acme` | certificates of sites: brought, and ordered |
 //! | `startup` | what a kill or a power cut has interrupted |
@@ -24,21 +24,26 @@ pub mod config;
 pub mod console;
 pub mod control;
 mod counters;
+mod cron;
 mod denials;
 mod deploy;
+mod doctor;
 mod domains;
 mod door;
 mod drain;
 mod egress;
 mod env;
 pub mod error;
+mod exec;
 mod host;
 pub mod http;
 pub mod init;
+mod listing;
 pub mod logs;
 mod maintenance;
 mod metrics;
 pub mod operators;
+pub mod people;
 mod program;
 mod prove;
 pub mod registry;
@@ -50,7 +55,7 @@ mod startup;
 mod switch;
 mod tenants;
 mod timeline;
-mod tokens;
+mod trial;
 mod upload;
 mod usage;
 
@@ -70,7 +75,6 @@ use door::Doorkeeper;
 use http::Server;
 use init::Init;
 use operators::Operators;
-use registry::Registry;
 
 /// What control is born with.
 pub struct Handed {
@@ -116,18 +120,23 @@ pub async fn run(
     handed: Handed,
     stop: watch::Receiver<bool>,
 ) -> Result<(), Fatal> {
-    let registry = Registry::open(&config.registry_file())?;
+    let registry = doctor::open(&config)?;
     let certificate = Certificate::load_or_make(&config.certificate_file())?;
     let (init, link, told) = Init::new(handed.channel)?;
     let serving = async {
         let orders = acme::Orders::new(acme::Way::new(handed.acme)?);
         let control = Arc::new(Control::new(config, facts, registry, init, orders).await?);
         control.start_up().await?;
-        tokio::spawn(Arc::clone(&control).keep_denials(told.denials));
-        tokio::spawn(Arc::clone(&control).keep_timeline(told.changes));
+        // What keeps something in the registry has nothing to do while that cannot be used.
+        if control.failsafe.is_none() {
+            tokio::spawn(Arc::clone(&control).keep_denials(told.denials));
+            tokio::spawn(Arc::clone(&control).keep_timeline(told.changes));
+            tokio::spawn(Arc::clone(&control).keep_usage());
+            tokio::spawn(Arc::clone(&control).keep_certificates());
+            tokio::spawn(Arc::clone(&control).keep_jobs());
+            tokio::spawn(Arc::clone(&control).keep_snapshots());
+        }
         tokio::spawn(Arc::clone(&control).keep_records(handed.records));
-        tokio::spawn(Arc::clone(&control).keep_usage());
-        tokio::spawn(Arc::clone(&control).keep_certificates());
         tokio::spawn(control.logs.clone().rotate_for_ever(control.init.clone()));
         let fingerprint = certificate.fingerprint();
         let digest = certificate.digest();
@@ -139,9 +148,18 @@ pub async fn run(
         door.look().await;
         tokio::spawn(door.keep());
         tokio::spawn(Arc::clone(&control).heed_notices());
+        let ending = Arc::clone(&control);
         let server = Server { auth, control, certificate: digest, tls: certificate.server_config()? };
         handed.listener.set_nonblocking(true)?;
-        http::serve(Arc::new(server), tokio::net::TcpListener::from_std(handed.listener)?, stop).await;
+        let listener = tokio::net::TcpListener::from_std(handed.listener)?;
+        // Until it is to stop, by its operator or for another in its place; answers on their way are sent first.
+        let (stopper, until) = watch::channel(false);
+        tokio::spawn(async move {
+            let mut stop = stop;
+            tokio::select! { _ = stop.wait_for(|stop| *stop) => {}, () = ending.over.notified() => {} }
+            let _ = stopper.send(true);
+        });
+        http::serve(Arc::new(server), listener, until).await;
         Ok(())
     };
     tokio::select! {

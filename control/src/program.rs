@@ -1,8 +1,11 @@
-//! Which command starts a release: the tenant's, or the one that the runtime's conventions give for the files at the
-//! release's top. No file of the tenant is read here.
+//! Which command starts a release: what somebody asked for, or else what `kennel-unpack` found in it, for the runtime that the
+//! tenant has. No file of the tenant is read here.
 
-use kennel_model::Limits;
+use kennel_model::command;
+use kennel_model::found::{Found, Origin, Program, ProgramKind};
 use kennel_model::layout::RuntimeFacts;
+use kennel_model::{Limits, StaticFiles};
+use nodejs_semver::{Range, Version};
 
 use crate::error::{Error, Result};
 use crate::registry::TenantRow;
@@ -11,31 +14,193 @@ use crate::registry::TenantRow;
 const NODE_FALLBACKS: [&str; 3] = ["index.js", "app.js", "main.js"];
 /// What a runtime without a default command starts.
 const STATIC_PROGRAM: &str = "server";
+/// Files that a language's programs have at their top, and how its runtimes' names begin.
+const LANGUAGES: [(&str, &str, &str); 12] = [
+    ("package.json", "Node.js", "node"),
+    ("requirements.txt", "Python", "python"),
+    ("pyproject.toml", "Python", "python"),
+    ("Pipfile", "Python", "python"),
+    ("manage.py", "Python", "python"),
+    ("index.php", "PHP", "php"),
+    ("composer.json", "PHP", "php"),
+    ("Gemfile", "Ruby", "ruby"),
+    ("deno.json", "Deno", "deno"),
+    ("go.mod", "Go", "static"),
+    ("Cargo.toml", "Rust", "static"),
+    ("Dockerfile", "a container", "container"),
+];
 
-/// The command for a release with these names at its top.
-///
-/// # Errors
-/// [`Error::NoProgram`] lists what was looked for.
-pub(crate) fn command(tenants: &[String], runtime: &RuntimeFacts, top: &[String]) -> Result<Vec<String>> {
-    if !tenants.is_empty() {
-        return Ok(tenants.to_vec());
-    }
-    let wanted = candidates(runtime);
-    let found = wanted.iter().find(|name| top.contains(name));
-    match found {
-        Some(name) => Ok(with_program(&runtime.default_command, name)),
-        None => Err(Error::NoProgram { runtime: runtime.name.clone(), looked_for: wanted }),
-    }
+/// Endings of programs that are no program's of the browser.
+const PROGRAMS: [&str; 6] = [".php", ".py", ".rb", ".pl", ".cgi", ".ts"];
+
+/// How a release is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// Program and arguments; nothing where there is no program.
+    pub(crate) command: Vec<String>,
+    /// Why that.
+    pub(crate) origin: Origin,
+    /// What is not as the release has it.
+    pub(crate) notes: Vec<String>,
 }
 
-/// What starts a release of which all files are answered without it: what would start any other, or nothing.
-///
-/// # Errors
-/// [`Error::NoProgram`] where a program is needed.
-pub(crate) fn command_of(row: &TenantRow, runtime: &RuntimeFacts, top: &[String]) -> Result<Vec<String>> {
-    match command(&row.command, runtime, top) {
-        Err(Error::NoProgram { .. }) if is_whole_site(&row.limits) => Ok(vec![]),
-        other => other,
+/// Whom a release is for.
+pub(crate) struct Home<'a> {
+    /// The tenant.
+    pub(crate) row: &'a TenantRow,
+    /// Its runtime.
+    pub(crate) runtime: &'a RuntimeFacts,
+    /// The host's.
+    pub(crate) runtimes: &'a [RuntimeFacts],
+}
+
+impl Home<'_> {
+    /// How the release is run: as was `asked`, else by the tenant's command, else as it says itself.
+    ///
+    /// # Errors
+    /// [`Error::NotRunnable`] and [`Error::NoProgram`], where the tenant's files are not the whole site.
+    pub(crate) fn choose(&self, asked: &[String], found: &Found) -> Result<Chosen> {
+        let (origin, words) = match &found.said {
+            _ if !asked.is_empty() => (Origin::CommandLine, Ok(asked)),
+            _ if !self.row.command.is_empty() => (Origin::Tenant, Ok(self.row.command.as_slice())),
+            Some(said) => (said.origin, said.command.as_deref()),
+            None => return self.unsaid(found).or_else(|cause| self.files(cause)),
+        };
+        match words.map_err(String::clone).and_then(|words| self.runnable(words, found)) {
+            Ok(command) => Ok(self.chosen(command, origin, found)),
+            Err(why) if origin == Origin::CommandLine => Err(Error::NotRunnable { origin, why }),
+            Err(why) => self.files(Error::NotRunnable { origin, why }),
+        }
+    }
+
+    /// What is run where nothing says it.
+    fn unsaid(&self, found: &Found) -> Result<Chosen> {
+        let looked_for = candidates(self.runtime);
+        let named = looked_for.iter().find(|name| found.top.contains(name) && self.can_start(name, found));
+        if let Some(name) = named {
+            return Ok(self.chosen(with_program(&self.runtime.default_command, name), Origin::Name, found));
+        }
+        let fit: Vec<&Program> = found.programs.iter().filter(|program| is_fit(program)).collect();
+        if let [only] = fit[..] {
+            return Ok(self.chosen(vec![format!("./{}", only.name)], Origin::Executable, found));
+        }
+        let clue = self.clue(found);
+        if clue.is_none() && is_site(found) && self.row.limits.static_files.is_none() {
+            return Ok(self.chosen(vec![], Origin::Index, found));
+        }
+        Err(Error::NoProgram { runtime: self.runtime.name.clone(), looked_for, clue })
+    }
+
+    fn chosen(&self, command: Vec<String>, origin: Origin, found: &Found) -> Chosen {
+        // Who says it otherwise knows what the files say.
+        let heard = !matches!(origin, Origin::CommandLine | Origin::Tenant);
+        let left = found.left.iter().filter(|_| heard).map(|left| format!("not done: {left}"));
+        let notes = self.other_node(&command, found).into_iter().chain(left).collect();
+        Chosen { command, origin, notes }
+    }
+
+    /// A site of files needs no program.
+    fn files(&self, cause: Error) -> Result<Chosen> {
+        match self.row.limits.static_files.is_some_and(|files| files.is_whole_site()) {
+            true => Ok(Chosen { command: vec![], origin: Origin::Files, notes: vec![] }),
+            false => Err(cause),
+        }
+    }
+
+    /// The words as they are executed, but for the port, which is known at each start: the runtime's own program by its path.
+    fn runnable(&self, words: &[String], found: &Found) -> std::result::Result<Vec<String>, String> {
+        command::check(words).map_err(|invalid| invalid.to_string())?;
+        let [program, arguments @ ..] = words else { return Err("there is no program in it".to_owned()) };
+        let program = match interpreter(self.runtime) {
+            _ if program.contains('/') => program.clone(),
+            Some((name, path)) if name == program || (name, program.as_str()) == ("node", "nodejs") => {
+                path.to_owned()
+            }
+            _ if found.top.contains(program) => format!("./{program}"),
+            _ => return Err(self.nowhere(program)),
+        };
+        let whole = [&[program], arguments].concat();
+        let longest = command::with_port(&whole, self.row.slot.last_port());
+        command::check(&longest).map_err(|invalid| invalid.to_string())?;
+        Ok(whole)
+    }
+
+    fn nowhere(&self, program: &str) -> String {
+        let name = &self.runtime.name;
+        let others = self.runtimes.iter().filter(|r| interpreter(r).is_some_and(|(name, _)| name == program));
+        let others: Vec<String> = others.map(|r| r.name.to_string()).collect();
+        let where_else = match others.as_slice() {
+            [] => format!("the host has the runtimes {}", names(self.runtimes)),
+            others => format!("the runtime {} has it", others.join(", ")),
+        };
+        format!(
+            "{program:?} is neither in the tenant's runtime {name} nor at the top of the release, and is looked for nowhere \
+             else; {where_else}"
+        )
+    }
+
+    /// Says so when the release asks for another Node.js.
+    fn other_node(&self, command: &[String], found: &Found) -> Option<String> {
+        let asked = found.node.as_deref()?;
+        let (name, path) = interpreter(self.runtime)?;
+        if name != "node" || command.first().is_none_or(|program| program != path) {
+            return None;
+        }
+        let range: Range = asked.parse().ok()?;
+        let fits = |runtime: &RuntimeFacts| {
+            runtime.version.parse::<Version>().is_ok_and(|version| version.satisfies(&range))
+        };
+        if fits(self.runtime) {
+            return None;
+        }
+        let better = self.runtimes.iter().find(|runtime| is_node(runtime) && fits(runtime));
+        let better = match better {
+            Some(runtime) => format!("{} of this host would fit", runtime.name),
+            None => "no runtime of this host fits".to_owned(),
+        };
+        Some(format!(
+            "package.json asks for Node.js {asked}, and it runs on {}; {better}",
+            self.runtime.version
+        ))
+    }
+
+    /// Why a release that holds something is still nothing to run.
+    fn clue(&self, found: &Found) -> Option<String> {
+        let unfit = found.programs.iter().find(|program| !is_fit(program));
+        if let Some(program) = unfit {
+            let why = match program.kind {
+                ProgramKind::Dynamic => "is linked dynamically: link it statically",
+                ProgramKind::Foreign => "is not for x86-64",
+                ProgramKind::Static => "may not be executed: `chmod +x` it",
+            };
+            return Some(format!("{} {why}", program.name));
+        }
+        if !found.programs.is_empty() {
+            let all: Vec<&str> = found.programs.iter().map(|program| program.name.as_str()).collect();
+            return Some(format!("there are several static programs: {}", all.join(", ")));
+        }
+        let has = |file: &str| found.top.iter().any(|name| name == file);
+        let (file, language, prefix) = LANGUAGES.into_iter().find(|(file, ..)| has(file))?;
+        if prefix == "node" && is_node(self.runtime) {
+            return Some("package.json has no scripts.start, and no main that is there".to_owned());
+        }
+        if prefix == "static" {
+            return Some(format!("{file} is of a program in {language}: build it, and deploy what was built"));
+        }
+        if self.runtime.name.as_str().starts_with(prefix) {
+            return None;
+        }
+        Some(format!(
+            "{file} is of a program for {language}, and the tenant's runtime is {}; the host has {}",
+            self.runtime.name,
+            names(self.runtimes)
+        ))
+    }
+
+    /// Whether the runtime can start a file of this name: its interpreter any, the machine what is for it.
+    fn can_start(&self, name: &str, found: &Found) -> bool {
+        let program = found.programs.iter().find(|program| program.name == name);
+        interpreter(self.runtime).is_some() || program.is_none_or(is_fit)
     }
 }
 
@@ -44,16 +209,48 @@ pub(crate) fn command_of(row: &TenantRow, runtime: &RuntimeFacts, top: &[String]
 /// # Errors
 /// [`Error::NoProgram`].
 pub(crate) fn still_serves(row: &TenantRow, runtime: &RuntimeFacts, limits: &Limits) -> Result<()> {
+    let files = static_files(&TenantRow { limits: *limits, ..row.clone() });
     match row.current_release() {
-        Some(release) if release.command.is_empty() && !is_whole_site(limits) => {
-            Err(Error::NoProgram { runtime: runtime.name.clone(), looked_for: candidates(runtime) })
+        Some(release) if release.command.is_empty() && !files.is_some_and(|files| files.is_whole_site()) => {
+            let looked_for = candidates(runtime);
+            Err(Error::NoProgram { runtime: runtime.name.clone(), looked_for, clue: None })
         }
         _ => Ok(()),
     }
 }
 
-fn is_whole_site(limits: &Limits) -> bool {
-    limits.static_files.is_some_and(|files| files.is_whole_site())
+/// The files of the current release that the proxy answers: as the tenant's limits say, else all of them where there is
+/// nothing but an `index.html`.
+pub(crate) fn static_files(row: &TenantRow) -> Option<StaticFiles> {
+    let is_site = || row.current_release().is_some_and(|release| release.origin == Some(Origin::Index));
+    row.limits.static_files.or_else(|| is_site().then(StaticFiles::all))
+}
+
+/// The program that a runtime runs others with: its name, and where it is.
+fn interpreter(runtime: &RuntimeFacts) -> Option<(&str, &str)> {
+    match runtime.default_command.as_slice() {
+        [path, _, ..] => Some((path.rsplit('/').next().unwrap_or(path), path)),
+        _ => None,
+    }
+}
+
+fn is_node(runtime: &RuntimeFacts) -> bool {
+    interpreter(runtime).is_some_and(|(name, _)| name == "node")
+}
+
+/// An index, and no program that would be shown in the place of what it answers.
+fn is_site(found: &Found) -> bool {
+    let is_program = |name: &String| PROGRAMS.iter().any(|ending| name.ends_with(ending));
+    found.top.iter().any(|name| name == "index.html") && !found.top.iter().any(is_program)
+}
+
+fn is_fit(program: &Program) -> bool {
+    program.kind == ProgramKind::Static && program.executable
+}
+
+fn names(runtimes: &[RuntimeFacts]) -> String {
+    let names: Vec<&str> = runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
+    names.join(", ")
 }
 
 /// Names at the top that the runtime can start, the best first.
@@ -76,60 +273,4 @@ fn with_program(default: &[String], name: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(words: &[&str]) -> Vec<String> {
-        words.iter().map(|w| (*w).to_owned()).collect()
-    }
-
-    fn runtime(default: &[&str]) -> RuntimeFacts {
-        let name = if default.len() > 1 { "node-24" } else { "static" };
-        RuntimeFacts {
-            name: name.parse().unwrap(),
-            version: String::new(),
-            default_command: words(default),
-            jit: false,
-        }
-    }
-
-    fn chosen(default: &[&str], top: &[&str]) -> Result<Vec<String>> {
-        command(&[], &runtime(default), &words(top))
-    }
-
-    const NODE: &[&str] = &["/usr/bin/node", "server.js"];
-
-    #[test]
-    fn node_programs_are_found_by_their_usual_names() {
-        for (top, program) in [
-            (&["index.js", "server.js"][..], "server.js"),
-            (&["main.js", "index.js"], "index.js"),
-            (&["lib", "app.js"], "app.js"),
-        ] {
-            assert_eq!(chosen(NODE, top).unwrap(), words(&["/usr/bin/node", program]));
-        }
-    }
-
-    #[test]
-    fn a_static_release_is_its_server() {
-        for default in [&[][..], &["./server"], &["server"]] {
-            assert_eq!(chosen(default, &["server", "public"]).unwrap(), words(&["./server"]));
-        }
-    }
-
-    #[test]
-    fn the_tenants_command_wins() {
-        let own = words(&["./bin/serve", "--port", "1"]);
-        assert_eq!(command(&own, &runtime(NODE), &words(&["server.js"])).unwrap(), own);
-    }
-
-    #[test]
-    fn nothing_to_start_says_what_was_looked_for() {
-        let error = chosen(NODE, &["README.md"]).unwrap_err();
-        assert!(
-            error.hint().unwrap().starts_with("looked for server.js, index.js, app.js, main.js at the top")
-        );
-        let error = chosen(&[], &["index.js"]).unwrap_err();
-        assert!(error.hint().unwrap().starts_with("looked for server at the top"));
-    }
-}
+mod tests;

@@ -9,10 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use kennel_model::api::{NewTenant, Probe, Problem, Prove, ProveLine};
+use kennel_model::msg::Cause;
 use kennel_model::{Limits, SlotId, TenantName};
 use tokio::sync::mpsc;
 
 use crate::control::Control;
+use crate::deploy::Wish;
 use crate::error::{Error, Result};
 use crate::registry::TenantPhase;
 use crate::say;
@@ -38,21 +40,21 @@ impl Control {
         tell(&last, &sink).await;
     }
 
-    async fn try_prove(&self, wish: Prove, by: String, sink: &Sink) -> Result<u32> {
+    async fn try_prove(self: &Arc<Self>, wish: Prove, by: String, sink: &Sink) -> Result<u32> {
         let neighbour = self.neighbour(wish.neighbour.as_ref()).await?;
         let archive = self.villain().await?;
         let name = TenantName::new(NAME).map_err(|e| Error::Internal(e.to_string()))?;
         let mut command = vec![format!("./{PROGRAM}"), "run".into(), "--harmless".into()];
         command.extend(neighbour.map(|slot| format!("neighbour={}", slot.index())));
         let runtime = RUNTIME.parse().map_err(|e: kennel_model::InvalidId| Error::Internal(e.to_string()))?;
-        // No request comes, and it is not to fall asleep over its work.
-        let limits = Limits { freeze_after_s: None, ..Limits::default() };
+        // No request comes, it listens nowhere, and it is not to fall asleep over its work.
+        let limits = Limits { freeze_after_s: None, trial: false, ..Limits::default() };
         let new = NewTenant { name: name.clone(), runtime, domains: vec![], command, limits };
         let slot = self.add(new).await?.slot;
         tell(&ProveLine::Begun { slot, neighbour }, sink).await;
         let ran = async {
-            self.deploy(&name, &mut Full::new(archive), by).await?;
-            self.start(&name).await?;
+            self.deploy(&name, &mut Full::new(archive), &Wish::default(), by).await?;
+            self.start(&name, Cause::operator()).await?;
             tokio::time::timeout(LIMIT, self.pass_on(slot, sink)).await.map_err(|_| Error::Timeout)?
         };
         let ran = ran.await;

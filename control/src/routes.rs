@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 use kennel_model::msg::ControlRequest;
 use kennel_model::routes::{Front, Maintenance, Route, RouteTable};
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 use crate::control::{Control, QUICK};
 use crate::error::{Error, Result};
+use crate::program::static_files;
 use crate::registry::{Pages, TenantPhase, TenantRow};
 
 impl Control {
@@ -21,6 +23,10 @@ impl Control {
     /// The registry's or init's.
     pub(crate) async fn publish_routes(&self) -> Result<()> {
         let _turn = self.publishing.lock().await;
+        // Init and the proxy know more than what stands in for the registry, unless this is a boot.
+        if self.failsafe.is_some() && !self.is_first.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let (rows, pages) = self.registry.with(|store| Ok((store.tenants()?, store.pages()?))).await?;
         self.access.settle(&rows);
         let table = compose(self.next_generation(), &rows, pages, self.front());
@@ -44,23 +50,12 @@ fn compose(generation: u64, rows: &[TenantRow], (pages, of_host): Pages, front: 
             page: at(m.page),
         });
         row.domains.iter().map(move |given| Route {
-            domain: given.domain.clone(),
             strip: given.strip,
             redirect: given.redirect.clone(),
             maintenance: maintenance.clone().filter(|_| given.redirect.is_none()),
             page: at(row.page),
-            tenant: row.name.clone(),
-            slot: row.slot,
-            release: row.current,
-            start_timeout_ms: row.limits.start_timeout_ms,
-            health: row.limits.health,
-            protocol: row.limits.protocol,
-            crawlers: row.limits.crawlers,
-            https: row.limits.https,
-            hsts_s: row.limits.hsts_s,
-            server_timing: row.limits.server_timing,
-            traffic: row.limits.traffic,
-            static_files: row.limits.static_files,
+            static_files: static_files(row),
+            ..Route::to(given.domain.clone(), row.name.clone(), row.slot, row.current, &row.limits)
         })
     });
     RouteTable { generation, routes: routes.collect(), page: at(of_host), pages, front }

@@ -4,9 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kennel_model::msg::ControlRequest;
+use kennel_model::msg::{ControlRequest, HostStatus};
 use kennel_model::{SlotId, TenantName};
 use tokio::task::JoinSet;
 
@@ -35,7 +36,10 @@ impl Control {
     /// # Errors
     /// When init or the registry does not answer at all; a single tenant's trouble is only said.
     pub async fn start_up(self: &Arc<Self>) -> Result<()> {
-        self.init.status().await?;
+        let status = self.init.status().await?;
+        if self.failsafe.is_some() {
+            return self.start_up_failsafe(&status).await;
+        }
         let known = self.registry.with(|store| {
             let undone = store.give_up_switches()?;
             Ok((undone, store.tenants()?, store.all_leftovers()?))
@@ -56,6 +60,20 @@ impl Control {
         tokio::spawn(Arc::clone(self).finish_all(unfinished, strays));
         tokio::spawn(Arc::clone(self).start_always_on(ControlRequest::StartOnce));
         Ok(())
+    }
+
+    /// What runs goes on. On a host that has just booted that is nothing, and what was known last is run; else init and the proxy
+    /// know more than the copy that stands in.
+    async fn start_up_failsafe(&self, status: &HostStatus) -> Result<()> {
+        if status.services.iter().any(|service| service.name == "control" && service.restarts > 0) {
+            return Ok(());
+        }
+        self.is_first.store(true, Ordering::Relaxed);
+        let rows = self.registry.with(|store| store.tenants()).await?;
+        let unbound = self.load_all_egress(&rows).await;
+        self.configure_all(&rows, &unbound).await?;
+        self.publish_certificates().await?;
+        self.publish_routes().await
     }
 
     /// Starts the programs that are always on, those with the most visitors of late first. Init has each stand in line with

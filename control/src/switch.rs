@@ -1,5 +1,6 @@
-//! A switch to another release that is kept: it is started in the place of the one that serves, and watched for a while;
-//! when it does not stay up, the one before serves again. What the registry has of it is undone by the next start of control
+//! A switch to another release that is kept: it is tried beside the one that serves, and takes over from it. Or, for a tenant
+//! whose programs cannot run twice, it is started in the place of the one that serves, and watched for a while; when it does not
+//! stay up, the one before serves again. What the registry has of it is undone by the next start of control
 //! when this one is cut off in between.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,12 +14,19 @@ use crate::control::{Claim, Control, QUICK};
 use crate::error::{Error, Result};
 use crate::init::InitError;
 use crate::registry::TenantRow;
+use crate::trial::{LOG_LINES, Passed};
 use crate::{program, say};
 
 /// Time between two looks at a program that was started.
 const LOOK: Duration = Duration::from_millis(50);
-/// Lines of a program's log that are shown when it does not stay up.
-const LOG_LINES: usize = 15;
+
+/// How far a switch has come.
+enum Switch {
+    /// What slept is the slot's program again.
+    TakenBack,
+    /// What was tried may take over.
+    Passed(Passed),
+}
 
 impl Control {
     /// All complete releases of a tenant, the newest first.
@@ -41,15 +49,45 @@ impl Control {
         let row = self.settled(name).await?;
         let from = row.current.ok_or_else(|| Error::NotDeployed(name.clone()))?;
         let to = chosen(&row, from, to)?;
-        let runtime = self.runtime(&row.runtime)?;
-        program::still_serves(&TenantRow { current: Some(to), ..row.clone() }, runtime, &row.limits)?;
-        let wanted = name.clone();
-        self.registry.with(move |store| store.begin_switch(&wanted, to)).await?;
-        self.try_out(&claim, &row, to, format!("rolled back from {from} to {to} by {by}")).await?;
+        self.go_to(&claim, row, (from, to), by).await?;
         let tenant = self.tenant(name).await?;
         let release = tenant.releases.iter().find(|r| r.id == to).cloned();
         let release = release.ok_or_else(|| Error::Internal(format!("{to} of {name} is not registered")))?;
         Ok(RolledBack { from, release, tenant })
+    }
+
+    /// The same, if `from` still serves; whether it did.
+    ///
+    /// # Errors
+    /// [`Error`], with what serves as before.
+    pub(crate) async fn rollback_from(
+        &self,
+        name: &TenantName,
+        from: ReleaseId,
+        to: ReleaseId,
+        by: &str,
+    ) -> Result<bool> {
+        let claim = self.claim(name, "a rollback")?;
+        let row = self.settled(name).await?;
+        if row.current != Some(from) {
+            return Ok(false);
+        }
+        let to = chosen(&row, from, Some(to))?;
+        self.go_to(&claim, row, (from, to), by).await.map(|()| true)
+    }
+
+    async fn go_to(
+        &self,
+        claim: &Claim,
+        row: TenantRow,
+        (from, to): (ReleaseId, ReleaseId),
+        by: &str,
+    ) -> Result<()> {
+        let runtime = self.runtime(&row.runtime)?;
+        program::still_serves(&TenantRow { current: Some(to), ..row.clone() }, runtime, &row.limits)?;
+        let wanted = row.name.clone();
+        self.registry.with(move |store| store.begin_switch(&wanted, to)).await?;
+        self.try_out(claim, &row, to, format!("rolled back from {from} to {to} by {by}")).await
     }
 
     /// The row of a tenant that is whole, without a switch before this one that could not be undone at its time.
@@ -73,7 +111,20 @@ impl Control {
     ) -> Result<()> {
         let name = before.name.clone();
         let was_alive = self.init.slot(before.slot).0.is_alive();
-        let Err(cause) = self.run_current(&name).await else {
+        let tried = if before.limits.trial { self.try_current(before).await } else { Ok(None) };
+        let passed = match tried {
+            Ok(passed) => passed,
+            Err(cause) => {
+                self.stay(claim, before).await?;
+                return Err(cause);
+            }
+        };
+        let switched = match passed {
+            Some(Switch::TakenBack) => self.published(before).await,
+            Some(Switch::Passed(passed)) => self.take_over(before, passed).await,
+            None => self.run_current(&name).await,
+        };
+        let Err(cause) = switched else {
             let note = self.note_of(before.slot, told);
             return self.registry.with(move |store| store.keep_switch(&name, &note)).await;
         };
@@ -92,6 +143,28 @@ impl Control {
         Err(cause)
     }
 
+    /// Takes back what the registry is being switched to, if it sleeps; else tries it beside what serves, if it has a program.
+    async fn try_current(&self, before: &TenantRow) -> Result<Option<Switch>> {
+        let spec = self.spec(&self.row(&before.name).await?).await?;
+        let Some(spec) = spec.filter(|spec| !spec.argv.is_empty()) else { return Ok(None) };
+        if self.take_back(before, &spec).await {
+            return Ok(Some(Switch::TakenBack));
+        }
+        self.try_beside(before, spec).await.map(|passed| Some(Switch::Passed(passed)))
+    }
+
+    /// Nothing is switched to; what serves was not touched.
+    async fn stay(&self, claim: &Claim, before: &TenantRow) -> Result<()> {
+        let name = before.name.clone();
+        let given_up = self.registry.with(move |store| {
+            store.give_up_switch(&name)?;
+            store.settle(&name)
+        });
+        given_up.await?;
+        self.sweep(claim, before).await;
+        Ok(())
+    }
+
     async fn run_current(&self, name: &TenantName) -> Result<()> {
         let row = self.row(name).await?;
         let spec = self.spec(&row).await?.ok_or_else(|| Error::NotDeployed(name.clone()))?;
@@ -103,7 +176,7 @@ impl Control {
             return Ok(());
         }
         // The end of the one before is known here by now. A program may end before the answer to its start is heard.
-        let (ends, _) = self.init.ends(row.slot);
+        let ends = self.init.ends(row.slot).count;
         self.init.act(ControlRequest::Start(row.slot, Cause::operator()), QUICK).await?;
         self.stays_up(row.slot, ends).await
     }
@@ -114,9 +187,9 @@ impl Control {
         let until = tokio::time::Instant::now() + self.config.trial;
         while tokio::time::Instant::now() < until {
             tokio::time::sleep(LOOK).await;
-            let (now, why) = self.init.ends(slot);
-            if now != ends {
-                return Err(Error::Init(InitError::Refused(Refusal::Failed(why))));
+            let now = self.init.ends(slot);
+            if now.count != ends {
+                return Err(Error::Init(InitError::Refused(Refusal::Failed(now.why))));
             }
         }
         Ok(())

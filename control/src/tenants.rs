@@ -28,7 +28,10 @@ impl Control {
         let claim = self.claim(&name, "its making")?;
         let pool = self.facts.slots;
         let turn = self.reserve(&name, &wish.limits).await?;
-        let slot = self.registry.with(move |store| store.reserve(&wish, pool)).await?;
+        // A registry that was gone back to may not know of somebody whose files are there: nobody else gets them.
+        let slots = self.config.slots_dir.clone();
+        let is_occupied = move |slot: SlotId| slots.join(slot.to_string()).exists();
+        let slot = self.registry.with(move |store| store.reserve_unless(&wish, pool, is_occupied)).await?;
         drop(turn);
         if let Err(cause) = self.prepare(slot).await {
             if let Err(second) = self.remove_claimed(&claim, &name).await {
@@ -70,6 +73,7 @@ impl Control {
         self.logs.forget(row.slot).await?;
         self.access.requests.forget(name);
         self.init.forget(row.slot);
+        self.warm.forget(row.slot);
         self.timeline.forget(row.slot);
         self.forget_spent().await;
         let gone = name.clone();
@@ -113,12 +117,12 @@ impl Control {
     ///
     /// # Errors
     /// [`Error::NotDeployed`] and others.
-    pub async fn start(&self, name: &TenantName) -> Result<Tenant> {
+    pub async fn start(&self, name: &TenantName, by: Cause) -> Result<Tenant> {
         let _claim = self.claim(name, "a start")?;
         let row = self.ready(name).await?;
         let spec = self.spec(&row).await?.ok_or_else(|| Error::NotDeployed(row.name.clone()))?;
         self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
-        self.init.act(ControlRequest::Start(row.slot, Cause::operator()), QUICK).await?;
+        self.init.act(ControlRequest::Start(row.slot, by), QUICK).await?;
         self.tenant(name).await
     }
 
@@ -242,7 +246,7 @@ pub(crate) fn launch(row: &TenantRow, env: Vec<(String, EnvValue)>) -> Option<La
         files: release.files,
         argv: release.command.clone(),
         env,
-        limits: row.limits,
+        limits: Limits { static_files: program::static_files(row), ..row.limits },
         connect_ports: row.egress.connect_ports(),
     })
 }
@@ -254,7 +258,7 @@ fn shown(row: ReleaseRow, (current, previous): (Option<ReleaseId>, Option<Releas
         (true, Some(_)) => ReleaseState::Trying,
         (false, _) => ReleaseState::Kept,
     };
-    let ReleaseRow { id, files, bytes, entries, command, by, created_at_s } = row;
+    let ReleaseRow { id, files, bytes, entries, command, origin, by, created_at_s } = row;
     let files = (files != id).then_some(files);
-    Release { files, id, bytes, entries, created_at_s, by, command, state }
+    Release { files, id, bytes, entries, created_at_s, by, command, origin, state }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
+use kennel_model::found::Found;
 use kennel_model::msg::UnpackReport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
@@ -16,21 +17,21 @@ use tokio::time::timeout;
 use crate::config::HttpBounds;
 use crate::error::{Error, Result};
 
-/// A report holds at most 200 names of 255 bytes; as JSON each byte may need six.
+/// A report holds at most 200 names of 255 bytes, a command, and some lines; as JSON each byte may need six.
 const MAX_REPORT: u64 = 512 << 10;
 
 /// A release as `kennel-unpack` reports it.
 pub(crate) struct Received {
     pub(crate) bytes: u64,
     pub(crate) entries: u32,
-    pub(crate) top: Vec<String>,
+    pub(crate) found: Found,
 }
 
 /// Feeds the body into the first descriptor and reads the report from the second. Returns only when `kennel-unpack` has
 /// said its last word or has gone, also for a broken upload: then nothing works on the release any more.
 ///
 /// # Errors
-/// [`Error::UploadBroken`], [`Error::UploadRefused`].
+/// [`Error::UploadBroken`], [`Error::UploadRefused`], [`Error::BasisDiffers`].
 pub(crate) async fn receive<B>(body: &mut B, pipes: Vec<OwnedFd>, bounds: &HttpBounds) -> Result<Received>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -46,8 +47,13 @@ where
     match (fed, said) {
         // A refusal explains why feeding failed, unless feeding failed first and the refusal is only its echo.
         (Ok(()), Ok(Ok(UnpackReport::Refused { reason }))) => Err(Error::UploadRefused(reason)),
+        (Ok(()), Ok(Ok(UnpackReport::Unfit { reason }))) => Err(Error::BasisDiffers(reason)),
         (Err(broken), _) => Err(broken),
-        (Ok(()), Ok(Ok(UnpackReport::Done { bytes, entries, top }))) => Ok(Received { bytes, entries, top }),
+        (Ok(()), Ok(Ok(UnpackReport::Done { bytes, entries, found }))) => {
+            // It has read what strangers wrote.
+            found.validate().map_err(|cause| Error::UploadRefused(cause.to_string()))?;
+            Ok(Received { bytes, entries, found })
+        }
         (Ok(()), Ok(Err(cause))) => Err(Error::Io("the report of the upload", cause)),
         (Ok(()), Err(_)) => Err(Error::UploadBroken(format!("unpacking took over {:?}", bounds.unpack))),
     }
@@ -113,7 +119,7 @@ mod tests {
         HttpBounds { upload_idle: Duration::from_millis(50), ..HttpBounds::default() }
     }
 
-    const DONE: &[u8] = br#"{"done":{"bytes":3,"entries":1,"top":["server.js"]}}"#;
+    const DONE: &[u8] = br#"{"done":{"bytes":3,"entries":1,"found":{"top":["server.js"],"said":null,"programs":[],"node":null,"left":[]}}}"#;
 
     #[tokio::test]
     async fn a_large_body_passes_whole_through_a_slow_reader() {
@@ -132,7 +138,10 @@ mod tests {
         });
         let mut body = Full::new(Bytes::from(vec![7; 3 << 20]));
         let received = receive(&mut body, ours, &HttpBounds::default()).await.unwrap();
-        assert_eq!((received.bytes, received.entries, received.top), (3, 1, vec!["server.js".to_owned()]));
+        assert_eq!(
+            (received.bytes, received.entries, received.found.top),
+            (3, 1, vec!["server.js".to_owned()])
+        );
         assert_eq!(reader.await.unwrap(), 3 << 20);
     }
 

@@ -80,7 +80,9 @@ fn judge(request: &ControlRequest) {
             judge_slot(*slot);
             judge_limits(limits);
         }
-        ControlRequest::Prepare(slot) | ControlRequest::RemoveRelease(slot, _) => judge_slot(*slot),
+        ControlRequest::Prepare(slot)
+        | ControlRequest::RemoveRelease(slot, _)
+        | ControlRequest::ListRelease(slot, _) => judge_slot(*slot),
         _ => {}
     }
 }
@@ -176,7 +178,8 @@ fn sample_requests() -> Vec<ControlRequest> {
         R::Sleep(slot, Depth::Reclaimed),
         R::Stop(slot),
         R::Wipe(slot),
-        R::Unpack { slot, release, limits: Limits::default() },
+        R::Unpack { slot, release, limits: Limits::default(), onto: Some(ReleaseId(2)) },
+        R::ListRelease(slot, release),
         R::RemoveRelease(slot, release),
         R::PublishRoutes,
         R::PublishCertificates,

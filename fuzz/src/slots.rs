@@ -56,7 +56,7 @@ pub fn run(data: &[u8]) {
 
 impl Slot {
     fn happen(&mut self, numbers: &mut Numbers<'_>) {
-        match numbers.byte() % 16 {
+        match numbers.byte() % 18 {
             0 => self.start(true),
             8 => self.start(false),
             9 => self.feed(Event::Idle(self.now)),
@@ -74,6 +74,8 @@ impl Slot {
             3 => self.process_ends(),
             4 => self.time_passes(Duration::from_millis(numbers.word().into())),
             5 => self.feed(Event::Configured),
+            16 => self.is_taken_over(true),
+            17 => self.is_taken_over(false),
             6 => self.time_passes(self.state.deadline(&RUNGS).unwrap_or_default().saturating_sub(self.now)),
             // What comes late, of a process that is gone, changes nothing.
             _ if self.process.is_none() => {
@@ -122,6 +124,19 @@ impl Slot {
         if matches!(before, State::Running(_, None) | State::Starting { .. }) {
             assert_eq!(self.state, before, "put to sleep although needed");
         }
+    }
+
+    /// Another program, which runs, is there instead.
+    fn is_taken_over(&mut self, held: bool) {
+        if matches!(self.state, State::Stopping { .. }) {
+            let before = self.state;
+            self.feed(Event::TakenOver(held));
+            assert_eq!(self.state, before, "who waits for its stop waits");
+            return;
+        }
+        (self.process, self.killed) = (Some(Process { executed: true, frozen: false }), false);
+        self.feed(Event::TakenOver(held));
+        assert!(matches!(self.state, State::Running(_, idle) if idle.is_none() == held), "{self:?}");
     }
 
     /// The kernel has done what it was told to.
@@ -258,6 +273,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         &[0, 2, 9, 11, 10, 11, 6, 10, 12, 0, 3],
         &[8, 2, 12, 3, 0, 2, 11, 9, 6, 11, 10, 0],
         &[8, 2, 14, 10, 6, 10, 0, 13, 9, 13, 10, 15, 3],
+        &[16, 9, 6, 10, 17, 0, 3, 0, 16, 2, 1, 16, 3, 17, 13, 10, 16],
     ]
     .map(<[u8]>::to_vec)
     .into()

@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::os::fd::AsFd as _;
 use std::path::{Component, Path, PathBuf};
 
-use kennel_unpack::{Bounds, MAX_DEPTH, MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_TOP, Unpacked, unpack_release};
+use kennel_unpack::{Bounds, MAX_DEPTH, MAX_NAME_BYTES, MAX_PATH_BYTES, Unpacked, unpack_release};
 
 use crate::tree::{self, Node};
 
@@ -84,7 +84,8 @@ fn judge(release: &Path, said: &Unpacked, archive: &[u8]) {
     // Hard links are one content with two names.
     assert!(said.bytes <= BOUNDS.bytes && said.bytes <= bytes as u64, "{said:?}");
     assert!(said.entries <= BOUNDS.entries && found.len() <= said.entries as usize, "{said:?}: {found:?}");
-    assert!(said.top.len() <= MAX_TOP && said.top.iter().all(|name| found.contains_key(Path::new(name))));
+    assert_eq!(said.found.validate(), Ok(()), "{said:?}");
+    assert!(said.found.top.iter().all(|name| found.contains_key(Path::new(name))));
     for (path, node) in &found {
         let names = path.as_os_str().as_encoded_bytes().split(|b| *b == b'/');
         assert!(names.clone().count() <= MAX_DEPTH && path.as_os_str().len() <= MAX_PATH_BYTES);
@@ -179,6 +180,24 @@ pub fn seeds() -> Vec<Vec<u8>> {
         &[(Regular, "/etc/passwd", "", "1")],
         &[(Char, "null", "", ""), (Fifo, "pipe", "", "")],
         &[(Link, "other", "../7/server", "")],
+        &[
+            (
+                Regular,
+                "package.json",
+                "",
+                r#"{"scripts": {"start": "next start -p $PORT"}, "engines": {"node": "24"}}"#,
+            ),
+            (Symlink, "node_modules/.bin/next", "../next/x", ""),
+            (Regular, "node_modules/next/x", "", "#!/usr/bin/env node\n"),
+        ],
+        &[
+            (Regular, "Procfile", "", "web: npm start\nworker: x"),
+            (Regular, "package.json", "", r#"{"scripts": {"start": "node a"}}"#),
+        ],
+        &[
+            (Regular, "kennel.toml", "", "[app]\ncommand = [\"./server\"]"),
+            (Regular, "server", "", "\x7fELF\x02\x01\x01"),
+        ],
     ]
     .map(archive)
     .into()

@@ -95,7 +95,7 @@ impl Slot {
             tmp_options: CString::new("mode=1777,size=16777216,nr_inodes=4096")?,
         };
         Ok(Plan {
-            program: Program::Path(CString::new("/app/payload")?),
+            program: Program::Paths(vec![CString::new("/app/payload")?]),
             argv: vec![CString::new("payload")?, CString::new("payload")?],
             env: vec![CString::new("PATH=/usr/bin")?, CString::new(format!("PORT={}", slot.port()))?],
             descriptors: vec![self.null.as_fd(), stdout.as_fd(), self.null.as_fd()],

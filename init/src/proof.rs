@@ -34,7 +34,7 @@ pub(crate) fn open<'a>(slot: SlotId, spec: &LaunchSpec, plan: Plan<'a>) -> Resul
     }
     let folder = folders::release(slot, spec.files);
     Ok(Plan {
-        program: Program::Path(text(program_path(spec, &folder))?),
+        program: Program::Paths(vec![text(program_path(spec, &folder))?]),
         namespaces: Namespaces::default(),
         root: Some(Root::Host(folder)),
         host_name: None,

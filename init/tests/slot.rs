@@ -120,7 +120,7 @@ impl Place {
             resolv_conf: self.path("resolv.conf"),
             tmp_options: c"mode=1777,size=1048576".to_owned(),
         };
-        let program = Program::Path(CString::new(program).unwrap());
+        let program = Program::Paths(vec![CString::new(program).unwrap()]);
         let plan = self.plan(program, "tenant", stdout);
         Plan { root: Some(Root::Tenant(root)), host_name: Some("blog".to_owned()), ..plan }
     }
@@ -275,7 +275,7 @@ fn a_service_keeps_what_the_table_says(place: &Place) {
         capabilities: CapsHashSet::from([Capability::CAP_NET_RAW]),
         filter: None,
         descriptors: vec![place.null.as_fd(), stdout.as_fd(), place.null.as_fd(), stdout.as_fd()],
-        ..place.plan(Program::Path(program), "service", stdout.as_fd())
+        ..place.plan(Program::Paths(vec![program]), "service", stdout.as_fd())
     };
     let service = outcome(&stdout, plan);
     assert_eq!((service.news, service.code), (News::Executed, Some(0)));

@@ -32,6 +32,11 @@ impl Fingerprint {
         Self(Sha256::digest(der).into())
     }
 
+    /// From the bytes of a SHA-256.
+    pub const fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// As bytes.
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0

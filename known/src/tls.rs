@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::counted::Counted;
 use crate::hosts::ApiUrl;
 use crate::pin::Fingerprint;
 
@@ -100,7 +101,7 @@ impl ServerCertVerifier for Pinned {
 ///
 /// # Errors
 /// [`TlsError`].
-pub async fn connect(url: &ApiUrl, expected: Fingerprint) -> Result<TlsStream<TcpStream>, TlsError> {
+pub async fn connect(url: &ApiUrl, expected: Fingerprint) -> Result<TlsStream<Counted>, TlsError> {
     let verifier = Pinned::new(Some(expected));
     handshake(url, Arc::clone(&verifier)).await.map_err(|error| match verifier.shown() {
         Some(shown) if shown != expected => TlsError::WrongCertificate { shown, expected },
@@ -120,7 +121,7 @@ pub async fn fingerprint_of(url: &ApiUrl) -> Result<Fingerprint, TlsError> {
     }
 }
 
-async fn handshake(url: &ApiUrl, verifier: Arc<Pinned>) -> Result<TlsStream<TcpStream>, TlsError> {
+async fn handshake(url: &ApiUrl, verifier: Arc<Pinned>) -> Result<TlsStream<Counted>, TlsError> {
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| unreachable(&e))?
@@ -133,7 +134,7 @@ async fn handshake(url: &ApiUrl, verifier: Arc<Pinned>) -> Result<TlsStream<TcpS
     let establish = async {
         let tcp = TcpStream::connect((bare.as_str(), url.port)).await?;
         tcp.set_nodelay(true)?;
-        TlsConnector::from(Arc::new(config)).connect(server_name, tcp).await
+        TlsConnector::from(Arc::new(config)).connect(server_name, Counted::new(tcp)).await
     };
     timeout(CONNECT, establish)
         .await

@@ -84,7 +84,7 @@ pub struct Tenant {
     pub uid: u32,
     /// Its SELinux domain.
     pub context: String,
-    /// The port its program is told to listen on.
+    /// The first of the slot's ports; its program is told to listen on one of them.
     pub port: u16,
     /// Its runtime.
     pub runtime: RuntimeName,
@@ -117,6 +117,12 @@ pub struct Deployed {
     pub release: Release,
     /// The tenant with it.
     pub tenant: Tenant,
+    /// What whoever deployed it should know: what files of it say and the host does not do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// How long it took from its start until it was ready, in milliseconds; nothing where it was not tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_ms: Option<u32>,
 }
 
 /// A rule to be added to a tenant's egress list.
@@ -230,6 +236,9 @@ pub struct Host {
     /// Its clock.
     #[serde(default)]
     pub clock: Clock,
+    /// Its registry cannot be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failsafe: Option<crate::doctor::Failsafe>,
     /// It takes no requests for the moment, since the cloud is about to take the machine away.
     #[serde(default)]
     pub draining: bool,

@@ -24,6 +24,16 @@ pub struct StaticFiles {
 }
 
 impl StaticFiles {
+    /// All of a release, and nothing else.
+    pub fn all() -> Self {
+        Self {
+            path: UrlPrefix(Text::sign(b'/')),
+            folder: FolderPath(Text::sign(b'.')),
+            only: true,
+            max_age_s: 0,
+        }
+    }
+
     /// The part of a request's path that names the file: empty for the path itself, else from the slash on. None for paths
     /// that are not below it.
     pub fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
@@ -77,6 +87,12 @@ impl Text {
         let mut bytes = [0; MAX_BYTES];
         bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
         Some(Self { bytes, len: u8::try_from(text.len()).ok()? })
+    }
+
+    const fn sign(sign: u8) -> Self {
+        let mut bytes = [0; MAX_BYTES];
+        bytes[0] = sign;
+        Self { bytes, len: 1 }
     }
 
     fn as_str(&self) -> &str {
@@ -194,6 +210,8 @@ mod tests {
         assert_eq!(rule("/").below("/a/b"), Some("/a/b"));
         assert_eq!(rule("/").below("*"), None);
         assert!(rule("/").is_whole_site() && !rule("/a").is_whole_site());
+        let all = StaticFiles::all();
+        assert!(all.is_whole_site() && (all.path.as_str(), all.folder.as_str()) == ("/", "."));
         for (path, rest) in
             [("/a", Some("")), ("/a/", Some("/")), ("/a/b", Some("/b")), ("/ab", None), ("/", None)]
         {

@@ -103,6 +103,14 @@ name_type!(
 );
 
 name_type!(
+    /// An account's name, such as `ada`.
+    AccountName,
+    "account name",
+    "use 1 to 32 of a-z, 0-9 and '-', starting with a letter and not ending with '-'",
+    |s| s.len() <= 32 && is_label(s) && s.as_bytes()[0].is_ascii_lowercase()
+);
+
+name_type!(
     /// The name of a variable of a program's environment, as POSIX has it for portable ones, small letters allowed.
     EnvName,
     "variable",

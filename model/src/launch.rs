@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::command;
 use crate::egress::{MAX_RULES, Ports};
 use crate::env::EnvValue;
 use crate::routes::{Crawlers, Https, Protocol, TrafficLimits};
@@ -75,6 +76,9 @@ pub struct Limits {
     pub always_on: bool,
     /// Whether crawlers wake it.
     pub crawlers: Crawlers,
+    /// Whether a release first has to get ready beside the one that serves, and takes over only then. Not for what cannot run
+    /// twice, as it locks its data.
+    pub trial: bool,
     /// What is asked whether it is ready; without it, it is when its port accepts.
     pub health: Option<HealthPath>,
     /// What is spoken to its program.
@@ -114,6 +118,7 @@ impl Default for Limits {
             stop_after_s: Some(3600),
             always_on: false,
             crawlers: Crawlers::Wake,
+            trial: true,
             health: None,
             protocol: Protocol::Http1,
             https: Https::Redirect,
@@ -162,20 +167,12 @@ impl LaunchSpec {
     /// # Errors
     /// [`InvalidLaunch`] names the first thing found wrong.
     pub fn validate(&self) -> Result<(), InvalidLaunch> {
-        if self.argv.first().is_some_and(String::is_empty) {
-            return Err(InvalidLaunch::NoCommand);
-        }
-        if self.argv.iter().any(|a| a.contains('\0')) {
-            return Err(InvalidLaunch::Nul("the command"));
-        }
+        command::check(&self.argv)?;
         if self.env.iter().any(|(k, v)| k.contains('\0') || v.expose().contains('\0')) {
             return Err(InvalidLaunch::Nul("the environment"));
         }
         if let Some((name, _)) = self.env.iter().find(|(k, _)| k.is_empty() || k.contains('=')) {
             return Err(InvalidLaunch::EnvName(name.clone()));
-        }
-        if self.argv.iter().map(|a| a.len() + 1).sum::<usize>() > MAX_ARGV_BYTES {
-            return Err(InvalidLaunch::TooLong("the command", MAX_ARGV_BYTES));
         }
         if self.env.iter().map(|(k, v)| k.len() + v.expose().len() + 2).sum::<usize>() > MAX_ENV_BYTES {
             return Err(InvalidLaunch::TooLong("the environment", MAX_ENV_BYTES));

@@ -3,23 +3,30 @@
 //! init holds the mechanism, control the decisions, the proxy the speed.
 
 pub mod access;
+pub mod account;
 pub mod acme;
 pub mod api;
+pub mod audit;
 pub mod certificate;
 pub mod clock;
 pub mod cloud;
+pub mod command;
 pub mod counters;
+pub mod cron;
 pub mod denial;
+pub mod doctor;
 pub mod domain;
 pub mod egress;
 pub mod env;
 pub mod files;
+pub mod found;
 mod health;
 pub mod ids;
 pub mod labels;
 pub mod launch;
 pub mod layout;
 pub mod lease;
+pub mod listing;
 pub mod memory;
 pub mod msg;
 pub mod network;
@@ -34,6 +41,7 @@ pub mod seeing;
 pub mod services;
 pub mod session;
 pub mod slot;
+pub mod task;
 pub mod token;
 pub mod tpm;
 pub mod wake;
@@ -42,7 +50,8 @@ pub use domain::Domain;
 pub use files::StaticFiles;
 pub use health::{HealthPath, InvalidHealthPath};
 pub use ids::{
-    CertificateName, EnvName, HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName, TokenName,
+    AccountName, CertificateName, EnvName, HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName,
+    TokenName,
 };
 pub use launch::{LaunchSpec, Limits};
 pub use slot::{SlotId, SlotState};

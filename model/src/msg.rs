@@ -8,8 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use crate::clock::Clock;
 use crate::counters::{Counters, Traffic};
 use crate::egress::Egress;
+use crate::found::Found;
 pub use crate::lease::{LEASE_MTU, Lease, is_host};
 use crate::memory::Memory;
+use crate::task::{Ask, Asked, TaskEnd, TaskId, TaskIo};
 pub use crate::wake::{Cause, Depth};
 use crate::{LaunchSpec, Limits, NodeName, ReleaseId, SlotId, SlotState};
 
@@ -54,6 +56,8 @@ pub enum ControlRequest {
         release: ReleaseId,
         /// Bounds on what it may unpack to.
         limits: Limits,
+        /// The release that it shares files with: what comes is what has changed since (see [`crate::listing`]).
+        onto: Option<ReleaseId>,
     },
     /// Remove one release's files, or what an interrupted upload of it left. Answered when gone.
     RemoveRelease(SlotId, ReleaseId),
@@ -90,6 +94,32 @@ pub enum ControlRequest {
     PublishCertificates,
     /// Start `kennel-acme` unless it runs. It ends by itself.
     StartAcme,
+    /// Run something in the slot, once, beside its program. Answered when it was started, with control's ends of its streams, if
+    /// it is to have any: what it reads, prints, and prints on its error output. How it ends comes as [`ToControl::TaskEnded`],
+    /// also where it then cannot execute its program. Ends with control.
+    RunTask {
+        /// Whose.
+        slot: SlotId,
+        /// Its number.
+        task: TaskId,
+        /// What to run, and with which files. The limits are those of all tasks of the slot together, beside its program's.
+        spec: LaunchSpec,
+        /// What it reads and prints.
+        io: TaskIo,
+    },
+    /// SIGTERM to a task, the grace of its limits, SIGKILL. Answered at once; that there is none any more is no error.
+    StopTask(TaskId),
+    /// Ask what is on trial whether it is ready; the proxy does, as nobody else may connect to it. Answered by
+    /// [`ControlReply::Asked`].
+    AskTask(TaskId, Ask),
+    /// What is on trial is the slot's program from now on, and its spec, which has to be this one, what the slot runs. The task has
+    /// the number of the one before then, which goes on until it has finished what it was asked, and is kept asleep for some
+    /// minutes after that: until it has ended it may be promoted again, if it is still what is wanted. Refused when it does not run
+    /// any more, or the slot is being stopped; nothing has changed then.
+    Promote(TaskId, LaunchSpec),
+    /// Start `kennel-unpack` to tell what a release holds. The reply carries one descriptor: the read end of the pipe that the
+    /// listing comes through (see [`crate::listing`]).
+    ListRelease(SlotId, ReleaseId),
 }
 
 /// What init sends to control.
@@ -108,6 +138,8 @@ pub enum ToControl {
     Denials(crate::denial::Batch),
     /// What the cloud says of the host; sent to every control that starts, and when it changed. Never without a cloud.
     Cloud(Box<crate::cloud::Report>),
+    /// A task has ended, and nothing of it is left.
+    TaskEnded(TaskId, TaskEnd),
     /// A program that was woken has answered a request.
     Woken {
         /// Whose.
@@ -122,7 +154,7 @@ pub enum ToControl {
 /// A request's outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlReply {
-    /// Done. For `Unpack` and `CountEgress`: two descriptors come along.
+    /// Done. For `Unpack` and `CountEgress` two descriptors come along, for `ListRelease` one.
     Done,
     /// The answer to `Status`.
     Status(Box<HostStatus>),
@@ -130,6 +162,8 @@ pub enum ControlReply {
     Tpm(crate::tpm::Answer),
     /// The answer to `Counters`.
     Counters(Box<Counters>),
+    /// The answer to `AskTask`.
+    Asked(Asked),
 }
 
 /// Why init did not do what it was asked to.
@@ -245,6 +279,10 @@ pub enum FromProxy {
         /// Of which release; no other than the slot runs is opened.
         release: ReleaseId,
     },
+    /// The answer to [`ToProxy::Ask`].
+    Asked(RequestId, Asked),
+    /// After [`ToProxy::Moved`]: nothing is in flight any more that the program at this port, the one before, was given.
+    Left(u16),
 }
 
 /// Slots in one [`FromProxy::Passed`]; so many fit into a message whatever went through.
@@ -290,6 +328,21 @@ pub enum ToProxy {
     /// Whether new requests are refused from now on, as the machine is about to be taken away. What is in flight goes on;
     /// [`FromProxy::Quiet`] says that it has ended.
     Refuse(bool),
+    /// The slot's program listens on this port from now on, which is the slot's first until another is said; the one before, if there
+    /// is one, is about to be asked to end. Who comes from now on is the new one's, and so is who is broken off without a word,
+    /// where that cannot run anything twice.
+    Moved(SlotId, u16),
+    /// Ask the program at this port of the slot whether it is ready. Answered by [`FromProxy::Asked`].
+    Ask {
+        /// Comes back in the answer.
+        id: RequestId,
+        /// Whose.
+        slot: SlotId,
+        /// Where.
+        port: u16,
+        /// What.
+        ask: Ask,
+    },
     /// Finish what is in flight and exit; new connections are another process's.
     Drain,
     /// The sealed memfd of the certificates comes along; as [`ToProxy::Routes`].
@@ -314,12 +367,17 @@ pub enum UnpackReport {
         bytes: u64,
         /// Files and folders.
         entries: u32,
-        /// Files at the top of the release, by name, to find out how it starts; at most 200.
-        top: Vec<String>,
+        /// What it holds that says how it is run; [`Found::validate`] has still to be asked.
+        found: Found,
     },
     /// Nothing is left of it; the reason is for the developer who deployed.
     Refused {
         /// Names the entry and what is wrong with it.
+        reason: String,
+    },
+    /// Nothing is left of it: with the release that it was to share files with, what came does not make what it said.
+    Unfit {
+        /// What does not fit.
         reason: String,
     },
 }

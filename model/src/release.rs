@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ReleaseId;
 use crate::api::Tenant;
+use crate::found::Origin;
 
 /// One release as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct Release {
     /// What runs it; empty where there is no program, and from hosts that are older than that.
     #[serde(default)]
     pub command: Vec<String>,
+    /// Where that comes from; absent for releases that are older than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// The release whose files it has, where only its environment is its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<ReleaseId>,

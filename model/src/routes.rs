@@ -10,7 +10,7 @@ use crate::domain::Domain;
 use crate::egress::Network;
 use crate::page::Page;
 use crate::redirect::Redirect;
-use crate::{HealthPath, ReleaseId, SlotId, StaticFiles, TenantName};
+use crate::{HealthPath, Limits, ReleaseId, SlotId, StaticFiles, TenantName};
 
 /// Bytes of a table's JSON: so many domains with the longest names and paths, and pages of [`crate::page::MAX_PAGES_BYTES`].
 /// Usual ones take a tenth.
@@ -102,6 +102,37 @@ pub struct Route {
     pub traffic: TrafficLimits,
     /// Files of the release that the proxy answers by itself.
     pub static_files: Option<StaticFiles>,
+}
+
+impl Route {
+    /// The way of a whole host or path to a tenant's program, with what its limits say of it.
+    pub fn to(
+        domain: Domain,
+        tenant: TenantName,
+        slot: SlotId,
+        release: Option<ReleaseId>,
+        limits: &Limits,
+    ) -> Self {
+        Self {
+            domain,
+            strip: false,
+            redirect: None,
+            maintenance: None,
+            page: None,
+            tenant,
+            slot,
+            release,
+            start_timeout_ms: limits.start_timeout_ms,
+            health: limits.health,
+            crawlers: limits.crawlers,
+            protocol: limits.protocol,
+            https: limits.https,
+            hsts_s: limits.hsts_s,
+            server_timing: limits.server_timing,
+            traffic: limits.traffic,
+            static_files: limits.static_files,
+        }
+    }
 }
 
 /// What one tenant may take of the proxy, and one client of a tenant. Some more than a rate may come at once.

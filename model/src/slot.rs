@@ -77,11 +77,6 @@ impl SlotId {
         format!("system_u:object_r:tenant{self}_{}_t", kind.suffix())
     }
 
-    /// The slot's cgroup, relative to the cgroup root.
-    pub fn cgroup(self) -> String {
-        format!("tenants/{self}")
-    }
-
     /// The slot's folder on the data volume, as the host sees it.
     pub fn dir(self) -> String {
         format!("{}/{self}", layout::SLOTS_DIR)
@@ -179,7 +174,6 @@ mod tests {
         assert_eq!(slot.run_context(true), "system_u:jit_r:tenant0007_t");
         assert_eq!(slot.install_context(), "system_u:system_r:tenant0007_install_t");
         assert_eq!(slot.file_context(FileKind::Code), "system_u:object_r:tenant0007_code_t");
-        assert_eq!(slot.cgroup(), "tenants/0007");
         assert_eq!(slot.dir(), "/data/slots/0007");
     }
 

@@ -16,9 +16,9 @@ use command_fds::{CommandFdExt, FdMapping};
 use kennel_model::access::MAX_PACKET_BYTES;
 use kennel_model::certificate::{CertificateTable, ServedCertificate};
 use kennel_model::msg::{FromProxy, Refusal, Rung, ToProxy};
-use kennel_model::routes::{Crawlers, Https, Protocol, Route, RouteTable, TrafficLimits};
+use kennel_model::routes::{Https, Route, RouteTable, TrafficLimits};
 use kennel_model::slot::MAX_SLOTS;
-use kennel_model::{CertificateName, ReleaseId, SlotId, TenantName};
+use kennel_model::{CertificateName, Limits, ReleaseId, SlotId, TenantName};
 use kennel_sys::{Channel, ChannelError};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
@@ -149,26 +149,13 @@ fn sealed(bytes: &[u8]) -> Result<File, Box<dyn Error>> {
 }
 
 fn route(host: &str, slot: u16) -> Result<Route, Box<dyn Error>> {
-    Ok(Route {
-        domain: host.parse()?,
-        strip: false,
-        redirect: None,
-        maintenance: None,
-        page: None,
-        tenant: TenantName::new("bench")?,
-        slot: SlotId::new(slot)?,
-        release: Some(ReleaseId(1)),
-        start_timeout_ms: 10_000,
-        health: None,
-        protocol: Protocol::Http1,
-        crawlers: Crawlers::Wake,
+    let static_files = std::env::var_os(FILES).map(|_| serde_json::from_str(r#"{"path":"/","folder":"."}"#));
+    let limits = Limits {
         https: Https::Optional,
-        hsts_s: 0,
-        server_timing: false,
         // One client asks for all that there is.
         traffic: TrafficLimits { requests_max: 1000, ..TrafficLimits::default() },
-        static_files: std::env::var_os(FILES)
-            .map(|_| serde_json::from_str(r#"{"path":"/","folder":"."}"#))
-            .transpose()?,
-    })
+        static_files: static_files.transpose()?,
+        ..Limits::default()
+    };
+    Ok(Route::to(host.parse()?, TenantName::new("bench")?, SlotId::new(slot)?, Some(ReleaseId(1)), &limits))
 }

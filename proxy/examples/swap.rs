@@ -9,9 +9,9 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use kennel_model::redirect::Redirect;
-use kennel_model::routes::{Crawlers, Https, MAX_TABLE_BYTES, Protocol, Route, RouteTable, TrafficLimits};
+use kennel_model::routes::{MAX_TABLE_BYTES, Route, RouteTable};
 use kennel_model::slot::MAX_SLOTS;
-use kennel_model::{ReleaseId, SlotId};
+use kennel_model::{Limits, ReleaseId, SlotId};
 use kennel_proxy::routes::Routes;
 use kennel_proxy::snapshot;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -57,24 +57,12 @@ fn route(n: u32) -> Result<Route, Box<dyn Error>> {
     };
     let to = || format!("https://site-{n}.example/").parse();
     let redirect = || Ok::<_, Box<dyn Error>>(Redirect { to: to()?, permanent: true, keep_path: true });
+    let slot = SlotId::new((n % u32::from(MAX_SLOTS)) as u16)?;
+    let release = Some(ReleaseId(1));
     Ok(Route {
-        domain: domain.parse()?,
         strip: n % 10 == 8,
         redirect: if n % 10 == 9 { Some(redirect()?) } else { None },
-        maintenance: None,
-        page: None,
-        tenant: format!("site-{n}").parse()?,
-        slot: SlotId::new((n % u32::from(MAX_SLOTS)) as u16)?,
-        release: Some(ReleaseId(1)),
-        start_timeout_ms: 10_000,
-        health: None,
-        protocol: Protocol::Http1,
-        crawlers: Crawlers::Wake,
-        https: Https::Redirect,
-        hsts_s: 0,
-        server_timing: false,
-        traffic: TrafficLimits::default(),
-        static_files: None,
+        ..Route::to(domain.parse()?, format!("site-{n}").parse()?, slot, release, &Limits::default())
     })
 }
 

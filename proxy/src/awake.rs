@@ -2,7 +2,7 @@
 //! it has been found ready, and when it began to listen; and how its last start went. What follows from that for a request is
 //! decided in `asleep` and `exchange`.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kennel_model::slot::MAX_SLOTS;
@@ -24,6 +24,8 @@ pub(crate) struct Life(u64);
 struct Slot {
     /// The release that is awake; 0 for none, as the first release is 1.
     release: AtomicU32,
+    /// Where its program listens; 0 for the slot's first port.
+    port: AtomicU16,
     ready: AtomicBool,
     /// Whose last start came to nothing; 0 for none.
     failed: AtomicU32,
@@ -44,6 +46,24 @@ impl Awake {
     /// Init says that this release is awake, or that it is asleep.
     pub(crate) fn set(&self, slot: SlotId, release: Option<ReleaseId>) {
         self.at(slot).release.store(release.map_or(0, |release| release.0), Ordering::Relaxed);
+    }
+
+    /// Where its program listens.
+    pub(crate) fn port(&self, slot: SlotId) -> u16 {
+        match self.at(slot).port.load(Ordering::Relaxed) {
+            0 => slot.port(),
+            port => port,
+        }
+    }
+
+    /// Another program, which was found ready, is the slot's, at this port; the one before is about to be asked to end.
+    pub(crate) fn moved(&self, slot: SlotId, port: u16) {
+        let of = self.at(slot);
+        of.port.store(port, Ordering::Relaxed);
+        of.listens_ms.store(0, Ordering::Relaxed);
+        of.ready.store(true, Ordering::Relaxed);
+        of.failed.store(0, Ordering::Relaxed);
+        of.endings.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Init asks the program to end.
@@ -159,6 +179,16 @@ mod tests {
         assert!(!awake.is_ready(slot));
         awake.ended(slot, ReleaseId(3), false);
         assert!(awake.has_failed(slot, ReleaseId(3)) && !awake.has_failed(slot, ReleaseId(4)));
+    }
+
+    #[test]
+    fn a_program_that_takes_over_is_ready_elsewhere() {
+        let (awake, slot) = (Awake::new(), SlotId::new(9).unwrap());
+        awake.ended(slot, ReleaseId(3), false);
+        let (port, endings) = (awake.port(slot), awake.endings(slot));
+        awake.moved(slot, port + 1);
+        assert_eq!((port, awake.port(slot), awake.endings(slot)), (slot.port(), slot.port() + 1, endings + 1));
+        assert!(awake.is_ready(slot) && !awake.has_failed(slot, ReleaseId(3)));
     }
 
     #[tokio::test(start_paused = true)]

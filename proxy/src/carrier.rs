@@ -70,15 +70,19 @@ impl Carrier for Upstream {
     const STREAMS: bool = false;
 
     async fn kept(shared: &Shared, slot: SlotId) -> Option<Self> {
-        match shared.pool.take(slot)? {
+        match shared.pool.take(slot, shared.awake.port(slot))? {
             Kept::Hypers(upstream) => Some(upstream),
-            Kept::Plain(plain) => connect::handshake(plain.for_hyper(), &shared.limits).await.ok(),
+            Kept::Plain(plain) => {
+                let port = plain.port();
+                connect::handshake(plain.for_hyper(), port, &shared.limits).await.ok()
+            }
         }
     }
 
     async fn connect(shared: &Arc<Shared>, slot: SlotId) -> Result<Self, DialError> {
-        let stream = connect::dial(slot, shared.limits.connect).await?;
-        connect::handshake(Plain::new(stream, &shared.limits).for_hyper(), &shared.limits).await
+        let port = shared.awake.port(slot);
+        let stream = connect::dial(port, shared.limits.connect).await?;
+        connect::handshake(Plain::new(stream, port, &shared.limits).for_hyper(), port, &shared.limits).await
     }
 
     async fn send(
@@ -117,11 +121,11 @@ impl Carrier for Place {
     const STREAMS: bool = true;
 
     async fn kept(shared: &Shared, slot: SlotId) -> Option<Self> {
-        shared.h2c.take(slot)
+        shared.h2c.take(slot, shared.awake.port(slot))
     }
 
     async fn connect(shared: &Arc<Shared>, slot: SlotId) -> Result<Self, DialError> {
-        shared.h2c.connect(slot).await
+        shared.h2c.connect(slot, shared.awake.port(slot)).await
     }
 
     async fn send(

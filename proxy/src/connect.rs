@@ -84,12 +84,12 @@ pub(crate) async fn open_woken<C: Carrier>(
     }
 }
 
-/// One attempt to reach the slot's first port.
+/// One attempt to reach a program at its port.
 ///
 /// # Errors
 /// [`DialError`].
-pub(crate) async fn dial(slot: SlotId, bound: Duration) -> Result<TcpStream, DialError> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, slot.port()));
+pub(crate) async fn dial(port: u16, bound: Duration) -> Result<TcpStream, DialError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match tokio::time::timeout(bound, TcpStream::connect(address)).await {
         // When the kernel picks the very port that we connect to as our own, and nobody listens there, the connection
         // is one with ourselves.
@@ -105,13 +105,13 @@ pub(crate) async fn dial(slot: SlotId, bound: Duration) -> Result<TcpStream, Dia
 ///
 /// # Errors
 /// [`DialError::Closed`].
-pub(crate) async fn handshake(wire: Replay<Wire>, limits: &Limits) -> Result<Upstream, DialError> {
+pub(crate) async fn handshake(wire: Replay<Wire>, port: u16, limits: &Limits) -> Result<Upstream, DialError> {
     let (owner, lent) = Owner::lend(wire);
     let io = TokioIo::new(lent);
     let mut builder = http1::Builder::new();
     builder.max_header_size(limits.response_head_bytes).max_buf_size(limits.response_head_bytes);
     let (sender, connection) = builder.handshake(io).await.map_err(|_| DialError::Closed)?;
-    Ok(Upstream::new(sender, connection.with_upgrades(), owner))
+    Ok(Upstream::new(sender, connection.with_upgrades(), owner, port))
 }
 
 /// What a request that may have to wait for a start is, and takes. Nothing is worked out before it has to.

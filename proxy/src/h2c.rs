@@ -51,6 +51,8 @@ struct Slot {
 struct Kept {
     sender: SendRequest<ToProgram>,
     load: Arc<Load>,
+    /// Where its program listens.
+    port: u16,
 }
 
 /// What a connection has to carry.
@@ -108,12 +110,12 @@ impl H2c {
     }
 
     /// A place on a connection that is there: one that is free or, where there are as many connections as may be, one that will be.
-    pub(crate) fn take(&self, slot: SlotId) -> Option<Place> {
+    pub(crate) fn take(&self, slot: SlotId, port: u16) -> Option<Place> {
         let mut shelves = self.lock();
         let Shelves { by_slot, total } = &mut *shelves;
         let there = &mut by_slot.get_mut(&slot)?.connections;
         let before = there.len();
-        there.retain(|connection| connection.sender.is_ready());
+        there.retain(|connection| connection.port == port && connection.sender.is_ready());
         *total -= before - there.len();
         let bound = self.limits.h2c_requests;
         let most = |c: &Kept| c.load.most.load(Ordering::Relaxed).min(bound);
@@ -127,19 +129,19 @@ impl H2c {
     ///
     /// # Errors
     /// [`DialError`].
-    pub(crate) async fn connect(self: &Arc<Self>, slot: SlotId) -> Result<Place, DialError> {
+    pub(crate) async fn connect(self: &Arc<Self>, slot: SlotId, port: u16) -> Result<Place, DialError> {
         let bound = self.limits.response_head;
         let turn = timeout(bound, self.making(slot).lock_owned()).await;
         let turn = turn.map_err(|_| DialError::TimedOut(bound))?;
-        if let Some(place) = self.take(slot) {
+        if let Some(place) = self.take(slot, port) {
             return Ok(place);
         }
-        let stream = connect::dial(slot, self.limits.connect).await?;
-        self.make(slot, stream, turn).await
+        let stream = connect::dial(port, self.limits.connect).await?;
+        self.make(slot, (stream, port), turn).await
     }
 
     /// Makes a connection of one that was found to be accepted, in a task of its own, unless one is being made.
-    pub(crate) fn keep(self: &Arc<Self>, slot: SlotId, stream: TcpStream) {
+    pub(crate) fn keep(self: &Arc<Self>, slot: SlotId, stream: (TcpStream, u16)) {
         let Ok(turn) = self.making(slot).try_lock_owned() else { return };
         let this = self.clone();
         tokio::spawn(async move { this.make(slot, stream, turn).await.map(drop) });
@@ -149,9 +151,13 @@ impl H2c {
     ///
     /// # Errors
     /// [`DialError`].
-    pub(crate) async fn alone(self: &Arc<Self>, slot: SlotId, stream: TcpStream) -> Result<Place, DialError> {
+    pub(crate) async fn alone(
+        self: &Arc<Self>,
+        slot: SlotId,
+        (stream, port): (TcpStream, u16),
+    ) -> Result<Place, DialError> {
         let (sender, driver) = self.handshake(stream).await?;
-        let connection = Kept { sender, load: Arc::default() };
+        let connection = Kept { sender, load: Arc::default(), port };
         let place = connection.place();
         tokio::spawn(self.clone().drive(slot, connection.load, driver));
         Ok(place)
@@ -170,11 +176,11 @@ impl H2c {
     async fn make(
         self: &Arc<Self>,
         slot: SlotId,
-        stream: TcpStream,
+        (stream, port): (TcpStream, u16),
         _turn: OwnedMutexGuard<()>,
     ) -> Result<Place, DialError> {
         let (sender, driver) = self.handshake(stream).await?;
-        let connection = Kept { sender, load: Arc::default() };
+        let connection = Kept { sender, load: Arc::default(), port };
         connection.load.learn(&driver);
         let place = connection.place();
         tokio::spawn(self.clone().drive(slot, connection.load.clone(), driver));

@@ -6,7 +6,7 @@
 //! Lease and count are one number, so that none is given back while a request comes in.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kennel_model::SlotId;
@@ -35,6 +35,16 @@ struct Slot {
     word: AtomicU64,
     /// When the last request ended or the lease was granted, in milliseconds since `born`.
     used_ms: AtomicU64,
+    /// How often another program has taken over.
+    turn: AtomicU32,
+    /// Requests in flight that came in even turns, and in odd ones. A program that has been taken over from for two turns has
+    /// been asked to end, so that what it has still is not told from what is new, and need not be.
+    of_turn: [AtomicU32; 2],
+}
+
+/// Which of two.
+const fn parity(turn: u32) -> usize {
+    (turn % 2) as usize
 }
 
 /// A request in flight; given back when it is dropped, however it ends.
@@ -42,6 +52,7 @@ struct Slot {
 pub(crate) struct Visit {
     leases: Arc<Leases>,
     slot: SlotId,
+    turn: u32,
 }
 
 const fn lease(word: u64) -> RequestId {
@@ -71,8 +82,24 @@ impl Leases {
     /// Counts a request in, or nothing when there are too many.
     pub(crate) fn enter(self: &Arc<Self>, slot: SlotId) -> Option<Visit> {
         let raise = |old| (visits(old) < self.bound).then_some(old + 1);
-        self.at(slot).word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise).ok()?;
-        Some(Visit { leases: self.clone(), slot })
+        let of = self.at(slot);
+        of.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise).ok()?;
+        // Before anything is connected to: what goes to the program before is never counted as the next one's.
+        let turn = of.turn.load(Ordering::Acquire);
+        of.of_turn[parity(turn)].fetch_add(1, Ordering::Relaxed);
+        Some(Visit { leases: self.clone(), slot, turn })
+    }
+
+    /// Another program has the slot from now on; which turn that ends.
+    pub(crate) fn takes_over(&self, slot: SlotId) -> u32 {
+        self.at(slot).turn.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// Whether nothing is in flight any more that came in that turn or, which is as good, another has taken over since.
+    pub(crate) fn has_left(&self, slot: SlotId, turn: u32) -> bool {
+        let of = self.at(slot);
+        of.turn.load(Ordering::Acquire) != turn.wrapping_add(1)
+            || of.of_turn[parity(turn)].load(Ordering::Acquire) == 0
     }
 
     /// Init has granted a lease, the last that counts.
@@ -167,6 +194,7 @@ impl Drop for Visit {
         // Before the count, so that none finds the count at zero and an older time.
         slot.used_ms.store(self.leases.now_ms(), Ordering::Release);
         slot.word.fetch_sub(1, Ordering::Release);
+        slot.of_turn[parity(self.turn)].fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -196,6 +224,23 @@ mod tests {
         assert!(leases.enter(slot(MAX_SLOTS - 1)).is_some());
         drop(held);
         assert!(leases.enter(slot(0)).unwrap().is_leased());
+    }
+
+    #[test]
+    fn what_the_program_before_was_given_is_told_from_what_is_new() {
+        let leases = leases(9);
+        let (old, other) = (leases.enter(slot(1)), leases.enter(slot(2)));
+        let turn = leases.takes_over(slot(1));
+        let new = leases.enter(slot(1));
+        assert!(!leases.has_left(slot(1), turn));
+        drop(old);
+        assert!(leases.has_left(slot(1), turn), "what is new does not count, nor what is another's");
+        let next = leases.takes_over(slot(1));
+        assert!(!leases.has_left(slot(1), next));
+        assert!(leases.has_left(slot(1), turn), "two turns ago");
+        drop((new, other));
+        assert!(leases.has_left(slot(1), next));
+        assert_eq!(leases.at(slot(1)).word.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test(start_paused = true)]

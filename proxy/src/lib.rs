@@ -65,6 +65,7 @@ mod taking;
 mod tally;
 pub mod tls;
 mod trailers;
+mod trial;
 mod tunnel;
 mod upstream;
 mod wake;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use kennel_model::SlotId;
 use kennel_model::certificate::CertificateTable;
 use kennel_model::msg::{FromProxy, ToProxy};
 use kennel_model::routes::RouteTable;
@@ -16,7 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use crate::shared::Shared;
-use crate::{log, snapshot};
+use crate::{log, snapshot, trial};
 
 /// How often is looked whether the last request has ended, while new ones are refused.
 const LOOK: Duration = Duration::from_millis(50);
@@ -88,6 +89,16 @@ impl Link {
                     }
                     shared.starts.answered(id, &result);
                 }
+                Ok(Some((ToProxy::Moved(slot, port), _))) => {
+                    let (turn, before) = (shared.leases.takes_over(slot), shared.awake.port(slot));
+                    shared.awake.moved(slot, port);
+                    shared.pool.clear(slot);
+                    shared.h2c.clear(slot);
+                    tokio::spawn(tell_when_left(shared.clone(), slot, turn, before));
+                }
+                Ok(Some((ToProxy::Ask { id, slot, port, ask }, _))) => {
+                    tokio::spawn(trial::answer(shared.clone(), id, (slot, port), ask));
+                }
                 Ok(Some((ToProxy::Ending(slot), _))) => {
                     shared.leases.revoke(slot);
                     shared.awake.ending(slot);
@@ -131,6 +142,16 @@ async fn tell_when_quiet(shared: Arc<Shared>) {
         && let Err(e) = shared.init.send(&FromProxy::Quiet).await
     {
         log::line(format_args!("cannot say that nothing is in flight: {e}"));
+    }
+}
+
+/// Tells init when nothing is in flight any more that the program before was given.
+async fn tell_when_left(shared: Arc<Shared>, slot: SlotId, turn: u32, port: u16) {
+    while !shared.leases.has_left(slot, turn) {
+        tokio::time::sleep(LOOK).await;
+    }
+    if let Err(e) = shared.init.send(&FromProxy::Left(port)).await {
+        log::line(format_args!("cannot say that nothing is left at port {port} of slot {slot}: {e}"));
     }
 }
 

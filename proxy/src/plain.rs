@@ -16,26 +16,40 @@ pub(crate) type Wire = WriteBound<Early<TcpStream>>;
 
 /// Over which no request is under way, or one of whoever has it.
 #[derive(Debug)]
-pub(crate) struct Plain(pub(crate) Wire);
+pub(crate) struct Plain {
+    pub(crate) wire: Wire,
+    /// Where its program listens.
+    port: u16,
+}
 
 impl Plain {
     /// One that has just been made.
-    pub(crate) fn new(stream: TcpStream, limits: &Limits) -> Self {
+    pub(crate) fn new(stream: TcpStream, port: u16, limits: &Limits) -> Self {
         // Small requests leave at once; without it nothing breaks, so a failure is no reason to stop.
         _ = stream.set_nodelay(true);
-        Self(WriteBound::new(Early::new(stream), limits))
+        Self { wire: WriteBound::new(Early::new(stream), limits), port }
+    }
+
+    /// The bare half of a connection that was hyper's.
+    pub(crate) const fn of(wire: Wire, port: u16) -> Self {
+        Self { wire, port }
+    }
+
+    /// Where its program listens.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
     }
 
     /// The same for hyper.
     pub(crate) fn for_hyper(self) -> Replay<Wire> {
-        Replay::fresh(self.0)
+        Replay::fresh(self.wire)
     }
 
     /// Whether the next request can be sent: nothing has come that nobody asked for, and no end.
     pub(crate) fn is_usable(&mut self) -> bool {
         let mut space = [0];
         let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.0).poll_read(&mut cx, &mut ReadBuf::new(&mut space)).is_pending()
+        Pin::new(&mut self.wire).poll_read(&mut cx, &mut ReadBuf::new(&mut space)).is_pending()
     }
 }
 
@@ -52,6 +66,13 @@ impl<U: crate::pool::Reusable> crate::pool::Reusable for Kept<U> {
         match self {
             Self::Plain(plain) => plain.is_usable(),
             Self::Hypers(upstream) => upstream.is_usable(),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        match self {
+            Self::Plain(plain) => plain.port(),
+            Self::Hypers(upstream) => upstream.port(),
         }
     }
 }

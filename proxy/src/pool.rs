@@ -19,11 +19,18 @@ use crate::workers;
 pub(crate) trait Reusable {
     /// Whether the next request can be sent at once.
     fn is_usable(&mut self) -> bool;
+
+    /// Where its program listens.
+    fn port(&self) -> u16;
 }
 
 impl Reusable for Upstream {
     fn is_usable(&mut self) -> bool {
         Self::is_usable(self)
+    }
+
+    fn port(&self) -> u16 {
+        Self::port(self)
     }
 }
 
@@ -60,13 +67,15 @@ impl<C: Reusable> Pool<C> {
         }
     }
 
-    /// This worker's newest connection that is still good.
-    pub(crate) fn take(&self, slot: SlotId) -> Option<C> {
+    /// This worker's newest connection that is still good, to the program at this port: requests that were in flight when
+    /// another took over have put theirs back since.
+    pub(crate) fn take(&self, slot: SlotId, port: u16) -> Option<C> {
         let mut shelves = self.here();
         loop {
             let mut idle = shelves.by_slot.get_mut(&slot)?.pop_back()?;
             shelves.total -= 1;
-            if idle.since.elapsed() < self.keep && idle.connection.is_usable() {
+            if idle.connection.port() == port && idle.since.elapsed() < self.keep && idle.connection.is_usable()
+            {
                 return Some(idle.connection);
             }
         }
@@ -129,9 +138,9 @@ impl<C: Reusable> Pool<C> {
 
 impl Pool {
     /// This worker's newest connection that is still good, bare.
-    pub(crate) fn take_plain(&self, slot: SlotId) -> Option<Plain> {
+    pub(crate) fn take_plain(&self, slot: SlotId, port: u16) -> Option<Plain> {
         loop {
-            let plain = match self.take(slot)? {
+            let plain = match self.take(slot, port)? {
                 Kept::Plain(plain) => Some(plain),
                 Kept::Hypers(upstream) => upstream.into_plain(),
             };
@@ -152,12 +161,18 @@ mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
 
+    const PORT: u16 = 7;
+
     #[derive(Clone)]
     struct Fake(u32, Rc<Cell<bool>>);
 
     impl Reusable for Fake {
         fn is_usable(&mut self) -> bool {
             self.1.get()
+        }
+
+        fn port(&self) -> u16 {
+            PORT
         }
     }
 
@@ -181,11 +196,11 @@ mod tests {
         }
         pool.put(slot(2), fake(4));
         pool.put(slot(3), fake(5));
-        assert!(pool.take(slot(3)).is_none(), "over the total");
-        assert_eq!(pool.take(slot(1)).map(|f| f.0), Some(3));
-        assert_eq!(pool.take(slot(1)).map(|f| f.0), Some(2));
-        assert!(pool.take(slot(1)).is_none(), "the oldest went first");
-        assert_eq!(pool.take(slot(2)).map(|f| f.0), Some(4));
+        assert!(pool.take(slot(3), PORT).is_none(), "over the total");
+        assert_eq!(pool.take(slot(1), PORT).map(|f| f.0), Some(3));
+        assert_eq!(pool.take(slot(1), PORT).map(|f| f.0), Some(2));
+        assert!(pool.take(slot(1), PORT).is_none(), "the oldest went first");
+        assert_eq!(pool.take(slot(2), PORT).map(|f| f.0), Some(4));
         assert_eq!(pool.here().total, 0);
     }
 
@@ -196,10 +211,12 @@ mod tests {
         pool.put(slot(1), good);
         pool.put(slot(1), dead.clone());
         dead.1.set(false);
-        assert_eq!(pool.take(slot(1)).map(|f| f.0), Some(1));
+        assert_eq!(pool.take(slot(1), PORT).map(|f| f.0), Some(1));
+        pool.put(slot(1), fake(3));
+        assert!(pool.take(slot(1), PORT + 1).is_none(), "that is another program");
         pool.put(slot(1), fake(3));
         tokio::time::advance(Limits::default().upstream_idle).await;
-        assert!(pool.take(slot(1)).is_none());
+        assert!(pool.take(slot(1), PORT).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -208,7 +225,7 @@ mod tests {
         pool.put(slot(1), fake(1));
         pool.put(slot(2), fake(2));
         pool.clear(slot(1));
-        assert!(pool.take(slot(1)).is_none());
+        assert!(pool.take(slot(1), PORT).is_none());
         assert_eq!(pool.here().total, 1);
         assert!(pool.sweep());
         tokio::time::advance(Limits::default().upstream_idle).await;

@@ -226,25 +226,9 @@ mod tests {
     const LONGEST: Duration = Duration::from_secs(120);
 
     fn route(host: &str, slot: u16) -> Route {
-        Route {
-            domain: host.parse().unwrap(),
-            strip: false,
-            redirect: None,
-            maintenance: None,
-            page: None,
-            tenant: TenantName::new("blog").unwrap(),
-            slot: SlotId::new(slot).unwrap(),
-            release: Some(ReleaseId(1)),
-            start_timeout_ms: u32::MAX,
-            health: None,
-            protocol: Protocol::Http1,
-            crawlers: Crawlers::Wake,
-            https: Https::Redirect,
-            hsts_s: 0,
-            server_timing: false,
-            traffic: TrafficLimits::default(),
-            static_files: None,
-        }
+        let limits = kennel_model::Limits { start_timeout_ms: u32::MAX, ..kennel_model::Limits::default() };
+        let (tenant, slot) = (TenantName::new("blog").unwrap(), SlotId::new(slot).unwrap());
+        Route::to(host.parse().unwrap(), tenant, slot, Some(ReleaseId(1)), &limits)
     }
 
     fn table(generation: u64, routes: Vec<Route>) -> RouteTable {

@@ -43,6 +43,8 @@ pub(crate) struct Upstream {
     from_user: bool,
     /// Of what hyper reads and writes.
     owner: Owner<Replay<Wire>>,
+    /// Where its program listens.
+    port: u16,
 }
 
 /// Wakes the task that uses the connection, but not while it is at it: what the driver and its user say to each other
@@ -103,6 +105,7 @@ impl Upstream {
         sender: SendRequest<ToProgram>,
         driver: impl Future<Output = hyper::Result<()>> + Send + 'static,
         owner: Owner<Replay<Wire>>,
+        port: u16,
     ) -> Self {
         let bell = Arc::new(Bell {
             task: Mutex::new(Waker::noop().clone()),
@@ -112,7 +115,16 @@ impl Upstream {
         });
         let for_driver = Waker::from(Arc::new(ForDriver(bell.clone())));
         let for_user = Waker::from(Arc::new(ForUser(bell.clone())));
-        Self { sender, driver: Some(Box::pin(driver)), bell, for_driver, for_user, from_user: false, owner }
+        Self {
+            sender,
+            driver: Some(Box::pin(driver)),
+            bell,
+            for_driver,
+            for_user,
+            from_user: false,
+            owner,
+            port,
+        }
     }
 
     /// Polls the connection, and what waits for it, until neither has news for the other.
@@ -172,7 +184,12 @@ impl Upstream {
         self.bell.driver.store(true, Ordering::Release);
         let is_usable = self.is_usable();
         let wire = self.owner.take_back()?.into_inner()?;
-        is_usable.then_some(Plain(wire))
+        is_usable.then_some(Plain::of(wire, self.port))
+    }
+
+    /// Where its program listens.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Drives it until the next request can be sent; answers whether one can.

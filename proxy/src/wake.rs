@@ -66,7 +66,7 @@ pub(crate) async fn carry_out(
         Phase::Listens => log::line(format_args!("{tenant} (slot {slot}) listens after {took} ms")),
         Phase::Died => log::line(format_args!("{tenant} (slot {slot}) ended before it listened")),
         Phase::Late => {
-            let what = late(&target, last.into_inner());
+            let what = late(&target, shared.awake.port(slot), last.into_inner());
             log::line(format_args!("{tenant} (slot {slot}) {what} after {took} ms"));
         }
         Phase::Asked | Phase::Awake(_) | Phase::Busy | Phase::Refused => (),
@@ -88,11 +88,11 @@ async fn tell(shared: &Shared, message: &FromProxy) {
 }
 
 /// What a program that was not ready in time does not do.
-fn late(target: &Target, last: u16) -> String {
+fn late(target: &Target, port: u16, last: u16) -> String {
     match (target.health, last) {
         (Some(path), 1..) => format!("is not ready: {path} is answered with {last}"),
-        (Some(path), 0) => format!("does not listen on port {}, or not answer {path},", target.slot.port()),
-        (None, _) => format!("does not listen on port {}", target.slot.port()),
+        (Some(path), 0) => format!("does not listen on port {port}, or not answer {path},"),
+        (None, _) => format!("does not listen on port {port}"),
     }
 }
 
@@ -133,7 +133,9 @@ async fn until_ready(shared: &Arc<Shared>, target: &Target, health: Option<Healt
     loop {
         let stream = until_it_listens(shared, target).await;
         let Some(path) = health else { return keep(shared, target, stream) };
-        let asked = tokio::time::timeout(shared.limits.ask, ask(shared, target, path, stream)).await;
+        let host = target.domain.host().replace('*', "health");
+        let asked = ask(shared, target.slot, &host, path, target.protocol, stream);
+        let asked = tokio::time::timeout(shared.limits.ask, asked).await;
         let status = asked.ok().flatten().unwrap_or(0);
         if matches!(status, 1..500) {
             return;
@@ -144,34 +146,37 @@ async fn until_ready(shared: &Arc<Shared>, target: &Target, health: Option<Healt
     }
 }
 
-/// The status that the path is answered with, if there is an answer. Its connection ends with it.
-async fn ask(shared: &Shared, target: &Target, path: HealthPath, stream: TcpStream) -> Option<u16> {
-    let host = target.domain.host().replace('*', "health");
+/// The status that the path is answered with, if there is an answer. Its connection, to a program at that port, ends with it.
+pub(crate) async fn ask(
+    shared: &Shared,
+    slot: SlotId,
+    host: &str,
+    path: HealthPath,
+    protocol: Protocol,
+    (stream, port): (TcpStream, u16),
+) -> Option<u16> {
     let request = Request::get(path.as_str()).header(USER_AGENT, "kennel");
-    let answer = match target.protocol {
+    let answer = match protocol {
         Protocol::Http1 => {
             let request = request.header(HOST, host).body(Either::Left(Empty::new())).ok()?;
-            connect::handshake(Plain::new(stream, &shared.limits).for_hyper(), &shared.limits)
-                .await
-                .ok()?
-                .send(request)
-                .await
-                .ok()?
+            let wire = Plain::new(stream, port, &shared.limits).for_hyper();
+            connect::handshake(wire, port, &shared.limits).await.ok()?.send(request).await.ok()?
         }
         Protocol::H2c => {
             let request = request.uri(format!("http://{host}{path}"));
             let request = request.version(Version::HTTP_2).body(Either::Left(Empty::new())).ok()?;
-            shared.h2c.alone(target.slot, stream).await.ok()?.send(request).await.ok()?
+            shared.h2c.alone(slot, (stream, port)).await.ok()?.send(request).await.ok()?
         }
     };
     Some(answer.status().as_u16())
 }
 
-async fn until_it_listens(shared: &Shared, target: &Target) -> TcpStream {
+async fn until_it_listens(shared: &Shared, target: &Target) -> (TcpStream, u16) {
     let mut pause = shared.limits.poll_first;
     loop {
-        match connect::dial(target.slot, shared.limits.connect).await {
-            Ok(stream) => return stream,
+        let port = shared.awake.port(target.slot);
+        match connect::dial(port, shared.limits.connect).await {
+            Ok(stream) => return (stream, port),
             Err(DialError::Refused) => (),
             Err(e) => log::line(format_args!("slot {}: {e}", target.slot)),
         }
@@ -185,10 +190,12 @@ pub(crate) fn next_pause(pause: Duration, longest: Duration) -> Duration {
     (pause * 2).min(longest)
 }
 
-fn keep(shared: &Shared, target: &Target, stream: TcpStream) {
+fn keep(shared: &Shared, target: &Target, (stream, port): (TcpStream, u16)) {
     match target.protocol {
-        Protocol::Http1 => shared.pool.put(target.slot, Kept::Plain(Plain::new(stream, &shared.limits))),
-        Protocol::H2c => shared.h2c.keep(target.slot, stream),
+        Protocol::Http1 => {
+            shared.pool.put(target.slot, Kept::Plain(Plain::new(stream, port, &shared.limits)));
+        }
+        Protocol::H2c => shared.h2c.keep(target.slot, (stream, port)),
     }
 }
 

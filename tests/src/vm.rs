@@ -264,12 +264,14 @@ impl Vm {
             .map_err(|e| format!("`kennel {}` printed no JSON ({e}): {out}", args.join(" ")))
     }
 
-    /// Makes a tenant with the host name `<name>.localhost` and deploys a folder of the repository to it.
+    /// Makes a tenant with the host name `<name>.localhost`, whose releases take over without a trial, and deploys a folder of the
+    /// repository to it, which is started by whoever comes first.
     ///
     /// # Errors
     /// What `kennel` said.
     pub fn tenant(&self, name: &str, folder: &str) -> Result<(), String> {
-        self.ok(&["tenant", "add", name, "--runtime", "node-24", "--domain", &format!("{name}.localhost")])?;
+        let domain = format!("{name}.localhost");
+        self.ok(&["tenant", "add", name, "--runtime", "node-24", "--domain", &domain, "--trial", "off"])?;
         self.ok(&["deploy", name, folder])?;
         Ok(())
     }

@@ -41,6 +41,17 @@ pub enum UnpackError {
     /// The release that was asked for is there already.
     #[error("release {0} exists already")]
     ReleaseExists(u32),
+    /// What came says what has changed since an earlier release, and does not fit that one as it is.
+    #[error("what was sent does not fit release {basis}: {why}")]
+    Basis {
+        /// The earlier release.
+        basis: u32,
+        /// What does not fit.
+        why: String,
+    },
+    /// What came before the archive is not what it should be.
+    #[error("what is said before the archive makes no sense: {0}")]
+    Changes(String),
     /// The tenant's project quota is used up, in bytes or in files: which of them, the kernel does not say.
     #[error(
         "cannot {0}: the tenant's disk limit is reached, in bytes or in number of files; releases, data and log count \

@@ -4,18 +4,23 @@
 //! Who may upload, and what becomes of the report, is control's business; starting this program is init's.
 
 mod archive;
+mod changes;
 mod error;
+mod found;
+mod listing;
 mod name;
 mod pax;
 mod release;
 mod remove;
 mod stall;
 mod tree;
+mod walk;
 
 pub use archive::{Archive, Entry, Kind};
 pub use error::{Fault, UnpackError};
+pub use listing::list_release;
 pub use name::EntryName;
-pub use release::{Unpacked, unpack_release};
+pub use release::{Unpacked, unpack_changes, unpack_release};
 pub use remove::{empty_folder, remove_release};
 pub use stall::StallGuard;
 
@@ -42,5 +47,3 @@ pub const MAX_EXTENSIONS_PER_ENTRY: u32 = 8;
 pub const MAX_PADDING_BYTES: u64 = 1 << 20;
 /// Bytes of the names of all symbolic links together; they are kept until the end to be resolved.
 pub const MAX_LINK_NAMES_BYTES: usize = 8 << 20;
-/// Files listed in the report.
-pub const MAX_TOP: usize = 200;

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! kennel-unpack release <N> <max_bytes> <max_entries>   # stdin: a tar stream; cwd: the slot's releases
+//! kennel-unpack release <N> <max_bytes> <max_entries> <M>   # stdin: what has changed since release M
+//! kennel-unpack list <N>                                # stdout: what release N holds
 //! kennel-unpack remove <N>                              # cwd: the slot's releases
 //! kennel-unpack wipe                                    # empties the working directory
 //! ```
@@ -10,7 +12,9 @@
 //! was done, 1 when it was not, and 64 when it was called wrongly.
 
 use kennel_model::msg::UnpackReport;
-use kennel_unpack::{Bounds, StallGuard, UnpackError, empty_folder, remove_release, unpack_release};
+use kennel_unpack::{
+    Bounds, StallGuard, UnpackError, empty_folder, list_release, remove_release, unpack_changes, unpack_release,
+};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -21,10 +25,12 @@ use std::time::Duration;
 /// How long an upload may be silent. Control gives a client less than that.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const USAGE: &str = "usage: kennel-unpack release <N> <max_bytes> <max_entries> | remove <N> | wipe";
+const USAGE: &str =
+    "usage: kennel-unpack release <N> <max_bytes> <max_entries> [<M>] | list <N> | remove <N> | wipe";
 
 enum Act {
-    Release(u32, Bounds),
+    Release(u32, Bounds, Option<u32>),
+    List(u32),
     Remove(u32),
     Wipe,
 }
@@ -49,10 +55,12 @@ fn main() -> ExitCode {
 fn parse(args: &[String]) -> Option<Act> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
-        ["release", number, bytes, entries] => Some(Act::Release(
+        ["release", number, bytes, entries, ref onto @ ..] if onto.len() <= 1 => Some(Act::Release(
             number.parse().ok()?,
             Bounds { bytes: bytes.parse().ok()?, entries: entries.parse().ok()? },
+            onto.first().map(|onto| onto.parse()).transpose().ok()?,
         )),
+        ["list", number] => Some(Act::List(number.parse().ok()?)),
         ["remove", number] => Some(Act::Remove(number.parse().ok()?)),
         ["wipe"] => Some(Act::Wipe),
         _ => None,
@@ -62,13 +70,17 @@ fn parse(args: &[String]) -> Option<Act> {
 fn run(act: &Act) -> Result<(), UnpackError> {
     let here = open_here();
     match act {
-        Act::Release(number, bounds) => {
+        Act::Release(number, bounds, onto) => {
             let stdin = std::io::stdin();
             let input = StallGuard::new(stdin.as_fd(), PATIENCE);
-            let result = here.and_then(|here| unpack_release(input, here.as_fd(), *number, *bounds));
+            let result = here.and_then(|here| match onto {
+                Some(basis) => unpack_changes(input, here.as_fd(), *number, *basis, *bounds),
+                None => unpack_release(input, here.as_fd(), *number, *bounds),
+            });
             report(&result)?;
             result.map(|_| ())
         }
+        Act::List(number) => list_release(here?.as_fd(), *number, std::io::stdout()),
         Act::Remove(number) => remove_release(here?.as_fd(), *number),
         Act::Wipe => empty_folder(here?.as_fd()),
     }
@@ -90,7 +102,8 @@ fn open_here() -> Result<OwnedFd, UnpackError> {
 
 fn report(result: &Result<kennel_unpack::Unpacked, UnpackError>) -> Result<(), UnpackError> {
     let report = match result {
-        Ok(done) => UnpackReport::Done { bytes: done.bytes, entries: done.entries, top: done.top.clone() },
+        Ok(done) => UnpackReport::Done { bytes: done.bytes, entries: done.entries, found: done.found.clone() },
+        Err(error @ UnpackError::Basis { .. }) => UnpackReport::Unfit { reason: error.to_string() },
         Err(error) => UnpackReport::Refused { reason: error.to_string() },
     };
     let failed = |source| UnpackError::Io { what: "write the report".into(), source };

@@ -1,17 +1,20 @@
 //! One release from its stream to its place: unpacked into `.incoming-N`, checked, flushed, renamed to `N`.
 //! Whatever goes wrong on the way, nothing of it is left.
 
+use kennel_model::found::Found;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 
 use crate::archive::{Archive, Entry, Kind};
 use crate::error::{Fault, UnpackError};
+use crate::found::Seen;
 use crate::name::EntryName;
 use crate::tree::Tree;
-use crate::{Bounds, MAX_LINK_NAMES_BYTES, MAX_TOP, remove};
+use crate::{Bounds, MAX_LINK_NAMES_BYTES, changes, remove};
 
 /// What a release unpacked to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,8 +23,8 @@ pub struct Unpacked {
     pub bytes: u64,
     /// Files, folders and links.
     pub entries: u32,
-    /// Names of files and links at the top of the release, at most [`MAX_TOP`].
-    pub top: Vec<String>,
+    /// What says how it is run.
+    pub found: Found,
 }
 
 /// Unpacks `input` as release `number` of the slot whose `releases` folder is given.
@@ -34,6 +37,30 @@ pub fn unpack_release(
     number: u32,
     bounds: Bounds,
 ) -> Result<Unpacked, UnpackError> {
+    place(releases, number, |root| unpack(input, root, bounds))
+}
+
+/// The same from what has changed since release `basis`, whose other files the new one shares.
+///
+/// # Errors
+/// [`UnpackError`], [`UnpackError::Basis`] where that release is not as whoever sent this takes it to be; then neither the
+/// release nor a part of it exists.
+pub fn unpack_changes(
+    input: impl Read,
+    releases: BorrowedFd<'_>,
+    number: u32,
+    basis: u32,
+    bounds: Bounds,
+) -> Result<Unpacked, UnpackError> {
+    place(releases, number, |root| changes::unpack(input, releases, basis, root, bounds))
+}
+
+/// Has a release made in a folder of its own, and puts it in its place.
+fn place(
+    releases: BorrowedFd<'_>,
+    number: u32,
+    make: impl FnOnce(BorrowedFd<'_>) -> Result<Unpacked, UnpackError>,
+) -> Result<Unpacked, UnpackError> {
     let incoming = remove::incoming_name(number);
     let place = number.to_string();
     match rustix::fs::statat(releases, &place, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
@@ -43,7 +70,7 @@ pub fn unpack_release(
     }
     // What an interrupted upload under the same number left behind.
     remove::remove_folder(releases, &incoming)?;
-    let result = fill_and_rename(input, releases, &incoming, &place, number, bounds);
+    let result = fill_and_rename(releases, &incoming, &place, number, make);
     if result.is_err() {
         // The refusal is the answer; a folder that cannot be removed now is removed before the next upload.
         let _ = remove::remove_folder(releases, &incoming);
@@ -52,19 +79,18 @@ pub fn unpack_release(
 }
 
 fn fill_and_rename(
-    input: impl Read,
     releases: BorrowedFd<'_>,
     incoming: &str,
     place: &str,
     number: u32,
-    bounds: Bounds,
+    make: impl FnOnce(BorrowedFd<'_>) -> Result<Unpacked, UnpackError>,
 ) -> Result<Unpacked, UnpackError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::mkdirat(releases, incoming, Mode::from_raw_mode(0o755))
         .map_err(UnpackError::io(format!("make the folder {incoming}")))?;
     let root = rustix::fs::openat(releases, incoming, flags, Mode::empty())
         .map_err(UnpackError::io(format!("open the folder {incoming}")))?;
-    let unpacked = unpack(input, root.as_fd(), bounds)?;
+    let unpacked = make(root.as_fd())?;
     // One flush of the file system instead of one per file: a release can have tens of thousands.
     rustix::fs::syncfs(&root).map_err(UnpackError::io("flush the release to disk"))?;
     match rustix::fs::renameat_with(releases, incoming, releases, place, RenameFlags::NOREPLACE) {
@@ -80,30 +106,52 @@ fn fill_and_rename(
 
 /// Unpacks `input` into the empty folder `root`.
 fn unpack(input: impl Read, root: BorrowedFd<'_>, bounds: Bounds) -> Result<Unpacked, UnpackError> {
-    let mut job =
-        Job { tree: Tree::new(root), bounds, done: Unpacked::default(), links: Vec::new(), links_bytes: 0 };
-    let mut archive = Archive::new(input);
-    while let Some(entry) = archive.next_entry()? {
-        job.take(&entry, &mut archive)?;
-    }
-    for link in &job.links {
-        if job.tree.leaves(link)? {
-            return Err(UnpackError::entry(link, Fault::LinkLeaves("by way of other links".into())));
-        }
-    }
-    Ok(job.done)
+    let mut job = Job::new(root, bounds);
+    job.take_all(input)?;
+    job.end()
 }
 
-struct Job<'a> {
-    tree: Tree<'a>,
+pub(crate) struct Job<'a> {
+    pub(crate) tree: Tree<'a>,
     bounds: Bounds,
     done: Unpacked,
+    pub(crate) seen: Seen,
     /// Paths of the symbolic links, to be resolved at the end.
     links: Vec<String>,
     links_bytes: usize,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    pub(crate) fn new(root: BorrowedFd<'a>, bounds: Bounds) -> Self {
+        Self {
+            tree: Tree::new(root),
+            bounds,
+            done: Unpacked::default(),
+            seen: Seen::default(),
+            links: Vec::new(),
+            links_bytes: 0,
+        }
+    }
+
+    /// All of an archive.
+    pub(crate) fn take_all(&mut self, input: impl Read) -> Result<(), UnpackError> {
+        let mut archive = Archive::new(input);
+        while let Some(entry) = archive.next_entry()? {
+            self.take(&entry, &mut archive)?;
+        }
+        Ok(())
+    }
+
+    /// What it came to, once no link leads out of it.
+    pub(crate) fn end(self) -> Result<Unpacked, UnpackError> {
+        for link in &self.links {
+            if self.tree.leaves(link)? {
+                return Err(UnpackError::entry(link, Fault::LinkLeaves("by way of other links".into())));
+            }
+        }
+        Ok(Unpacked { found: self.seen.found(&self.tree), ..self.done })
+    }
+
     fn take<R: Read>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Result<(), UnpackError> {
         let refused = |fault| UnpackError::entry(&entry.path, fault);
         let name = EntryName::new(&entry.path).map_err(refused)?;
@@ -121,16 +169,15 @@ impl Job<'_> {
                 let target = name.check_target(target).map_err(refused)?;
                 self.tree.symlink(&name, &target)?;
                 self.remember_link(&name)?;
+                self.seen.link(&name);
             }
             Kind::HardLink(target) => {
                 let fault = || Fault::HardLink(String::from_utf8_lossy(target).chars().take(200).collect());
                 let to = EntryName::new(target).map_err(|_| refused(fault()))?;
                 self.tree.hard_link(&name, &to)?;
+                self.seen.link(&name);
             }
             _ => self.file(&name, entry, archive)?,
-        }
-        if !name.as_str().contains('/') && self.done.top.len() < MAX_TOP {
-            self.done.top.push(name.as_str().to_owned());
         }
         Ok(())
     }
@@ -141,19 +188,32 @@ impl Job<'_> {
         entry: &Entry,
         archive: &mut Archive<R>,
     ) -> Result<(), UnpackError> {
-        let bytes = self.done.bytes.checked_add(entry.size).filter(|bytes| *bytes <= self.bounds.bytes);
-        self.done.bytes = bytes.ok_or(UnpackError::TooManyBytes(self.bounds.bytes))?;
-        let mut file = File::from(self.tree.file(name, entry.mode & 0o111 != 0)?);
-        archive.content(|piece| file.write_all(piece).map_err(|source| write_error(name, source)))
+        self.count_bytes(entry.size)?;
+        let executable = entry.mode & 0o111 != 0;
+        let mut file = File::from(self.tree.file(name, executable)?);
+        let mut look = Seen::look(name);
+        archive.content(|piece| {
+            look.more(piece);
+            file.write_all(piece).map_err(|source| write_error(name, source))
+        })?;
+        let inode = file.metadata().map_err(|source| write_error(name, source))?.ino();
+        self.seen.file(name, look, inode, executable);
+        Ok(())
     }
 
-    fn count(&mut self, more: u32) -> Result<(), UnpackError> {
+    pub(crate) fn count_bytes(&mut self, more: u64) -> Result<(), UnpackError> {
+        let bytes = self.done.bytes.checked_add(more).filter(|bytes| *bytes <= self.bounds.bytes);
+        self.done.bytes = bytes.ok_or(UnpackError::TooManyBytes(self.bounds.bytes))?;
+        Ok(())
+    }
+
+    pub(crate) fn count(&mut self, more: u32) -> Result<(), UnpackError> {
         let entries = self.done.entries.checked_add(more).filter(|entries| *entries <= self.bounds.entries);
         self.done.entries = entries.ok_or(UnpackError::TooManyEntries(self.bounds.entries))?;
         Ok(())
     }
 
-    fn remember_link(&mut self, name: &EntryName) -> Result<(), UnpackError> {
+    pub(crate) fn remember_link(&mut self, name: &EntryName) -> Result<(), UnpackError> {
         self.links_bytes += name.as_str().len();
         if self.links_bytes > MAX_LINK_NAMES_BYTES {
             return Err(UnpackError::TooManyLinks);

@@ -2,7 +2,7 @@
 //! following any link, every name is made anew (`O_EXCL`), and modes are 0644 or 0755 whatever the archive says.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::error::{Fault, UnpackError};
@@ -12,8 +12,16 @@ use crate::name::EntryName;
 const LOOKUP_TRIES: u32 = 16;
 
 /// The folder that a release is unpacked into.
+#[derive(Clone, Copy)]
 pub(crate) struct Tree<'a> {
     root: BorrowedFd<'a>,
+}
+
+/// What is at a path.
+pub(crate) enum At {
+    Folder,
+    /// By its inode.
+    File(u64),
 }
 
 impl<'a> Tree<'a> {
@@ -66,10 +74,20 @@ impl<'a> Tree<'a> {
     /// Another name for a regular file of this release. Not for a symbolic link: its target would be counted from
     /// another folder then.
     pub(crate) fn hard_link(&self, name: &EntryName, to: &EntryName) -> Result<(), UnpackError> {
+        self.hard_link_in(name, self, to)
+    }
+
+    /// Another name for a regular file of another release of this slot.
+    pub(crate) fn hard_link_in(
+        &self,
+        name: &EntryName,
+        other: &Tree<'_>,
+        to: &EntryName,
+    ) -> Result<(), UnpackError> {
         let refused =
             || UnpackError::entry(name.as_str(), Fault::HardLink(to.as_str().chars().take(200).collect()));
         let (from_parent, from_last) = to.split();
-        let from = self.open_folder(from_parent).map_err(|_| refused())?;
+        let from = other.open_folder(from_parent).map_err(|_| refused())?;
         let stat = rustix::fs::statat(&from, from_last, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| refused())?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(refused());
@@ -88,6 +106,73 @@ impl<'a> Tree<'a> {
             Err(Errno::XDEV) => Ok(true),
             Err(e) => Err(UnpackError::io(format!("resolve the link {name:?}"))(e)),
         }
+    }
+
+    /// What is at a path, links followed as far as they stay inside.
+    pub(crate) fn at(&self, path: &str) -> Option<At> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let found = self.open(path, flags, ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS).ok()?;
+        let stat = rustix::fs::fstat(&found).ok()?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Some(At::Folder),
+            FileType::RegularFile => Some(At::File(stat.st_ino)),
+            _ => None,
+        }
+    }
+
+    /// Whether something lies there, links not followed.
+    pub(crate) fn has(&self, name: &EntryName) -> Result<bool, UnpackError> {
+        let (parent, last) = name.split();
+        let parent = match self.open_folder(parent) {
+            Err(Errno::NOENT) => return Ok(false),
+            opened => opened.map_err(|e| failed(name, e))?,
+        };
+        match rustix::fs::statat(&parent, last, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(failed(name, e)),
+        }
+    }
+
+    /// The names in a folder and what they stand for, in the order of their bytes; empty for the release itself.
+    pub(crate) fn list(&self, path: &str) -> Result<Vec<(Vec<u8>, FileType)>, Errno> {
+        let folder = self.open_to_read(path, OFlags::DIRECTORY)?;
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => {
+                    let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                    FileType::from_raw_mode(stat.st_mode)
+                }
+                known => known,
+            };
+            names.push((name.to_bytes().to_vec(), kind));
+        }
+        names.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(names)
+    }
+
+    /// A file, open for reading.
+    pub(crate) fn read(&self, name: &EntryName) -> Result<OwnedFd, Errno> {
+        self.open_to_read(name.as_str(), OFlags::NONBLOCK)
+    }
+
+    /// Where a symbolic link leads, as it is written.
+    pub(crate) fn target(&self, name: &EntryName) -> Result<Vec<u8>, Errno> {
+        let (parent, last) = name.split();
+        let target = rustix::fs::readlinkat(self.open_folder(parent)?, last, Vec::new())?;
+        Ok(target.into_bytes())
+    }
+
+    fn open_to_read(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let path = if path.is_empty() { "." } else { path };
+        let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.open(path, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV)
     }
 
     fn open_folder(&self, path: &str) -> Result<OwnedFd, Errno> {

@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Slot, Tar};
+use kennel_model::found::Found;
 use kennel_model::msg::UnpackReport;
 use kennel_unpack::{empty_folder, remove_release};
 use std::fs::{File, Permissions};
@@ -40,7 +41,11 @@ fn a_release_is_reported_done() {
     let archive = Tar::new().file("server.js", b"hello").done();
     let output = run(&slot.releases(), &["release", "4", "1000", "10"], &archive);
     assert!(output.status.success());
-    let done = UnpackReport::Done { bytes: 5, entries: 1, top: vec!["server.js".into()] };
+    let done = UnpackReport::Done {
+        bytes: 5,
+        entries: 1,
+        found: Found { top: vec!["server.js".into()], ..Found::default() },
+    };
     assert_eq!(report(&output), done);
     assert_eq!(slot.names(), ["4"]);
 

@@ -39,7 +39,7 @@ fn a_release_is_unpacked_with_our_modes() {
         .done();
     let done = slot.unpack(7, &archive).unwrap();
     assert_eq!(done.bytes, 7);
-    assert_eq!(done.top, ["server.js", "current", "again.js"]);
+    assert_eq!(done.found.top, ["server.js", "current", "again.js"]);
     assert_eq!(slot.names(), ["7"]);
     assert_eq!(std::fs::read(slot.path("7/current")).unwrap(), b"#!");
     assert_eq!(
@@ -239,3 +239,63 @@ proptest! {
         prop_assert_eq!(slot.names(), names);
     }
 }
+
+#[test]
+fn what_says_how_it_is_run_is_seen_while_it_comes_by() {
+    use kennel_model::found::{Origin, ProgramKind};
+    let slot = Slot::new();
+    let bin = "node_modules/.bin/next";
+    let archive = Tar::new()
+        .symlink(bin, "../next/alias")
+        .file("node_modules/next/cli", b"#!/usr/bin/env node\n")
+        .hard_link("node_modules/next/alias", "node_modules/next/cli")
+        .file("package.json", br#"{"scripts": {"start": "next start"}, "engines": {"node": ">=20"}}"#)
+        .entry(EntryType::Regular, "server", 0o755, "", &STATIC)
+        .entry(EntryType::Regular, "libx.so.1", 0o755, "", &STATIC)
+        .done();
+    let found = slot.unpack(1, &archive).unwrap().found;
+    assert_eq!(found.validate(), Ok(()));
+    let said = found.said.unwrap();
+    assert_eq!(
+        (said.origin, said.command.unwrap().join(" ")),
+        (Origin::PackageStart, format!("node {bin} start"))
+    );
+    assert_eq!(found.node.as_deref(), Some(">=20"));
+    let programs: Vec<_> = found.programs.iter().map(|p| (p.name.as_str(), p.kind, p.executable)).collect();
+    assert_eq!(programs, [("server", ProgramKind::Static, true)]);
+}
+
+#[test]
+fn links_and_long_files_say_nothing_of_how_it_is_run() {
+    let unpack = |archive: Tar| {
+        let slot = Slot::new();
+        let found =
+            slot.unpack_within(1, &archive.done(), Bounds { bytes: 20 << 20, entries: 9 }).unwrap().found;
+        assert_eq!(found.validate(), Ok(()));
+        found.said.unwrap().command.unwrap_err()
+    };
+    let text = br#"{"scripts": {"start": "node ."}}"#;
+    let link = "it is a link: put the file itself there";
+    assert_eq!(unpack(Tar::new().file("a", text).symlink("package.json", "a")), link);
+    assert_eq!(unpack(Tar::new().file("a", text).hard_link("package.json", "a")), link);
+    assert_eq!(unpack(Tar::new().symlink("package.json", "nowhere")), link);
+    let long = [text.as_slice(), &vec![b' '; 10 << 20]].concat();
+    assert_eq!(unpack(Tar::new().file("package.json", &long)), "it is longer than 256 KiB");
+    // One that leads out is refused before that.
+    let out = Tar::new().symlink("package.json", "../precious").done();
+    assert!(matches!(refusal(&out), Fault::LinkLeaves(_)));
+}
+
+/// As much of a program as says what it needs: a header, and one part to be loaded.
+const STATIC: [u8; 120] = {
+    let mut bytes = [0; 120];
+    let header = *b"\x7fELF\x02\x01\x01";
+    let mut at = 0;
+    while at < header.len() {
+        bytes[at] = header[at];
+        at += 1;
+    }
+    // Type, machine, version; where the parts are, how long a description of one is, and how many.
+    (bytes[16], bytes[18], bytes[20], bytes[32], bytes[54], bytes[56], bytes[64]) = (2, 62, 1, 64, 56, 1, 1);
+    bytes
+};

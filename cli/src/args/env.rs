@@ -20,8 +20,8 @@ end is not part of it. A file has a NAME=VALUE a line, as it stands, or in singl
 \\n, \\t, \\\\, \\\" and \\$ are what they are in a shell. Nothing is expanded. Empty lines and those that begin with # are
 skipped, `export ` may stand before a name.
 
-The change is a release of its own with the same files: the program is started with it, and kept if it stays up for
-five seconds; if not, everything is as before. `kennel rollback` leads back, too. 64 variables at most, 16 KiB
+The change is a release of its own with the same files: it is tried beside the one that serves, and takes over when
+it is ready; if it is no good, everything is as before. `kennel rollback` leads back, too. 64 variables at most, 16 KiB
 together. PORT and KENNEL_… are the host's.")]
     Set {
         /// The tenant

@@ -9,6 +9,26 @@ use super::PassedOn;
 use crate::hosts::ApiUrl;
 use crate::pin::Fingerprint;
 
+/// Which host is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostArg {
+    /// One that is known here.
+    Named(HostName),
+    /// One that is known by what a token says of it.
+    At(ApiUrl),
+}
+
+impl std::str::FromStr for HostArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains("://") {
+            return text.parse().map(Self::At).map_err(|e: crate::hosts::InvalidUrl| e.to_string());
+        }
+        HostName::new(text).map(Self::Named).map_err(|e| e.to_string())
+    }
+}
+
 /// `kennel host …`
 #[derive(Debug, Subcommand)]
 pub enum HostCommand {
@@ -31,9 +51,20 @@ For programs that hold to a file instead of a fingerprint. It is made out to the
     Certificate,
     /// Ask a host's TPM what has booted there, and compare it with what was built
     Attest(Attest),
+    /// Show how a host's registry is, and what it can be repaired with
+    #[command(after_help = "Example:\n  kennel host doctor --host edge1")]
+    Doctor,
+    /// Put a snapshot in the place of a registry that cannot be used
+    Repair(RepairArgs),
     /// List the hosts known here
     #[command(after_help = "Example:\n  kennel host ls")]
     Ls,
+    /// Have commands speak to this host from now on, when they are told no other
+    #[command(after_help = "Example:\n  kennel host use berlin")]
+    Use {
+        /// Its name in `kennel host ls`
+        name: HostName,
+    },
     /// Make a host known here by the address of its API
     Add(HostAdd),
     /// Forget a host; nothing happens to the host itself
@@ -70,6 +101,25 @@ For programs that hold to a file instead of a fingerprint. It is made out to the
         after_help = "Example:\n  kennel host terminate edge1 --region eu-west-1"
     )]
     Terminate(PassedOn),
+}
+
+/// `kennel host repair`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  kennel host repair --host edge1
+  kennel host repair --snapshot snapshot-1795392000.sqlite
+
+Only a host in failsafe mode takes it: one whose registry is damaged, or was written by a newer image. What changed since the
+snapshot is forgotten; the registry that was there is put aside, not removed. Files of tenants and releases that the
+snapshot does not know stay on the disk, and their slots are given to nobody.")]
+pub struct RepairArgs {
+    /// Which, as `kennel host doctor` lists them [default: the newest]
+    #[arg(long, value_name = "NAME")]
+    pub snapshot: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `kennel host add`

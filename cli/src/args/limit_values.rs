@@ -86,6 +86,13 @@ impl From<HttpsArg> for Https {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seconds(pub u32);
 
+impl Seconds {
+    /// In milliseconds; the host refuses what is longer than can be.
+    pub const fn as_ms(self) -> u32 {
+        self.0.saturating_mul(1000)
+    }
+}
+
 impl FromStr for Seconds {
     type Err = InvalidTime;
 

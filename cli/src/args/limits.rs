@@ -84,6 +84,12 @@ pub struct LimitArgs {
     /// After a start it is ready when this path answers with a status below 500; none: when its port accepts
     #[arg(long, value_name = "PATH|none")]
     pub health: Option<Health>,
+    /// For how long a start may take until it is ready, such as 30s
+    #[arg(long, value_name = "TIME")]
+    pub start_timeout: Option<Seconds>,
+    /// For how long it may take to end once it is asked to, before it is killed
+    #[arg(long, value_name = "TIME")]
+    pub stop_grace: Option<Seconds>,
     /// What its program speaks: HTTP/1.1, or HTTP/2 without TLS, known beforehand, as gRPC servers do. WebSockets need http1
     #[arg(long, value_name = "HTTP1|H2C")]
     pub protocol: Option<ProtocolArg>,
@@ -96,6 +102,10 @@ pub struct LimitArgs {
     /// Whether its answers say where their time went (Server-Timing), for whoever asks
     #[arg(long, value_name = "ON|OFF")]
     pub server_timing: Option<Switch>,
+    /// Whether a release first has to get ready beside the one that serves, and takes over only then; off for what
+    /// cannot run twice
+    #[arg(long, value_name = "ON|OFF")]
+    pub trial: Option<Switch>,
     /// Requests that its program has at a time; more wait in line, and one client has half of them at most
     #[arg(long, value_name = "N")]
     pub requests: Option<NonZeroU32>,
@@ -166,6 +176,9 @@ impl LimitArgs {
             https: self.https.map_or(limits.https, Https::from),
             hsts_s: self.hsts.map_or(limits.hsts_s, |Seconds(seconds)| seconds),
             server_timing: self.server_timing.map_or(limits.server_timing, |switch| switch == Switch::On),
+            start_timeout_ms: self.start_timeout.map_or(limits.start_timeout_ms, Seconds::as_ms),
+            stop_grace_ms: self.stop_grace.map_or(limits.stop_grace_ms, Seconds::as_ms),
+            trial: self.trial.map_or(limits.trial, |switch| switch == Switch::On),
             traffic: TrafficLimits {
                 requests_max: self.requests.map_or(limits.traffic.requests_max, NonZeroU32::get),
                 requests_per_s: self.rate.map_or(limits.traffic.requests_per_s, |Rate(rate)| rate),
@@ -258,11 +271,16 @@ mod tests {
             health: Some("/up".parse().unwrap()),
             protocol: Some(ProtocolArg::H2c),
             server_timing: Some(Switch::On),
+            trial: Some(Switch::Off),
+            start_timeout: Some(Seconds(6)),
+            stop_grace: Some(Seconds(u32::MAX)),
             ..LimitArgs::default()
         };
         let set = typed.apply(before);
         assert_eq!((set.protocol, LimitArgs::default().apply(set).protocol), (Protocol::H2c, Protocol::H2c));
         assert_eq!((set.crawlers, set.health), (Crawlers::Wait, "/up".parse().ok()));
+        assert_eq!((set.start_timeout_ms, set.stop_grace_ms), (6000, u32::MAX));
+        assert!(!set.trial && !LimitArgs::default().apply(set).trial);
         assert!(set.server_timing && LimitArgs::default().apply(set).server_timing);
         let typed = LimitArgs { health: Some("none".parse().unwrap()), ..LimitArgs::default() };
         assert_eq!(typed.apply(set), Limits { health: None, ..set });

@@ -1,11 +1,14 @@
 //! The command line as one definition: help, man pages and completions all come from here. What the commands do
 //! is in `commands`; this file only says what a person may type.
 
+mod account;
 mod acme;
 mod cert;
+mod cron;
 mod denials;
 mod egress;
 mod env;
+mod exec;
 mod host;
 mod image;
 mod limit_values;
@@ -23,14 +26,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ColorChoice, Parser, Subcommand};
-use kennel_model::HostName;
 
+pub use account::{AccountCommand, AccountKeyCommand, Audit, RightsArgs};
 pub use acme::AcmeCommand;
 pub use cert::CertCommand;
+pub use cron::CronCommand;
 pub use denials::{Denials, Prove};
 pub use egress::{Egress, EgressAct};
 pub use env::EnvCommand;
-pub use host::{Attest, HostAdd, HostCommand};
+pub use exec::Exec;
+pub use host::{Attest, HostAdd, HostArg, HostCommand, RepairArgs};
 pub use image::{Build, KeysCommand, Lock};
 pub use limit_values::After;
 pub use limits::{LimitArgs, LimitsOf};
@@ -40,7 +45,7 @@ pub use routing::{DomainCommand, MaintenanceCommand, PagesCommand, RedirectComma
 pub use seeing::{SortKey, Top, Traffic, Usage};
 pub use size::ByteSize;
 pub use tenant::{AccessFormat, Deploy, Logs, TenantAdd, TenantCommand};
-pub use token::{ScopeChoice, TokenCommand};
+pub use token::{ScopeChoice, TokenAdd, TokenCommand};
 pub use user_data::UserDataCommand;
 
 const AFTER_HELP: &str = "\
@@ -78,9 +83,9 @@ pub struct Global {
     /// Print results and errors only
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub quiet: bool,
-    /// Host to speak to, by its name in `kennel host ls` [default: the one used last]
-    #[arg(long, global = true, env = "KENNEL_HOST", value_name = "NAME", help_heading = "Global options")]
-    pub host: Option<HostName>,
+    /// Host to speak to, by its name in `kennel host ls`, or with KENNEL_TOKEN by its address [default: the one used last]
+    #[arg(long, global = true, env = "KENNEL_HOST", value_name = "NAME|URL", help_heading = "Global options")]
+    pub host: Option<HostArg>,
     /// SSH key to sign in with: a private key, or a .pub file whose private half is in ssh-agent
     #[arg(
         long,
@@ -121,6 +126,11 @@ pub enum Command {
     Releases(Releases),
     /// Switch a tenant to an earlier release, or any other that is kept
     Rollback(Rollback),
+    /// Run a command once beside a tenant's program, with its files, variables, data and limits
+    Exec(Exec),
+    /// Run commands of a tenant's by the clock
+    #[command(subcommand, after_help = "Example:\n  kennel cron add blog '*/5 * * * *' -- node job.js")]
+    Cron(CronCommand),
     /// Set, unset and list variables of a tenant's program, such as its secrets
     #[command(subcommand, after_help = "Example:\n  kennel env set blog COLOUR=blue")]
     Env(EnvCommand),
@@ -167,8 +177,28 @@ pub enum Command {
     /// Show sites with TLS: bring, list and remove certificates
     #[command(subcommand, after_help = "Example:\n  kennel cert add fullchain.pem privkey.pem")]
     Cert(CertCommand),
-    /// Make, list and remove tokens, for programs that cannot sign in
-    #[command(subcommand, after_help = "Example:\n  kennel token create prometheus --scope metrics")]
+    /// Let people in, with a role, some tenants and keys
+    #[command(
+        subcommand,
+        after_help = "Example:\n  kennel account add ada --role deployer --tenant blog --key ~/.ssh/id_ed25519.pub"
+    )]
+    Account(AccountCommand),
+    /// Show who changed what on the host, from where, and what came of it
+    Audit(Audit),
+    /// Sign in to the host, and show who one is there
+    #[command(after_help = "\
+Example:
+  kennel login
+  kennel login --host edge1 --identity ~/.ssh/id_ed25519
+
+Other commands sign in by themselves when they need to; this one tells whether and as whom. The session is good for
+twelve hours. `kennel host use NAME` chooses the host, `kennel host add` makes one known.")]
+    Login,
+    /// Make, list and revoke tokens, for programs that cannot sign in
+    #[command(
+        subcommand,
+        after_help = "Example:\n  kennel token add ci --account ada --scope deploy --tenant blog --expires 30d"
+    )]
     Token(TokenCommand),
     /// Check the document that hosts are started with, before one is
     #[command(subcommand, after_help = "Example:\n  kennel user-data check user-data.toml")]

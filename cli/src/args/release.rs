@@ -17,8 +17,9 @@ Example:
   kennel rollback blog
   kennel rollback blog --to 7
 
-The release is started in the place of the one that serves, and serves from then on; the command waits for five
-seconds whether it stays up. If it does not, the one before serves again. Nothing is removed: `--to` leads back.")]
+The release is tried beside the one that serves, and takes over when it is ready; what is no good never serves
+(with `kennel limits NAME --trial off` it is started in its place, and watched for five seconds). Nothing is
+removed: `--to` leads back.")]
 pub struct Rollback {
     /// The tenant
     pub name: TenantName,

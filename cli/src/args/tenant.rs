@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use kennel_model::command::{NotPlain, split};
 use kennel_model::msg::Depth;
 use kennel_model::{Domain, RuntimeName, TenantName};
 
@@ -110,7 +111,7 @@ pub struct TenantAdd {
     /// Limits other than the default ones.
     #[command(flatten)]
     pub limits: LimitArgs,
-    /// Program and arguments, relative to the release [default: the runtime's own, such as `node server.js`]
+    /// Program and arguments, relative to the release, whatever it says itself [default: what it says]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -120,15 +121,36 @@ pub struct TenantAdd {
 #[command(after_help = "\
 Example:
   kennel deploy blog examples/node-hello
+  kennel deploy blog ./app --command 'node --enable-source-maps dist/server.js'
 
-Everything in the folder is uploaded, node_modules too, but .git and what a .kennelignore file
-(written like a .gitignore) leaves out. The old release serves until the new one is complete.")]
+What is run is what --command says, or else the first of these at the top of the folder: kennel.toml,
+`web` in a Procfile, `start` or `main` in package.json, server.js and its like, one static program; an
+index.html alone is a site of files. There is no shell: `$PORT` is the only variable.
+
+Everything in the folder is uploaded, but .git and what .gitignore files leave out; node_modules is
+uploaded all the same. With a .kennelignore file (written like a .gitignore) that counts, and no
+.gitignore.
+
+The release is started beside the one that serves, and takes over when it is ready: when its port accepts and, if
+there is one, its health path (`kennel limits NAME --health /healthz`) is answered with less than 500. What is no
+good never serves.")]
 pub struct Deploy {
     /// The tenant
     pub name: TenantName,
     /// The folder with the program, or a tar archive of it
     #[arg(value_name = "FOLDER")]
     pub source: PathBuf,
+    /// Program and arguments, as in a shell, but without one [default: what the release says]
+    #[arg(long, value_name = "COMMAND", value_parser = command)]
+    pub command: Option<Words>,
+}
+
+/// The words of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words(pub Vec<String>);
+
+fn command(text: &str) -> Result<Words, NotPlain> {
+    split(text).map(Words)
 }
 
 /// `kennel logs`

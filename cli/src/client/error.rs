@@ -55,7 +55,13 @@ pub enum ClientError {
         /// Where it stops making sense.
         cause: String,
     },
-    /// None of the keys is an operator's.
+    /// It would be shown to somebody else.
+    #[error("KENNEL_TOKEN is for another host than {host}")]
+    TokenOfAnother {
+        /// Its name here.
+        host: HostName,
+    },
+    /// None of the keys is known there.
     #[error("host {host} does not admit any of these keys: {tried}")]
     NotAdmitted {
         /// Its name here.
@@ -116,9 +122,14 @@ impl Explain for ClientError {
             Self::Late { .. } | Self::Broken { .. } => {
                 Some("`kennel host status` shows how it is doing; try again".into())
             }
-            Self::NotAdmitted { .. } => {
-                Some("name an operator's key with --identity, or put this key into the host's user-data".into())
-            }
+            Self::NotAdmitted { .. } => Some(
+                "name another key with --identity, or have an operator let this one in: kennel account add"
+                    .into(),
+            ),
+            Self::TokenOfAnother { .. } => Some(
+                "it names the certificate of its host, which is not this one's: choose that one with --host"
+                    .into(),
+            ),
             Self::Refused { problem, .. } => problem.hint.clone(),
             Self::Malformed { .. } => Some("do `kennel --version` and the image's version differ?".into()),
             Self::Key(e) => e.hint(),
@@ -134,6 +145,7 @@ impl Explain for ClientError {
             Self::Late { .. } => "timeout".into(),
             Self::Malformed { .. } => "malformed-answer".into(),
             Self::NotAdmitted { .. } => "not-admitted".into(),
+            Self::TokenOfAnother { .. } => "wrong-host".into(),
             Self::Refused { problem, .. } => problem.code.clone(),
             Self::Key(e) => e.code(),
             Self::File(e) => e.code(),

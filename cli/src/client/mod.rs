@@ -4,9 +4,12 @@
 mod body;
 mod documents;
 mod error;
+mod releases;
 mod session;
 mod tls;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -15,6 +18,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use kennel_model::task::FRAMES;
 use kennel_model::{HostName, api};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,13 +48,17 @@ pub struct Client {
     host: KnownHost,
     paths: Paths,
     identity: Option<std::path::PathBuf>,
+    /// A token's secret, which is shown instead of signing in.
+    secret: Option<String>,
     connection: Option<SendRequest<Body>>,
+    /// What went out over each connection there was, in bytes.
+    sent: Vec<Arc<AtomicU64>>,
 }
 
 impl Client {
     /// A client that has not connected yet. `identity` is the key named on the command line.
     pub fn new(name: HostName, host: KnownHost, paths: Paths, identity: Option<std::path::PathBuf>) -> Self {
-        Self { name, host, paths, identity, connection: None }
+        Self { name, host, paths, identity, secret: None, connection: None, sent: vec![] }
     }
 
     /// The host's name here.
@@ -61,6 +69,11 @@ impl Client {
     /// The host as it is known here.
     pub const fn host(&self) -> &KnownHost {
         &self.host
+    }
+
+    /// Bytes that went out to the host so far, TLS and all.
+    pub fn sent(&self) -> u64 {
+        self.sent.iter().map(|sent| sent.load(Ordering::Relaxed)).sum()
     }
 
     /// The host's certificate in DER, which is the pinned one.
@@ -179,25 +192,14 @@ impl Client {
         Ok(self.checked(response).await?.into_body())
     }
 
-    /// `POST` of an archive. `patience` ends when the upload makes no headway; its owner knows that better than a
-    /// fixed time would.
+    /// `POST` of frames that is answered by frames, both for as long as it takes; the body is the caller's to read.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn upload(
-        &mut self,
-        path: &str,
-        body: Body,
-        patience: impl Future<Output = ()>,
-    ) -> Result<api::Deployed, ClientError> {
+    pub async fn frames(&mut self, path: &str, body: Body) -> Result<Incoming, ClientError> {
         let token = self.token(false).await?;
-        let exchange = self.send_typed(Method::POST, path, Some(&token), "application/x-tar", body, None);
-        let response = tokio::select! {
-            response = exchange => response?,
-            () = patience => return Err(self.late("the upload made no headway")),
-        };
-        let response = self.checked(response).await?;
-        self.json(response).await
+        let response = self.send_typed(Method::POST, path, Some(&token), FRAMES, body, Some(ANSWER)).await?;
+        Ok(self.checked(response).await?.into_body())
     }
 
     async fn call<B: Serialize, T: DeserializeOwned>(
@@ -222,7 +224,7 @@ impl Client {
         let whole = || body.clone().map_or_else(Body::empty, Body::whole);
         let token = self.token(false).await?;
         let response = self.send(method.clone(), path, Some(&token), whole(), ANSWER).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        if response.status() != StatusCode::UNAUTHORIZED || self.secret.is_some() {
             return Ok(response);
         }
         drop(response);
@@ -232,6 +234,9 @@ impl Client {
 
     /// A token that was not refused yet: the one on disk, or a new one.
     async fn token(&mut self, renew: bool) -> Result<String, ClientError> {
+        if let Some(secret) = &self.secret {
+            return Ok(secret.clone());
+        }
         let file = self.paths.session(&self.name);
         if !renew && let Some(token) = session::load(&file, &self.host.fingerprint) {
             return Ok(token);
@@ -332,6 +337,7 @@ impl Client {
             return Ok(open);
         }
         let stream = tls::connect(&self.name, &self.host).await?;
+        self.sent.push(stream.get_ref().0.written());
         let (sender, driver) = timeout(CONNECT, http1::handshake(TokioIo::new(stream)))
             .await
             .map_err(|_| self.late("it did not answer in time"))?

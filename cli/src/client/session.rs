@@ -1,14 +1,18 @@
 //! The session on disk: a token that saves signing in for every command. Only its owner may read it, and it is worth
-//! nothing at another host.
+//! nothing at another host. And what is shown instead of it: a token that somebody has made.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kennel_model::api;
+use kennel_model::account::Whoami;
+use kennel_model::token::Secret;
+use kennel_model::{HostName, api};
 use serde::{Deserialize, Serialize};
 
+use super::{Client, ClientError};
 use crate::exit::FileError;
-use crate::paths::write_private;
+use crate::hosts::KnownHost;
+use crate::paths::{Paths, write_private};
 use crate::pin::Fingerprint;
 
 /// A token about to end is as good as none.
@@ -20,6 +24,33 @@ struct Saved {
     token: String,
     ends_at_s: u64,
     fingerprint: Fingerprint,
+}
+
+impl Client {
+    /// One that shows a token, to the host that it is for and no other.
+    ///
+    /// # Errors
+    /// [`ClientError::TokenOfAnother`].
+    pub fn with_token(
+        name: HostName,
+        host: KnownHost,
+        paths: Paths,
+        token: &Secret,
+    ) -> Result<Self, ClientError> {
+        if *host.fingerprint.bytes() != token.certificate() {
+            return Err(ClientError::TokenOfAnother { host: name });
+        }
+        Ok(Self { secret: Some(token.expose().to_owned()), ..Self::new(name, host, paths, None) })
+    }
+
+    /// Who one is there, signed in anew.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn whoami(&mut self) -> Result<Whoami, ClientError> {
+        self.token(true).await?;
+        self.get("/v1/session").await
+    }
 }
 
 /// The token, unless it has ended or is another host's. A file that makes no sense counts as none: signing in again

@@ -1,8 +1,8 @@
 //! Connections to hosts that are known by name: `kennel_known::tls`, with the client's errors.
 
+use kennel_known::Counted;
 use kennel_known::tls::{self, TlsError};
 use kennel_model::HostName;
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::ClientError;
@@ -10,7 +10,7 @@ use crate::hosts::{ApiUrl, KnownHost};
 use crate::pin::Fingerprint;
 
 /// A connection to the host, if it shows the pinned certificate.
-pub(super) async fn connect(name: &HostName, host: &KnownHost) -> Result<TlsStream<TcpStream>, ClientError> {
+pub(super) async fn connect(name: &HostName, host: &KnownHost) -> Result<TlsStream<Counted>, ClientError> {
     tls::connect(&host.url, host.fingerprint).await.map_err(|error| client_error(name, &host.url, error))
 }
 

@@ -1,28 +1,24 @@
-//! `kennel deploy`: sends a folder as a tenant's new release. The old one serves until the host says that the new one
-//! is complete, so that giving up at any time changes nothing.
+//! `kennel deploy`: sends a folder as a tenant's new release, and of it only what the host does not have. The old one serves
+//! until the host says that the new one is complete, so that giving up at any time changes nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use kennel_model::api;
+use kennel_model::listing::Listing;
+use kennel_model::{ReleaseId, TenantName, api};
 use serde::Serialize;
-use tokio::time::{Instant, sleep, timeout};
 
+use super::upload::{Aborted, Unsent, send};
 use super::{Context, tenant_path};
 use crate::args::{ByteSize, Deploy};
-use crate::client::{Body, Client, ClientError};
-use crate::deploy::Source;
-use crate::exit::{Exit, Explain, Failure};
-use crate::ui::Bar;
+use crate::client::Client;
+use crate::deploy::{Contents, Counts, Delta, Parcel, Source};
+use crate::exit::Failure;
+use crate::ui::SafeLines;
 
-/// Without a byte taken by the host.
-const STALL: Duration = Duration::from_secs(60);
-/// For the host to write everything to its disk after the last byte.
-const SETTLE: Duration = Duration::from_secs(300);
-/// For the thread that reads the files to notice that nobody listens any more.
-const WRITER: Duration = Duration::from_secs(2);
-const TICK: Duration = Duration::from_millis(100);
+/// What is smaller is sent as it is: to ask what the host has would cost as much.
+const WORTH_ASKING: u64 = 64 << 10;
+/// Names of what was left out that are shown.
+const SHOWN: usize = 8;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -30,33 +26,24 @@ struct Done<'a> {
     #[serde(flatten)]
     deployed: &'a api::Deployed,
     urls: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
+    travelled: Travelled,
 }
 
-/// A file that could not be read while it was being sent, or a person who changed their mind.
-#[derive(Debug, thiserror::Error)]
-enum Aborted {
-    #[error("the upload was broken off: {0}")]
-    Reading(std::io::Error),
-    #[error("the upload was cancelled")]
-    Cancelled,
-}
-
-impl Explain for Aborted {
-    fn hint(&self) -> Option<String> {
-        Some("nothing has changed on the host: the release before still serves".to_owned())
-    }
-
-    fn code(&self) -> String {
-        match self {
-            Self::Reading(_) => "deploy",
-            Self::Cancelled => "cancelled",
-        }
-        .to_owned()
-    }
-
-    fn exit(&self) -> Exit {
-        Exit::Failed
-    }
+/// What it took to bring the release there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct Travelled {
+    /// Bytes that went out to the host, TLS and all, from the first of this command on.
+    sent_bytes: u64,
+    /// Bytes of the files that there are, or of the archive.
+    of_bytes: u64,
+    /// The release that the host has most of it from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    onto: Option<ReleaseId>,
+    /// How much has changed since that one.
+    #[serde(flatten)]
+    counts: Option<Counts>,
 }
 
 pub(super) async fn deploy(context: &Context, args: &Deploy) -> Result<(), Failure> {
@@ -65,67 +52,119 @@ pub(super) async fn deploy(context: &Context, args: &Deploy) -> Result<(), Failu
     // Tells early whether the tenant is there, what it may hold, and that the session is good.
     let tenant: api::Tenant = client.get(&tenant_path(&args.name)).await?;
     source.check(&tenant.limits)?;
-    let label = format!("deploying {}, to {}", source.words(), args.name);
-    let bar = context.ui.bar(&label, source.bytes());
-    let deployed = tokio::select! {
-        deployed = send(&mut client, &tenant, source, &bar) => deployed?,
+    let left_out = source.left_out();
+    let command = args.command.as_ref().map_or(&[][..], |words| &words.0);
+    let brought = tokio::select! {
+        brought = bring(context, &mut client, (&tenant, command), &source) => brought?,
         _ = tokio::signal::ctrl_c() => return Err(Aborted::Cancelled.into()),
     };
-    drop(bar);
+    let (deployed, onto, counts) = brought;
+    let travelled = Travelled { sent_bytes: client.sent(), of_bytes: source.bytes(), onto, counts };
     let named = deployed.tenant.domains.iter().filter(|domain| !domain.is_wildcard());
     let urls = named.map(|domain| client.host().page_url(domain)).collect();
-    Ok(context.ui.result(&Done { deployed: &deployed, urls }, words)?)
+    Ok(context.ui.result(&Done { deployed: &deployed, urls, left_out, travelled }, words)?)
 }
 
-async fn send(
+/// A release, what it builds on, and how much of it has changed since.
+type Brought = (api::Deployed, Option<ReleaseId>, Option<Counts>);
+
+/// What has changed, if that will do, or all of it.
+async fn bring(
+    context: &Context,
+    client: &mut Client,
+    (tenant, command): (&api::Tenant, &[String]),
+    source: &Arc<Source>,
+) -> Result<Brought, Failure> {
+    let name = &tenant.name;
+    if let Some((onto, delta)) = delta(context, client, tenant, source).await? {
+        let counts = delta.counts();
+        let parcel = Parcel::Changed(Arc::clone(source), delta, onto);
+        let label = format!("deploying {} of {} files, to {name}", counts.changed, counts.files);
+        let bar = context.ui.bar(&label, parcel.bytes());
+        match send(client, &path(name, command, Some(onto)), parcel, &bar).await {
+            Ok(deployed) => return Ok((deployed, Some(onto), Some(counts))),
+            Err(Unsent::Failed(failure)) => return Err(failure),
+            Err(Unsent::Unfit(onto, why)) => {
+                context.ui.note(&format!("{onto} cannot be built on, so all of it is sent: {why}"));
+            }
+        }
+    }
+    let label = format!("deploying {}, to {name}", source.words());
+    let bar = context.ui.bar(&label, source.bytes());
+    match send(client, &path(name, command, None), Parcel::Whole(Arc::clone(source)), &bar).await {
+        Ok(deployed) => Ok((deployed, None, None)),
+        Err(Unsent::Failed(failure)) => Err(failure),
+        Err(Unsent::Unfit(_, why)) => Err(Aborted::Reading(std::io::Error::other(why)).into()),
+    }
+}
+
+/// What has changed since the newest release that the host keeps; nothing where that is not known or not worth it.
+async fn delta(
+    context: &Context,
     client: &mut Client,
     tenant: &api::Tenant,
-    source: Arc<Source>,
-    bar: &Bar,
-) -> Result<api::Deployed, Failure> {
-    let sent = Arc::new(AtomicU64::new(0));
-    let (sender, body) = Body::stream(Arc::clone(&sent));
-    // On a thread of its own: reads the files and writes the stream.
-    let writer = tokio::task::spawn_blocking(move || source.write(sender)?.finish());
-    let path = format!("{}/releases", tenant_path(&tenant.name));
-    let uploaded = client.upload(&path, body, headway(&sent, bar)).await;
-    match uploaded {
-        Ok(deployed) => Ok(deployed),
-        // When our own end broke off, that is the cause, and not what the connection made of it.
-        Err(e @ (ClientError::Broken { .. } | ClientError::Late { .. })) => match timeout(WRITER, writer).await
-        {
-            Ok(Ok(Err(cause))) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Aborted::Reading(cause).into())
-            }
-            _ => Err(e.into()),
-        },
-        Err(e) => Err(e.into()),
+    source: &Arc<Source>,
+) -> Result<Option<(ReleaseId, Delta)>, Failure> {
+    let newest = tenant.releases.iter().map(|release| release.id).max();
+    let Some(newest) = newest.filter(|_| source.plan().is_some() && source.bytes() > WORTH_ASKING) else {
+        return Ok(None);
+    };
+    context.ui.note(&format!("looking for what has changed since {newest}"));
+    let reading = Arc::clone(source);
+    let reading =
+        tokio::task::spawn_blocking(move || reading.plan().map(Contents::of).transpose().map(Option::flatten));
+    let path = format!("{}/releases/{}/files", tenant_path(&tenant.name), newest.0);
+    let listed = client.listing(&path).await;
+    let contents = reading.await.map_err(std::io::Error::other).flatten().map_err(Aborted::Reading)?;
+    match (listed, contents) {
+        (Ok(listing), Some(contents)) => Ok(worth_it(&listing, &contents).map(|delta| (newest, delta))),
+        (Err(cause), Some(_)) => {
+            context.ui.note(&format!("what {newest} holds is not known, so all of it is sent: {cause}"));
+            Ok(None)
+        }
+        (_, None) => Ok(None),
     }
 }
 
-/// Moves the bar; returns when the upload has made no headway for too long.
-async fn headway(sent: &AtomicU64, bar: &Bar) {
-    let mut last = (0, Instant::now());
-    loop {
-        sleep(TICK).await;
-        let now = sent.load(Ordering::Relaxed);
-        if now != last.0 {
-            last = (now, Instant::now());
-            bar.set(now);
-        }
-        let whole = now > 0 && bar.is_full(now);
-        if whole {
-            bar.say("the host unpacks and checks it");
-        }
-        if last.1.elapsed() > if whole { SETTLE } else { STALL } {
-            return;
-        }
+/// What has changed, unless that is all of it.
+fn worth_it(listing: &Listing, contents: &Contents) -> Option<Delta> {
+    let delta = Delta::between(listing, contents);
+    (delta.counts().changed < delta.counts().files).then_some(delta)
+}
+
+/// Where a release is sent to, with the command that was asked for and what it builds on.
+fn path(name: &TenantName, command: &[String], onto: Option<ReleaseId>) -> String {
+    let path = format!("{}/releases", tenant_path(name));
+    if command.is_empty() && onto.is_none() {
+        return path;
     }
+    let words = command.iter().map(|word| ("command", word.clone()));
+    let onto = onto.map(|onto| ("onto", onto.0.to_string()));
+    let pairs = words.chain(onto);
+    format!("{path}?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
 }
 
 fn words(done: &Done<'_>) -> String {
-    let api::Deployed { release, tenant } = done.deployed;
+    let api::Deployed { release, tenant, notes, ready_ms } = done.deployed;
     let mut text = format!("release {} of {} serves: {}\n", release.id, tenant.name, ByteSize(release.bytes));
+    if let Some(ms) = ready_ms {
+        text.push_str(&format!(
+            "  tried: ready {:.1} s after its start, then it took over\n",
+            f64::from(*ms) / 1e3
+        ));
+    }
+    let why = release.origin.map(|origin| format!(" ({})", origin.words())).unwrap_or_default();
+    text.push_str(&match release.command.as_slice() {
+        [] => format!("  runs: nothing, its files are answered{why}\n"),
+        words => format!("  runs: {}{why}\n", words.join(" ")),
+    });
+    text.push_str(&format!("  {}\n", done.travelled));
+    for note in notes {
+        text.push_str(&format!("  {note}\n"));
+    }
+    if !done.left_out.is_empty() {
+        text.push_str(&format!("  left out by .gitignore: {}\n", listed(&done.left_out)));
+    }
     for url in &done.urls {
         text.push_str(&format!("  {url}\n"));
     }
@@ -135,5 +174,70 @@ fn words(done: &Done<'_>) -> String {
     if tenant.domains.is_empty() {
         text.push_str("  it has no domain yet, so nobody can reach it\n");
     }
-    text
+    // Commands and names of files are whatever somebody has written.
+    SafeLines::new(false).push(text.as_bytes()).join("\n") + "\n"
+}
+
+impl std::fmt::Display for Travelled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sent = format!("{} sent of {}", ByteSize(self.sent_bytes), ByteSize(self.of_bytes));
+        let Some(Counts { files, changed, moved, gone }) = self.counts else {
+            return write!(f, "all of it is sent: {}", ByteSize(self.sent_bytes));
+        };
+        if changed + moved + gone == 0 {
+            return write!(f, "none of {files} files changed: {sent}");
+        }
+        let moved = if moved > 0 { format!(", {moved} moved") } else { String::new() };
+        let gone = if gone > 0 { format!(", {gone} gone") } else { String::new() };
+        write!(f, "{changed} of {files} files changed{moved}{gone}: {sent}")
+    }
+}
+
+/// The first of the names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_travels_in_the_query() {
+        let name = "blog".parse().unwrap();
+        let words = ["node", "my app.js", "a=b&c", "$PORT"].map(str::to_owned);
+        let expected =
+            "/v1/tenants/blog/releases?command=node&command=my+app.js&command=a%3Db%26c&command=%24PORT";
+        assert_eq!(
+            (path(&name, &words, None), path(&name, &[], None)),
+            (expected.into(), "/v1/tenants/blog/releases".into())
+        );
+        let onto = Some(ReleaseId(7));
+        assert_eq!(path(&name, &words, onto), format!("{expected}&onto=7"));
+        assert_eq!(path(&name, &[], onto), "/v1/tenants/blog/releases?onto=7");
+    }
+
+    #[test]
+    fn what_travelled_is_told_in_a_line() {
+        let told =
+            |counts| Travelled { sent_bytes: 12_700, of_bytes: 21_076_378, onto: None, counts }.to_string();
+        let counts = Counts { files: 3000, ..Counts::default() };
+        assert_eq!(told(None), "all of it is sent: 12.4K");
+        assert_eq!(told(Some(counts)), "none of 3000 files changed: 12.4K sent of 20.1M");
+        let counts = Counts { changed: 1, ..counts };
+        assert_eq!(told(Some(counts)), "1 of 3000 files changed: 12.4K sent of 20.1M");
+        let counts = Counts { moved: 2, gone: 3, ..counts };
+        assert_eq!(told(Some(counts)), "1 of 3000 files changed, 2 moved, 3 gone: 12.4K sent of 20.1M");
+    }
+
+    #[test]
+    fn of_many_names_some_are_listed() {
+        let names: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+        assert_eq!(listed(&names[..2]), "0, 1");
+        assert_eq!(listed(&names), "0, 1, 2, 3, 4, 5, 6, 7 and 2 more");
+    }
 }

@@ -8,7 +8,7 @@ use kennel_model::certificate::Certificate;
 use kennel_model::{HostName, api};
 
 use super::denials::line;
-use super::{Context, apart, attest};
+use super::{Context, apart, attest, doctor};
 use crate::args::{ByteSize, HostAdd, HostCommand, PassedOn};
 use crate::client::{Client, fingerprint_of};
 use crate::exit::Failure;
@@ -25,7 +25,10 @@ pub(super) async fn host(context: &Context, command: HostCommand) -> Result<(), 
         HostCommand::Metrics => metrics(context).await,
         HostCommand::Certificate => certificate(context).await,
         HostCommand::Attest(args) => attest::attest(context, &args).await,
+        HostCommand::Doctor => doctor::doctor(context).await,
+        HostCommand::Repair(args) => doctor::repair(context, &args).await,
         HostCommand::Ls => ls(context),
+        HostCommand::Use { name } => use_host(context, &name),
         HostCommand::Add(args) => add(context, args).await,
         HostCommand::Rm { name } => rm(context, &name),
         HostCommand::Console(passed) => on_ec2(context, "console", &passed),
@@ -70,6 +73,9 @@ fn status_words(name: &HostName, host: &api::Host) -> String {
             "WARNING",
             "PROOF IMAGE: some slots are deliberately open; never put it on a network".to_owned(),
         ));
+    }
+    if let Some(failsafe) = &host.failsafe {
+        rows.push(("FAILSAFE", format!("{}: nothing is changed; see `kennel host doctor`", failsafe.why)));
     }
     rows.extend([
         (
@@ -269,6 +275,15 @@ async fn first_contact(context: &Context, args: &HostAdd) -> Result<Fingerprint,
             format!("compare it with the host's console, then add --fingerprint {shown}"),
         )),
     }
+}
+
+fn use_host(context: &Context, name: &HostName) -> Result<(), Failure> {
+    let path = context.paths.hosts_file();
+    let mut book = HostBook::load(&path)?;
+    let host = book.resolve(Some(name))?.1.clone();
+    book.current = Some(name.clone());
+    book.save(&path)?;
+    Ok(context.ui.result(&host, |host| format!("commands speak to {name} from now on: {}", host.url))?)
 }
 
 fn rm(context: &Context, name: &HostName) -> Result<(), Failure> {

@@ -97,8 +97,14 @@ fn words(limits: &Limits) -> String {
         ("crawlers", crawlers.to_owned()),
         (
             "ready when",
-            limits.health.map_or_else(|| "its port accepts".to_owned(), |path| format!("{path} answers")),
+            format!(
+                "{}, within {} s",
+                limits.health.map_or_else(|| "its port accepts".to_owned(), |path| format!("{path} answers")),
+                f64::from(limits.start_timeout_ms) / 1e3
+            ),
         ),
+        ("ends", format!("within {} s, or is killed", f64::from(limits.stop_grace_ms) / 1e3)),
+        ("a release", if limits.trial { "is tried before it takes over" } else { "takes over at once" }.into()),
         ("speaks", protocol.to_owned()),
         ("https", https),
         ("requests", rates.into_iter().flatten().collect::<Vec<_>>().join(", ")),

@@ -2,14 +2,18 @@
 //! or with a failure that `main` shows.
 
 mod access;
+mod account;
 mod acme;
 mod apart;
 mod attest;
 mod cert;
+mod cron;
 mod denials;
 mod deploy;
+mod doctor;
 mod egress;
 mod env;
+mod exec;
 mod host;
 mod image;
 mod keys;
@@ -27,19 +31,25 @@ mod timeline;
 mod token;
 mod top;
 mod traffic;
+mod upload;
 mod usage;
 mod user_data;
 
 use std::io;
 
-use kennel_model::TenantName;
+use kennel_model::token::Secret;
+use kennel_model::{HostName, TenantName, layout};
 
-use crate::args::{Cli, Command, Global, PassedOn};
+use crate::args::{Cli, Command, Global, HostArg, PassedOn};
 use crate::client::Client;
 use crate::exit::{Explain, Failure};
-use crate::hosts::HostBook;
+use crate::hosts::{ApiUrl, HostBook, KnownHost};
 use crate::paths::Paths;
+use crate::pin::Fingerprint;
 use crate::ui::Ui;
+
+/// The variable that has a token's secret, instead of signing in.
+const TOKEN: &str = "KENNEL_TOKEN";
 
 /// What every command is given.
 struct Context {
@@ -78,6 +88,8 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Deploy(args) => block_on(deploy::deploy(&context, &args)),
         Command::Releases(args) => block_on(releases::releases(&context, &args.name)),
         Command::Rollback(args) => block_on(releases::rollback(&context, &args)),
+        Command::Exec(args) => block_on(exec::exec(&context, &args)),
+        Command::Cron(command) => block_on(cron::cron(&context, command)),
         Command::Env(command) => block_on(env::env(&context, command)),
         Command::Limits(args) => block_on(limits::limits(&context, &args)),
         Command::Logs(args) if args.access => block_on(access::access(&context, &args)),
@@ -94,6 +106,9 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Pages(command) => block_on(routing::pages(&context, command)),
         Command::Acme(command) => block_on(acme::acme(&context, command)),
         Command::Cert(command) => block_on(cert::cert(&context, command)),
+        Command::Account(command) => block_on(account::account(&context, command)),
+        Command::Audit(args) => block_on(account::audit(&context, &args)),
+        Command::Login => block_on(account::login(&context)),
         Command::Token(command) => block_on(token::token(&context, command)),
         Command::Host(command) => block_on(host::host(&context, command)),
     }
@@ -110,10 +125,57 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
 impl Context {
     /// A client of the host that is meant.
     fn client(&self) -> Result<Client, Failure> {
-        let book = HostBook::load(&self.paths.hosts_file())?;
-        let (name, host) = book.resolve(self.global.host.as_ref())?;
-        Ok(Client::new(name.clone(), host.clone(), self.paths.clone(), self.global.identity.clone()))
+        let secret = secret()?;
+        let (name, host) = match (&self.global.host, &secret) {
+            (Some(HostArg::At(url)), Some(secret)) => at(url, secret)?,
+            (Some(HostArg::At(url)), None) => {
+                return Err(Failure::usage(
+                    format!("{url} alone does not say which certificate to trust"),
+                    format!(
+                        "KENNEL_TOKEN does, which `kennel token add` prints; or: kennel host add NAME {url}"
+                    ),
+                ));
+            }
+            (named, _) => {
+                let book = HostBook::load(&self.paths.hosts_file())?;
+                let named = match named {
+                    Some(HostArg::Named(name)) => Some(name),
+                    _ => None,
+                };
+                let (name, host) = book.resolve(named)?;
+                (name.clone(), host.clone())
+            }
+        };
+        let (paths, identity) = (self.paths.clone(), self.global.identity.clone());
+        Ok(match secret {
+            Some(secret) => Client::with_token(name, host, paths, &secret)?,
+            None => Client::new(name, host, paths, identity),
+        })
     }
+}
+
+/// The token in the environment; nobody sees an argument there.
+fn secret() -> Result<Option<Secret>, Failure> {
+    let Some(text) = std::env::var_os(TOKEN).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let secret = text.to_str().and_then(|text| text.trim().parse().ok());
+    let hint = "copy all that `kennel token add` has printed, from kennel_ on; unset it to sign in with a key";
+    secret.map(Some).ok_or_else(|| Failure::usage(format!("{TOKEN} is set, and is no token"), hint))
+}
+
+/// A host that nobody has made known here: its token says which certificate it has.
+fn at(url: &ApiUrl, secret: &Secret) -> Result<(HostName, KnownHost), Failure> {
+    // An IPv6 address in its brackets is no name.
+    let name = url.host.to_ascii_lowercase().replace([':', '[', ']'], "-");
+    let name =
+        HostName::new(name.trim_matches('-')).map_err(|e| Failure::usage(e.to_string(), "use an address"))?;
+    let host = KnownHost {
+        url: url.clone(),
+        fingerprint: Fingerprint::of_bytes(secret.certificate()),
+        web_port: layout::HTTP_PORT,
+        https_port: layout::HTTPS_PORT,
+        tpm: None,
+    };
+    Ok((name, host))
 }
 
 fn tenant_path(name: &TenantName) -> String {

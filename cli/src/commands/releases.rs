@@ -16,7 +16,7 @@ pub(super) async fn releases(context: &Context, name: &TenantName) -> Result<(),
 
 pub(super) async fn rollback(context: &Context, args: &args::Rollback) -> Result<(), Failure> {
     let name = &args.name;
-    let waiting = context.ui.spinner(&format!("switching {name}, and watching whether it stays up"));
+    let waiting = context.ui.spinner(&format!("switching {name}, when what is wanted has shown that it runs"));
     let path = format!("{}/rollback", tenant_path(name));
     let done: Result<RolledBack, _> = context.client()?.post(&path, &Rollback { to: args.to }).await;
     drop(waiting);
@@ -73,6 +73,7 @@ mod tests {
             by: "SHA256:me".into(),
             command: vec!["/usr/bin/node".into(), "\u{1b}[2J".into()],
             files: None,
+            origin: None,
             state,
         };
         let name = "blog".parse().unwrap();

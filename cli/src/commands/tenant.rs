@@ -100,7 +100,7 @@ fn words(t: &api::Tenant, host: &KnownHost) -> String {
     }
     rows.push(("runtime", t.runtime.to_string()));
     rows.push(("command", t.command.join(" ")));
-    rows.push(("slot", format!("{}, uid {}, port {}", t.slot, t.uid, t.port)));
+    rows.push(("slot", format!("{}, uid {}, ports {} to {}", t.slot, t.uid, t.port, t.slot.last_port())));
     rows.push(("domain", t.context.clone()));
     let limits = &t.limits;
     rows.push((

@@ -14,8 +14,20 @@ use super::plan::{Entry, Kind};
 /// # Errors
 /// When a file cannot be read or has changed since the plan was made, or `out` takes no more.
 pub fn write_archive<W: Write>(plan: &Plan, out: W) -> io::Result<W> {
+    write_some(plan, plan.entries().iter(), out)
+}
+
+/// Writes an archive of some of the plan's entries.
+///
+/// # Errors
+/// As of [`write_archive`].
+pub(super) fn write_some<'p, W: Write>(
+    plan: &Plan,
+    entries: impl Iterator<Item = &'p Entry>,
+    out: W,
+) -> io::Result<W> {
     let mut tar = Builder::new(out);
-    for entry in plan.entries() {
+    for entry in entries {
         append(&mut tar, plan, entry).map_err(|e| match e.kind() {
             // The receiver went away: that is not this file's fault.
             io::ErrorKind::BrokenPipe => e,

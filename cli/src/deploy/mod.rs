@@ -1,8 +1,10 @@
 //! What `kennel deploy` sends: a folder as a tar stream with the same bytes for the same content, or an archive as it is
 //! (`source`). `plan` looks at the folder and refuses what a host would refuse anyway, before a byte is sent; `archive`
-//! writes the stream. Sending it is `client`'s work.
+//! writes the stream, `changes` finds what of it a host does not have yet. Sending it is `client`'s work.
 
 mod archive;
+mod changes;
+mod parcel;
 mod plan;
 mod source;
 
@@ -13,6 +15,8 @@ use kennel_model::Limits;
 use crate::exit::{Exit, Explain, FileError};
 
 pub use archive::write_archive;
+pub use changes::{Contents, Counts, Delta};
+pub use parcel::Parcel;
 pub use plan::Plan;
 pub use source::Source;
 
@@ -71,7 +75,7 @@ impl Explain for DeployError {
             Self::LinkOutside { .. } => {
                 Some("copy the target into the folder, or name the link in a .kennelignore file".into())
             }
-            Self::Empty(_) => Some("is everything named in .kennelignore?".into()),
+            Self::Empty(_) => Some("is everything named in .kennelignore or .gitignore?".into()),
             Self::File(_) | Self::Walk(_) => None,
         }
     }

@@ -4,13 +4,15 @@ use std::fs::File;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use ignore::WalkBuilder;
+use ignore::{DirEntry, WalkBuilder};
 
 use super::DeployError;
 use crate::exit::FileError;
 
-/// Names of what is left out, one pattern a line, as in a `.gitignore`.
+/// Names of what is left out, one pattern a line, as in a `.gitignore`. If the folder has one, no `.gitignore` counts.
 const IGNORE_FILE: &str = ".kennelignore";
+/// Seldom in a repository, and nothing runs without it: it comes along, whole, where only a `.gitignore` leaves it out.
+const PACKAGES: &str = "node_modules";
 
 /// What is to be sent.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub struct Plan {
     folder: PathBuf,
     entries: Vec<Entry>,
     bytes: u64,
+    left_out: Vec<String>,
 }
 
 /// One thing in the folder.
@@ -58,24 +61,23 @@ impl Plan {
             return Err(DeployError::NotAFolder(folder.to_owned()));
         }
         let mut entries = Vec::new();
-        // The folder's own rules count, those of the folders above and of git do not: `node_modules` must come along.
-        let walk = WalkBuilder::new(folder)
-            .standard_filters(false)
-            .add_custom_ignore_filename(IGNORE_FILE)
-            .follow_links(false)
-            .filter_entry(|entry| entry.file_name() != ".git")
-            .build();
-        for found in walk {
-            let found = found?;
-            if let Some(fault) = found.error() {
-                return Err(DeployError::Walk(fault.clone()));
-            }
-            let path = found.path();
-            match path.strip_prefix(folder) {
-                Ok(relative) if relative != Path::new("") => {
-                    entries.push(Entry { path: relative.to_owned(), kind: look_at(path, relative)? });
-                }
-                _ => {}
+        let by_git = !folder.join(IGNORE_FILE).exists();
+        // Rules of the folders above count in neither way.
+        let mut walk = WalkBuilder::new(folder);
+        walk.standard_filters(false).follow_links(false);
+        if by_git {
+            walk.git_ignore(true)
+                .require_git(false)
+                .filter_entry(|entry| !is_left(entry) && !is_packages(entry));
+        } else {
+            walk.add_custom_ignore_filename(IGNORE_FILE).filter_entry(|entry| !is_left(entry));
+        }
+        look_through(&walk, folder, &mut entries)?;
+        if by_git {
+            for packages in packages_in(folder, &entries) {
+                let mut walk = WalkBuilder::new(folder.join(packages));
+                walk.standard_filters(false).follow_links(false).filter_entry(|entry| !is_left(entry));
+                look_through(&walk, folder, &mut entries)?;
             }
         }
         // By components, so that a folder comes right before what is in it.
@@ -84,7 +86,8 @@ impl Plan {
         if entries.is_empty() {
             return Err(DeployError::Empty(folder.to_owned()));
         }
-        Ok(Self { folder: folder.to_owned(), entries, bytes })
+        let left_out = if by_git { left_out(folder, &entries)? } else { vec![] };
+        Ok(Self { folder: folder.to_owned(), entries, bytes, left_out })
     }
 
     /// The folder.
@@ -97,10 +100,65 @@ impl Plan {
         &self.entries
     }
 
+    /// Names at the top that a `.gitignore` has left out.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
     /// Bytes of all files.
     pub const fn bytes(&self) -> u64 {
         self.bytes
     }
+}
+
+/// What no rule brings along.
+fn is_left(entry: &DirEntry) -> bool {
+    entry.file_name() == ".git"
+}
+
+/// A folder of packages below the one that is deployed.
+fn is_packages(entry: &DirEntry) -> bool {
+    let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+    entry.depth() > 0 && is_folder && entry.file_name() == PACKAGES
+}
+
+/// All that a walk finds below the folder.
+fn look_through(walk: &WalkBuilder, folder: &Path, entries: &mut Vec<Entry>) -> Result<(), DeployError> {
+    for found in walk.build() {
+        let found = found?;
+        if let Some(fault) = found.error() {
+            return Err(DeployError::Walk(fault.clone()));
+        }
+        let path = found.path();
+        match path.strip_prefix(folder) {
+            Ok(relative) if relative != Path::new("") => {
+                entries.push(Entry { path: relative.to_owned(), kind: look_at(path, relative)? });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The folders of packages beside what comes along.
+fn packages_in(folder: &Path, entries: &[Entry]) -> Vec<PathBuf> {
+    let folders = entries.iter().filter(|entry| entry.kind == Kind::Folder).map(|entry| entry.path.as_path());
+    let places = [Path::new("")].into_iter().chain(folders).map(|place| place.join(PACKAGES));
+    places.filter(|place| folder.join(place).symlink_metadata().is_ok_and(|meta| meta.is_dir())).collect()
+}
+
+/// Names at the top of the folder of which nothing comes along.
+fn left_out(folder: &Path, entries: &[Entry]) -> Result<Vec<String>, DeployError> {
+    let at = |error| FileError::at("read", folder)(error);
+    let mut names = Vec::new();
+    for found in folder.read_dir().map_err(at)? {
+        let name = found.map_err(at)?.file_name();
+        if name != ".git" && !entries.iter().any(|entry| entry.path == Path::new(&name)) {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 fn look_at(path: &Path, relative: &Path) -> Result<Kind, DeployError> {
@@ -191,6 +249,56 @@ mod tests {
     }
 
     #[test]
+    fn gitignore_leaves_out_all_but_packages() {
+        let dir = folder(&[
+            (".gitignore", "node_modules\n/dist\n.env\n*.log\n!keep.log\n"),
+            (".env", "SECRET=1"),
+            ("dist/server.js", ""),
+            ("a.log", ""),
+            ("keep.log", ""),
+            ("server.js", ""),
+            ("node_modules/a/.gitignore", "lib"),
+            ("node_modules/a/lib/dist/x.log", ""),
+            ("node_modules/a/node_modules/b/i.js", ""),
+            ("sub/.gitignore", "x"),
+            ("sub/x", ""),
+            ("sub/dist/y", ""),
+            ("sub/node_modules/c/i.js", ""),
+        ]);
+        let plan = Plan::of(dir.path()).unwrap();
+        let files = plan.entries().iter().filter(|e| e.kind != Kind::Folder);
+        let files: Vec<_> = files.map(|e| e.path.to_str().unwrap()).collect();
+        let expected = [
+            ".gitignore",
+            "keep.log",
+            "node_modules/a/.gitignore",
+            "node_modules/a/lib/dist/x.log",
+            "node_modules/a/node_modules/b/i.js",
+            "server.js",
+            "sub/.gitignore",
+            "sub/dist/y",
+            "sub/node_modules/c/i.js",
+        ];
+        assert_eq!(files, expected);
+        assert_eq!(plan.left_out(), [".env", "a.log", "dist"]);
+        let mut paths: Vec<_> = plan.entries().iter().map(|e| e.path.clone()).collect();
+        paths.dedup();
+        assert_eq!(paths.len(), plan.entries().len(), "nothing comes twice");
+    }
+
+    #[test]
+    fn with_a_kennelignore_no_gitignore_counts() {
+        let dir = folder(&[
+            (".gitignore", "dist"),
+            (".kennelignore", "src\n.*ignore\n"),
+            ("dist/a", ""),
+            ("src/a", ""),
+        ]);
+        let plan = Plan::of(dir.path()).unwrap();
+        assert_eq!((names(&plan), plan.left_out().len()), (vec!["dist", "dist/a"], 0));
+    }
+
+    #[test]
     fn kennelignore_leaves_out() {
         let dir = folder(&[
             (".kennelignore", "*.log\n/tmp/\n.kennelignore\n"),
@@ -204,8 +312,10 @@ mod tests {
 
     #[test]
     fn rules_of_the_folders_above_do_not_count() {
-        let dir = folder(&[(".kennelignore", "*"), ("app/server.js", "")]);
-        assert_eq!(names(&Plan::of(&dir.path().join("app")).unwrap()), ["server.js"]);
+        for file in [".kennelignore", ".gitignore"] {
+            let dir = folder(&[(file, "*"), ("app/server.js", "")]);
+            assert_eq!(names(&Plan::of(&dir.path().join("app")).unwrap()), ["server.js"]);
+        }
     }
 
     #[test]

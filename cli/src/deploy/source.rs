@@ -53,6 +53,22 @@ impl Source {
         }
     }
 
+    /// Names at the top of a folder that were left out, but for what always is.
+    pub fn left_out(&self) -> Vec<String> {
+        match self {
+            Self::Folder(plan) => plan.left_out().to_vec(),
+            Self::Archive { .. } => vec![],
+        }
+    }
+
+    /// What is in a folder; nothing of an archive is known here.
+    pub const fn plan(&self) -> Option<&Plan> {
+        match self {
+            Self::Folder(plan) => Some(plan),
+            Self::Archive { .. } => None,
+        }
+    }
+
     /// How much there is to send, but for a folder's names.
     pub const fn bytes(&self) -> u64 {
         match self {

@@ -15,7 +15,7 @@ use crate::exit::{Explain, Failure, FileError};
 
 pub use kennel_known::SafeLines;
 pub use progress::{Bar, Spinner};
-pub use table::{ago, fields, remaining, table};
+pub use table::{ago, fields, remaining, table, until};
 
 /// How this run of the command speaks.
 #[derive(Debug, Clone, Copy)]

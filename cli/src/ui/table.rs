@@ -44,6 +44,17 @@ pub fn ago(at_s: u64) -> String {
     }
 }
 
+/// "in 3 min", from seconds since 1970.
+pub fn until(at_s: u64) -> String {
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    match at_s.saturating_sub(now_s) {
+        s @ 0..120 => format!("in {s} s"),
+        s @ 120..7200 => format!("in {} min", s / 60),
+        s @ 7200..172_800 => format!("in {} h", s / 3600),
+        s => format!("in {} days", s / 86_400),
+    }
+}
+
 /// How long it is until then, in words.
 pub fn remaining(at_s: u64) -> String {
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -82,5 +93,6 @@ mod tests {
         assert_eq!(ago(now + 100), "just now");
         assert_eq!(ago(now - 7300), "2 h ago");
         assert_eq!(ago(now - 3 * 86_400 - 5), "3 days ago");
+        assert_eq!((until(now - 5), until(now + 3 * 86_400 + 5)), ("in 0 s".into(), "in 3 days".into()));
     }
 }

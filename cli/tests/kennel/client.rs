@@ -147,8 +147,21 @@ fn a_folder_is_streamed_and_its_address_printed() {
         names.push(name.trim_end_matches('/').to_owned());
     }
     assert_eq!(names, ["node_modules", "node_modules/a", "node_modules/a/index.js", "server.js"]);
-    let words = home.kennel(&["deploy", "blog", "app"]).output().unwrap();
-    assert!(String::from_utf8(words.stdout).unwrap().contains("http://blog.localhost:8080/"));
+    home.file("app/.gitignore", "node_modules\n.env\n");
+    home.file("app/.env", "SECRET");
+    let words =
+        home.kennel(&["deploy", "blog", "app", "--command", "node 'my app.js' $PORT"]).output().unwrap();
+    let words = String::from_utf8(words.stdout).unwrap();
+    let (before, rest) = words.split_once("  all of it is sent: ").unwrap();
+    let words = format!("{before}{}", rest.split_once('\n').unwrap().1);
+    let expected = "release r1 of blog serves: 4K\n  runs: /usr/bin/node server.js (package.json, scripts.start)\n  \
+                    a note \n  left out by .gitignore: .env\n  http://blog.localhost:8080/\n";
+    assert_eq!(
+        words.split_once(": ").unwrap().1.split_once('\n').unwrap().1,
+        expected.split_once('\n').unwrap().1
+    );
+    let query = "POST /v1/tenants/blog/releases?command=node&command=my+app.js&command=%24PORT";
+    assert!(host.requests().contains(&query.to_owned()), "{:?}", host.requests());
 }
 
 #[test]

@@ -11,6 +11,7 @@ fn bad_usage_is_64_in_words_and_in_json() {
         &[],
         &["deploy", "blog"],
         &["deploy", "Bad_Name", "."],
+        &["deploy", "blog", ".", "--command", "node a.js && node b.js"],
         &["tenant", "add", "blog", "--runtime", "node-24", "--domain", "Not A Host"],
         &["run", "--memory", "lots"],
         &["host", "add", "x", "http://insecure:1"],

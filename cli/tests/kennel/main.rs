@@ -1,6 +1,8 @@
 //! Tests of the `kennel` program as a whole, by its command line.
 
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod command;
@@ -10,6 +12,8 @@ mod egress;
 mod env;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod people;
 #[cfg(test)]
 mod releases;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use kennel_model::ReleaseId;
 use kennel_model::api::{Release, ReleaseState, Rollback, RolledBack, Tenant};
+use kennel_model::found::Origin;
 use serde_json::{Value, json};
 
 use crate::support::{at_home, error, result};
@@ -21,6 +22,7 @@ pub(crate) fn release(id: u32) -> Release {
         by: "SHA256:x".into(),
         command: vec!["/usr/bin/node".into(), "server.js".into()],
         files: None,
+        origin: Some(Origin::PackageStart),
         state: if id == 2 { ReleaseState::Serving } else { ReleaseState::Kept },
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use assert_cmd::Command;
@@ -22,7 +23,8 @@ use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, LineEnding, PrivateKey, PublicKey, SshSig};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{egress, releases, routing, seeing};
+use crate::changes::{Depot, Metered};
+use crate::{egress, people, releases, routing, seeing};
 
 /// A person's home, and the command in it.
 pub(crate) struct Home(pub(crate) tempfile::TempDir);
@@ -96,6 +98,10 @@ pub(crate) struct State {
     pub(crate) stall_upload: bool,
     pub(crate) upload_begun: bool,
     pub(crate) limits: Limits,
+    /// Bytes that came over all connections.
+    pub(crate) received: Arc<AtomicU64>,
+    /// Where releases are kept, if they are.
+    pub(crate) depot: Option<Depot>,
     challenges: HashMap<String, String>,
 }
 
@@ -165,7 +171,8 @@ async fn serve(
     state: Arc<Mutex<State>>,
     fingerprint: Fingerprint,
 ) {
-    let Ok(tls) = acceptor.accept(tcp).await else { return };
+    let received = Arc::clone(&state.lock().unwrap().received);
+    let Ok(tls) = acceptor.accept(Metered(tcp, received)).await else { return };
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
         async move {
@@ -179,14 +186,14 @@ async fn serve(
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await;
 }
 
-type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Full<Bytes>>;
 
-fn json(status: u16, value: &impl serde::Serialize) -> Answer {
+pub(crate) fn json(status: u16, value: &impl serde::Serialize) -> Answer {
     let body = serde_json::to_vec(value).unwrap();
     Response::builder().status(status).body(Full::from(body)).unwrap()
 }
 
-fn problem(status: u16, code: &str, message: &str) -> Answer {
+pub(crate) fn problem(status: u16, code: &str, message: &str) -> Answer {
     let problem = api::Problem { code: code.into(), message: message.into(), hint: Some("do better".into()) };
     json(status, &problem)
 }
@@ -213,7 +220,16 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
     if !signed_in {
         return Some(problem(401, "sign-in-required", "this needs a signed-in operator"));
     }
-    let limits = state.lock().unwrap().limits;
+    if let Some((status, answer)) = people::answer(method.as_str(), &path) {
+        return Some(json(status, &answer));
+    }
+    let (limits, depot) = {
+        let state = state.lock().unwrap();
+        (state.limits, state.depot.clone())
+    };
+    if let Some(depot) = depot {
+        return Some(depot.answer(request, tenant(limits)).await);
+    }
     Some(match (method.as_str(), path.as_str()) {
         ("GET", "/v1/tenants") => json(200, &[tenant(limits)]),
         ("POST", "/v1/tenants") => {
@@ -336,11 +352,28 @@ async fn upload(request: Request<Incoming>, state: &Mutex<State>) -> Option<Answ
     let (bytes, limits) = (received.len() as u64, state.lock().unwrap().limits);
     state.lock().unwrap().upload = Some(Ok(received));
     let release = api::Release { bytes, ..releases::release(1) };
-    Some(json(201, &api::Deployed { tenant: tenant(limits), release }))
+    Some(json(
+        201,
+        &api::Deployed {
+            tenant: tenant(limits),
+            release,
+            notes: vec!["a note \u{1b}[2J".into()],
+            ready_ms: None,
+        },
+    ))
 }
 
 fn token_of(name: &str) -> Token {
-    Token { name: name.parse().unwrap(), scope: Scope::Metrics, by: "SHA256:x".into(), created_at_s: 1 }
+    Token {
+        name: name.parse().unwrap(),
+        scope: Scope::Metrics,
+        by: "SHA256:x".into(),
+        created_at_s: 1,
+        account: None,
+        tenants: None,
+        expires_at_s: None,
+        used_at_s: None,
+    }
 }
 
 fn egress_report() -> api::EgressReport {

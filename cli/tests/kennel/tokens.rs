@@ -14,7 +14,11 @@ fn a_secret_alone_is_printed_and_the_rest_is_said() {
     );
     let listed = home.kennel(&["token", "ls"]).output().unwrap();
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    assert!(listed.contains("prometheus  metrics") && !listed.contains("kennel_metrics"), "{listed}");
+    assert!(
+        listed.contains("prometheus  metrics  -        -        never    never")
+            && !listed.contains("kennel_metrics"),
+        "{listed}"
+    );
     assert!(home.kennel(&["token", "rm", "prometheus"]).output().unwrap().status.success());
     let asked = host.requests();
     for request in ["POST /v1/tokens", "GET /v1/tokens", "DELETE /v1/tokens/prometheus"] {

@@ -11,19 +11,36 @@ impl Error {
         let text = match self {
             Self::BadKey(_) => "use an Ed25519 key: ssh-keygen -t ed25519".into(),
             Self::SignInRequired => {
-                "sign in again: the token is missing, too old, or from before a restart".into()
+                "sign in again: the token is missing, unknown, too old, or from before a restart".into()
             }
             Self::SignInRefused => {
-                "the key must be among [operator] ssh_keys of the host's user-data, and a challenge \
-                is good once, for a minute"
+                "the key must be among [operator] ssh_keys of the host's user-data or an account's \
+                (`kennel account ls`), and a challenge is good once, for a minute"
                     .into()
             }
-            Self::OutOfScope(..) => "sign in as an operator for anything else".into(),
+            Self::OutOfScope(..) => "make one for it, or sign in with a key for what tokens may not".into(),
+            Self::TokenExpired(name) => {
+                format!("make another: `kennel token rm {name}`, then `kennel token add {name} …`")
+            }
+            Self::TokenRevoked(_) => "make another with `kennel token add`, or ask an operator for one".into(),
+            Self::RoleTooLow(_, _, least) => format!("ask {} of this host; docs/accounts.md says who may what", least.one()),
+            Self::NotYourTenant(..) => "`kennel tenant ls` lists those that you may see".into(),
+            Self::TooManyStreams(_) => "end some: `kennel logs -f` and the like read one each".into(),
+            Self::InvalidAccount(_) => "see `kennel account add --help`".into(),
+            Self::InvalidToken(_) => "see `kennel token add --help`".into(),
+            Self::AccountExists(name) => {
+                format!("`kennel account set {name}` gives it other rights, `kennel account key add {name}` a key")
+            }
+            Self::NoSuchAccount(_) | Self::TooManyAccounts(_) => "`kennel account ls` lists them".into(),
+            Self::KeyTaken(..) => "a key signs one in: make another with ssh-keygen -t ed25519".into(),
+            Self::NoSuchKey(..) | Self::TooManyKeys(_) => "`kennel account ls` lists them".into(),
             Self::TooManyWrong(left) => format!("try again in {} s", left.as_secs() + 1),
             Self::TokenExists(name) => {
                 format!("choose another name, or `kennel token rm {name}`: its secret is not told again")
             }
             Self::NoSuchToken(_) | Self::TooManyTokens(_) => "`kennel token ls` lists them".into(),
+            Self::InvalidJob(_) => "see `kennel cron add --help`".into(),
+            Self::NoSuchJob(name, _) | Self::TooManyJobs(name) => format!("`kennel cron ls {name}` lists them"),
             Self::BadCertificate(_) => {
                 "it takes the chain in PEM, the site's own certificate first, and its key, not encrypted".into()
             }
@@ -31,6 +48,8 @@ impl Error {
             Self::AcmeTerms(_) => "read them, and say that you agree: `--agree-to-terms`".into(),
             Self::Acme(_) => "its directory is an https URL with port 443; `--ca-root FILE` names the root of one of your own".into(),
             Self::NotOrdered(..) => "`kennel acme status` says how every name stands".into(),
+            Self::Failsafe => "`kennel host doctor` says why, and what can be done".into(),
+            Self::NoSuchSnapshot(_) => "`kennel host doctor` lists them".into(),
             Self::NoSuchPath(_) => "all paths are in /v1/openapi.json".into(),
             Self::Method { allow, .. } => format!("it takes {allow}"),
             Self::NoSuchTenant(_) => "`kennel tenant ls` lists the tenants".into(),
@@ -66,8 +85,10 @@ impl Error {
             Self::NothingEarlier(name, _) => {
                 format!("`kennel releases {name}` lists what is kept; `--to N` switches to a newer one")
             }
-            Self::DoesNotStart { log, .. } if log.is_empty() => "it has printed nothing".into(),
-            Self::DoesNotStart { log, .. } => format!("the end of its log:\n  {}", log.join("\n  ")),
+            Self::DoesNotStart { log, .. } | Self::NotReady { log, .. } if log.is_empty() => {
+                "it has printed nothing".into()
+            }
+            Self::DoesNotStart { log, .. } | Self::NotReady { log, .. } => format!("the end of its log:\n  {}", log.join("\n  ")),
             Self::BeingRemoved(name) => format!("`kennel tenant rm {name}` tries to finish it"),
             Self::NoSuchRuntime(_, known) => format!("it has {}", list(known)),
             Self::InvalidRule(_, hint) => return hint.clone(),
@@ -75,12 +96,20 @@ impl Error {
             Self::UploadRefused(_) => {
                 "the release that served before still does; nothing of the upload is left".into()
             }
+            Self::BasisDiffers(_) => "send the whole archive: nothing of the upload is left".into(),
             Self::UploadBroken(_) => "deploy again: nothing of the upload is left".into(),
-            Self::NoProgram { looked_for, .. } => {
+            Self::NoProgram { looked_for, clue, .. } => {
+                let clue = clue.as_ref().map(|clue| format!("{clue}; ")).unwrap_or_default();
                 format!(
-                    "looked for {} at the top; name the tenant's command if it is another",
+                    "{clue}looked for kennel.toml, Procfile, package.json, {}, one static program and index.html at the top; \
+                     `kennel deploy --command '…'` says it as well",
                     list(looked_for)
                 )
+            }
+            Self::NotRunnable { .. } => {
+                "say it otherwise: `kennel deploy --command 'node server.js'`, or `[app]` with `command = [\"node\", \
+                 \"server.js\"]` in a file kennel.toml"
+                    .into()
             }
             Self::NotActivated(..) => "deploy again, or restart the host: it then switches to it".into(),
             Self::Overloaded => "try again in a minute".into(),

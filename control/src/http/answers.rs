@@ -1,5 +1,5 @@
-//! From a request to its answer: who asks, what for, and who in control does it. Acts that change something run as
-//! tasks of their own: a client that hangs up does not leave them half done.
+//! From a request to its answer: who asks, what for, and who in control does it. What changes something runs as a task of its own,
+//! audit log and all: a client that hangs up does not leave it half done.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -8,26 +8,27 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use kennel_model::CertificateName;
 use kennel_model::acme::NewAcme;
-use kennel_model::api::{NewEgressRule, NewTenant, Rollback, Sleep};
+use kennel_model::api::{NewEgressRule, NewTenant, Sleep};
+use kennel_model::audit::DONE;
 use kennel_model::certificate::NewCertificate;
-use kennel_model::env::ChangeEnv;
-use kennel_model::msg::ControlRequest;
-use kennel_model::token::{NewToken, SECRET_PREFIX};
-use kennel_model::{HostName, Limits, TenantName, TokenName};
+use kennel_model::doctor::Repair;
+use kennel_model::msg::{Cause, ControlRequest};
+use kennel_model::{AccountName, HostName, Limits, TenantName};
 use serde::de::DeserializeOwned;
 
 use super::Server;
 use super::body::{AnswerBody, Streamed, empty, json, problem, raw, read_json, stream};
 use super::paths::{Endpoint, resolve};
-use super::{routing, seeing, streams};
-use crate::auth::bearer;
+use super::{people, releases, routing, seeing, streams, tasks};
 use crate::control::Control;
 use crate::error::{Error, Result};
+use crate::people::rights::sees;
+use crate::people::{Note, Told, Who};
 use crate::upload;
 
 pub(super) type Answer = Response<AnswerBody>;
@@ -39,13 +40,21 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 
 /// Answers one request; what goes wrong is an answer too.
 pub(super) async fn answer(server: Arc<Server>, from: IpAddr, request: Request<Incoming>) -> Answer {
-    let (head, body) = request.into_parts();
-    let mut body = Some(body);
-    let answer = dispatch(&server, from, &head, &mut body).await.unwrap_or_else(|error| problem(&error));
-    if let Some(unread) = body {
-        let_go(&head, unread, &server.control);
+    let (mut head, body) = request.into_parts();
+    head.extensions.insert(Arc::new(Note::default()));
+    let changes = head.method != Method::GET;
+    let answering = async move {
+        let mut body = Some(body);
+        let answer = dispatch(&server, from, &head, &mut body).await.unwrap_or_else(|error| problem(&error));
+        if let Some(unread) = body {
+            let_go(&head, unread, &server.control);
+        }
+        answer
+    };
+    if !changes {
+        return answering.await;
     }
-    answer
+    tokio::spawn(answering).await.unwrap_or_else(|cause| problem(&cause.into()))
 }
 
 /// Reads on for a while in a body that was answered early, or its client would see a reset connection instead of the
@@ -56,26 +65,72 @@ fn let_go(head: &Parts, body: Incoming, control: &Control) {
     }
 }
 
-/// Does what is asked; the body is left where it is unless it is wanted.
+/// Lets in who may ask, and does it; what changes something is in the audit log before, and with what came of it afterwards.
 async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option<Incoming>) -> Result<Answer> {
     let (endpoint, name) = resolve(&head.method, head.uri.path())?;
-    let operator = admit(server, endpoint, from, header(&head.headers, AUTHORIZATION))?;
-    let control = &server.control;
-    match (endpoint, name.map(tenant_name).transpose()?) {
-        (Endpoint::Ping, _) => Ok(json(StatusCode::OK, &serde_json::json!({}))),
-        (Endpoint::OpenApi, _) => {
-            Ok(raw(StatusCode::OK, "application/json", Bytes::from_static(OPENAPI.as_bytes())))
-        }
-        (Endpoint::Challenge, _) => {
+    let door = people::Door { server, endpoint, tenant: name, from, head };
+    let who = door.admit().await?;
+    let Some(who) = who else { return in_public(server, endpoint, from, head, body).await };
+    if head.method == Method::GET {
+        let answer = carry_out(server, endpoint, name, who.clone(), head, body).await?;
+        return door.while_admitted(&who, answer);
+    }
+    let note = note(head);
+    let record = server.control.audit_begin(&who, from, endpoint.word(), name, &note).await?;
+    let answer = carry_out(server, endpoint, name, who.clone(), head, body).await;
+    let result = answer.as_ref().map_or_else(|error| error.code().0, |_| DONE);
+    server.control.audit_end(record, &note, result).await;
+    door.while_admitted(&who, answer?)
+}
+
+/// What the audit log is to be told of this request.
+pub(super) fn note(head: &Parts) -> Arc<Note> {
+    head.extensions.get::<Arc<Note>>().cloned().unwrap_or_default()
+}
+
+/// What anybody may ask for.
+async fn in_public(
+    server: &Server,
+    endpoint: Endpoint,
+    from: IpAddr,
+    head: &Parts,
+    body: &mut Option<Incoming>,
+) -> Result<Answer> {
+    match endpoint {
+        Endpoint::Ping => Ok(json(StatusCode::OK, &serde_json::json!({}))),
+        Endpoint::Challenge => {
             let challenge = server.auth.challenge(&read(server, head, body).await?)?;
             Ok(json(StatusCode::OK, &challenge))
         }
-        (Endpoint::SignIn, _) => {
-            let session = server.auth.sign_in(&read(server, head, body).await?)?;
-            Ok(json(StatusCode::CREATED, &session))
+        Endpoint::SignIn => people::sign_in(server, from, &read(server, head, body).await?).await,
+        other => Err(Error::Internal(format!("{other:?} is not for everybody"))),
+    }
+}
+
+/// Does what is asked; the body is left where it is unless it is wanted.
+async fn carry_out(
+    server: &Server,
+    endpoint: Endpoint,
+    name: Option<&str>,
+    who: Who,
+    head: &Parts,
+    body: &mut Option<Incoming>,
+) -> Result<Answer> {
+    let control = &server.control;
+    let operator = who.by();
+    match (endpoint, name.map(tenant_name).transpose()?) {
+        (Endpoint::OpenApi, _) => {
+            Ok(raw(StatusCode::OK, "application/json", Bytes::from_static(OPENAPI.as_bytes())))
         }
+        (endpoint, None) if endpoint.is_people() => people::of(server, endpoint, who, head, body).await,
         (Endpoint::Host, _) => Ok(json(StatusCode::OK, &control.host().await?)),
         (Endpoint::PowerOff, _) => shut_down(control, ControlRequest::PowerOff).await,
+        (Endpoint::Doctor, _) => Ok(json(StatusCode::OK, &control.doctor().await?)),
+        (Endpoint::Repair, _) => {
+            let wish: Repair = read(server, head, body).await?;
+            let act = |control: Arc<Control>| async move { control.repair(wish).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
         (Endpoint::Reboot, _) => shut_down(control, ControlRequest::Reboot).await,
         (Endpoint::Attest, _) => {
             let wish = read(server, head, body).await?;
@@ -88,25 +143,15 @@ async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option
             Ok(stream(StatusCode::OK, NDJSON, answer.boxed_unsync()))
         }
         (Endpoint::Top | Endpoint::Usage | Endpoint::Metrics, _) => {
-            seeing::of_host(control, endpoint, head.uri.query()).await
-        }
-        (Endpoint::Tokens, _) => Ok(json(StatusCode::OK, &control.tokens())),
-        (Endpoint::AddToken, _) => {
-            let wish: NewToken = read(server, head, body).await?;
-            let act = |control: Arc<Control>| async move { control.add_token(wish, operator).await };
-            Ok(json(StatusCode::CREATED, &undisturbed(control, act).await?))
-        }
-        (Endpoint::RemoveToken, _) => {
-            let name = last_segment(head.uri.path());
-            let name = TokenName::new(name).map_err(|invalid| Error::NoSuchToken(invalid.value))?;
-            undisturbed(control, |control| async move { control.remove_token(name).await }).await?;
-            Ok(empty(StatusCode::NO_CONTENT))
+            seeing::of_host(control, endpoint, &who, head.uri.query()).await
         }
         (Endpoint::Certificates, _) => Ok(json(StatusCode::OK, &control.certificates().await?)),
         (Endpoint::AddCertificate, _) => {
             let wish: NewCertificate = read(server, head, body).await?;
             let act = |control: Arc<Control>| async move { control.add_certificate(wish, operator).await };
-            Ok(json(StatusCode::CREATED, &undisturbed(control, act).await?))
+            let made = undisturbed(control, act).await?;
+            note(head).add(made.name.as_str());
+            Ok(json(StatusCode::CREATED, &made))
         }
         (Endpoint::RemoveCertificate, _) => {
             let name = last_segment(head.uri.path());
@@ -120,14 +165,22 @@ async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option
         (Endpoint::Denials | Endpoint::Access | Endpoint::Traffic, _) => {
             streams::of(control, endpoint, None, head.uri.query()).await
         }
-        (Endpoint::Tenants, _) => Ok(json(StatusCode::OK, &control.tenants().await?)),
+        (Endpoint::Tenants, _) => {
+            let mut tenants = control.tenants().await?;
+            tenants.retain(|tenant| sees(&who, tenant.name.as_str()));
+            Ok(json(StatusCode::OK, &tenants))
+        }
         (Endpoint::AddTenant, _) => {
             let wish: NewTenant = read(server, head, body).await?;
             let made = undisturbed(control, |control| async move { control.add(wish).await }).await?;
             Ok(json(StatusCode::CREATED, &made))
         }
-        (endpoint, None) if endpoint.is_routing() => routing::of_host(control, endpoint, head, body).await,
-        (endpoint, Some(name)) => of_tenant(control, endpoint, name, Asked { head, body, operator }).await,
+        (endpoint, None) if endpoint.is_routing() => {
+            routing::of_host(control, endpoint, &who, head, body).await
+        }
+        (endpoint, Some(name)) => {
+            of_tenant(control, endpoint, name, Asked { head, body, operator, account: who.account }).await
+        }
         (_, None) => Err(Error::Internal("a path without its tenant".into())),
     }
 }
@@ -161,22 +214,12 @@ async fn acme(
     }
 }
 
-/// The operator who asks; nobody's name where anybody may ask, or who has a token for it.
-fn admit(server: &Server, endpoint: Endpoint, from: IpAddr, authorization: Option<&str>) -> Result<String> {
-    if endpoint.is_public() {
-        return Ok(String::new());
-    }
-    match bearer(authorization).filter(|secret| secret.starts_with(SECRET_PREFIX)) {
-        Some(secret) => server.control.tokens.admit(secret, endpoint.scope(), from).map(|()| String::new()),
-        None => server.auth.operator(authorization),
-    }
-}
-
 /// What a request about one tenant brings along.
-struct Asked<'r> {
-    head: &'r Parts,
-    body: &'r mut Option<Incoming>,
-    operator: String,
+pub(super) struct Asked<'r> {
+    pub(super) head: &'r Parts,
+    pub(super) body: &'r mut Option<Incoming>,
+    pub(super) operator: String,
+    pub(super) account: Option<AccountName>,
 }
 
 async fn of_tenant(
@@ -197,7 +240,8 @@ async fn of_tenant(
             Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
         Endpoint::Start => {
-            let tenant = undisturbed(control, |control| async move { control.start(&name).await }).await?;
+            let by = asked.account.map_or_else(Cause::operator, |account| account.to_string().into());
+            let tenant = undisturbed(control, |control| async move { control.start(&name, by).await }).await?;
             Ok(json(StatusCode::OK, &tenant))
         }
         Endpoint::Stop => {
@@ -209,10 +253,15 @@ async fn of_tenant(
             let act = |control: Arc<Control>| async move { control.sleep(&name, wish.to).await };
             Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
-        Endpoint::Deploy => deploy(control, name, asked).await,
+        Endpoint::Deploy => releases::deploy(control, name, asked).await,
+        Endpoint::Exec => tasks::exec(control, name, asked).await,
+        Endpoint::Jobs | Endpoint::AddJob | Endpoint::RemoveJob | Endpoint::RunJob => {
+            tasks::jobs(control, endpoint, name, asked).await
+        }
+        Endpoint::ReleaseFiles => releases::files(control, name, asked.head.uri.path()).await,
         Endpoint::Releases => Ok(json(StatusCode::OK, &control.releases(&name).await?)),
         Endpoint::Rollback | Endpoint::Env | Endpoint::ChangeEnv => {
-            switched(control, endpoint, name, asked).await
+            releases::switched(control, endpoint, name, asked).await
         }
         Endpoint::Egress => Ok(json(StatusCode::OK, &control.egress(&name).await?)),
         Endpoint::AddEgress => {
@@ -221,7 +270,7 @@ async fn of_tenant(
             Ok(json(StatusCode::CREATED, &undisturbed(control, act).await?))
         }
         Endpoint::RemoveEgress => {
-            let number = last_number(asked.head.uri.path())?;
+            let number = number_of(last_segment(asked.head.uri.path()))?;
             let act = |control: Arc<Control>| async move { control.remove_egress(&name, number).await };
             Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
@@ -233,41 +282,6 @@ async fn of_tenant(
         }
         other if other.is_routing() => routing::of_tenant(control, other, name, (asked.head, asked.body)).await,
         other => Err(Error::Internal(format!("{other:?} is not about a tenant"))),
-    }
-}
-
-async fn deploy(control: &Arc<Control>, name: TenantName, asked: Asked<'_>) -> Result<Answer> {
-    media_type(&asked.head.headers, "application/x-tar")?;
-    let (mut body, operator) = (asked.body.take().ok_or_else(gone)?, asked.operator);
-    let act = |control: Arc<Control>| async move {
-        let deployed = control.deploy(&name, &mut body, operator).await;
-        Ok((deployed, body))
-    };
-    let (deployed, unread) = undisturbed(control, act).await?;
-    *asked.body = Some(unread);
-    Ok(json(StatusCode::CREATED, &deployed?))
-}
-
-/// What takes another release into use.
-async fn switched(
-    control: &Arc<Control>,
-    endpoint: Endpoint,
-    name: TenantName,
-    asked: Asked<'_>,
-) -> Result<Answer> {
-    let operator = asked.operator;
-    match endpoint {
-        Endpoint::Rollback => {
-            let wish: Rollback = read_of(control, asked.head, asked.body).await?;
-            let act = |control: Arc<Control>| async move { control.rollback(&name, wish.to, &operator).await };
-            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
-        }
-        Endpoint::ChangeEnv => {
-            let wish: ChangeEnv = read_of(control, asked.head, asked.body).await?;
-            let act = |control: Arc<Control>| async move { control.change_env(&name, wish, &operator).await };
-            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
-        }
-        _ => Ok(json(StatusCode::OK, &control.env(&name).await?)),
     }
 }
 
@@ -286,11 +300,16 @@ where
     tokio::spawn(act(Arc::clone(control))).await?
 }
 
-async fn read<T: DeserializeOwned>(server: &Server, head: &Parts, body: &mut Option<Incoming>) -> Result<T> {
+pub(super) async fn read<T: DeserializeOwned + Told>(
+    server: &Server,
+    head: &Parts,
+    body: &mut Option<Incoming>,
+) -> Result<T> {
     read_of(&server.control, head, body).await
 }
 
-pub(super) async fn read_of<T: DeserializeOwned>(
+/// The request's body, of which the audit log is told what it says of itself.
+pub(super) async fn read_of<T: DeserializeOwned + Told>(
     control: &Control,
     head: &Parts,
     body: &mut Option<Incoming>,
@@ -298,20 +317,22 @@ pub(super) async fn read_of<T: DeserializeOwned>(
     media_type(&head.headers, "application/json")?;
     let bounds = &control.config.http;
     let body = body.as_mut().ok_or_else(gone)?;
-    read_json(body, bounds.json_bytes, bounds.json).await
+    let read: T = read_json(body, bounds.json_bytes, bounds.json).await?;
+    note(head).body(&read);
+    Ok(read)
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::Internal("a body was read twice".into())
 }
 
 /// The media type must be this one; its parameters do not matter.
-fn media_type(headers: &HeaderMap, wanted: &'static str) -> Result<()> {
+pub(super) fn media_type(headers: &HeaderMap, wanted: &'static str) -> Result<()> {
     let given = header(headers, CONTENT_TYPE).unwrap_or("").split(';').next().unwrap_or("").trim();
     if given.eq_ignore_ascii_case(wanted) { Ok(()) } else { Err(Error::MediaType(wanted)) }
 }
 
-fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+pub(super) fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
@@ -320,17 +341,16 @@ fn tenant_name(text: &str) -> Result<TenantName> {
     TenantName::new(text).map_err(|invalid| Error::NoSuchTenant(invalid.value))
 }
 
-/// The number at the end of a path.
-fn last_number(path: &str) -> Result<u8> {
-    let text = last_segment(path);
-    text.parse().map_err(|_| Error::BadRequest(format!("{:?} is not a rule's number", cut(text))))
+/// A number in a path.
+pub(super) fn number_of<T: std::str::FromStr>(text: &str) -> Result<T> {
+    text.parse().map_err(|_| Error::BadRequest(format!("{:?} is not a number that there is", cut(text))))
 }
 
-fn last_segment(path: &str) -> &str {
+pub(super) fn last_segment(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     text.chars().take(80).collect()
 }
 

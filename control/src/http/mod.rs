@@ -4,9 +4,12 @@
 mod answers;
 mod body;
 mod paths;
+mod people;
+mod releases;
 mod routing;
 mod seeing;
 mod streams;
+mod tasks;
 
 use std::convert::Infallible;
 use std::io;
@@ -28,9 +31,8 @@ use crate::auth::Auth;
 use crate::config::HttpBounds;
 use crate::control::Control;
 
-#[cfg(test)]
 pub(crate) use body::Streamed;
-pub use paths::ROUTES;
+pub use paths::{Endpoint, ROUTES};
 
 /// How long requests in flight may take once the server is to stop.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -1,9 +1,9 @@
 //! Which path and method mean what. A test holds this table against `openapi.json`.
 
 use hyper::Method;
-use kennel_model::token::Scope;
 
 use crate::error::{Error, Result};
+use crate::people::rights::{Right, right};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +16,32 @@ pub enum Endpoint {
     Challenge,
     /// A token.
     SignIn,
+    /// Who asks.
+    Whoami,
+    /// People.
+    Accounts,
+    /// One more.
+    AddAccount,
+    /// Other rights.
+    SetAccount,
+    /// One's end.
+    RemoveAccount,
+    /// One more key.
+    AddAccountKey,
+    /// One's end.
+    RemoveAccountKey,
+    /// Who changed what.
+    Audit,
     /// The host's state.
     Host,
     /// A clean shutdown.
     PowerOff,
     /// A clean restart.
     Reboot,
+    /// How the registry is.
+    Doctor,
+    /// A copy in its place.
+    Repair,
     /// All tenants.
     Tenants,
     /// A new tenant.
@@ -34,8 +54,20 @@ pub enum Endpoint {
     Deploy,
     /// All releases.
     Releases,
+    /// What one holds.
+    ReleaseFiles,
     /// A switch to another release.
     Rollback,
+    /// Something else run in a tenant's slot.
+    Exec,
+    /// What runs by the clock.
+    Jobs,
+    /// Something more.
+    AddJob,
+    /// A job's end.
+    RemoveJob,
+    /// A job's run, now.
+    RunJob,
     /// A program's variables.
     Env,
     /// Others.
@@ -132,15 +164,26 @@ pub enum Endpoint {
     AcmeRetry,
 }
 
-/// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it, `{token}`, `{certificate}` and `{domain}` for those), its meaning.
+/// One row of the API: its method, its path with `{name}` for the tenant (and `{number}` for a part of it, `{token}`,
+/// `{account}`, `{certificate}` and `{domain}` for those), its meaning. Who may ask for it stands in [`crate::people::rights`].
 pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/ping", Endpoint::Ping),
     (Method::GET, "/v1/openapi.json", Endpoint::OpenApi),
     (Method::POST, "/v1/session/challenge", Endpoint::Challenge),
     (Method::POST, "/v1/session", Endpoint::SignIn),
+    (Method::GET, "/v1/session", Endpoint::Whoami),
+    (Method::GET, "/v1/accounts", Endpoint::Accounts),
+    (Method::POST, "/v1/accounts", Endpoint::AddAccount),
+    (Method::PUT, "/v1/accounts/{account}", Endpoint::SetAccount),
+    (Method::DELETE, "/v1/accounts/{account}", Endpoint::RemoveAccount),
+    (Method::POST, "/v1/accounts/{account}/keys", Endpoint::AddAccountKey),
+    (Method::DELETE, "/v1/accounts/{account}/keys", Endpoint::RemoveAccountKey),
+    (Method::GET, "/v1/audit", Endpoint::Audit),
     (Method::GET, "/v1/host", Endpoint::Host),
     (Method::POST, "/v1/host/power-off", Endpoint::PowerOff),
     (Method::POST, "/v1/host/reboot", Endpoint::Reboot),
+    (Method::GET, "/v1/host/doctor", Endpoint::Doctor),
+    (Method::POST, "/v1/host/repair", Endpoint::Repair),
     (Method::POST, "/v1/host/attest", Endpoint::Attest),
     (Method::POST, "/v1/host/prove", Endpoint::Prove),
     (Method::GET, "/v1/tenants", Endpoint::Tenants),
@@ -149,7 +192,13 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::DELETE, "/v1/tenants/{name}", Endpoint::RemoveTenant),
     (Method::POST, "/v1/tenants/{name}/releases", Endpoint::Deploy),
     (Method::GET, "/v1/tenants/{name}/releases", Endpoint::Releases),
+    (Method::GET, "/v1/tenants/{name}/releases/{number}/files", Endpoint::ReleaseFiles),
     (Method::POST, "/v1/tenants/{name}/rollback", Endpoint::Rollback),
+    (Method::POST, "/v1/tenants/{name}/exec", Endpoint::Exec),
+    (Method::GET, "/v1/tenants/{name}/cron", Endpoint::Jobs),
+    (Method::POST, "/v1/tenants/{name}/cron", Endpoint::AddJob),
+    (Method::DELETE, "/v1/tenants/{name}/cron/{number}", Endpoint::RemoveJob),
+    (Method::POST, "/v1/tenants/{name}/cron/{number}/run", Endpoint::RunJob),
     (Method::GET, "/v1/tenants/{name}/env", Endpoint::Env),
     (Method::POST, "/v1/tenants/{name}/env", Endpoint::ChangeEnv),
     (Method::PUT, "/v1/tenants/{name}/limits", Endpoint::SetLimits),
@@ -208,14 +257,35 @@ impl Endpoint {
             || matches!(self, E::TenantPage | E::SetTenantPage | E::RemoveTenantPage)
     }
 
-    /// Whether anybody may ask, signed in or not.
-    pub fn is_public(self) -> bool {
-        matches!(self, Self::Ping | Self::Challenge | Self::SignIn)
+    /// Whether it is about people: accounts, tokens, and who did what.
+    pub(super) fn is_people(self) -> bool {
+        use Endpoint as E;
+        matches!(
+            self,
+            E::Whoami | E::Accounts | E::AddAccount | E::SetAccount | E::RemoveAccount | E::AddAccountKey
+        ) || matches!(self, E::RemoveAccountKey | E::Tokens | E::AddToken | E::RemoveToken | E::Audit)
     }
 
-    /// The scope of tokens that it may be asked with, instead of signing in.
-    pub(super) fn scope(self) -> Option<Scope> {
-        (self == Self::Metrics).then_some(Scope::Metrics)
+    /// Whether anybody may ask, signed in or not.
+    pub fn is_public(self) -> bool {
+        self.right() == Some(Right::Anybody)
+    }
+
+    /// Who may ask; nobody, where there is nothing.
+    pub fn right(self) -> Option<Right> {
+        right(self)
+    }
+
+    /// The word for it in the audit log: `set-limits` for `SetLimits`.
+    pub(crate) fn word(self) -> String {
+        let mut word = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_ascii_uppercase() && !word.is_empty() {
+                word.push('-');
+            }
+            word.push(letter.to_ascii_lowercase());
+        }
+        word
     }
 }
 
@@ -245,9 +315,9 @@ fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
         match (pattern.next(), path.next()) {
             (None, None) => return Some(name),
             (Some("{name}"), Some(given)) if !given.is_empty() => name = Some(given),
-            // The last segment, which whoever answers reads.
-            (Some("{number}" | "{token}" | "{certificate}" | "{domain}"), Some(given)) if !given.is_empty() => {
-            }
+            // Whoever answers reads it.
+            (Some("{number}" | "{token}" | "{account}" | "{certificate}" | "{domain}"), Some(given))
+                if !given.is_empty() => {}
             (Some(expected), Some(given)) if expected == given => {}
             _ => return None,
         }
@@ -279,10 +349,9 @@ mod tests {
     }
 
     #[test]
-    fn only_ping_and_sign_in_are_public_and_only_metrics_is_read_with_a_token() {
+    fn only_ping_and_sign_in_are_public() {
         let public: Vec<_> = ROUTES.iter().filter(|r| r.2.is_public()).map(|r| r.1).collect();
         assert_eq!(public, ["/v1/ping", "/v1/session/challenge", "/v1/session"]);
-        let by_token: Vec<_> = ROUTES.iter().filter(|r| r.2.scope().is_some()).map(|r| (&r.0, r.1)).collect();
-        assert_eq!(by_token, [(&Method::GET, "/v1/metrics")]);
+        assert_eq!(Endpoint::ChangeEnv.word(), "change-env");
     }
 }

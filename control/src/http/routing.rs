@@ -12,17 +12,28 @@ use super::body::{empty, json};
 use super::paths::Endpoint;
 use crate::control::Control;
 use crate::error::{Error, Result};
+use crate::people::Who;
+use crate::people::rights::sees;
 
 /// Of the host as a whole.
 pub(super) async fn of_host(
     control: &Arc<Control>,
     endpoint: Endpoint,
+    who: &Who,
     head: &Parts,
     body: &mut Option<Incoming>,
 ) -> Result<Answer> {
     match endpoint {
-        Endpoint::Domains => Ok(json(StatusCode::OK, &control.domains().await?)),
-        Endpoint::Redirects => Ok(json(StatusCode::OK, &control.redirects().await?)),
+        Endpoint::Domains => {
+            let mut domains = control.domains().await?;
+            domains.retain(|of| sees(who, of.tenant.as_str()));
+            Ok(json(StatusCode::OK, &domains))
+        }
+        Endpoint::Redirects => {
+            let mut redirects = control.redirects().await?;
+            redirects.retain(|of| sees(who, of.tenant.as_str()));
+            Ok(json(StatusCode::OK, &redirects))
+        }
         other => page(control, other, None, (head, body)).await,
     }
 }

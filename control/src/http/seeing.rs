@@ -10,6 +10,8 @@ use super::paths::Endpoint;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::metrics;
+use crate::people::Who;
+use crate::people::rights::sees;
 
 /// Most changes that can be asked for; no more are kept.
 const MAX_CHANGES: usize = 200;
@@ -17,7 +19,12 @@ const MAX_CHANGES: usize = 200;
 const CHANGES: usize = 50;
 
 /// About all tenants.
-pub(super) async fn of_host(control: &Control, endpoint: Endpoint, query: Option<&str>) -> Result<Answer> {
+pub(super) async fn of_host(
+    control: &Control,
+    endpoint: Endpoint,
+    who: &Who,
+    query: Option<&str>,
+) -> Result<Answer> {
     match endpoint {
         Endpoint::Top => {
             parameter(query, &[])?;
@@ -27,7 +34,11 @@ pub(super) async fn of_host(control: &Control, endpoint: Endpoint, query: Option
             parameter(query, &[])?;
             Ok(raw(StatusCode::OK, metrics::MEDIA_TYPE, control.metrics().await?.into()))
         }
-        _ => Ok(json(StatusCode::OK, &control.usage(None, month(query)?).await?)),
+        _ => {
+            let mut usage = control.usage(None, month(query)?).await?;
+            usage.retain(|of| sees(who, &of.tenant));
+            Ok(json(StatusCode::OK, &usage))
+        }
     }
 }
 
@@ -56,7 +67,7 @@ fn lines(query: Option<&str>) -> Result<usize> {
 }
 
 /// The one parameter that there can be.
-fn parameter<'q>(query: Option<&'q str>, known: &[&str]) -> Result<Option<&'q str>> {
+pub(super) fn parameter<'q>(query: Option<&'q str>, known: &[&str]) -> Result<Option<&'q str>> {
     let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(None) };
     let (name, value) = query.split_once('=').unwrap_or((query, ""));
     if !known.contains(&name) || value.contains('&') {

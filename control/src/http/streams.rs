@@ -94,7 +94,7 @@ fn asked(query: &str, has_since: bool) -> Result<Asked> {
 }
 
 /// So long ago, in milliseconds since 1970-01-01 UTC.
-fn from_ms(since: Duration) -> u64 {
+pub(super) fn from_ms(since: Duration) -> u64 {
     let from = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(since);
     u64::try_from(from.as_millis()).unwrap_or(u64::MAX)
 }

@@ -62,8 +62,9 @@ impl Store {
             return Ok(None);
         };
         tx.execute(
-            "INSERT INTO releases (tenant, number, state, bytes, entries, command, by, created_at_s, env, files, tried)
-             SELECT tenant, ?3, 'done', bytes, entries, command, ?4, ?5, ?6, coalesce(files, number), 0
+            "INSERT INTO releases (tenant, number, state, bytes, entries, command, by, created_at_s, env, files, tried,
+                                   origin)
+             SELECT tenant, ?3, 'done', bytes, entries, command, ?4, ?5, ?6, coalesce(files, number), 0, origin
              FROM releases WHERE tenant = ?1 AND number = ?2",
             params![tenant, current, number, by, now_s(), sealed],
         )?;
@@ -87,23 +88,23 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use kennel_model::found::Origin;
+
     use super::super::Unpacked;
-    use super::super::testing::{store, wish};
+    use super::super::testing::with_tenant;
     use super::*;
     use kennel_model::SlotState;
     use kennel_model::msg::Rung;
     use kennel_model::seeing::Transition;
 
-    fn tenant() -> (Store, TenantName) {
-        let mut store = store();
-        let wish = wish("a", "a.test");
-        store.reserve(&wish, 9).unwrap();
-        store.confirm(&wish.name).unwrap();
-        (store, wish.name)
-    }
-
     fn deploy(store: &mut Store, name: &TenantName, keep: u32) -> ReleaseId {
-        let facts = Unpacked { bytes: 7, entries: 1, command: vec!["./server".into()], by: "SHA256:me".into() };
+        let facts = Unpacked {
+            bytes: 7,
+            entries: 1,
+            command: vec!["./server".into()],
+            origin: Origin::Name,
+            by: "SHA256:me".into(),
+        };
         let id = store.begin_release(name).unwrap();
         store.finish_release(name, id, &facts, keep).unwrap();
         id
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_first_release_begins_with_what_was_set_before() {
-        let (mut store, name) = tenant();
+        let (mut store, name) = with_tenant();
         assert_eq!(store.env(&name).unwrap(), None);
         assert_eq!(set(&mut store, &name, "one"), None);
         assert_eq!((store.env(&name).unwrap(), store.envs().unwrap().len()), (Some("one".into()), 0));
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn files_stay_as_long_as_a_release_has_them() {
-        let (mut store, name) = tenant();
+        let (mut store, name) = with_tenant();
         deploy(&mut store, &name, 2);
         for n in 2..=8 {
             assert_eq!(set(&mut store, &name, "x"), Some(ReleaseId(n)));
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn one_that_does_not_stay_is_none() {
-        let (mut store, name) = tenant();
+        let (mut store, name) = with_tenant();
         deploy(&mut store, &name, 5);
         set(&mut store, &name, "good");
         store.begin_env(&name, "SHA256:me", |id| Ok(format!("{id:?}").into())).unwrap();

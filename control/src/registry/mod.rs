@@ -1,8 +1,11 @@
 //! The registry: which tenant lives in which slot, with which domains and releases. One SQLite file on the data
 //! volume; what a call here has answered is on disk. What the rows mean for the host is decided elsewhere.
 
+mod accounts;
 mod acme;
+mod audit;
 mod certificates;
+mod cron;
 mod denials;
 mod domains;
 mod egress;
@@ -10,6 +13,7 @@ mod env;
 mod pages;
 mod releases;
 mod schema;
+mod snapshots;
 mod switches;
 mod tenants;
 mod timeline;
@@ -22,21 +26,52 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kennel_model::doctor::Snapshot;
 use kennel_model::egress::Egress;
+use kennel_model::found::Origin;
 use kennel_model::{HostName, Limits, ReleaseId, RuntimeName, SlotId, TenantName};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 pub use acme::{AccountRow, AcmeRow, Fared};
+pub use audit::Theirs;
 pub use certificates::CertificateRow;
+pub use cron::JobId;
 pub use denials::DenialRow;
 pub use domains::DomainRow;
 pub use pages::{MaintenanceRow, Pages};
 pub use releases::Unpacked;
 pub use schema::OpenError;
 pub use timeline::Seen;
-pub use tokens::TokenRow;
+pub use tokens::{Shown, TokenRow};
 use whose::Whose;
+
+/// Copies that are whole, the newest first, and the names of registries that were put aside.
+///
+/// # Errors
+/// The disk's.
+pub(crate) fn snapshots(folder: &Path) -> Result<(Vec<Snapshot>, Vec<String>)> {
+    let mut aside = snapshots::names(folder)?;
+    aside.retain(|name| snapshots::is_aside(name));
+    aside.sort();
+    Ok((snapshots::all(folder)?, aside))
+}
+
+/// Keeps what [`Store::copy_into`] has copied; see [`snapshots::keep`].
+///
+/// # Errors
+/// The disk's, or what is wrong with the copy.
+pub(crate) fn keep_snapshot(folder: &Path) -> Result<Snapshot> {
+    snapshots::keep(folder)
+}
+
+/// Puts a copy in the place of a registry that nobody has open; see [`snapshots::restore`].
+///
+/// # Errors
+/// [`Error::NoSuchSnapshot`], or the disk's.
+pub(crate) fn restore(file: &Path, name: &str) -> Result<(Snapshot, Option<String>)> {
+    snapshots::restore(file, name)
+}
 
 /// A handle to the registry; clones share it.
 #[derive(Clone)]
@@ -120,7 +155,9 @@ pub struct ReleaseRow {
     pub entries: u32,
     /// What runs it.
     pub command: Vec<String>,
-    /// Fingerprint of the key that deployed it.
+    /// Where that comes from, if it was kept.
+    pub origin: Option<Origin>,
+    /// Who deployed it: an account, or the fingerprint of a key.
     pub by: String,
     /// Seconds since 1970-01-01 UTC.
     pub created_at_s: u64,
@@ -144,10 +181,20 @@ impl Registry {
     /// # Errors
     /// [`OpenError`]; a database of a newer program is left as it is.
     pub fn open(file: &Path) -> std::result::Result<Self, OpenError> {
-        let db = schema::open(file)?;
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let db = schema::open(file, |db| snapshots::take(db, folder).map(drop))?;
         // SQLite makes the file durable, but not its name.
-        File::open(file.parent().unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all())?;
+        File::open(folder).and_then(|dir| dir.sync_all())?;
         Ok(Self { store: Arc::new(Mutex::new(Store { db })) })
+    }
+
+    /// What stands in for a registry that cannot be used: the newest copy that is whole, or nothing; in it nothing can be changed.
+    ///
+    /// # Errors
+    /// Memory's.
+    pub fn stand_in(folder: &Path) -> std::result::Result<(Self, Option<String>), OpenError> {
+        let (db, snapshot) = snapshots::stand_in(folder)?;
+        Ok((Self { store: Arc::new(Mutex::new(Store { db })) }, snapshot))
     }
 
     /// Runs `act` on a thread where waiting for the disk holds up nobody. Once begun it is carried out, even when the
@@ -177,7 +224,7 @@ impl Store {
 }
 
 /// Seconds since 1970-01-01 UTC; 0 for a clock before that.
-fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
@@ -199,6 +246,21 @@ pub(crate) mod testing {
     /// A store in memory.
     pub(crate) fn store() -> Store {
         Store { db: schema::prepare(Connection::open_in_memory().unwrap()).unwrap() }
+    }
+
+    impl Store {
+        /// Where no slot is occupied but by whom it knows.
+        pub(crate) fn reserve(&mut self, wish: &NewTenant, pool: u16) -> Result<SlotId> {
+            self.reserve_unless(wish, pool, |_| false)
+        }
+    }
+
+    /// A store with one tenant.
+    pub(crate) fn with_tenant() -> (Store, TenantName) {
+        let (mut store, wish) = (store(), wish("a", "a.test"));
+        store.reserve(&wish, 9).unwrap();
+        store.confirm(&wish.name).unwrap();
+        (store, wish.name)
     }
 
     /// A request for a tenant with one domain.

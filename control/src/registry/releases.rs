@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use kennel_model::found::Origin;
 use kennel_model::{ReleaseId, TenantName};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
@@ -18,6 +19,8 @@ pub struct Unpacked {
     pub entries: u32,
     /// What runs it.
     pub command: Vec<String>,
+    /// Where that comes from.
+    pub origin: Origin,
     /// Fingerprint of the key that deployed it.
     pub by: String,
 }
@@ -67,9 +70,18 @@ impl Store {
             })?;
         let changed = tx.execute(
             "UPDATE releases SET state = 'done', bytes = ?3, entries = ?4, command = ?5, by = ?6, created_at_s = ?7,
-                 env = (SELECT env FROM tenants WHERE id = ?1)
+                 origin = ?8, env = (SELECT env FROM tenants WHERE id = ?1)
              WHERE tenant = ?1 AND number = ?2 AND state = 'begun'",
-            params![tenant, id.0, facts.bytes, facts.entries, json(&facts.command)?, facts.by, now_s()],
+            params![
+                tenant,
+                id.0,
+                facts.bytes,
+                facts.entries,
+                json(&facts.command)?,
+                facts.by,
+                now_s(),
+                json(&facts.origin)?
+            ],
         )?;
         if changed != 1 {
             return Err(Error::Internal(format!("{id} of {name} was not begun")));
@@ -146,7 +158,8 @@ impl Store {
 /// The complete releases of those who have any, oldest first.
 pub(super) fn of(db: &Connection, whose: Whose) -> Result<HashMap<i64, Vec<ReleaseRow>>> {
     let sql =
-        "SELECT tenant, number, bytes, entries, by, created_at_s, command, coalesce(files, number) FROM releases
+        "SELECT tenant, number, bytes, entries, by, created_at_s, command, coalesce(files, number), origin
+         FROM releases
          WHERE state = 'done'";
     let rows = whose.rows(db, sql, "number", |row| {
         let release = ReleaseRow {
@@ -157,11 +170,14 @@ pub(super) fn of(db: &Connection, whose: Whose) -> Result<HashMap<i64, Vec<Relea
             by: row.get(4)?,
             created_at_s: row.get(5)?,
             command: vec![],
+            origin: None,
         };
-        Ok((release, row.get::<_, String>(6)?))
+        Ok((release, row.get::<_, String>(6)?, row.get::<_, Option<String>>(8)?))
     })?;
-    let complete = |(release, command): (ReleaseRow, String)| {
-        Ok(ReleaseRow { command: checked("command", serde_json::from_str(&command))?, ..release })
+    let complete = |(release, command, origin): (ReleaseRow, String, Option<String>)| {
+        let command = checked("command", serde_json::from_str(&command))?;
+        let origin = checked("origin", origin.map(|origin| serde_json::from_str(&origin)).transpose())?;
+        Ok(ReleaseRow { command, origin, ..release })
     };
     rows.into_iter()
         .map(|(tenant, rows)| Ok((tenant, rows.into_iter().map(complete).collect::<Result<_>>()?)))
@@ -170,24 +186,22 @@ pub(super) fn of(db: &Connection, whose: Whose) -> Result<HashMap<i64, Vec<Relea
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{store, wish};
+    use super::super::testing::with_tenant;
     use super::*;
 
-    fn tenant() -> (Store, TenantName) {
-        let mut store = store();
-        let wish = wish("a", "a.test");
-        store.reserve(&wish, 9).unwrap();
-        store.confirm(&wish.name).unwrap();
-        (store, wish.name)
-    }
-
     fn facts() -> Unpacked {
-        Unpacked { bytes: 10, entries: 2, command: vec!["./server".into()], by: "SHA256:me".into() }
+        Unpacked {
+            bytes: 10,
+            entries: 2,
+            command: vec!["./server".into()],
+            origin: Origin::Name,
+            by: "SHA256:me".into(),
+        }
     }
 
     #[test]
     fn numbers_are_never_reused() {
-        let (mut store, name) = tenant();
+        let (mut store, name) = with_tenant();
         let first = store.begin_release(&name).unwrap();
         store.forget_release(&name, first).unwrap();
         let second = store.begin_release(&name).unwrap();
@@ -196,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_finished_release_is_current_and_unsettled() {
-        let (mut store, name) = tenant();
+        let (mut store, name) = with_tenant();
         let id = store.begin_release(&name).unwrap();
         assert_eq!(store.tenant(&name).unwrap().unwrap().releases, []);
         assert_eq!(store.leftovers(&name).unwrap(), [id]);
@@ -204,7 +218,8 @@ mod tests {
         store.finish_release(&name, id, &facts(), 5).unwrap();
         let row = store.tenant(&name).unwrap().unwrap();
         assert_eq!((row.current, row.settled, row.releases.len()), (Some(id), false, 1));
-        assert_eq!(row.current_release().unwrap().command, facts().command);
+        let release = row.current_release().unwrap();
+        assert_eq!((&release.command, release.origin), (&facts().command, Some(Origin::Name)));
         store.settle(&name).unwrap();
         assert!(store.tenant(&name).unwrap().unwrap().settled);
         assert!(store.finish_release(&name, id, &facts(), 5).is_err(), "twice");
@@ -212,7 +227,7 @@ mod tests {
 
     #[test]
     fn only_the_newest_are_kept_and_a_done_one_is_never_forgotten() {
-        let (mut store, name) = tenant();
+        let (mut store, name) = with_tenant();
         for _ in 0..4 {
             let id = store.begin_release(&name).unwrap();
             store.finish_release(&name, id, &facts(), 2).unwrap();
@@ -227,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_served_before_a_deploy_is_kept_however_old_it_is() {
-        let (mut store, name) = tenant();
+        let (mut store, name) = with_tenant();
         for _ in 0..3 {
             let id = store.begin_release(&name).unwrap();
             store.finish_release(&name, id, &facts(), 3).unwrap();
@@ -242,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_tenant_goes_with_its_releases_and_takes_none_when_removing() {
-        let (mut store, name) = tenant();
+        let (mut store, name) = with_tenant();
         let id = store.begin_release(&name).unwrap();
         store.finish_release(&name, id, &facts(), 5).unwrap();
         store.begin_removal(&name).unwrap();

@@ -20,6 +20,9 @@ pub enum OpenError {
         /// Migrations that there are.
         known: usize,
     },
+    /// It is not whole.
+    #[error("the registry is damaged: {0}")]
+    Damaged(String),
     /// SQLite's.
     #[error("the registry cannot be opened: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -202,15 +205,114 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE releases ADD COLUMN env BLOB;
     ALTER TABLE releases ADD COLUMN files INTEGER;
     ALTER TABLE releases ADD COLUMN tried INTEGER NOT NULL DEFAULT 1 CHECK (tried IN (0, 1));",
+    // 12: jobs that run by the clock.
+    "CREATE TABLE jobs (
+        tenant INTEGER NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL CHECK (number > 0),
+        schedule TEXT NOT NULL,
+        zone TEXT NOT NULL,
+        command TEXT NOT NULL,
+        timeout_s INTEGER NOT NULL,
+        overlap INTEGER NOT NULL CHECK (overlap IN (0, 1)),
+        by TEXT NOT NULL,
+        created_at_s INTEGER NOT NULL,
+        next_at_s INTEGER,
+        last_at_s INTEGER,
+        last_took_ms INTEGER,
+        last_code INTEGER,
+        last_why TEXT,
+        missed INTEGER NOT NULL DEFAULT 0,
+        missed_at_s INTEGER,
+        missed_why TEXT,
+        PRIMARY KEY (tenant, number)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE tenants ADD COLUMN next_job INTEGER NOT NULL DEFAULT 1;",
+    // 13: where releases' commands come from, as JSON.
+    "ALTER TABLE releases ADD COLUMN origin TEXT;",
+    // 14: people: accounts with tenants and keys, whose tokens are, for which tenants and until when, and which were revoked; and
+    // who changed what.
+    "CREATE TABLE accounts (
+        name TEXT PRIMARY KEY,
+        role TEXT NOT NULL,
+        by TEXT NOT NULL,
+        created_at_s INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE account_tenants (
+        account TEXT NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
+        tenant INTEGER NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+        PRIMARY KEY (account, tenant)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX accounts_of_tenant ON account_tenants (tenant);
+    CREATE TABLE account_keys (
+        fingerprint TEXT PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
+        comment TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX keys_of_account ON account_keys (account);
+    ALTER TABLE tokens ADD COLUMN account TEXT REFERENCES accounts (name) ON DELETE CASCADE;
+    ALTER TABLE tokens ADD COLUMN narrowed INTEGER NOT NULL DEFAULT 0 CHECK (narrowed IN (0, 1));
+    ALTER TABLE tokens ADD COLUMN expires_at_s INTEGER;
+    ALTER TABLE tokens ADD COLUMN used_at_s INTEGER;
+    CREATE UNIQUE INDEX tokens_by_hash ON tokens (hash);
+    CREATE INDEX tokens_of_account ON tokens (account);
+    CREATE TABLE token_tenants (
+        token TEXT NOT NULL REFERENCES tokens (name) ON DELETE CASCADE,
+        tenant INTEGER NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+        PRIMARY KEY (token, tenant)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tokens_of_tenant ON token_tenants (tenant);
+    CREATE TABLE revoked_tokens (
+        hash BLOB PRIMARY KEY CHECK (length(hash) = 32),
+        name TEXT NOT NULL,
+        at_s INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_ms INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        account TEXT,
+        key TEXT,
+        token TEXT,
+        source TEXT NOT NULL,
+        act TEXT NOT NULL,
+        tenant TEXT,
+        detail TEXT NOT NULL,
+        result TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_of_actor ON audit (actor, id);
+    CREATE INDEX audit_of_tenant ON audit (tenant, id);
+    ALTER TABLE host ADD COLUMN audit_forgotten INTEGER NOT NULL DEFAULT 0;",
 ];
 
-/// Opens the file with the promises that the rest relies on.
-pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
-    prepare(Connection::open(file)?)
+/// Opens the file with the promises that the rest relies on. Before it is brought up to date from an older version, it is shown
+/// to `before`; that this cannot do its part is said, and stops nothing.
+pub(super) fn open(
+    file: &Path,
+    before: impl FnOnce(&Connection) -> crate::error::Result<()>,
+) -> Result<Connection, OpenError> {
+    let mut db = set_up(Connection::open(file)?)?;
+    let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found != "ok" {
+        return Err(OpenError::Damaged(found));
+    }
+    let version: usize = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if (1..MIGRATIONS.len()).contains(&version)
+        && let Err(cause) = before(&db)
+    {
+        crate::say!("there is no copy of the registry as it was before this version: {cause}");
+    }
+    migrate(&mut db, MIGRATIONS)?;
+    Ok(db)
 }
 
-/// Settings and migrations.
-pub(super) fn prepare(mut db: Connection) -> Result<Connection, OpenError> {
+/// Settings and migrations, of a database in memory.
+pub(super) fn prepare(db: Connection) -> Result<Connection, OpenError> {
+    let mut db = set_up(db)?;
+    migrate(&mut db, MIGRATIONS)?;
+    Ok(db)
+}
+
+fn set_up(db: Connection) -> Result<Connection, OpenError> {
     // A control that was killed lets go of its lock at once; waiting covers the moment in between.
     db.busy_timeout(Duration::from_secs(5))?;
     // Exclusive: one control only, and no shared-memory file beside the log. The cache is in KiB.
@@ -222,7 +324,6 @@ pub(super) fn prepare(mut db: Connection) -> Result<Connection, OpenError> {
          PRAGMA cache_size = -512;
          PRAGMA temp_store = MEMORY;",
     )?;
-    migrate(&mut db, MIGRATIONS)?;
     Ok(db)
 }
 
@@ -242,86 +343,4 @@ fn migrate(db: &mut Connection, migrations: &[&str]) -> Result<(), OpenError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn version(db: &Connection) -> usize {
-        db.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
-    }
-
-    #[test]
-    fn an_old_registry_is_brought_up_to_date_with_its_rows() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("registry.sqlite");
-        let db = open(&file).unwrap();
-        db.execute("UPDATE host SET starts = 41", []).unwrap();
-        drop(db);
-        let mut db = open(&file).unwrap();
-        let mut longer = MIGRATIONS.to_vec();
-        longer.push("ALTER TABLE host ADD COLUMN note TEXT NOT NULL DEFAULT 'new'");
-        migrate(&mut db, &longer).unwrap();
-        assert_eq!(version(&db), longer.len());
-        let row: (u32, String) =
-            db.query_row("SELECT starts, note FROM host", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        assert_eq!(row, (41, "new".into()));
-    }
-
-    #[test]
-    fn domains_of_before_there_were_paths_are_kept() {
-        let mut db = Connection::open_in_memory().unwrap();
-        let before = MIGRATIONS.iter().position(|m| m.contains("CREATE TABLE places")).unwrap();
-        migrate(&mut db, &MIGRATIONS[..before]).unwrap();
-        db.execute_batch(
-            "INSERT INTO tenants (id, name, slot, runtime, command, limits, phase, created_at_s)
-             VALUES (1, 'a', 0, 'x', '[]', '{}', 'ready', 0);
-             INSERT INTO domains VALUES ('b.test', 1, 0), ('a.test', 1, 1);",
-        )
-        .unwrap();
-        migrate(&mut db, MIGRATIONS).unwrap();
-        let mut query = db.prepare("SELECT host, path, strip, target FROM domains ORDER BY position").unwrap();
-        let rows = query
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-            .unwrap()
-            .collect::<rusqlite::Result<Vec<(String, String, bool, Option<String>)>>>();
-        let of = |host: &str| (host.to_owned(), String::new(), false, None);
-        assert_eq!(rows.unwrap(), [of("b.test"), of("a.test")]);
-    }
-
-    #[test]
-    fn a_migration_that_fails_leaves_the_old_version() {
-        let mut db = Connection::open_in_memory().unwrap();
-        let broken = ["CREATE TABLE a (x)", "CREATE TABLE b (x); CREATE TABLE a (x)"];
-        assert!(migrate(&mut db, &broken).is_err());
-        assert_eq!(version(&db), 1);
-        let b: usize =
-            db.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'b'", [], |r| r.get(0)).unwrap();
-        assert_eq!(b, 0);
-    }
-
-    #[test]
-    fn a_newer_registry_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("registry.sqlite");
-        let db = open(&file).unwrap();
-        db.pragma_update(None, "user_version", MIGRATIONS.len() + 1).unwrap();
-        drop(db);
-        let error = open(&file).unwrap_err();
-        assert!(matches!(error, OpenError::Newer { .. }));
-        assert!(
-            error.to_string().contains(&format!("this program knows up to {}", MIGRATIONS.len())),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn commits_are_durable_and_nobody_else_gets_in() {
-        let dir = tempfile::tempdir().unwrap();
-        let db = open(&dir.path().join("r")).unwrap();
-        let pragma = |name: &str| db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, String>(0));
-        assert_eq!(pragma("journal_mode").unwrap(), "wal");
-        assert_eq!(pragma("locking_mode").unwrap(), "exclusive");
-        let synchronous: u8 = db.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
-        assert_eq!(synchronous, 2, "FULL");
-        assert!(!dir.path().join("r-shm").exists());
-    }
-}
+mod tests;

@@ -87,24 +87,28 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::super::Unpacked;
-    use super::super::testing::{store, wish};
+    use super::super::testing::with_tenant;
     use super::*;
     use kennel_model::SlotState;
+    use kennel_model::found::Origin;
     use kennel_model::msg::Rung;
 
     /// A tenant with the releases 1 to 3, the last of which serves.
     fn tenant() -> (Store, TenantName) {
-        let mut store = store();
-        let wish = wish("a", "a.test");
-        store.reserve(&wish, 9).unwrap();
-        store.confirm(&wish.name).unwrap();
-        let facts = Unpacked { bytes: 1, entries: 1, command: vec!["./server".into()], by: "SHA256:me".into() };
+        let (mut store, name) = with_tenant();
+        let facts = Unpacked {
+            bytes: 1,
+            entries: 1,
+            command: vec!["./server".into()],
+            origin: Origin::Name,
+            by: "SHA256:me".into(),
+        };
         for _ in 0..3 {
-            let id = store.begin_release(&wish.name).unwrap();
-            store.finish_release(&wish.name, id, &facts, 5).unwrap();
+            let id = store.begin_release(&name).unwrap();
+            store.finish_release(&name, id, &facts, 5).unwrap();
         }
-        store.settle(&wish.name).unwrap();
-        (store, wish.name)
+        store.settle(&name).unwrap();
+        (store, name)
     }
 
     fn told() -> Transition {
@@ -155,7 +159,8 @@ mod tests {
     fn a_deploy_is_not_undone_by_a_switch_before_it() {
         let (mut store, name) = tenant();
         store.begin_switch(&name, ReleaseId(1)).unwrap();
-        let facts = Unpacked { bytes: 1, entries: 1, command: vec![], by: String::new() };
+        let facts =
+            Unpacked { bytes: 1, entries: 1, command: vec![], origin: Origin::Index, by: String::new() };
         let id = store.begin_release(&name).unwrap();
         store.finish_release(&name, id, &facts, 5).unwrap();
         assert_eq!(store.give_up_switches().unwrap(), []);

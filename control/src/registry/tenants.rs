@@ -1,6 +1,6 @@
 //! Rows of tenants and their domains, and the choice of a slot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use kennel_model::api::NewTenant;
 use kennel_model::egress::Egress;
@@ -13,17 +13,23 @@ use super::{
 use crate::error::{Error, Result};
 
 impl Store {
-    /// Takes the lowest free slot of the pool, the name and the domains for a tenant that is being made.
+    /// Takes the lowest free slot of the pool, the name and the domains for a tenant that is being made. Slots that are occupied
+    /// although nobody is known to live there are passed over.
     ///
     /// # Errors
     /// [`Error::TenantExists`], [`Error::DomainTaken`], [`Error::NoFreeSlot`], or the database's.
-    pub fn reserve(&mut self, wish: &NewTenant, pool: u16) -> Result<SlotId> {
+    pub fn reserve_unless(
+        &mut self,
+        wish: &NewTenant,
+        pool: u16,
+        is_occupied: impl Fn(SlotId) -> bool,
+    ) -> Result<SlotId> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let name = wish.name.as_str();
         if exists(&tx, name)? {
             return Err(Error::TenantExists(wish.name.clone()));
         }
-        let slot = lowest_free(&tx, pool)?.ok_or(Error::NoFreeSlot(pool))?;
+        let slot = lowest_free(&tx, pool, is_occupied)?.ok_or(Error::NoFreeSlot(pool))?;
         tx.execute(
             "INSERT INTO tenants (name, slot, runtime, command, limits, phase, created_at_s)
              VALUES (?1, ?2, ?3, ?4, ?5, 'adding', ?6)",
@@ -238,12 +244,10 @@ fn exists(db: &Connection, name: &str) -> Result<bool> {
 }
 
 /// The first gap in the slots taken. A slot that is being wiped is still taken.
-fn lowest_free(db: &Connection, pool: u16) -> Result<Option<SlotId>> {
+fn lowest_free(db: &Connection, pool: u16, is_occupied: impl Fn(SlotId) -> bool) -> Result<Option<SlotId>> {
     let mut query = db.prepare_cached("SELECT slot FROM tenants ORDER BY slot")?;
-    let taken = query.query_map([], |row| row.get::<_, u16>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let gap =
-        taken.iter().zip(0u16..).find(|(taken, at)| **taken != *at).map_or(taken.len(), |(_, at)| at.into());
-    Ok(SlotId::pool(pool).nth(gap))
+    let taken = query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<BTreeSet<u16>>>()?;
+    Ok(SlotId::pool(pool).find(|slot| !taken.contains(&slot.index()) && !is_occupied(*slot)))
 }
 
 #[cfg(test)]

@@ -46,7 +46,10 @@ async fn a_tenants_whole_life() {
     assert_eq!(host.world.lock().slots[&slot(0)].spec.as_ref().unwrap().release, ReleaseId(2));
     operator.post("/v1/tenants/blog/start", &()).await.expect::<Tenant>(StatusCode::OK);
     crate::releases::there_and_back(&operator, "blog").await;
+    crate::listing::told_and_built_on(&operator, "blog", 2).await;
     crate::env::each_operation(&operator, "blog").await;
+    crate::exec::each_operation(&operator, "blog").await;
+    crate::cron::each_operation(&operator, "blog").await;
     let frozen: Tenant =
         operator.post("/v1/tenants/blog/sleep", &serde_json::json!({})).await.expect(StatusCode::OK);
     assert_eq!(frozen.state, SlotState::Frozen);
@@ -122,6 +125,8 @@ async fn a_tenants_whole_life() {
     operator.get("/v1/openapi.json").await.expect::<serde_json::Value>(StatusCode::OK);
     operator.get("/v1/ping").await.expect::<serde_json::Value>(StatusCode::OK);
     crate::acme::each_operation(&operator, "shop.test").await;
+    crate::failsafe::repaired().await;
+    crate::people::each_operation(&operator).await;
     every_operation_was_seen();
 }
 
@@ -132,27 +137,6 @@ fn every_operation_was_seen() {
     let ids = operations.filter_map(|operation| operation["operationId"].as_str());
     let missing: Vec<_> = ids.filter(|id| !openapi::seen().contains(*id)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-}
-
-#[tokio::test]
-async fn a_site_of_files_needs_no_program() {
-    let host = Host::start();
-    let operator = host.operator().await;
-    let made: Tenant = operator.post("/v1/tenants", &wish("docs")).await.expect(StatusCode::CREATED);
-    let files = || archive(&[("index.html", 1)]);
-    assert_eq!(operator.deploy("docs", files()).await.code(), "no-program");
-    let of = |json: &str| Limits { static_files: serde_json::from_str(json).unwrap(), ..made.limits };
-    let part = of(r#"{"path":"/assets","folder":".","only":true}"#);
-    operator.put("/v1/tenants/docs/limits", &part).await.expect::<Tenant>(StatusCode::OK);
-    assert_eq!(operator.deploy("docs", files()).await.code(), "no-program", "who answers the rest?");
-    let whole = of(r#"{"path":"/","folder":".","only":true}"#);
-    operator.put("/v1/tenants/docs/limits", &whole).await.expect::<Tenant>(StatusCode::OK);
-    operator.deploy("docs", files()).await.expect::<Deployed>(StatusCode::CREATED);
-    assert!(host.world.lock().slots[&slot(0)].spec.clone().unwrap().argv.is_empty());
-    let off = operator.put("/v1/tenants/docs/limits", &made.limits).await;
-    assert_eq!(off.code(), "no-program", "nobody would answer");
-    operator.deploy("docs", archive(&[("server.js", 1)])).await.expect::<Deployed>(StatusCode::CREATED);
-    operator.put("/v1/tenants/docs/limits", &made.limits).await.expect::<Tenant>(StatusCode::OK);
 }
 
 #[tokio::test]
@@ -226,7 +210,7 @@ async fn who_is_always_on_is_started_by_whoever_configures_it() {
     for name in ["blog", "shop"] {
         operator.post("/v1/tenants", &wish(name)).await.expect::<Tenant>(StatusCode::CREATED);
     }
-    let always = Limits { always_on: true, ..Limits::default() };
+    let always = Limits { always_on: true, trial: false, ..Limits::default() };
     let set = async |name: &str, limits: &Limits| {
         operator.put(&format!("/v1/tenants/{name}/limits"), limits).await.expect::<Tenant>(StatusCode::OK).state
     };

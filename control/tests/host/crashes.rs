@@ -3,7 +3,7 @@
 
 use hyper::StatusCode;
 use kennel_model::api::Tenant;
-use kennel_model::{ReleaseId, SlotId};
+use kennel_model::{Limits, ReleaseId, SlotId};
 
 use crate::support::client::{Answer, Client};
 use crate::support::world::Break;
@@ -17,7 +17,11 @@ const MOST_REQUESTS: usize = 20;
 enum Act {
     Add,
     Deploy,
+    /// One that is tried first.
+    TriedDeploy,
     Rollback,
+    /// To one that is tried first.
+    TriedRollback,
     SetEnv,
     Remove,
 }
@@ -29,8 +33,12 @@ impl Act {
         let doing = async move {
             match self {
                 Self::Add => operator.post("/v1/tenants", &wish("shop")).await,
-                Self::Deploy => operator.deploy("blog", archive(&[("server.js", 20)])).await,
-                Self::Rollback => operator.post("/v1/tenants/blog/rollback", &serde_json::json!({})).await,
+                Self::Deploy | Self::TriedDeploy => {
+                    operator.deploy("blog", archive(&[("server.js", 20)])).await
+                }
+                Self::Rollback | Self::TriedRollback => {
+                    operator.post("/v1/tenants/blog/rollback", &serde_json::json!({})).await
+                }
                 Self::SetEnv => {
                     operator.post("/v1/tenants/blog/env", &serde_json::json!({"set": {"A": "1"}})).await
                 }
@@ -54,9 +62,17 @@ async fn prepared() -> (Host, Client) {
 
 /// The same with what the act needs.
 async fn prepared_for(act: Act) -> (Host, Client) {
-    if !matches!(act, Act::Rollback | Act::SetEnv) {
-        return prepared().await;
+    let (host, operator) = match act {
+        Act::Rollback | Act::TriedRollback | Act::SetEnv => two_releases().await,
+        Act::Add | Act::Deploy | Act::TriedDeploy | Act::Remove => prepared().await,
+    };
+    if matches!(act, Act::TriedDeploy | Act::TriedRollback) {
+        operator.put("/v1/tenants/blog/limits", &Limits::default()).await.expect::<Tenant>(StatusCode::OK);
     }
+    (host, operator)
+}
+
+async fn two_releases() -> (Host, Client) {
     let host = Host::start();
     let operator = host.operator().await;
     operator.post("/v1/tenants", &wish("blog")).await.expect::<Tenant>(StatusCode::CREATED);
@@ -100,8 +116,8 @@ async fn consistent(host: &Host, act: Act, case: &str) {
     let names: Vec<_> = tenants.iter().map(|tenant| tenant.name.as_str()).collect();
     match act {
         Act::Add => assert!(names == ["blog"] || names == ["blog", "shop"], "{case}: {names:?}"),
-        Act::Deploy => assert_eq!(names, ["blog"], "{case}"),
-        Act::Rollback | Act::SetEnv => {
+        Act::Deploy | Act::TriedDeploy => assert_eq!(names, ["blog"], "{case}"),
+        Act::Rollback | Act::TriedRollback | Act::SetEnv => {
             let releases: Vec<_> = tenants[0].releases.iter().map(|release| release.id.0).collect();
             assert_eq!(releases, [1, 2], "{case}: both are kept, and no other");
             assert_eq!(tenants[0].current, Some(ReleaseId(2)), "{case}: what was cut off is undone");
@@ -111,7 +127,7 @@ async fn consistent(host: &Host, act: Act, case: &str) {
     like_the_world(host, &tenants, case);
     let done = match act {
         Act::Add => names.contains(&"shop"),
-        Act::Deploy | Act::Rollback | Act::SetEnv => false,
+        Act::Deploy | Act::TriedDeploy | Act::Rollback | Act::TriedRollback | Act::SetEnv => false,
         Act::Remove => names.is_empty(),
     };
     if done {
@@ -173,6 +189,20 @@ async fn adding() {
 async fn deploying() {
     for (acted, power) in [(false, false), (true, false), (false, true), (true, true)] {
         assert_eq!(cut_everywhere(Act::Deploy, acted, power).await, 5);
+    }
+}
+
+#[tokio::test]
+async fn deploying_what_is_tried_first() {
+    for (acted, power) in [(false, false), (true, false), (false, true), (true, true)] {
+        assert_eq!(cut_everywhere(Act::TriedDeploy, acted, power).await, 7);
+    }
+}
+
+#[tokio::test]
+async fn rolling_back_to_what_is_tried_first() {
+    for (acted, power) in [(false, false), (true, false), (false, true), (true, true)] {
+        assert_eq!(cut_everywhere(Act::TriedRollback, acted, power).await, 5);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use kennel_control::error::Error;
 use kennel_control::http::ROUTES;
+use kennel_model::account::Role;
 use kennel_model::api::NewTenant;
 use kennel_model::{Limits, ReleaseId};
 use serde_json::Value;
@@ -73,6 +74,20 @@ fn one_of_each() -> Vec<Error> {
         Error::BadKey(text()),
         Error::SignInRequired,
         Error::SignInRefused,
+        Error::TokenExpired("x".parse().unwrap()),
+        Error::TokenRevoked("x".parse().unwrap()),
+        Error::RoleTooLow(text(), Role::Viewer, Role::Owner),
+        Error::NotYourTenant(text(), text()),
+        Error::NobodyMay,
+        Error::TooManyStreams(1),
+        Error::InvalidAccount(text()),
+        Error::AccountExists("x".parse().unwrap()),
+        Error::NoSuchAccount(text()),
+        Error::TooManyAccounts(1),
+        Error::KeyTaken(text(), text()),
+        Error::NoSuchKey("x".parse().unwrap(), text()),
+        Error::TooManyKeys(1),
+        Error::InvalidToken(text()),
         Error::OutOfScope("x".parse().unwrap(), ""),
         Error::TooManyWrong(std::time::Duration::ZERO),
         Error::TokenExists("x".parse().unwrap()),
@@ -81,6 +96,12 @@ fn one_of_each() -> Vec<Error> {
         Error::NotOrdered(text(), text()),
         Error::NoSuchToken(text()),
         Error::TooManyTokens(1),
+        Error::InvalidJob(String::new()),
+        Error::Failsafe,
+        Error::NoSuchSnapshot(String::new()),
+        Error::NotBroken,
+        Error::NoSuchJob("a".parse().unwrap(), 1),
+        Error::TooManyJobs("a".parse().unwrap()),
         Error::BadCertificate(text()),
         Error::NoSuchCertificate(text()),
         Error::TooManyCertificates(1),
@@ -105,6 +126,7 @@ fn one_of_each() -> Vec<Error> {
         Error::AlreadyServes(name(), ReleaseId(1)),
         Error::NoSuchRelease(name(), ReleaseId(1), vec![]),
         Error::NothingEarlier(name(), ReleaseId(1)),
+        Error::NotReady { release: ReleaseId(1), serving: None, why: text(), log: vec![] },
         Error::DoesNotStart { release: ReleaseId(1), serving: ReleaseId(2), why: text(), log: vec![] },
         Error::InvalidEnv(text()),
         Error::NoSuchVariable(name(), "A".parse().unwrap()),
@@ -115,8 +137,10 @@ fn one_of_each() -> Vec<Error> {
         Error::InvalidRule(text(), None),
         Error::NoSuchRule(name(), 1),
         Error::UploadRefused(text()),
+        Error::BasisDiffers(text()),
         Error::UploadBroken(text()),
-        Error::NoProgram { runtime: "x".parse().unwrap(), looked_for: vec![] },
+        Error::NoProgram { runtime: "x".parse().unwrap(), looked_for: vec![], clue: None },
+        Error::NotRunnable { origin: kennel_model::found::Origin::Procfile, why: text() },
         Error::NotActivated(ReleaseId(1), InitError::Gone),
         Error::Init(InitError::Gone),
         Error::Init(InitError::Refused(Refusal::Invalid(text()))),

@@ -1,4 +1,4 @@
-//! Programs that cannot sign in show a token: good for its scope and nothing else, until it is removed.
+//! Programs that cannot sign in show a token: good for its scope and nothing else, until it is revoked.
 
 use hyper::StatusCode;
 use kennel_model::token::{NewToken, Scope, Token, TokenMade};
@@ -7,7 +7,13 @@ use crate::support::client::Client;
 use crate::support::{Host, openapi};
 
 fn wish(name: &str) -> NewToken {
-    NewToken { name: name.parse().unwrap(), scope: Scope::Metrics }
+    NewToken {
+        name: name.parse().unwrap(),
+        scope: Scope::Metrics,
+        account: None,
+        tenants: vec![],
+        expires_in_s: None,
+    }
 }
 
 /// Somebody who shows this, and nothing else.
@@ -42,9 +48,11 @@ async fn a_token_reads_metrics_and_nothing_else_until_it_is_removed() {
     let operator = host.operator().await;
     let known = operator.get("/v1/tokens").await;
     assert!(!String::from_utf8_lossy(&known.body).contains(&made.secret));
-    assert_eq!(known.expect::<Vec<Token>>(StatusCode::OK), [made.token]);
+    let [known] = &known.expect::<Vec<Token>>(StatusCode::OK)[..] else { panic!("{known:?}") };
+    assert_eq!(Token { used_at_s: None, ..known.clone() }, made.token);
+    assert!(known.used_at_s.is_some());
     assert_eq!(operator.delete("/v1/tokens/prometheus").await.status, StatusCode::NO_CONTENT);
-    assert_eq!(scraper.get("/v1/metrics").await.code(), "sign-in-required");
+    assert_eq!(scraper.get("/v1/metrics").await.code(), "token-revoked");
     for name in ["prometheus", "no%20name"] {
         assert_eq!(operator.delete(&format!("/v1/tokens/{name}")).await.code(), "no-such-token");
     }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
-use kennel_model::api::{Deployed, Problem, Tenant};
+use kennel_model::api::{Deployed, Problem, Release, Tenant};
+use kennel_model::found::{Found, Origin, Said};
 use kennel_model::msg::{ControlRequest, Refusal};
 use kennel_model::{ReleaseId, SlotId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::client::Client;
+use crate::support::pipes::FOUND;
 use crate::support::world::World;
 use crate::support::{Host, archive, wish};
 
@@ -110,6 +112,79 @@ async fn refusals_come_with_their_reason() {
         assert!(problem.message.contains(message), "{problem:?}");
         assert!(problem.hint.is_some());
         host.world.wait("nothing of the upload is left", untouched);
+    }
+    still_serves_and_takes_the_next(&host, &operator, 6).await;
+}
+
+/// An archive with one file, and with what `kennel-unpack` would say of it.
+fn telling(found: &Found) -> Vec<u8> {
+    let text = serde_json::to_vec(found).unwrap();
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content) in [("server.js", b"x".as_slice()), (FOUND, &text)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, name, content).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn says(command: Result<&[&str], &str>) -> Found {
+    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
+    let said = Said { origin: Origin::Procfile, command: command.map(words).map_err(str::to_owned) };
+    Found { said: Some(said), left: vec!["worker in Procfile".into()], ..Found::default() }
+}
+
+#[tokio::test]
+async fn what_a_release_says_is_run_unless_it_is_said_otherwise() {
+    let (host, operator) = deployed().await;
+    let found = says(Ok(&["node", "web.js", "-p=$PORT"]));
+    let made: Deployed = operator.deploy("blog", telling(&found)).await.expect(StatusCode::CREATED);
+    assert_eq!(
+        made.release.command,
+        ["/usr/bin/node", "web.js", "-p=$PORT"],
+        "which port is known at each start"
+    );
+    assert_eq!(
+        (made.release.origin, made.notes),
+        (Some(Origin::Procfile), vec!["not done: worker in Procfile".into()])
+    );
+
+    let path = "/v1/tenants/blog/releases?command=node&command=other%20one.js&command=%24PORT";
+    let archive = || Bytes::from(telling(&says(Err("it is broken"))));
+    let answer = operator.ask(Method::POST, path, "application/x-tar", archive()).await;
+    let made: Deployed = answer.expect(StatusCode::CREATED);
+    assert_eq!(made.release.command, ["/usr/bin/node", "other one.js", "$PORT"]);
+    assert_eq!(made.release.origin, Some(Origin::CommandLine));
+    let releases: Vec<Release> = operator.get("/v1/tenants/blog/releases").await.expect(StatusCode::OK);
+    let origins: Vec<_> = releases.iter().map(|release| release.origin.unwrap()).collect();
+    assert_eq!(origins, [Origin::CommandLine, Origin::Procfile, Origin::Name]);
+    let spec = host.world.lock().slots[&SlotId::new(0).unwrap()].spec.clone().unwrap();
+    assert_eq!(spec.argv, made.release.command);
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_leaves_nothing() {
+    let (host, operator) = deployed().await;
+    for (found, code, message) in [
+        (says(Err("`a && b` is for a shell")), "not-runnable", "(Procfile, web): `a && b` is for a shell"),
+        (says(Ok(&["gunicorn"])), "not-runnable", "\"gunicorn\" is neither in the tenant's runtime node-24"),
+        (says(Err("two\nlines")), "upload-refused", "out of bounds: what is said"),
+        (says(Ok(&["node", "\u{1b}[2J"])), "upload-refused", "out of bounds: what is said"),
+    ] {
+        let answer = operator.deploy("blog", telling(&found)).await;
+        assert_eq!(answer.code(), code);
+        let problem: Problem = answer.json();
+        assert!(problem.message.contains(message) && problem.hint.is_some(), "{problem:?}");
+        host.world.wait("nothing of the upload is left", untouched);
+    }
+    for query in ["command=", "command=a%00b", "comand=x", &format!("command={}", "x".repeat(9000))] {
+        let path = format!("/v1/tenants/blog/releases?{query}");
+        let body = Bytes::from(archive(&[("server.js", 1)]));
+        assert_eq!(
+            operator.ask(Method::POST, &path, "application/x-tar", body).await.code(),
+            "bad-request",
+            "{query}"
+        );
     }
     still_serves_and_takes_the_next(&host, &operator, 6).await;
 }

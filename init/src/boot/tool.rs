@@ -71,7 +71,7 @@ impl<'a> Tool<'a> {
     pub(super) fn start(&self, stdio: [BorrowedFd<'_>; 3]) -> Result<Started, Failed> {
         let text = |s: &str| CString::new(s).step(|| format!("run {}", self.program));
         child::start(Plan {
-            program: Program::Path(text(self.program)?),
+            program: Program::Paths(vec![text(self.program)?]),
             argv: std::iter::once(&self.program).chain(self.args).map(|a| text(a)).collect::<Result<_, _>>()?,
             env: vec![c"PATH=/usr/sbin:/usr/bin".to_owned()],
             descriptors: stdio.to_vec(),

@@ -45,8 +45,8 @@ use seccomp::Filter;
 /// What is executed.
 #[derive(Debug)]
 pub enum Program {
-    /// A path in the child's new root.
-    Path(CString),
+    /// A path in the child's new root; of several the first that there is.
+    Paths(Vec<CString>),
     /// An open file, for a root that does not have it.
     File(OwnedFd),
 }

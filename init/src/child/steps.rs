@@ -2,6 +2,7 @@
 //! it loses step by step; the order is explained in the module's head. Nothing here may return to init's own code.
 
 use std::convert::Infallible;
+use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
@@ -26,7 +27,7 @@ pub(super) fn run(plan: Plan<'_>, report: OwnedFd) -> i32 {
     };
     let program = match &plan.program {
         Program::File(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 0),
-        Program::Path(_) => rustix::io::fcntl_dupfd_cloexec(&opened, 0),
+        Program::Paths(_) => rustix::io::fcntl_dupfd_cloexec(&opened, 0),
     };
     let kept = match program {
         Ok(program) => process::hand_over(&plan.descriptors, [report, opened.into(), program]),
@@ -77,11 +78,24 @@ fn carry_out(plan: &Plan<'_>, mut domain: File, program: &OwnedFd) -> Result<Inf
     }
     at(Step::Exec, || {
         match &plan.program {
-            Program::Path(path) => nix::unistd::execve(path, &plan.argv, &plan.env),
+            Program::Paths(paths) => execute_first(paths, plan),
             Program::File(_) => nix::unistd::fexecve(program, &plan.argv, &plan.env),
         }
         .map_err(io::Error::from)
     })
+}
+
+/// Only that a program is not there sends on to the next.
+fn execute_first(paths: &[CString], plan: &Plan<'_>) -> nix::Result<Infallible> {
+    let mut failed = nix::errno::Errno::ENOENT;
+    for path in paths {
+        let Err(errno) = nix::unistd::execve(path, &plan.argv, &plan.env);
+        failed = errno;
+        if failed != nix::errno::Errno::ENOENT {
+            break;
+        }
+    }
+    Err(failed)
 }
 
 /// From the host's name to Landlock: what is given up is gone for good.

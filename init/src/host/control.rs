@@ -62,14 +62,24 @@ impl Host {
             ControlRequest::Sleep(slot, depth) => self.put_to_sleep(slot, depth, id).err().map(Err),
             ControlRequest::Stop(slot) => self.stop_slot(slot, Some(id)).err().map(Err),
             ControlRequest::Wipe(slot) => self.begin_wipe(slot, id).err().map(Err),
-            ControlRequest::Unpack { slot, release, limits } => {
-                self.begin_unpack(slot, Act::Unpack(release, limits), id).err().map(Err)
+            ControlRequest::Unpack { slot, release, limits, onto } => {
+                self.begin_unpack(slot, Act::Unpack(release, limits, onto), id).err().map(Err)
             }
+            ControlRequest::ListRelease(slot, release) => self.begin_listing(slot, release, id).err().map(Err),
             ControlRequest::RemoveRelease(slot, release) => {
                 self.begin_removal(slot, Act::Remove(release), id).err().map(Err)
             }
             ControlRequest::PublishRoutes => self.publish(fds, id).err().map(Err),
             ControlRequest::PublishCertificates => self.publish_certificates(fds, id).err().map(Err),
+            ControlRequest::RunTask { slot, task, spec, io } => {
+                self.begin_task(slot, task, spec, io, id).err().map(Err)
+            }
+            ControlRequest::StopTask(task) => {
+                self.stop_task(task);
+                Some(Ok(ControlReply::Done))
+            }
+            ControlRequest::AskTask(task, ask) => self.ask_task(task, ask, id).err().map(Err),
+            ControlRequest::Promote(task, spec) => Some(self.promote(task, &spec)),
             ControlRequest::StartAcme => Some(self.start_asked(kennel_model::services::ACME)),
             ControlRequest::Status => Some(Ok(ControlReply::Status(Box::new(self.status())))),
             ControlRequest::Counters(from) => Some(Ok(ControlReply::Counters(Box::new(self.counters(from))))),
@@ -177,12 +187,17 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::Stop(slot)
         | ControlRequest::Wipe(slot)
         | ControlRequest::Unpack { slot, .. }
+        | ControlRequest::ListRelease(slot, _)
+        | ControlRequest::RunTask { slot, .. }
         | ControlRequest::RemoveRelease(slot, _)
         | ControlRequest::SetEgress(slot, _)
         | ControlRequest::CountEgress(slot) => Some(*slot),
         ControlRequest::PublishRoutes
         | ControlRequest::PublishCertificates
         | ControlRequest::StartAcme
+        | ControlRequest::StopTask(_)
+        | ControlRequest::AskTask(..)
+        | ControlRequest::Promote(..)
         | ControlRequest::Status
         | ControlRequest::Counters(_)
         | ControlRequest::Announce(_)

@@ -43,7 +43,8 @@ impl Host {
     /// Looks at a slot's memory, before something changes what it is charged to.
     pub(super) fn see_memory(&mut self, id: SlotId) {
         if let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.has_process()) {
-            slot.meter.see(uptime(), Cgroup::at(&id.cgroup()).memory());
+            let memory = slot.cgroup(id).memory();
+            slot.meter.see(uptime(), memory);
         }
     }
 
@@ -78,7 +79,7 @@ impl Host {
 fn look(id: SlotId, slot: &mut Slot) -> SlotCounters {
     let mut holds = Holds::default();
     if slot.has_process() {
-        let cgroup = Cgroup::at(&id.cgroup());
+        let cgroup = slot.cgroup(id);
         let memory = cgroup.memory();
         slot.meter.see(uptime(), memory);
         slot.meter.count(cgroup.counted());

@@ -77,7 +77,7 @@ impl Host {
     /// Goes on when a phase is done.
     pub(super) fn continue_draining(&mut self) {
         let Some(draining) = &mut self.draining else { return };
-        let alive = self.slots.values().any(|s| s.state.is_alive());
+        let alive = self.slots.values().any(|s| s.state.is_alive()) || !self.tasks.is_empty();
         match draining.phase {
             Phase::Requests(limit) if uptime() >= limit => {
                 draining.phase = Phase::Programs;
@@ -100,6 +100,10 @@ impl Host {
         for id in alive {
             // It answers nobody, so nothing can be wrong with it.
             let _ = self.stop_slot(id, None);
+        }
+        let tasks: Vec<_> = self.tasks.keys().copied().collect();
+        for id in tasks {
+            self.stop_task(id);
         }
     }
 

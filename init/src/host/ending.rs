@@ -14,7 +14,7 @@ use super::link::Outgoing;
 use super::timers::Timer;
 use crate::console::uptime;
 use crate::say;
-use crate::slot::cgroup::{Cgroup, INSTALLS, SERVICES, TENANTS};
+use crate::slot::cgroup::{Cgroup, INSTALLS, SERVICES, TASKS, TENANTS};
 
 /// For tenants, whatever graces they were promised, and for the requests that they serve.
 const TENANTS_LIMIT: Duration = Duration::from_secs(20);
@@ -64,7 +64,8 @@ impl Host {
     pub(super) fn continue_ending(&mut self) {
         let Some(Ending { how, phase, deadline }) = self.ending else { return };
         let over = uptime() >= deadline;
-        let tenants = self.slots.values().filter(|s| s.state.is_alive() || s.job.is_some()).count();
+        let alive = self.slots.values().filter(|s| s.state.is_alive() || s.job.is_some()).count();
+        let tenants = alive + self.tasks.len();
         let services = self.services.iter().filter(|s| s.is_alive()).count();
         let proxy = self.services.iter().any(|s| s.entry.name == "proxy" && s.is_alive());
         match phase {
@@ -76,7 +77,7 @@ impl Host {
                 self.enter(how, Phase::Services, SERVICES_LIMIT);
             }
             Phase::Services if over || services == 0 => {
-                for parent in [TENANTS, INSTALLS, SERVICES] {
+                for parent in [TENANTS, TASKS, INSTALLS, SERVICES] {
                     if let Err(e) = Cgroup::at(parent).kill() {
                         say!("FAILED to {e}");
                     }

@@ -1,4 +1,4 @@
-//! `kennel-unpack` at work in slots: unpacking a release, removing one, and wiping a slot. One act at a time in a slot,
+//! `kennel-unpack` at work in slots: unpacking a release, listing one, removing one, and wiping a slot. One act at a time in a slot,
 //! beside its running program; wiping comes before all others.
 
 use std::io;
@@ -7,11 +7,13 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use kennel_model::SlotId;
-use kennel_model::msg::{ControlReply, Refusal, RequestId};
+use kennel_model::msg::{ControlReply, Refusal, RequestId, ToProxy};
+use kennel_model::task::Place;
+use kennel_model::{ReleaseId, SlotId};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::control::failed;
+use super::link::Outgoing;
 use super::poller::Source;
 use super::timers::Timer;
 use super::{Child, Host};
@@ -26,7 +28,7 @@ use crate::slot::launch::{self, Act};
 use crate::slot::quota;
 use crate::step::Failed;
 
-/// An upload over a slow line is slow; `kennel-unpack` itself notices one that stalls.
+/// An upload over a slow line is slow, and so is a listing; `kennel-unpack` itself notices an upload that stalls.
 const UNPACK_LIMIT: Duration = Duration::from_secs(2 * 3600);
 /// Removing files is disk work only.
 const REMOVE_LIMIT: Duration = Duration::from_secs(600);
@@ -69,7 +71,7 @@ impl Host {
     /// Starts unpacking a release. Control is answered at once, with its ends of the two pipes.
     pub(super) fn begin_unpack(&mut self, id: SlotId, act: Act, request: RequestId) -> Result<(), Refusal> {
         self.is_free(id)?;
-        if let Act::Unpack(release, limits) = act {
+        if let Act::Unpack(release, limits, _) = act {
             if Path::new(&folders::release(id, release)).symlink_metadata().is_ok() {
                 return Err(Refusal::Invalid(format!("release {} of {id:?} exists already", release.0)));
             }
@@ -78,15 +80,36 @@ impl Host {
         let pipes = || Ok((pipe_with(PipeFlags::CLOEXEC)?, pipe_with(PipeFlags::CLOEXEC)?));
         let ((archive, archive_end), (report_end, report)) =
             pipes().map_err(|e: io::Error| Refusal::Failed(format!("make a pipe: {e}")))?;
-        self.start_job(id, act, None, Some([archive.as_fd(), report.as_fd()])).map_err(failed)?;
+        self.start_job(id, act, None, (Some(archive.as_fd()), Some(report.as_fd()))).map_err(failed)?;
         self.reply(request, Ok(ControlReply::Done), vec![Rc::new(archive_end), Rc::new(report_end)]);
+        Ok(())
+    }
+
+    /// Starts telling what a release holds. Control is answered at once, with its end of the pipe.
+    pub(super) fn begin_listing(
+        &mut self,
+        id: SlotId,
+        release: ReleaseId,
+        request: RequestId,
+    ) -> Result<(), Refusal> {
+        self.is_free(id)?;
+        let (listing_end, listing) = pipe_with(PipeFlags::CLOEXEC)
+            .map_err(|e| Refusal::Failed(format!("make a pipe: {}", io::Error::from(e))))?;
+        self.start_job(id, Act::List(release), None, (None, Some(listing.as_fd()))).map_err(failed)?;
+        self.reply(request, Ok(ControlReply::Done), vec![Rc::new(listing_end)]);
         Ok(())
     }
 
     /// Starts removing a release.
     pub(super) fn begin_removal(&mut self, id: SlotId, act: Act, request: RequestId) -> Result<(), Refusal> {
         self.is_free(id)?;
-        self.start_job(id, act, Some(request), None).map_err(failed)
+        if let Act::Remove(release) = act
+            && self.tasks.values().any(|task| task.uses(id, release))
+        {
+            self.cool(|task| task.uses(id, release));
+            return Err(Refusal::Busy("a task runs in that release".into()));
+        }
+        self.start_job(id, act, Some(request), (None, None)).map_err(failed)
     }
 
     fn is_free(&self, id: SlotId) -> Result<(), Refusal> {
@@ -111,6 +134,7 @@ impl Host {
         if slot.job.is_some() {
             self.kill_job(id);
         }
+        self.kill_tasks_of(id);
         self.stop_slot(id, None)?;
         self.continue_wipe(id);
         Ok(())
@@ -119,14 +143,14 @@ impl Host {
     /// Goes on with a wipe as soon as nothing runs in the slot.
     pub(super) fn continue_wipe(&mut self, id: SlotId) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        if slot.state.is_alive() || slot.job.is_some() {
+        if slot.state.is_alive() || slot.job.is_some() || self.tasks.values().any(|task| task.slot() == id) {
             return;
         }
         let Some(wipe) = &mut slot.wipe else { return };
         // A folder that is missing is as empty as can be.
         while let Some(act) = wipe.left.pop() {
             if Path::new(&act.folder(id)).exists() {
-                if let Err(e) = self.start_job(id, act, None, None) {
+                if let Err(e) = self.start_job(id, act, None, (None, None)) {
                     self.end_wipe(id, Err(failed(e)));
                 }
                 return;
@@ -138,6 +162,9 @@ impl Host {
 
     fn end_wipe(&mut self, id: SlotId, result: Result<ControlReply, Refusal>) {
         self.filter.forget(id);
+        if result.is_ok() && self.slots.get(&id).is_some_and(|slot| slot.place(id) != Place::first(id)) {
+            self.send("proxy", Outgoing::Proxy(ToProxy::Moved(id, id.port())), vec![]);
+        }
         let wipe = match &result {
             Ok(_) => self.slots.remove(&id).and_then(|slot| slot.wipe),
             Err(_) => self.slots.get_mut(&id).and_then(|slot| slot.wipe.take()),
@@ -154,19 +181,19 @@ impl Host {
         id: SlotId,
         act: Act,
         request: Option<RequestId>,
-        stdio: Option<[BorrowedFd<'_>; 2]>,
+        (input, output): (Option<BorrowedFd<'_>>, Option<BorrowedFd<'_>>),
     ) -> Result<(), Failed> {
         let group = cgroup(id);
         group.make()?;
         group.limit_install()?;
         let folder = group.open()?;
         let null = self.surroundings.null.as_fd();
-        let [input, output] = stdio.unwrap_or([null, null]);
-        let plan = launch::install(id, act, [input, output, null], folder.as_fd(), &self.surroundings)?;
+        let stdio = [input.unwrap_or(null), output.unwrap_or(null), null];
+        let plan = launch::install(id, act, stdio, folder.as_fd(), &self.surroundings)?;
         let started = child::start(plan)?;
         self.children.insert(started.pid, Child::Job(id));
         self.poller.add(&started.report, Source::JobReport(id))?;
-        let limit = if matches!(act, Act::Unpack(..)) { UNPACK_LIMIT } else { REMOVE_LIMIT };
+        let limit = if matches!(act, Act::Unpack(..) | Act::List(_)) { UNPACK_LIMIT } else { REMOVE_LIMIT };
         let deadline = uptime() + limit;
         self.timers.arm(deadline, Timer::Job(id));
         let slot = self.slots.entry(id).or_default();

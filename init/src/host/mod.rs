@@ -3,7 +3,7 @@
 //!
 //! Each file here is one of the host's concerns, as methods of [`Host`]: `services` are started and supervised, `control`
 //! and `proxy` say what may be asked by whom, `slots` and `rungs` carry out what the table in `slot/ladder.rs` decides, `jobs` runs
-//! `kennel-unpack`, `files` opens folders for the proxy, `counters` says what slots have spent, `egress` loads slots' lists into the packet filter, `denials` passes
+//! `kennel-unpack`, `tasks` whatever else is wanted in slots, `trials` lets a release take over from another, `files` opens folders for the proxy, `counters` says what slots have spent, `egress` loads slots' lists into the packet filter, `denials` passes
 //! on what `kennel-audit` saw, `cloud` what `kennel-imds` heard, `pressure` makes room when memory is short, `shares` gives
 //! reserved processor time, `clock` sets whom chronyd asks, `asked` starts what runs only when it is asked for, `tpm` asks the TPM, `drain` empties the host, `ending` shuts
 //! down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
@@ -31,11 +31,13 @@ mod services;
 mod shares;
 mod slots;
 pub mod supervise;
+mod tasks;
 pub mod timers;
 mod tpm;
+mod trials;
 mod waiting;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
@@ -44,6 +46,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kennel_model::layout::ImageFacts;
+use kennel_model::task::TaskId;
 use kennel_model::{SlotId, denial, services as table};
 use kennel_sys::Channel;
 use nix::sys::signal::{SigSet, Signal};
@@ -59,6 +62,7 @@ use network::Network;
 use poller::{Poller, Ready, Source};
 use services::Service;
 use slots::Slot;
+use tasks::Task;
 use timers::{Timer, Timers};
 
 /// What the boot has prepared.
@@ -92,6 +96,7 @@ enum Child {
     Service(usize),
     Tenant(SlotId),
     Job(SlotId),
+    Task(TaskId),
     /// Loads rules of the packet filter.
     Filter,
     /// Reads counters of the packet filter.
@@ -117,6 +122,7 @@ pub struct Host {
     timers: Timers,
     services: Vec<Service>,
     slots: BTreeMap<SlotId, Slot>,
+    tasks: BTreeMap<TaskId, Task>,
     children: HashMap<Pid, Child>,
     /// The route table as control last published it.
     routes: Option<Rc<OwnedFd>>,
@@ -126,6 +132,8 @@ pub struct Host {
     /// What the cloud says of this machine, last; nothing where there is none.
     cloud: Option<kennel_model::cloud::Report>,
     asked_tpm: tpm::Asked,
+    /// Questions of control's that the proxy has not answered yet.
+    asks: BTreeSet<kennel_model::msg::RequestId>,
     /// Denied acts that control does not take yet.
     denials: Option<denial::Batch>,
     filter: egress::Filter,
@@ -170,11 +178,13 @@ impl Host {
             cloud: cloud::first(&services),
             services,
             slots: BTreeMap::new(),
+            tasks: BTreeMap::new(),
             children: HashMap::new(),
             routes: None,
             certificates: None,
             tables_sent: VecDeque::new(),
             asked_tpm: tpm::Asked::Nothing,
+            asks: BTreeSet::new(),
             denials: None,
             filter: egress::Filter::new().step(|| "read the packet filter's templates".to_owned())?,
             clock: clock::Watch::default(),
@@ -221,6 +231,7 @@ impl Host {
             Source::ServiceReport(n) => self.handle_service_report(n.into()),
             Source::SlotReport(slot) => self.handle_slot_report(slot),
             Source::JobReport(slot) => self.handle_job_report(slot),
+            Source::TaskReport(place) => self.handle_task_report(place),
             Source::Cgroup(slot) => self.handle_cgroup(slot, false),
             Source::Freezer(slot) => self.handle_freezer(slot),
             Source::Memory => self.look_at_memory(true),
@@ -231,6 +242,7 @@ impl Host {
         match timer {
             Timer::Slot(slot) => self.handle_slot_timer(slot),
             Timer::Job(slot) => self.handle_job_timer(slot),
+            Timer::Task(task) => self.handle_task_timer(task),
             Timer::Cgroup(slot) => self.handle_cgroup(slot, true),
             Timer::Filter => self.handle_filter_timer(),
             Timer::Network => self.handle_network_timer(),
@@ -261,6 +273,7 @@ impl Host {
             Some(Child::Service(index)) => self.service_ended(index, end),
             Some(Child::Tenant(slot)) => self.tenant_ended(slot, end),
             Some(Child::Job(slot)) => self.job_ended(slot, end),
+            Some(Child::Task(task)) => self.task_ended(task, end),
             Some(Child::Filter) => self.filter_ended(end),
             Some(Child::Counter) => self.counter_ended(pid),
             None => {}

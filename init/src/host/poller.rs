@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use kennel_model::SlotId;
+use kennel_model::task::Place;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
@@ -28,6 +29,8 @@ pub enum Source {
     SlotReport(SlotId),
     /// `kennel-unpack`'s report of its start.
     JobReport(SlotId),
+    /// A task's report of its start.
+    TaskReport(Place),
     /// The events of a slot's cgroup that is not empty yet.
     Cgroup(SlotId),
     /// The events of a slot's cgroup that is to freeze.
@@ -48,6 +51,7 @@ impl Source {
             Self::Cgroup(slot) => (6, slot.index()),
             Self::Freezer(slot) => (7, slot.index()),
             Self::Memory => (8, 0),
+            Self::TaskReport(place) => (9, place.index()),
         };
         (kind << 16) | u64::from(index)
     }
@@ -65,6 +69,7 @@ impl Source {
             6 => Self::Cgroup(slot.ok()?),
             7 => Self::Freezer(slot.ok()?),
             8 => Self::Memory,
+            9 => Self::TaskReport(Place::of_index(index)?),
             _ => return None,
         })
     }
@@ -168,10 +173,11 @@ mod tests {
             Source::Cgroup(slot),
             Source::Freezer(slot),
             Source::Memory,
+            Source::TaskReport(Place::all(slot).last().unwrap()),
         ] {
             assert_eq!(Source::decode(source.encode()), Some(source));
         }
-        assert_eq!(Source::decode(9 << 16), None);
+        assert_eq!(Source::decode(10 << 16), None);
         assert_eq!(Source::decode((4 << 16) | 5000), None);
     }
 

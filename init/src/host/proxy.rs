@@ -1,11 +1,12 @@
 //! What the proxy may say: that a slot is to be woken and held awake, that it need not be any more, that no request is in
-//! flight, what went through, of which release it wants the files, and that it has taken a table that it was sent.
+//! flight, what went through, of which release it wants the files, how a program on trial answers, and that it has taken a table that it was sent.
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use kennel_model::SlotId;
 use kennel_model::msg::{ControlReply, FromProxy, Refusal, RequestId, Rung, ToProxy};
+use kennel_model::task::Place;
 
 use super::link::Outgoing;
 use super::waiting::{Starter, Who};
@@ -21,6 +22,8 @@ impl Host {
             }
             FromProxy::Idle { slot, lease, idle_ms } => self.lease_ended(slot, lease, millis(idle_ms)),
             FromProxy::Taken => self.table_taken(),
+            FromProxy::Asked(id, asked) => self.on_asked(id, asked),
+            FromProxy::Left(port) => self.requests_have_left(port),
             FromProxy::Quiet => self.on_quiet(),
             FromProxy::Passed(passed) => self.on_passed(passed),
             FromProxy::GiveUp { slot, id } => self.give_up(slot, id),
@@ -67,8 +70,12 @@ impl Host {
         }
     }
 
-    /// Tells a proxy that has just started what is awake.
+    /// Tells a proxy that has just started where programs are, as far as it is not where they are at first, and what is awake.
     pub(super) fn tell_proxy_of_awake(&mut self) {
+        let places: Vec<_> = self.slots.iter().map(|(id, slot)| (*id, slot.place(*id))).collect();
+        for (id, place) in places.into_iter().filter(|(id, place)| *place != Place::first(*id)) {
+            self.send("proxy", Outgoing::Proxy(ToProxy::Moved(id, place.port())), vec![]);
+        }
         let awake: Vec<_> = self.slots.iter().filter_map(|(id, slot)| Some((*id, slot.awake()?))).collect();
         for (id, release) in awake {
             self.send("proxy", Outgoing::Proxy(ToProxy::Awake(id, Some(release))), vec![]);

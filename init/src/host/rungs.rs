@@ -11,7 +11,7 @@ use super::poller::Source;
 use super::slots::MAX_WAITING;
 use crate::console::uptime;
 use crate::say;
-use crate::slot::cgroup::{Cgroup, Given};
+use crate::slot::cgroup::Given;
 use crate::slot::ladder::Event;
 
 /// So many slices in a row that bring nothing to swap, and there is no more to bring.
@@ -54,7 +54,7 @@ impl Default for Slice {
 impl Host {
     /// Orders a slot to be frozen; its events tell when it is.
     pub(super) fn freeze(&mut self, id: SlotId) {
-        let cgroup = Cgroup::at(&id.cgroup());
+        let Some(cgroup) = self.slots.get(&id).map(|slot| slot.cgroup(id)) else { return };
         let events = cgroup.events().and_then(|events| {
             self.poller.add(&events, Source::Freezer(id))?;
             Ok(events)
@@ -74,8 +74,8 @@ impl Host {
 
     /// The events of a cgroup that is to freeze have changed.
     pub(super) fn handle_freezer(&mut self, id: SlotId) {
-        let freezing = self.slots.get(&id).is_some_and(|slot| slot.freezer.is_some());
-        if freezing && Cgroup::at(&id.cgroup()).is_frozen() {
+        let Some(slot) = self.slots.get(&id) else { return };
+        if slot.freezer.is_some() && slot.cgroup(id).is_frozen() {
             self.forget_freezer(id);
             self.feed(id, Event::Settled);
         }
@@ -90,15 +90,17 @@ impl Host {
     /// Lets a slot's processes run.
     pub(super) fn thaw(&mut self, id: SlotId) {
         self.forget_freezer(id);
-        if let Err(e) = Cgroup::at(&id.cgroup()).freeze(false) {
+        let Some(slot) = self.slots.get(&id) else { return };
+        if let Err(e) = slot.cgroup(id).freeze(false) {
             say!("FAILED to {e}");
         }
     }
 
     /// Moves the next slice of a slot's memory to swap.
     pub(super) fn reclaim(&mut self, id: SlotId) {
+        let Some(cgroup) = self.slots.get(&id).map(|slot| slot.cgroup(id)) else { return };
         let began = uptime();
-        let given = Cgroup::at(&id.cgroup()).reclaim(self.slice.bytes).unwrap_or_else(|e| {
+        let given = cgroup.reclaim(self.slice.bytes).unwrap_or_else(|e| {
             say!("FAILED to {e}");
             Given::All
         });

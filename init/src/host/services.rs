@@ -351,7 +351,7 @@ fn plan<'a>(
     let capabilities: Result<CapsHashSet, _> =
         entry.capabilities.iter().map(|c| c.parse::<Capability>()).collect();
     Ok(Plan {
-        program: Program::Path(text(&entry.exec)?),
+        program: Program::Paths(vec![text(&entry.exec)?]),
         argv: argv.map(text).collect::<Result<_, _>>()?,
         env: vec![],
         descriptors,

@@ -7,7 +7,6 @@ use kennel_model::{SlotId, SlotState};
 
 use super::Host;
 use crate::say;
-use crate::slot::cgroup::Cgroup;
 
 /// The kernel's bound on a weight.
 const MAX_WEIGHT: f64 = 10_000.0;
@@ -62,7 +61,7 @@ impl Host {
             let Some(slot) = self.slots.get_mut(id) else { continue };
             if slot.weight != weight {
                 slot.weight = weight;
-                if let Err(e) = Cgroup::at(&id.cgroup()).share(weight) {
+                if let Err(e) = slot.cgroup(*id).share(weight) {
                     say!("FAILED to {e}");
                 }
             }

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kennel_model::msg::{ControlReply, Depth, Refusal, RequestId, Rung, SlotEvent, ToProxy};
-use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, SlotState};
+use kennel_model::task::Place;
+use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, SlotState, command};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::jobs::{Job, Wipe};
@@ -24,6 +25,7 @@ use crate::say;
 use crate::slot::cgroup::Cgroup;
 use crate::slot::ending::{self, End};
 use crate::slot::ladder::{Action, Event, Rungs, State, step};
+use crate::slot::launch::Role;
 use crate::slot::meter::{Meter, millis as whole_ms};
 use crate::slot::{launch, log};
 use crate::step::Failed;
@@ -44,7 +46,9 @@ pub(super) struct Slot {
     pub(super) was_started: bool,
     /// The `cpu.weight` of its control group.
     pub(super) weight: u16,
-    process: Option<Process>,
+    /// Where its program is; at first, the first.
+    place: Option<Place>,
+    pub(super) process: Option<Process>,
     pub(super) starters: Vec<Starter>,
     pub(super) stoppers: Vec<RequestId>,
     /// Who wants it asleep, and how deep.
@@ -63,15 +67,14 @@ pub(super) struct Slot {
 
 /// A tenant's process.
 #[derive(Debug)]
-struct Process {
-    pid: Pid,
+pub(super) struct Process {
+    pub(super) pid: Pid,
     /// Until it has told of its start.
-    report: Option<Report>,
+    pub(super) report: Option<Report>,
     /// Why it could not start.
-    failure: Option<String>,
-    program: String,
-    release: ReleaseId,
-    limits: Limits,
+    pub(super) failure: Option<String>,
+    /// What it was started with.
+    pub(super) spec: Rc<LaunchSpec>,
 }
 
 impl Slot {
@@ -85,6 +88,26 @@ impl Slot {
         !self.starters.is_empty()
     }
 
+    /// Where the program of the slot with this number is.
+    pub(super) fn place(&self, id: SlotId) -> Place {
+        self.place.unwrap_or(Place::first(id))
+    }
+
+    /// The cgroup of its program.
+    pub(super) fn cgroup(&self, id: SlotId) -> Cgroup {
+        Cgroup::at(&self.place(id).program_cgroup())
+    }
+
+    /// Its program is at another place from now on.
+    pub(super) const fn moves_to(&mut self, place: Place) {
+        self.place = Some(place);
+    }
+
+    /// Whether what was its program is still on its way out.
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
     /// Whether anything of a program is left, on its way in or out.
     pub(super) const fn has_process(&self) -> bool {
         self.process.is_some() || self.leaving.is_some()
@@ -93,7 +116,7 @@ impl Slot {
     /// The release that runs, when its program is awake.
     pub(super) fn awake(&self) -> Option<ReleaseId> {
         let awake = self.state.public() == SlotState::Running;
-        self.process.as_ref().filter(|_| awake).map(|process| process.release)
+        self.process.as_ref().filter(|_| awake).map(|process| process.spec.release)
     }
 
     /// Of what it runs.
@@ -161,34 +184,45 @@ impl Host {
         if self.ending.is_some() || self.draining.is_some() {
             return Err(Failed::new("start the program", "the host is shutting down"));
         }
-        let spec = self.slots.get(&id).and_then(|s| s.spec.clone());
-        let spec = spec.ok_or_else(|| Failed::new("start the program", "there is none"))?;
-        let output = log::open(id)?;
-        let cgroup = Cgroup::at(&id.cgroup());
-        cgroup.make()?;
-        let started = cgroup.limit(&spec.limits).and_then(|()| {
-            let folder = cgroup.open()?;
-            let plan = launch::tenant(id, &spec, output.as_fd(), folder.as_fd(), &self.surroundings)?;
-            log::note(id, &format!("starting release {}: {}", spec.release.0, spec.argv.join(" ")));
-            child::start(plan)
-        });
-        let started = started.inspect_err(|_| {
-            // Nothing is in it, so it goes at once; if not, the next start tries again.
-            let _ = cgroup.remove();
-        })?;
+        let Some(slot) = self.slots.get(&id) else { return Ok(()) };
+        let spec = slot.spec.clone().ok_or_else(|| Failed::new("start the program", "there is none"))?;
+        let started = self.clone_program(slot.place(id), &spec, "")?;
         self.children.insert(started.pid, Child::Tenant(id));
         self.poller.add(&started.report, Source::SlotReport(id))?;
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
         (slot.was_started, slot.weight) = (true, spec.limits.cpu_weight);
-        slot.process = Some(Process {
-            pid: started.pid,
-            report: Some(started.report),
-            failure: None,
-            program: launch::program_path(&spec),
-            release: spec.release,
-            limits: spec.limits,
-        });
+        slot.process = Some(Process { pid: started.pid, report: Some(started.report), failure: None, spec });
         Ok(())
+    }
+
+    /// Starts a tenant's program, for what the log is to say of it.
+    pub(super) fn clone_program(
+        &self,
+        place: Place,
+        spec: &LaunchSpec,
+        what_for: &str,
+    ) -> Result<child::Started, Failed> {
+        let output = log::open(place.slot)?;
+        let cgroup = Cgroup::at(&place.program_cgroup());
+        cgroup.make()?;
+        let argv = command::with_port(&spec.argv, place.port());
+        let started = cgroup.limit(&spec.limits).and_then(|()| {
+            let folder = cgroup.open()?;
+            let role = Role {
+                programs: vec![launch::program_path(spec)],
+                argv: &argv,
+                port: place.port(),
+                stdio: [self.surroundings.null.as_fd(), output.as_fd(), output.as_fd()],
+            };
+            let plan = launch::tenant(place.slot, spec, role, folder.as_fd(), &self.surroundings)?;
+            let said = format!("starting release {}{what_for}: {}", spec.release.0, argv.join(" "));
+            log::note(place.slot, &said);
+            child::start(plan)
+        });
+        started.inspect_err(|_| {
+            // Nothing is in it, so it goes at once; if not, the next start tries again.
+            let _ = cgroup.remove();
+        })
     }
 
     /// SIGTERM. A tenant's program is process 1 of its PID namespace, where a signal without a handler does nothing: it
@@ -205,7 +239,8 @@ impl Host {
     }
 
     fn kill(&mut self, id: SlotId) {
-        if let Err(e) = Cgroup::at(&id.cgroup()).kill() {
+        let Some(slot) = self.slots.get(&id) else { return };
+        if let Err(e) = slot.cgroup(id).kill() {
             say!("FAILED to {e}");
         }
     }
@@ -253,7 +288,9 @@ impl Host {
         process.report = None;
         match news {
             News::Executed => self.feed(id, Event::Executed),
-            News::Failed(Some(failed)) => process.failure = Some(failed.explain(&process.program)),
+            News::Failed(Some(failed)) => {
+                process.failure = Some(failed.explain(&launch::program_path(&process.spec)))
+            }
             // Its end tells all there is to tell.
             News::Failed(None) | News::None => {}
         }
@@ -265,11 +302,11 @@ impl Host {
         let Some(process) = slot.process.take() else { return };
         self.forget_freezer(id);
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        let cgroup = Cgroup::at(&id.cgroup());
+        let cgroup = slot.cgroup(id);
         let oom = cgroup.oom_kills() > 0;
         let why = match process.failure {
             Some(failure) => failure,
-            None => ending::describe(end, oom, &process.limits),
+            None => ending::describe(end, oom, &process.spec.limits),
         };
         let asked = matches!(slot.state, State::Stopping { .. });
         log::note(id, &if asked { format!("stopped ({why})") } else { why.clone() });
@@ -302,7 +339,7 @@ impl Host {
     pub(super) fn handle_cgroup(&mut self, id: SlotId, overdue: bool) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         let Some((events, why)) = slot.leaving.take() else { return };
-        let cgroup = Cgroup::at(&id.cgroup());
+        let cgroup = slot.cgroup(id);
         slot.meter.count(cgroup.counted());
         let gone = cgroup.remove().unwrap_or(false);
         if !gone && !overdue {

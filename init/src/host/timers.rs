@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use kennel_model::SlotId;
+use kennel_model::task::TaskId;
 
 /// Whose deadline it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +15,8 @@ pub enum Timer {
     Slot(SlotId),
     /// `kennel-unpack` in a slot.
     Job(SlotId),
+    /// A task that was asked to end, or is to be.
+    Task(TaskId),
     /// A slot's cgroup that should have become empty.
     Cgroup(SlotId),
     /// A program of the packet filter's, or the pause before another try.

@@ -92,11 +92,15 @@ impl Host {
             "control" => {
                 self.filter.forget_requests();
                 self.forget_drain_requests();
+                self.end_tasks();
+                self.asks.clear();
                 self.tables_sent.iter_mut().for_each(|waits| *waits = None);
             }
             "proxy" => {
                 self.forget_leases();
                 self.forget_tables_sent();
+                self.forget_asks();
+                self.end_relieved(|_, warm| !warm);
             }
             _ => {}
         }

@@ -15,6 +15,8 @@ use crate::step::{Failed, Step};
 pub const ROOT: &str = "/sys/fs/cgroup";
 /// Parent of the slots' programs.
 pub const TENANTS: &str = "tenants";
+/// Parent of the slots' tasks.
+pub const TASKS: &str = "tasks";
 /// Parent of `kennel-unpack` at work in slots.
 pub const INSTALLS: &str = "installs";
 /// Parent of the services.
@@ -28,8 +30,8 @@ const INSTALL_WEIGHT: u16 = 50;
 
 /// What the parents get of processor and disk beside each other, when all want some. Every request passes the proxy twice
 /// and needs little each time: when tenants take the rest of the machine, it is not to stand in line with them. Installs
-/// are few, and together less than the tenants.
-const PARENTS: [(&str, u16); 3] = [(TENANTS, 100), (INSTALLS, 25), (SERVICES, 1000)];
+/// are few, and together less than the tenants; and so are tasks, which nobody's visitor waits for.
+const PARENTS: [(&str, u16); 4] = [(TENANTS, 100), (TASKS, 50), (INSTALLS, 25), (SERVICES, 1000)];
 
 /// What has gone to swap of a group's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +97,19 @@ impl Cgroup {
         fs::create_dir(&self.path).step(|| format!("make {}", self.path.display()))
     }
 
+    /// Makes it unless it is there.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn make_once(&self) -> Result<(), Failed> {
+        match fs::create_dir(&self.path) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(Failed::new(format!("make {}", self.path.display()), e))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The folder, for a clone into it.
     ///
     /// # Errors
@@ -119,6 +134,15 @@ impl Cgroup {
         self.set("memory.oom.group", 1)?;
         self.set("pids.max", limits.pids_max.into())?;
         self.share(limits.cpu_weight)
+    }
+
+    /// Sets the limits of all tasks of a slot together. Where memory runs out one of them ends, not all.
+    ///
+    /// # Errors
+    /// The first that the kernel refused.
+    pub fn limit_tasks(&self, limits: &Limits) -> Result<(), Failed> {
+        self.limit(&Limits { memory_reserved_bytes: 0, ..*limits })?;
+        self.set("memory.oom.group", 0)
     }
 
     /// Sets the limits of `kennel-unpack`.

@@ -14,7 +14,7 @@
 //! | stopping | wait → stopping, again | let go | wait | | | answer → stopped, or spawn → starting | kill | | |
 //! | failed | too early: refuse; else spawn → starting | | answer → stopped | | | | if always on: spawn → starting | | |
 //!
-//! `Sleep`, by hand, has a table of its own in `ladder/sleep.rs`.
+//! `Sleep`, by hand, has a table of its own in `ladder/sleep.rs`, and `TakenOver` its row in `ladder/taken_over.rs`.
 //!
 //! `Configured` (a deploy, other limits) clears a failure's record; what is awake or asleep goes on, by the new limits.
 //! There is no state of thawing: once the kernel has taken the order, every process can run again.
@@ -34,6 +34,7 @@
 mod asleep;
 mod rungs;
 mod sleep;
+mod taken_over;
 #[cfg(test)]
 mod tests;
 
@@ -159,6 +160,8 @@ pub enum Event {
     Timeout,
     /// Control has said what it runs from now on, and within which limits.
     Configured,
+    /// Another program, which runs already, is the slot's from now on; a visitor holds it, or not.
+    TakenOver(bool),
     /// The host's memory is short, and this program's turn has come.
     Pressure(Relief),
 }
@@ -256,6 +259,9 @@ pub fn step(state: State, event: Event, now: Duration, rungs: &Rungs) -> (State,
     use Action::{AnswerStarters, AnswerStoppers, Kill, Tell, Terminate};
     if let Event::Sleep(depth) = event {
         return sleep::step(state, depth, now, rungs);
+    }
+    if let Event::TakenOver(held) = event {
+        return taken_over::step(state, held, now);
     }
     if let Some((asleep, rung)) = state.asleep() {
         return asleep::step(state, asleep, rung, event, now, rungs);

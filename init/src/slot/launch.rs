@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use caps::CapsHashSet;
@@ -37,14 +37,27 @@ pub struct Surroundings {
     pub runtimes: Vec<RuntimeFacts>,
 }
 
-/// The plan of a tenant's program. Fails before anything has been done when a part of it is missing.
+/// What differs between a tenant's program and a task beside it.
+#[derive(Debug)]
+pub struct Role<'a> {
+    /// Where its program may be, the best first.
+    pub programs: Vec<String>,
+    /// Its arguments, its name among them.
+    pub argv: &'a [String],
+    /// Its `PORT`.
+    pub port: u16,
+    /// Its descriptors 0, 1 and 2.
+    pub stdio: [BorrowedFd<'a>; 3],
+}
+
+/// The plan of a tenant's program, or of a task beside it. Fails before anything has been done when a part of it is missing.
 ///
 /// # Errors
 /// Says what is missing or not valid.
 pub fn tenant<'a>(
     slot: SlotId,
     spec: &LaunchSpec,
-    log: BorrowedFd<'a>,
+    role: Role<'a>,
     cgroup: BorrowedFd<'a>,
     around: &'a Surroundings,
 ) -> Result<Plan<'a>, Failed> {
@@ -62,12 +75,12 @@ pub fn tenant<'a>(
     };
     present("runtime", &root.runtime)?;
     present("release", &root.release)?;
-    let jit = around.runtimes.iter().any(|runtime| runtime.name == spec.runtime && runtime.jit);
+    let jit = makes_code(spec, around);
     let plan = Plan {
-        program: Program::Path(text(program_path(spec))?),
-        argv: spec.argv.iter().map(|a| text(a.as_str())).collect::<Result<_, _>>()?,
-        env: environment(slot, spec).into_iter().map(text).collect::<Result<_, _>>()?,
-        descriptors: vec![around.null.as_fd(), log, log],
+        program: Program::Paths(role.programs.into_iter().map(text).collect::<Result<_, _>>()?),
+        argv: role.argv.iter().map(|a| text(a.as_str())).collect::<Result<_, _>>()?,
+        env: environment(spec, role.port).into_iter().map(text).collect::<Result<_, _>>()?,
+        descriptors: role.stdio.to_vec(),
         cgroup: Some(cgroup),
         namespaces: Namespaces::LOCAL,
         root: Some(Root::Tenant(root)),
@@ -84,6 +97,11 @@ pub fn tenant<'a>(
     #[cfg(feature = "proof")]
     let plan = crate::proof::open(slot, spec, plan)?;
     Ok(plan)
+}
+
+/// Whether its programs make code while they run, which decides their domain's role.
+pub fn makes_code(spec: &LaunchSpec, around: &Surroundings) -> bool {
+    around.runtimes.iter().any(|runtime| runtime.name == spec.runtime && runtime.jit)
 }
 
 /// What bounds a process beside its cgroup. Not among these: the number of processes and the size of memory, which the
@@ -121,6 +139,17 @@ pub fn program_path(spec: &LaunchSpec) -> String {
     if program.starts_with('/') { program.to_owned() } else { format!("/app/{program}") }
 }
 
+/// Where a task's program may be: one that is named without a folder is looked for in the runtime, which a tenant's own
+/// program never is.
+pub fn task_programs(spec: &LaunchSpec) -> Vec<String> {
+    match spec.argv.first() {
+        Some(name) if !name.contains('/') => {
+            ["/usr/local/bin", "/usr/bin", "/bin"].iter().map(|folder| format!("{folder}/{name}")).collect()
+        }
+        _ => vec![program_path(spec)],
+    }
+}
+
 fn tmp_options(slot: SlotId, limits: &Limits) -> String {
     let label = slot.file_context(FileKind::Tmp);
     // As many files as there are pages, and no more: names cost memory too.
@@ -129,7 +158,7 @@ fn tmp_options(slot: SlotId, limits: &Limits) -> String {
 }
 
 /// Init's own part comes first, so that what the tenant sets wins, but for what says who it is.
-fn environment(slot: SlotId, spec: &LaunchSpec) -> Vec<String> {
+fn environment(spec: &LaunchSpec, port: u16) -> Vec<String> {
     let preset = [
         ("HOST", "127.0.0.1".to_owned()),
         ("HOME", "/data".to_owned()),
@@ -139,7 +168,7 @@ fn environment(slot: SlotId, spec: &LaunchSpec) -> Vec<String> {
         ("NODE_ENV", "production".to_owned()),
     ];
     let fixed = [
-        ("PORT", slot.port().to_string()),
+        ("PORT", port.to_string()),
         ("KENNEL_TENANT", spec.tenant.to_string()),
         ("KENNEL_RELEASE", spec.release.0.to_string()),
     ];
@@ -155,8 +184,10 @@ fn environment(slot: SlotId, spec: &LaunchSpec) -> Vec<String> {
 #[expect(clippy::large_enum_variant, reason = "one for each act, never many")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// Write a new release from its standard input.
-    Unpack(ReleaseId, Limits),
+    /// Write a new release from its standard input, perhaps with files of this earlier one.
+    Unpack(ReleaseId, Limits, Option<ReleaseId>),
+    /// Tell on its standard output what a release holds.
+    List(ReleaseId),
     /// Remove a release.
     Remove(ReleaseId),
     /// Empty the folder of releases.
@@ -169,19 +200,20 @@ impl Act {
     /// The folder that it happens in, which is all that `kennel-unpack` sees.
     pub fn folder(self, slot: SlotId) -> String {
         match self {
-            Self::Unpack(..) | Self::Remove(_) | Self::WipeReleases => folders::releases(slot),
+            Self::Unpack(..) | Self::List(_) | Self::Remove(_) | Self::WipeReleases => folders::releases(slot),
             Self::WipeData => folders::data(slot),
         }
     }
 
     fn arguments(self) -> Vec<String> {
         match self {
-            Self::Unpack(release, limits) => vec![
-                "release".into(),
-                release.0.to_string(),
-                limits.release_max_bytes.to_string(),
-                limits.release_max_entries.to_string(),
-            ],
+            Self::Unpack(release, limits, onto) => {
+                let bounds = [limits.release_max_bytes, limits.release_max_entries.into()];
+                let numbers = [release.0.to_string()].into_iter().chain(bounds.map(|bound| bound.to_string()));
+                let numbers = numbers.chain(onto.map(|onto| onto.0.to_string()));
+                std::iter::once("release".to_owned()).chain(numbers).collect()
+            }
+            Self::List(release) => vec!["list".into(), release.0.to_string()],
             Self::Remove(release) => vec!["remove".into(), release.0.to_string()],
             Self::WipeReleases | Self::WipeData => vec!["wipe".into()],
         }
@@ -258,12 +290,14 @@ mod tests {
     fn relative_programs_are_the_releases() {
         assert_eq!(program_path(&spec("server", &[])), "/app/server");
         assert_eq!(program_path(&spec("/usr/bin/node", &[])), "/usr/bin/node");
+        assert_eq!(task_programs(&spec("./job", &[])), ["/app/./job"]);
+        assert_eq!(task_programs(&spec("node", &[])), ["/usr/local/bin/node", "/usr/bin/node", "/bin/node"]);
     }
 
     #[test]
     fn a_tenant_may_change_its_environment_but_not_who_it_is() {
         let slot = SlotId::new(3).unwrap();
-        let env = environment(slot, &spec("x", &[("HOST", "::"), ("PORT", "80"), ("COLOUR", "blue")]));
+        let env = environment(&spec("x", &[("HOST", "::"), ("PORT", "80"), ("COLOUR", "blue")]), slot.port());
         for (name, value) in
             [("HOST", "::"), ("PORT", "20024"), ("COLOUR", "blue"), ("HOME", "/data"), ("KENNEL_RELEASE", "7")]
         {
@@ -284,7 +318,10 @@ mod tests {
     #[test]
     fn unpack_is_told_its_bounds() {
         let limits = Limits { release_max_bytes: 10, release_max_entries: 5, ..Limits::default() };
-        assert_eq!(Act::Unpack(ReleaseId(2), limits).arguments(), ["release", "2", "10", "5"]);
+        let (two, one) = (ReleaseId(2), ReleaseId(1));
+        assert_eq!(Act::Unpack(two, limits, None).arguments(), ["release", "2", "10", "5"]);
+        assert_eq!(Act::Unpack(two, limits, Some(one)).arguments(), ["release", "2", "10", "5", "1"]);
+        assert_eq!(Act::List(two).arguments(), ["list", "2"]);
         assert_eq!(Act::Remove(ReleaseId(2)).arguments(), ["remove", "2"]);
         let slot = SlotId::new(1).unwrap();
         assert_eq!(Act::WipeData.folder(slot), "/data/slots/0001/data");

@@ -77,7 +77,12 @@ impl Meter {
             self.charge(now, memory);
         }
         self.seen = None;
-        let Counted { cpu_us, oom_kills } = std::mem::take(&mut self.counted);
+        let counted = std::mem::take(&mut self.counted);
+        self.add(counted);
+    }
+
+    /// What something else of the slot's than its program has used from its start to its end.
+    pub fn add(&mut self, Counted { cpu_us, oom_kills }: Counted) {
         self.spent = self.spent.plus(&Spent { cpu_us, oom_kills, ..Spent::default() });
     }
 
@@ -102,8 +107,8 @@ impl Meter {
     }
 
     /// Whether there is anything to tell.
-    pub const fn is_blank(&self) -> bool {
-        self.state.is_none()
+    pub fn is_blank(&self) -> bool {
+        self.state.is_none() && self.spent == Spent::default()
     }
 
     /// All that it has spent.

@@ -117,14 +117,14 @@ async fn pass<T: AsyncRead + AsyncWrite + Unpin + Send>(line: &mut Line<'_, T>, 
         Err(fault) => return Passed::failed(seen, fault),
     };
     let (shared, slot, was_kept) = (line.shared, admitted.target.slot, kept.is_some());
-    let endings = shared.awake.endings(slot);
+    let (endings, port) = (shared.awake.endings(slot), shared.awake.port(slot));
     shared.tally.request(slot);
     seen.enter(Phase::Upstream);
     let mut program = match kept {
         Some(program) => program,
         // Boxed, as it is large and most requests need none of it.
-        None => match Box::pin(connect::dial(slot, shared.limits.connect)).await {
-            Ok(stream) => Plain::new(stream, &shared.limits),
+        None => match Box::pin(connect::dial(port, shared.limits.connect)).await {
+            Ok(stream) => Plain::new(stream, port, &shared.limits),
             Err(DialError::Refused) => return Passed::let_in(seen, admitted, Start::Unsent),
             Err(e) => {
                 let fault = connect::fault_of(e, &admitted.target);
@@ -143,8 +143,9 @@ async fn pass<T: AsyncRead + AsyncWrite + Unpin + Send>(line: &mut Line<'_, T>, 
         }
         Got::Odd(failed) => {
             let read = Bytes::copy_from_slice(line.answer.bytes());
-            let replay = Replay::new(program.0, read, failed);
-            match connect::handshake(replay, &shared.limits).await {
+            let port = program.port();
+            let replay = Replay::new(program.wire, read, failed);
+            match connect::handshake(replay, port, &shared.limits).await {
                 Ok(upstream) => Passed::let_in(seen, admitted, Start::Sent(upstream, was_kept, endings)),
                 Err(_) => Passed::failed(seen, Fault::Broke),
             }
@@ -163,7 +164,7 @@ fn begin<T>(line: &mut Line<'_, T>, head: &Head) -> Option<Begin> {
     let admitted = admit(shared, client, &name, text(&head.path)?)?;
     let said = said(head, bytes)?;
     let slot = admitted.target.slot;
-    let kept = shared.pool.take_plain(slot);
+    let kept = shared.pool.take_plain(slot, shared.awake.port(slot));
     // What has just begun to listen may break off what it is sent.
     if kept.is_none() && shared.awake.life(slot).is_some_and(|life| is_young(shared, slot, life)) {
         return None;

@@ -179,7 +179,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Line<'_, T> {
     pub(super) async fn ask(&mut self, program: &mut Plain, is_head: bool) -> Got {
         // One that had to be larger, for a long answer, is not kept for short ones.
         self.answer.empty(ANSWER_BYTES);
-        if let Err(e) = program.0.write_all(&self.out).await {
+        if let Err(e) = program.wire.write_all(&self.out).await {
             return Got::Odd(Some(e));
         }
         let until = Instant::now() + self.shared.limits.response_head;
@@ -210,7 +210,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Line<'_, T> {
 
     async fn more(&mut self, program: &mut Plain, until: Instant) -> More {
         poll_fn(|cx| {
-            match self.answer.poll_read(&mut program.0, cx) {
+            match self.answer.poll_read(&mut program.wire, cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(More::End(None)),
                 Poll::Ready(Ok(_)) => return Poll::Ready(More::Bytes),
                 Poll::Ready(Err(e)) => return Poll::Ready(More::End(Some(e))),

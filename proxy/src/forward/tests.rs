@@ -4,7 +4,7 @@ use super::*;
 use crate::limits::Limits;
 use crate::link::Link;
 use crate::seen::Records;
-use kennel_model::routes::{Crawlers, Https, Protocol, Route, RouteTable, TrafficLimits};
+use kennel_model::routes::{Protocol, Route, RouteTable};
 use kennel_model::{ReleaseId, SlotId, TenantName};
 use kennel_sys::Channel;
 use std::net::Ipv4Addr;
@@ -40,25 +40,9 @@ async fn stand(change: impl FnOnce(&mut Route)) -> Stand {
         }
     }
     let (slot, program) = free.unwrap();
-    let mut route = Route {
-        domain: "a.example".parse().unwrap(),
-        strip: false,
-        redirect: None,
-        maintenance: None,
-        page: None,
-        tenant: TenantName::new("blog").unwrap(),
-        slot,
-        release: Some(ReleaseId(1)),
-        start_timeout_ms: 1000,
-        health: None,
-        protocol: Protocol::Http1,
-        crawlers: Crawlers::Wake,
-        https: Https::Redirect,
-        hsts_s: 0,
-        server_timing: false,
-        traffic: TrafficLimits::default(),
-        static_files: None,
-    };
+    let limits = kennel_model::Limits { start_timeout_ms: 1000, ..kennel_model::Limits::default() };
+    let (domain, tenant) = ("a.example".parse().unwrap(), TenantName::new("blog").unwrap());
+    let mut route = Route::to(domain, tenant, slot, Some(ReleaseId(1)), &limits);
     change(&mut route);
     let table = RouteTable { generation: 1, routes: vec![route], ..RouteTable::default() };
     shared.routes.replace(table, Duration::from_secs(1)).unwrap();

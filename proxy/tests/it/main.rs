@@ -24,6 +24,7 @@ mod http2;
 mod idle;
 mod leases;
 mod matrix;
+mod moved;
 mod pages;
 mod reuse;
 mod rig;

@@ -23,7 +23,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use kennel_model::certificate::CertificateTable;
 use kennel_model::msg::{Cause, FromProxy, Refusal, RequestId, Rung, ToProxy};
-use kennel_model::routes::{Crawlers, Front, Https, Protocol, Route, RouteTable, TrafficLimits};
+use kennel_model::routes::{Front, Route, RouteTable};
 use kennel_model::{ReleaseId, SlotId, TenantName};
 use kennel_proxy::{Limits, Listeners, ProxyError};
 use kennel_sys::{Channel, ChannelError, async_channel};
@@ -65,25 +65,8 @@ pub(crate) fn claim() -> Claim {
 }
 
 pub(crate) fn route(host: &str, slot: SlotId) -> Route {
-    Route {
-        domain: host.parse().unwrap(),
-        strip: false,
-        redirect: None,
-        maintenance: None,
-        page: None,
-        tenant: TenantName::new("blog").unwrap(),
-        slot,
-        release: Some(ReleaseId(1)),
-        start_timeout_ms: 20_000,
-        health: None,
-        protocol: Protocol::Http1,
-        crawlers: Crawlers::Wake,
-        https: Https::Redirect,
-        hsts_s: 0,
-        server_timing: false,
-        traffic: TrafficLimits::default(),
-        static_files: None,
-    }
+    let limits = kennel_model::Limits { start_timeout_ms: 20_000, ..kennel_model::Limits::default() };
+    Route::to(host.parse().unwrap(), TenantName::new("blog").unwrap(), slot, Some(ReleaseId(1)), &limits)
 }
 
 pub(crate) fn sealed(json: &[u8]) -> OwnedFd {

@@ -39,7 +39,7 @@ pub(super) fn group() -> Group {
             let folder = vm.scratch().join(NAME);
             std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
             std::fs::write(folder.join("server.js"), SITE).map_err(|e| e.to_string())?;
-            vm.ok(&["tenant", "add", NAME, "--runtime", "node-24", "--domain", HOST])?;
+            vm.ok(&["tenant", "add", NAME, "--runtime", "node-24", "--domain", HOST, "--trial", "off"])?;
             vm.ok(&["deploy", NAME, &folder.display().to_string()]).map(drop)
         },
         scenarios: vec![

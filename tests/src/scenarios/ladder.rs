@@ -217,7 +217,7 @@ fn needed(vm: &mut Vm) -> Result<(), String> {
     let (port, host) = (vm.web_port(), format!("{NAME}.localhost"));
     let path = format!("/slow?ms={}", LONG.as_millis());
     let slow = std::thread::spawn(move || http::get(port, &host, &path, PAGE_DEADLINE));
-    let mut socket = web_socket(port)?;
+    let mut socket = web_socket(port, NAME)?;
     let before = ticks(vm)?;
     let answer = slow.join().map_err(|_| "the request panicked")??;
     same("the slow request's status", answer.status, 200)?;
@@ -249,12 +249,12 @@ fn compile_cache(vm: &mut Vm) -> Result<(), String> {
 }
 
 /// An open one; what is said over it comes back.
-pub(super) fn web_socket(port: u16) -> Result<TcpStream, String> {
+pub(super) fn web_socket(port: u16, name: &str) -> Result<TcpStream, String> {
     let fault = |e: std::io::Error| format!("no WebSocket: {e}");
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(fault)?;
     stream.set_read_timeout(Some(PAGE_DEADLINE)).map_err(fault)?;
     let request = format!(
-        "GET / HTTP/1.1\r\nHost: {NAME}.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET / HTTP/1.1\r\nHost: {name}.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).map_err(fault)?;

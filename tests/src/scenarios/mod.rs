@@ -11,16 +11,21 @@ mod acme;
 mod archives;
 mod attest;
 mod boot;
+mod changes;
 mod clock;
 mod cloud;
 mod cuts;
 mod denials;
 mod egress;
+mod exec;
+mod failsafe;
+mod found;
 mod https;
 mod ipv6;
 mod ladder;
 mod late;
 mod leaving;
+mod people;
 mod pressure;
 mod probes;
 mod proof;
@@ -29,6 +34,7 @@ mod registered;
 mod releases;
 mod reserved;
 mod routing;
+mod samples;
 mod secure;
 mod seeing;
 mod services;
@@ -36,6 +42,7 @@ mod static_files;
 mod swap;
 mod tenants;
 mod traffic;
+mod trials;
 mod wakes;
 
 /// Scenarios that share one VM.
@@ -94,7 +101,8 @@ fn begin_large_deploy(vm: &Vm, tenant: &str, folder: &Path) -> Result<Child, Str
     std::fs::write(folder.join("ballast"), vec![7; 200 << 20]).map_err(fault)?;
     let mut command = vm.command(&["deploy", tenant, &folder.display().to_string()]);
     let mut upload = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(fault)?;
-    std::thread::sleep(Duration::from_secs(2));
+    // It is read and compared first.
+    std::thread::sleep(Duration::from_secs(4));
     holds("the upload is under way", upload.try_wait().map_err(fault)?.is_none())?;
     Ok(upload)
 }
@@ -104,6 +112,9 @@ pub fn all() -> Vec<Group> {
     vec![
         tenants::group(),
         releases::group(),
+        exec::group(),
+        found::group(),
+        people::group(),
         ladder::group(),
         pressure::group(),
         reserved::group(),
@@ -129,6 +140,7 @@ pub fn all() -> Vec<Group> {
         leaving::group(),
         registered::group(),
         late::group(),
+        failsafe::group(),
         cuts::group(),
         boot::group(),
         boot::foreign_group(),

@@ -38,7 +38,7 @@ fn name(n: usize) -> String {
 
 fn add(vm: &Vm, n: usize) -> Result<(), String> {
     let domain = format!("{}.localhost", name(n));
-    vm.ok(&["tenant", "add", &name(n), "--runtime", "node-24", "--domain", &domain]).map(drop)
+    vm.ok(&["tenant", "add", &name(n), "--runtime", "node-24", "--domain", &domain, "--trial", "off"]).map(drop)
 }
 
 /// What a host is like that has just been booted.

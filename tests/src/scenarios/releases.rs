@@ -5,16 +5,16 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Group, Scenario, people_image};
+use super::{Group, Scenario, people_image, trials};
 use crate::checks::{contains, holds, same};
 use crate::http;
-use crate::vm::{PAGE_DEADLINE, Vm};
+use crate::vm::{Output, PAGE_DEADLINE, Vm};
 
-const NAME: &str = "back";
+pub(super) const NAME: &str = "back";
 /// Switches of each kind under load.
-const SWITCHES: usize = 5;
+pub(super) const SWITCHES: usize = 5;
 /// Visitors at a time, and the time between two requests of one. The user network loses connections that come in the same instant.
 const VISITORS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -35,21 +35,45 @@ pub(super) fn group() -> Group {
                 under_load,
             ),
             Scenario::new(
+                "releases: what is tried takes over as it is, and nobody waits for it",
+                trials::tried,
+            ),
+            Scenario::new("releases: what is no good is tried, and never serves", trials::no_good),
+            Scenario::new(
+                "releases: what crashes again and again once it serves is taken back from",
+                trials::crashes,
+            ),
+            Scenario::new(
                 "releases: variables reach the program, change by releases, and are shown to nobody",
                 variables,
             ),
+            Scenario::new(
+                "releases: of 5,000 files what has changed travels, and makes what the whole archive makes",
+                super::changes::travels,
+            )
+            .denying(&["scontext=system_u:jit_r:tenant"]),
             Scenario::new("releases: what was rolled back to serves after a boot", after_a_boot),
         ],
     }
 }
 
 /// A program that says its release's number and what was written into it.
-fn deploy(vm: &Vm, mark: &str, program: &str) -> Result<(), String> {
+pub(super) fn deploy(vm: &Vm, mark: &str, program: &str) -> Result<String, String> {
+    let said = deployed(vm, mark, program)?;
+    if said.code == 0 {
+        Ok(said.out)
+    } else {
+        Err(format!("{mark} was not deployed: {}{}", said.out, said.err))
+    }
+}
+
+/// What a deploy of it said, well or not.
+pub(super) fn deployed(vm: &Vm, mark: &str, program: &str) -> Result<Output, String> {
     let fault = |e: std::io::Error| e.to_string();
     let folder = vm.scratch().join(format!("back-{mark}"));
     std::fs::create_dir_all(&folder).map_err(fault)?;
     std::fs::write(folder.join("server.js"), program).map_err(fault)?;
-    vm.ok(&["deploy", NAME, &folder.display().to_string()]).map(drop)
+    vm.run(&["deploy", NAME, &folder.display().to_string()])
 }
 
 fn says(mark: &str) -> String {
@@ -67,17 +91,18 @@ fn serving(vm: &Vm, mark: &str, release: &str) -> Result<(), String> {
     same("its release", seen["release"].as_str().unwrap_or_default(), release)
 }
 
-fn ensure(vm: &Vm) -> Result<(), String> {
+pub(super) fn ensure(vm: &Vm) -> Result<(), String> {
     if vm.show(NAME).is_ok() {
         return Ok(());
     }
-    vm.ok(&["tenant", "add", NAME, "--runtime", "node-24", "--domain", &format!("{NAME}.localhost")])?;
+    let domain = format!("{NAME}.localhost");
+    vm.ok(&["tenant", "add", NAME, "--runtime", "node-24", "--domain", &domain, "--trial", "off"])?;
     deploy(vm, "one", &says("one"))?;
     deploy(vm, "two", &says("two"))?;
     vm.page_json(NAME, "/").map(drop)
 }
 
-fn states(vm: &Vm) -> Result<Vec<String>, String> {
+pub(super) fn states(vm: &Vm) -> Result<Vec<String>, String> {
     let releases = vm.json(&["releases", NAME])?;
     let word = |r: &serde_json::Value| format!("{} {}", r["id"], r["state"].as_str().unwrap_or_default());
     Ok(releases.as_array().into_iter().flatten().map(word).collect())
@@ -114,19 +139,21 @@ fn broken(vm: &mut Vm) -> Result<(), String> {
 }
 
 /// Visitors who come again and again until it is dropped or counted.
-struct Load {
+pub(super) struct Load {
     over: Arc<AtomicBool>,
     visitors: Vec<JoinHandle<Counted>>,
 }
 
 #[derive(Debug, Default)]
-struct Counted {
-    answered: usize,
-    lost: Vec<String>,
+pub(super) struct Counted {
+    pub(super) answered: usize,
+    /// The longest that one had to wait for its answer.
+    pub(super) slowest: Duration,
+    pub(super) lost: Vec<String>,
 }
 
 impl Load {
-    fn begin(vm: &Vm) -> Self {
+    pub(super) fn begin(vm: &Vm) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let visitors = (0..VISITORS).map(|_| {
             thread::sleep(PAUSE / 7);
@@ -136,12 +163,13 @@ impl Load {
         Self { visitors: visitors.collect(), over }
     }
 
-    fn end(mut self) -> Result<Counted, String> {
+    pub(super) fn end(mut self) -> Result<Counted, String> {
         self.over.store(true, Ordering::Relaxed);
         let mut all = Counted::default();
         for visitor in self.visitors.drain(..) {
             let counted = visitor.join().map_err(|_| "a visitor panicked".to_owned())?;
             all.answered += counted.answered;
+            all.slowest = all.slowest.max(counted.slowest);
             all.lost.extend(counted.lost);
         }
         Ok(all)
@@ -151,8 +179,12 @@ impl Load {
 fn visit(port: u16, stop: &AtomicBool) -> Counted {
     let (host, mut counted) = (format!("{NAME}.localhost"), Counted::default());
     while !stop.load(Ordering::Relaxed) {
+        let asked = Instant::now();
         match http::get(port, &host, "/", PAGE_DEADLINE) {
-            Ok(answer) if answer.status == 200 => counted.answered += 1,
+            Ok(answer) if answer.status == 200 => {
+                counted.answered += 1;
+                counted.slowest = counted.slowest.max(asked.elapsed());
+            }
             Ok(answer) => counted.lost.push(answer.status.to_string()),
             Err(cause) => counted.lost.push(cause),
         }
@@ -216,7 +248,7 @@ server.listen(process.env.PORT, '127.0.0.1');
 
 fn variables(vm: &mut Vm) -> Result<(), String> {
     let name = "vars";
-    vm.ok(&["tenant", "add", name, "--runtime", "node-24", "--domain", "vars.localhost"])?;
+    vm.ok(&["tenant", "add", name, "--runtime", "node-24", "--domain", "vars.localhost", "--trial", "off"])?;
     vm.ok(&["env", "set", name, "COLOUR=red"])?;
     let fault = |e: std::io::Error| e.to_string();
     let folder = vm.scratch().join("vars");

@@ -74,6 +74,9 @@ fn restarts(vm: &Vm, service: &str) -> Result<u64, String> {
 }
 
 fn killed(vm: &mut Vm) -> Result<(), String> {
+    // At another port of its slot than the first, which a new proxy does not know by itself.
+    vm.ok(&["limits", "steady", "--trial", "on"])?;
+    vm.ok(&["deploy", "steady", "examples/node-hello"])?;
     same("the status", vm.page("steady", "/?before")?.status, 200)?;
     let starts = |vm: &Vm| vm.logs("steady").map(|log| log.matches("listening").count());
     let before = starts(vm)?;
@@ -107,7 +110,7 @@ fn held(vm: &Vm) -> Result<(TcpStream, Value), String> {
     let limits = ["--freeze-after", "1s", "--reclaim-after", "never", "--stop-after", "never"];
     vm.ok(&[&["limits", ladder::NAME], &limits[..]].concat())?;
     let life = vm.page_json(ladder::NAME, "/")?["life"].clone();
-    let socket = ladder::web_socket(vm.web_port())?;
+    let socket = ladder::web_socket(vm.web_port(), ladder::NAME)?;
     // Longer than it takes to freeze one that nobody needs, its lease's end included.
     std::thread::sleep(Duration::from_secs(5));
     same("its state", vm.show(ladder::NAME)?["state"].as_str(), Some("running"))?;
@@ -140,7 +143,7 @@ fn cycles(vm: &mut Vm) -> Result<(), String> {
     let before = (census(vm)?, vm.json(&["host", "status"])?["slots_used"].clone());
     for n in 0..CYCLES {
         let name = format!("guest-{n}");
-        vm.ok(&["tenant", "add", &name, "--runtime", "node-24"])?;
+        vm.ok(&["tenant", "add", &name, "--runtime", "node-24", "--trial", "off"])?;
         vm.ok(&["tenant", "rm", &name, "--yes"])?;
     }
     same("slots in use", vm.json(&["host", "status"])?["slots_used"].clone(), before.1)?;

@@ -49,7 +49,19 @@ pub(super) fn group() -> Group {
             vm.boot()?;
             let folder = release(vm.scratch(), "first").map_err(|e| e.to_string())?;
             let domain = format!("{NAME}.localhost");
-            vm.ok(&["tenant", "add", NAME, "--runtime", "node-24", "--domain", &domain, "--static", "public"])?;
+            vm.ok(&[
+                "tenant",
+                "add",
+                NAME,
+                "--runtime",
+                "node-24",
+                "--domain",
+                &domain,
+                "--static",
+                "public",
+                "--trial",
+                "off",
+            ])?;
             vm.ok(&["deploy", NAME, &folder.display().to_string()]).map(drop)
         },
         scenarios: vec![

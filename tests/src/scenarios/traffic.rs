@@ -32,7 +32,8 @@ pub(super) fn group() -> Group {
             vm.boot()?;
             vm.tenant(NAME, "examples/node-hello")?;
             let domain = format!("{FLOODED}.localhost");
-            vm.ok(&["tenant", "add", FLOODED, "--runtime", "node-24", "--domain", &domain]).map(drop)
+            vm.ok(&["tenant", "add", FLOODED, "--runtime", "node-24", "--domain", &domain, "--trial", "off"])
+                .map(drop)
         },
         scenarios: vec![
             Scenario::new("traffic: visits are in the access log, with numbers and times", written),
@@ -259,7 +260,7 @@ fn flooded(vm: &mut Vm) -> Result<(), String> {
 fn forgotten(vm: &mut Vm) -> Result<(), String> {
     vm.ok(&["tenant", "rm", NAME, "--yes"])?;
     let domain = format!("{NAME}.localhost");
-    vm.ok(&["tenant", "add", NAME, "--runtime", "node-24", "--domain", &domain])?;
+    vm.ok(&["tenant", "add", NAME, "--runtime", "node-24", "--domain", &domain, "--trial", "off"])?;
     same("what is known of the next one's visitors", lines(vm, Some(NAME))?, vec![])?;
     same("its page", vm.page(NAME, "/mine")?.status, 503)?;
     same("why", line(vm, Some(NAME), "/mine")?["fault"].as_str(), Some("not-deployed"))?;

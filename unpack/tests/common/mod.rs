@@ -1,7 +1,8 @@
 //! Archives with whatever in them, and the folder that they are unpacked into.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)] // Each test file uses its part.
 
-use kennel_unpack::{Bounds, UnpackError, Unpacked, unpack_release};
+use kennel_model::listing::{Changes, Listing, Sum};
+use kennel_unpack::{Bounds, UnpackError, Unpacked, list_release, unpack_changes, unpack_release};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,34 @@ impl Slot {
         unpack_release(archive, File::open(self.releases()).unwrap().as_fd(), number, bounds)
     }
 
+    /// What release `number` holds.
+    pub fn listing(&self, number: u32) -> Listing {
+        let mut out = Vec::new();
+        list_release(File::open(self.releases()).unwrap().as_fd(), number, &mut out).unwrap();
+        Listing::read(&out).unwrap()
+    }
+
+    /// A release from what has changed since `basis`, so that it comes to `sum`.
+    pub fn change(
+        &self,
+        number: u32,
+        basis: u32,
+        changes: &Changes,
+        archive: &[u8],
+    ) -> Result<Unpacked, UnpackError> {
+        self.change_by(number, basis, &changed(changes, archive), BOUNDS)
+    }
+
+    pub fn change_by(
+        &self,
+        number: u32,
+        basis: u32,
+        sent: &[u8],
+        bounds: Bounds,
+    ) -> Result<Unpacked, UnpackError> {
+        unpack_changes(sent, File::open(self.releases()).unwrap().as_fd(), number, basis, bounds)
+    }
+
     /// What is in the releases folder, and that what lies beside it was not touched.
     pub fn names(&self) -> Vec<String> {
         assert_eq!(std::fs::read_to_string(self.dir.path().join("precious")).unwrap(), "precious");
@@ -104,4 +133,15 @@ pub fn names(dir: &Path) -> Vec<String> {
         std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+/// As it is sent.
+pub fn changed(changes: &Changes, archive: &[u8]) -> Vec<u8> {
+    let head = serde_json::to_vec(changes).unwrap();
+    [&u32::try_from(head.len()).unwrap().to_be_bytes(), head.as_slice(), archive].concat()
+}
+
+/// Nothing is gone, nothing is moved.
+pub fn changes(sum: Sum) -> Changes {
+    Changes { sum, gone: vec![], moved: vec![] }
 }

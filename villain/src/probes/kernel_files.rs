@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 
+use kennel_model::task;
 use nix::errno::Errno;
 
 use super::files::open_to_write;
@@ -81,11 +82,14 @@ pub(super) fn sysfs_write(_: &Place) -> Attempt {
 }
 
 pub(super) fn cgroup_own_limit(place: &Place) -> Attempt {
-    open_to_write(format!("/sys/fs/cgroup/{}/memory.max", place.own.cgroup()))
+    open_to_write(format!("/sys/fs/cgroup/{}/memory.max", task::Place::first(place.own).program_cgroup()))
 }
 
 pub(super) fn cgroup_other_freeze(place: &Place) -> Attempt {
-    open_to_write(format!("/sys/fs/cgroup/{}/cgroup.freeze", place.neighbour.cgroup()))
+    open_to_write(format!(
+        "/sys/fs/cgroup/{}/cgroup.freeze",
+        task::Place::first(place.neighbour).program_cgroup()
+    ))
 }
 
 /// This process goes to the topmost group, and ends there.

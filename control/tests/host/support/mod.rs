@@ -2,7 +2,8 @@
 
 pub(crate) mod client;
 pub(crate) mod openapi;
-mod pipes;
+pub(crate) mod pipes;
+mod tasks;
 pub(crate) mod world;
 
 use std::fs::File;
@@ -78,6 +79,7 @@ impl Host {
         config.slots_dir = dir.path().join("slots");
         config.keep_releases = 3;
         config.trial = std::time::Duration::from_millis(60);
+        config.steady = std::time::Duration::from_millis(60);
         config.villain = dir.path().join("villain");
         change(&mut config);
         std::fs::create_dir(&config.control_dir).unwrap();
@@ -167,14 +169,14 @@ impl Drop for Host {
     }
 }
 
-/// A Node tenant with the domain `NAME.test`.
+/// A Node tenant with the domain `NAME.test`, whose releases take over at once.
 pub(crate) fn wish(name: &str) -> NewTenant {
     NewTenant {
         name: name.parse().unwrap(),
         runtime: "node-24".parse().unwrap(),
         domains: vec![format!("{name}.test").parse().unwrap()],
         command: vec![],
-        limits: Limits::default(),
+        limits: Limits { trial: false, ..Limits::default() },
     }
 }
 
@@ -188,6 +190,15 @@ pub(crate) fn archive(files: &[(&str, usize)]) -> Vec<u8> {
         builder.append_data(&mut header, name, &vec![b'x'; *size][..]).unwrap();
     }
     builder.into_inner().unwrap()
+}
+
+/// A host with the tenant `blog` and its first release, and its operator.
+pub(crate) async fn deployed() -> (Host, Client) {
+    let host = Host::start();
+    let operator = host.operator().await;
+    assert_eq!(operator.post("/v1/tenants", &wish("blog")).await.status, 201);
+    assert_eq!(operator.deploy("blog", archive(&[("server.js", 1)])).await.status, 201);
+    (host, operator)
 }
 
 /// A host with two tenants, `blog` and `shop`, in the first two slots, and its operator.

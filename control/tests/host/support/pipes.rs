@@ -6,33 +6,56 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
+use kennel_model::found::Found;
+use kennel_model::listing::Changes;
 use kennel_model::msg::{Refusal, UnpackReport};
 use serde::de::DeserializeOwned;
+
+/// A file that says itself what was found in its release.
+pub(crate) const FOUND: &str = "found.json";
 
 /// Reads a tar stream to its end. An entry named `evil` is refused at once, without hearing the rest.
 pub(crate) fn read_archive(archive: PipeReader) -> UnpackReport {
     let refused = |reason: &str| UnpackReport::Refused { reason: reason.to_owned() };
     let mut archive = tar::Archive::new(Tail { inner: archive, last: Vec::new() });
-    let (mut bytes, mut entries, mut top) = (0, 0, Vec::new());
+    let (mut bytes, mut entries, mut found) = (0, 0, Found::default());
     for entry in archive.entries().unwrap() {
         let Ok(mut entry) = entry else { return refused("the archive ends early") };
         let path = entry.path().unwrap().to_string_lossy().into_owned();
         if path == "evil" {
             return refused("evil: refused");
         }
-        match io::copy(&mut entry, &mut io::sink()) {
-            Ok(n) if n == entry.size() => bytes += n,
+        let mut content = Vec::new();
+        match entry.read_to_end(&mut content) {
+            Ok(n) if n as u64 == entry.size() => bytes += n as u64,
             _ => return refused("the archive ends early"),
         }
         entries += 1;
-        top.push(path);
+        match path.as_str() {
+            FOUND => found = Found { top: found.top, ..serde_json::from_slice(&content).unwrap() },
+            _ => found.top.push(path),
+        }
     }
     let mut rest = archive.into_inner();
     io::copy(&mut rest, &mut io::sink()).unwrap();
     if rest.last.len() < 1024 || rest.last.iter().any(|byte| *byte != 0) {
         return refused("the archive ends early");
     }
-    UnpackReport::Done { bytes, entries, top }
+    UnpackReport::Done { bytes, entries, found }
+}
+
+/// Reads what has changed: its length, what is said, and a tar stream. It fits unless something is said to be gone.
+pub(crate) fn read_changes(mut sent: PipeReader) -> UnpackReport {
+    let mut length = [0; 4];
+    sent.read_exact(&mut length).unwrap();
+    let mut head = vec![0; u32::from_be_bytes(length) as usize];
+    sent.read_exact(&mut head).unwrap();
+    let changes: Changes = serde_json::from_slice(&head).unwrap();
+    let made = read_archive(sent);
+    match changes.gone.first() {
+        Some(path) => UnpackReport::Unfit { reason: format!("{path} was never there") },
+        None => made,
+    }
 }
 
 /// Remembers the last 1024 bytes read: a whole archive ends with as many zeros.

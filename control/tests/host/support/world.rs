@@ -1,7 +1,7 @@
 //! A stand-in for init and the host: keeps the slots as init would, unpacks archives as `kennel-unpack` would, and can
 //! break off at any request. What a power cut would lose and what it would keep are held apart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,10 +20,11 @@ use kennel_model::msg::{
     ToControl, UnpackReport,
 };
 use kennel_model::routes::RouteTable;
+use kennel_model::task::{Asked, TaskId, TaskIo};
 use kennel_model::{LaunchSpec, SlotId, SlotState};
 use kennel_sys::Channel;
 
-use super::pipes::{printed, published, read_archive, write_report};
+use super::pipes::{printed, published, read_archive, read_changes, write_report};
 
 /// The host as init sees it; it outlives every control.
 #[derive(Default)]
@@ -51,6 +52,12 @@ pub(crate) struct World {
     pub(crate) acme: Option<OwnedFd>,
     /// What the TPM answers, where there is one.
     pub(crate) tpm: Option<kennel_model::tpm::Answer>,
+    /// Times that control was started again since the boot.
+    pub(crate) control_restarts: u32,
+    /// What runs beside programs.
+    pub(crate) tasks: BTreeMap<TaskId, super::tasks::Task>,
+    /// What a program on trial answers, one after the other, and the last ever after; nothing: it is ready.
+    pub(crate) asked: VecDeque<Asked>,
     /// When to break the channel.
     pub(crate) break_at: Option<Break>,
     /// Requests that are to be refused, by the beginning of their debug text.
@@ -195,9 +202,13 @@ impl Shared {
             ControlRequest::Sleep(slot, depth) => world.sleep(channel, slot, depth)?,
             ControlRequest::Stop(slot) => world.stop(channel, slot)?,
             ControlRequest::Wipe(slot) => world.wipe(channel, slot)?,
-            ControlRequest::Unpack { slot, release, .. } => {
-                let pipes = self.unpack(world, slot, release.0)?;
+            ControlRequest::Unpack { slot, release, onto, .. } => {
+                let pipes = self.unpack(world, slot, release.0, onto.map(|onto| onto.0))?;
                 return Ok((ControlReply::Done, pipes));
+            }
+            ControlRequest::ListRelease(slot, release) => {
+                assert!(world.slot(slot)?.releases.contains(&release.0), "{release} is listed, and not there");
+                return Ok((ControlReply::Done, vec![printed(&format!("what release {} holds", release.0))]));
             }
             ControlRequest::RemoveRelease(slot, release) => {
                 let slot = world.slot(slot)?;
@@ -206,6 +217,25 @@ impl Shared {
                 }
                 slot.releases.remove(&release.0);
             }
+            ControlRequest::RunTask { slot, task, spec, io } => {
+                let channel = Arc::clone(world.channel.as_ref().expect("control was started"));
+                let ends = io == TaskIo::Trial && world.broken.contains(&spec.release.0);
+                let given = super::tasks::start(self, channel, task, &spec, io);
+                world.tasks.insert(task, super::tasks::Task { slot, spec, stopped: ends });
+                return Ok((ControlReply::Done, given));
+            }
+            ControlRequest::StopTask(task) => {
+                world.tasks.entry(task).and_modify(|task| task.stopped = true);
+            }
+            ControlRequest::AskTask(task, _) => {
+                let gone = || Refusal::Failed("it has ended".into());
+                world.tasks.get(&task).filter(|task| !task.stopped).ok_or_else(gone)?;
+                // The last answer is given from then on.
+                let asked =
+                    if world.asked.len() > 1 { world.asked.pop_front() } else { world.asked.front().copied() };
+                return Ok((ControlReply::Asked(asked.unwrap_or(Asked::Accepted)), vec![]));
+            }
+            ControlRequest::Promote(task, spec) => world.promote(channel, task, &spec)?,
             ControlRequest::PublishRoutes => world.publish(fds)?,
             ControlRequest::PublishCertificates => world.publish_certificates(fds)?,
             ControlRequest::StartAcme => world.start_acme(),
@@ -229,17 +259,24 @@ impl Shared {
     }
 
     /// A thread does what `kennel-unpack` does, also when control is gone.
-    fn unpack(&self, world: &mut World, slot: SlotId, release: u32) -> Result<Vec<OwnedFd>, Refusal> {
+    fn unpack(
+        &self,
+        world: &mut World,
+        slot: SlotId,
+        release: u32,
+        onto: Option<u32>,
+    ) -> Result<Vec<OwnedFd>, Refusal> {
         let place = world.slot(slot)?;
         if place.incoming.is_some() || place.releases.contains(&release) {
             return Err(Refusal::Invalid(format!("release {release} exists or another is unpacked")));
         }
+        assert!(onto.is_none_or(|onto| place.releases.contains(&onto)), "onto {onto:?}, which is not there");
         place.incoming = Some(release);
         let (archive, feed) = io::pipe().unwrap();
         let (report, mut say) = io::pipe().unwrap();
         let shared = self.clone();
         thread::spawn(move || {
-            let said = read_archive(archive);
+            let said = if onto.is_some() { read_changes(archive) } else { read_archive(archive) };
             shared.wait("unpacking is let go on", |world| !world.hold_unpacking);
             if let Some(place) = shared.lock().slots.get_mut(&slot) {
                 place.incoming = None;
@@ -289,6 +326,25 @@ impl World {
             self.slot(id)?.running = None;
             tell(channel, id, SlotState::Stopped);
         }
+        Ok(())
+    }
+
+    /// The task has the number of what it relieves then, which sleeps.
+    fn promote(&mut self, channel: &Channel, task: TaskId, spec: &LaunchSpec) -> Result<(), Refusal> {
+        let kept = self.tasks.get(&task).filter(|task| !task.stopped);
+        let kept = kept.ok_or_else(|| Refusal::Failed("it has ended".into()))?.clone();
+        if kept.spec != *spec {
+            return Err(Refusal::Invalid("that is not what is wanted any more".into()));
+        }
+        let slot = self.slot(kept.slot)?;
+        let before = slot.running.take();
+        (slot.spec, slot.running) = (Some(kept.spec.clone()), Some(kept.spec));
+        let relieved = before.map(|spec| super::tasks::Task { slot: kept.slot, spec, stopped: false });
+        self.tasks.entry(task).and_modify(|task| match relieved {
+            Some(relieved) => *task = relieved,
+            None => task.stopped = true,
+        });
+        tell(channel, kept.slot, SlotState::Running);
         Ok(())
     }
 
@@ -358,7 +414,7 @@ impl World {
             services: ["control"]
                 .into_iter()
                 .chain(self.tpm.as_ref().map(|_| "tpm"))
-                .map(running_service)
+                .map(|name| running_service(name, self.control_restarts))
                 .collect(),
             uptime_ms: 1234,
             name: self.name.clone(),
@@ -377,8 +433,8 @@ impl World {
     }
 }
 
-fn running_service(name: &str) -> ServiceStatus {
-    ServiceStatus { name: name.into(), pid: Some(7), restarts: 0 }
+fn running_service(name: &str, restarts: u32) -> ServiceStatus {
+    ServiceStatus { name: name.into(), pid: Some(7), restarts }
 }
 
 fn tell(channel: &Channel, slot: SlotId, state: SlotState) {

@@ -19,7 +19,6 @@ use super::slots::Slot;
 use super::timers::Timer;
 use crate::console::uptime;
 use crate::say;
-use crate::slot::cgroup::Cgroup;
 use crate::slot::ladder::{Event, Rungs, State};
 use crate::step::{Failed, Step};
 use admission::{Admission, Room};
@@ -53,6 +52,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Whether memory is short.
+    pub(super) fn is_short(&self) -> bool {
+        self.policy.is_short()
+    }
+
     /// Whether there is swap on a disk.
     pub(super) fn swaps_to_disk(&self) -> bool {
         self.policy.swaps_to_disk()
@@ -114,6 +118,7 @@ impl Host {
         if !self.memory.policy.is_short() || self.ending.is_some() {
             return;
         }
+        self.cool(|_| true);
         let awaited = self.memory.policy.awaited(now).and_then(|id| self.slots.get(&id));
         if awaited.is_some_and(|slot| is_on_its_way_down(slot.state)) {
             return;
@@ -242,7 +247,7 @@ pub(super) fn needs(id: SlotId, slot: &Slot) -> u64 {
         // It is refused.
         State::Failed { not_before, .. } if uptime() < not_before => 0,
         State::Stopped | State::Failed { .. } => slot.meter.held().map_or(UNKNOWN_BYTES, |kib| kib << 10),
-        state if state.is_asleep() => Cgroup::at(&id.cgroup()).swapped_bytes() / 2,
+        state if state.is_asleep() => slot.cgroup(id).swapped_bytes() / 2,
         _ => 0,
     }
 }

@@ -316,3 +316,20 @@ fn short_of_memory_who_works_without_being_asked_goes_on() {
         }
     }
 }
+
+#[test]
+fn another_program_takes_over_from_any_state_but_a_stop() {
+    let states = [State::Stopped, STARTING, RUNNING, State::Running(LIFE, Some(s(990))), failed(3, 1010)];
+    let life = Life { since: NOW, failures: 0 };
+    for state in states.into_iter().chain(each_asleep().map(|(state, _)| state)) {
+        for held in [false, true] {
+            let (after, actions) = go(state, Event::TakenOver(held));
+            assert_eq!(after, State::Running(life, (!held).then_some(NOW)), "{state:?}");
+            let [tells, answers, wakes] = &actions[..] else { panic!("{actions:?}") };
+            assert_eq!(*tells, told(SlotState::Running, "a release that was tried takes over"));
+            assert_eq!(*answers, AnswerStarters(Ok(Rung::Running)));
+            assert!(matches!(wakes, AnswerSleepers(Err(_))), "{wakes:?}");
+        }
+    }
+    assert_eq!(go(STOPPING, Event::TakenOver(true)), (STOPPING, vec![]));
+}

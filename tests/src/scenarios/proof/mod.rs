@@ -85,7 +85,18 @@ fn prepare(vm: &mut Vm) -> Result<(), String> {
     for (slot, (name, role)) in (0_u64..).zip(TENANTS) {
         let domain = format!("{name}.localhost");
         // Villains act by themselves, and their neighbours have to be there for it.
-        let home = ["tenant", "add", name, "--runtime", "static", "--domain", &domain, "--no-freeze"];
+        let home = [
+            "tenant",
+            "add",
+            name,
+            "--runtime",
+            "static",
+            "--domain",
+            &domain,
+            "--no-freeze",
+            "--trial",
+            "off",
+        ];
         vm.ok(&[&home[..], &SMALL, &["--", "./server", role]].concat())?;
         vm.ok(&["deploy", name, &folder])?;
         let shown = vm.show(name)?;

@@ -1,0 +1,110 @@
+//! The way of a release to its host: one thread reads and packs while the connection sends, a bar shows how far it is, and who
+//! waits in vain is told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kennel_model::{ReleaseId, api};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::client::{Body, Client, ClientError};
+use crate::deploy::Parcel;
+use crate::exit::{Exit, Explain, Failure};
+use crate::ui::Bar;
+
+/// Without a byte taken by the host.
+const STALL: Duration = Duration::from_secs(60);
+/// For the host to write everything to its disk after the last byte.
+const SETTLE: Duration = Duration::from_secs(300);
+/// For the thread that reads the files to notice that nobody listens any more.
+const WRITER: Duration = Duration::from_secs(2);
+const TICK: Duration = Duration::from_millis(100);
+
+/// A file that could not be read while it was being sent, or a person who changed their mind.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Aborted {
+    #[error("the upload was broken off: {0}")]
+    Reading(std::io::Error),
+    #[error("the upload was cancelled")]
+    Cancelled,
+}
+
+impl Explain for Aborted {
+    fn hint(&self) -> Option<String> {
+        Some("nothing has changed on the host: the release before still serves".to_owned())
+    }
+
+    fn code(&self) -> String {
+        match self {
+            Self::Reading(_) => "deploy",
+            Self::Cancelled => "cancelled",
+        }
+        .to_owned()
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Failed
+    }
+}
+
+/// Why a release did not get there.
+pub(super) enum Unsent {
+    /// The host does not have what this builds on as it was taken to be.
+    Unfit(ReleaseId, String),
+    /// Anything else.
+    Failed(Failure),
+}
+
+/// Sends it to where releases are sent to.
+pub(super) async fn send(
+    client: &mut Client,
+    path: &str,
+    parcel: Parcel,
+    bar: &Bar,
+) -> Result<api::Deployed, Unsent> {
+    let sent = Arc::new(AtomicU64::new(0));
+    let (sender, body) = Body::stream(Arc::clone(&sent));
+    let (onto, media_type) = (parcel.onto(), parcel.media_type());
+    // On a thread of its own: reads the files and writes the stream.
+    let writer = tokio::task::spawn_blocking(move || parcel.write(sender)?.finish());
+    let uploaded = client.upload(path, media_type, body, headway(&sent, bar)).await;
+    match (uploaded, onto) {
+        (Ok(deployed), _) => Ok(deployed),
+        (Err(ClientError::Refused { problem, .. }), Some(onto))
+            if matches!(problem.code.as_str(), "basis-differs" | "no-such-release") =>
+        {
+            Err(Unsent::Unfit(onto, problem.message))
+        }
+        // When our own end broke off, that is the cause, and not what the connection made of it.
+        (Err(e @ (ClientError::Broken { .. } | ClientError::Late { .. })), _) => {
+            match timeout(WRITER, writer).await {
+                Ok(Ok(Err(cause))) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
+                    Err(Unsent::Failed(Aborted::Reading(cause).into()))
+                }
+                _ => Err(Unsent::Failed(e.into())),
+            }
+        }
+        (Err(e), _) => Err(Unsent::Failed(e.into())),
+    }
+}
+
+/// Moves the bar; returns when the upload has made no headway for too long.
+async fn headway(sent: &AtomicU64, bar: &Bar) {
+    let mut last = (0, Instant::now());
+    loop {
+        sleep(TICK).await;
+        let now = sent.load(Ordering::Relaxed);
+        if now != last.0 {
+            last = (now, Instant::now());
+            bar.set(now);
+        }
+        let whole = now > 0 && bar.is_full(now);
+        if whole {
+            bar.say("the host unpacks and tries it");
+        }
+        if last.1.elapsed() > if whole { SETTLE } else { STALL } {
+            return;
+        }
+    }
+}

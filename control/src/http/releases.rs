@@ -1,0 +1,99 @@
+//! Answers about releases: a new one, what one holds, and what takes another into use.
+
+use std::sync::Arc;
+
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use kennel_model::api::Rollback;
+use kennel_model::env::ChangeEnv;
+use kennel_model::listing::{CHANGES, LISTING};
+use kennel_model::{ReleaseId, TenantName};
+
+use super::answers::{
+    Answer, Asked, cut, gone, last_segment, media_type, note, number_of, read_of, undisturbed,
+};
+use super::body::{json, stream};
+use super::paths::Endpoint;
+use crate::control::Control;
+use crate::deploy::Wish;
+use crate::error::{Error, Result};
+
+/// A new release.
+pub(super) async fn deploy(control: &Arc<Control>, name: TenantName, asked: Asked<'_>) -> Result<Answer> {
+    let wish = wish(asked.head.uri.query())?;
+    media_type(&asked.head.headers, if wish.onto.is_some() { CHANGES } else { "application/x-tar" })?;
+    let (mut body, operator) = (asked.body.take().ok_or_else(gone)?, asked.operator);
+    let act = |control: Arc<Control>| async move {
+        let deployed = control.deploy(&name, &mut body, &wish, operator).await;
+        Ok((deployed, body))
+    };
+    let (deployed, unread) = undisturbed(control, act).await?;
+    *asked.body = Some(unread);
+    let deployed = deployed?;
+    note(asked.head).add(&deployed.release.id.to_string());
+    Ok(json(StatusCode::CREATED, &deployed))
+}
+
+/// The words of a command in a query, `command=node&command=server.js`, and the release that it builds on, `onto=7`.
+fn wish(query: Option<&str>) -> Result<Wish> {
+    let mut wish = Wish::default();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match &*name {
+            "command" => wish.command.push(value.into_owned()),
+            "onto" if wish.onto.is_none() => wish.onto = Some(ReleaseId(number_of(&value)?)),
+            other => {
+                let other = cut(other);
+                return Err(Error::BadRequest(format!(
+                    "there is no parameter {other:?}: use command, and onto once"
+                )));
+            }
+        }
+    }
+    Ok(wish)
+}
+
+/// What a release holds.
+pub(super) async fn files(control: &Arc<Control>, name: TenantName, path: &str) -> Result<Answer> {
+    let id = ReleaseId(number_of(last_segment(path.trim_end_matches("/files")))?);
+    let listing = Arc::clone(control).list_release(&name, id).await?;
+    Ok(stream(StatusCode::OK, LISTING, listing.boxed_unsync()))
+}
+
+/// What takes another release into use.
+pub(super) async fn switched(
+    control: &Arc<Control>,
+    endpoint: Endpoint,
+    name: TenantName,
+    asked: Asked<'_>,
+) -> Result<Answer> {
+    let operator = asked.operator;
+    match endpoint {
+        Endpoint::Rollback => {
+            let wish: Rollback = read_of(control, asked.head, asked.body).await?;
+            let act = |control: Arc<Control>| async move { control.rollback(&name, wish.to, &operator).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
+        Endpoint::ChangeEnv => {
+            let wish: ChangeEnv = read_of(control, asked.head, asked.body).await?;
+            let act = |control: Arc<Control>| async move { control.change_env(&name, wish, &operator).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
+        _ => Ok(json(StatusCode::OK, &control.env(&name).await?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_the_words_of_a_query() {
+        let words = |query: &str| wish(Some(query)).unwrap().command;
+        assert_eq!(words("command=node&command=a%20b.js&command=x%3D1%26y+z"), ["node", "a b.js", "x=1&y z"]);
+        assert_eq!((words(""), wish(None).unwrap()), (vec![], Wish::default()));
+        assert_eq!(wish(Some("onto=7&command=a")).unwrap().onto, Some(ReleaseId(7)));
+        for bad in ["comand=x", "onto=", "onto=-1", "onto=1&onto=2", "onto=../1"] {
+            assert!(matches!(wish(Some(bad)), Err(Error::BadRequest(_))), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a release holds, told to whoever may deploy the next: `kennel-unpack` reads it in its slot, and what it says is passed on
+//! without a look at it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kennel_model::listing::MAX_LISTING_BYTES;
+use kennel_model::msg::ControlRequest;
+use kennel_model::{ReleaseId, TenantName};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::control::{Claim, Control, QUICK};
+use crate::deploy::files_of;
+use crate::error::{Error, Result};
+use crate::http::Streamed;
+
+/// Passed on at a time.
+const BLOCK: usize = 32 << 10;
+
+impl Control {
+    /// The listing of a release that is kept, piece by piece. Nothing else is done with the tenant's releases meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRelease`], [`Error::Busy`] and others.
+    pub(crate) async fn list_release(self: Arc<Self>, name: &TenantName, id: ReleaseId) -> Result<Streamed> {
+        let claim = self.claim(name, "a look at its files")?;
+        let row = self.ready(name).await?;
+        let files = files_of(&row, id)?;
+        let given = self.init.ask(ControlRequest::ListRelease(row.slot, files), vec![], QUICK).await?;
+        let [listing] =
+            given.try_into().map_err(|_| Error::Internal("init sent no pipe for the listing".into()))?;
+        let listing = pipe::Receiver::from_owned_fd(listing).map_err(|e| Error::Io("the listing's pipe", e))?;
+        let (sink, body) = Streamed::channel();
+        let bounds = &self.config.http;
+        tokio::spawn(pass_on(listing, sink, (bounds.unpack, bounds.upload_idle), claim));
+        Ok(body)
+    }
+}
+
+/// Until all has been told, or one of the two sides takes too long.
+async fn pass_on(
+    mut listing: pipe::Receiver,
+    sink: mpsc::Sender<io::Result<Bytes>>,
+    (silence, idle): (Duration, Duration),
+    claim: Claim,
+) {
+    let mut told = 0;
+    loop {
+        let mut block = vec![0; BLOCK];
+        let read = timeout(silence, listing.read(&mut block)).await;
+        let piece = match read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(0) => break,
+            Ok(n) if told + n > MAX_LISTING_BYTES => Err(io::Error::other("the listing is too long")),
+            Ok(n) => {
+                told += n;
+                block.truncate(n);
+                Ok(Bytes::from(block))
+            }
+            Err(cause) => Err(cause),
+        };
+        let failed = piece.is_err();
+        if !matches!(timeout(idle, sink.send(piece)).await, Ok(Ok(()))) || failed {
+            break;
+        }
+    }
+    // Before the answer ends: whoever has read it deploys at once.
+    drop(claim);
+}

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Makes the sample programs of tests/samples ready to be deployed: tests/samples.py FOLDER.
+
+Each has a package-lock.json. Its packages are fetched once into the cache (~/.cache/kennel/samples, by their digests), held against
+the digests of the lock, and unpacked where npm would; programs of packages are linked. No script of a package is run, and neither
+npm nor Node.js is needed."""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import tarfile
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent / "samples"
+REGISTRY = os.environ.get("KENNEL_NPM_REGISTRY", "https://registry.npmjs.org").rstrip("/")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kennel/samples"
+LARGEST = 32 << 20
+
+
+def archive(name, version, integrity):
+    """The bytes of a package, by their digest from the cache or from the registry."""
+    kind, digest = integrity.split("-", 1)
+    if kind != "sha512":
+        sys.exit(f"error: {name} {version} is locked by {kind}, and not by sha512")
+    wanted = base64.b64decode(digest)
+    file = CACHE / wanted.hex()
+    if not file.exists():
+        url = f"{REGISTRY}/{name}/-/{name.split('/')[-1]}-{version}.tgz"
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            content = answer.read(LARGEST)
+        file.with_suffix(".part").write_bytes(content)
+        file.with_suffix(".part").rename(file)
+    content = file.read_bytes()
+    if hashlib.sha512(content).digest() != wanted:
+        file.unlink()
+        sys.exit(f"error: {name} {version} is not what the lock says")
+    return content
+
+
+def unpack(content, folder):
+    """Its files, below the one folder that all of them lie in."""
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        for member in tar.getmembers():
+            parts = Path(member.name).parts[1:]
+            if not member.isfile() or not parts or ".." in parts:
+                continue
+            file = folder.joinpath(*parts)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(tar.extractfile(member).read())
+
+
+def link(bins, folder):
+    """Programs of a package at the top of node_modules, as npm links them."""
+    for name, target in bins.items():
+        place = folder.parent / ".bin" if folder.parent.name == "node_modules" else folder.parent.parent / ".bin"
+        place.mkdir(exist_ok=True)
+        program = folder / target
+        program.chmod(0o755)
+        (place / name).symlink_to(os.path.relpath(program, place))
+
+
+def main(out):
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for sample in sorted(HERE.iterdir()):
+        folder = out / sample.name
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(sample, folder)
+        lock = json.loads((sample / "package-lock.json").read_text())
+        for place, package in sorted(lock["packages"].items()):
+            if not place or package.get("dev") or package.get("optional"):
+                continue
+            name = place.rsplit("node_modules/", 1)[1]
+            unpack(archive(name, package["version"], package["integrity"]), folder / place)
+            link(package.get("bin", {}), folder / place)
+
+
+main(Path(sys.argv[1]))
