@@ -19,7 +19,7 @@ use crate::ntp::Ntp;
 use crate::pebble::Pebble;
 use setup::Cloud;
 pub use waiting::until;
-use waiting::wait;
+use waiting::{appears, wait};
 
 /// For one command: emulation is slow, and CI's machine has two processors.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
@@ -321,6 +321,23 @@ impl Vm {
     /// What `kennel logs` said.
     pub fn logs(&self, tenant: &str) -> Result<String, String> {
         self.ok(&["logs", tenant, "-n", "500"])
+    }
+
+    /// Waits until the tenant's log has the words: what is printed gets there in its own time.
+    ///
+    /// # Errors
+    /// The deadline, with the end of the log.
+    pub fn logged(&self, tenant: &str, words: &str) -> Result<(), String> {
+        appears(&format!("{tenant}'s log"), words, || self.logs(tenant))
+    }
+
+    /// Waits until the console says the words, after its first `seen` bytes: what a service prints gets there through
+    /// init and the kernel, in its own time.
+    ///
+    /// # Errors
+    /// The deadline, with the end of the console.
+    pub fn says(&self, seen: usize, words: &str) -> Result<(), String> {
+        appears("the console", words, || Ok(self.console().split_off(seen)))
     }
 
     /// Everything on the console since the first boot.

@@ -28,7 +28,7 @@ fn cut_format(vm: &mut Vm) -> Result<(), String> {
     vm.pull_the_plug()?;
     boot.wait().map_err(|e| e.to_string())?;
     vm.boot()?;
-    contains("the console", &vm.console(), "data volume: /dev/vdb")
+    vm.says(0, "data volume: /dev/vdb")
 }
 
 fn power_cut(vm: &mut Vm) -> Result<(), String> {

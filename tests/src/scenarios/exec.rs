@@ -219,9 +219,8 @@ fn by_the_clock(vm: &mut Vm) -> Result<(), String> {
     same("its exit code", ran["last"]["code"].as_u64(), Some(0))?;
     let seen = says(vm, &["node", "-p", "require('node:fs').readFileSync('/data/runs', 'utf8')"])?;
     holds("it ran once", seen == "x\n" || seen == "xx\n")?;
-    let log = vm.logs(NAME)?;
-    contains("the log", &log, "kennel: running node -e require('node:fs').appendFileSync")?;
-    contains("the log", &log, "marked by the clock\nkennel: node: exited with code 0")?;
+    vm.logged(NAME, "kennel: running node -e require('node:fs').appendFileSync")?;
+    vm.logged(NAME, "marked by the clock\nkennel: node: exited with code 0")?;
     same("the program's state", vm.show(NAME)?["state"].as_str(), Some("stopped"))?;
     let ended =
         until("the other to be ended", DEADLINE, || Ok(Some(of(2)?).filter(|job| job["last"].is_object())))?;

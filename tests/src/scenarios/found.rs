@@ -182,7 +182,7 @@ fn machine(vm: &mut Vm) -> Result<(), String> {
     contains("what is run", &deploy(vm, MACHINE, &folder, &[])?, "runs: ./counter (the one static program)")?;
     let answer = vm.page(MACHINE, "/")?;
     holds(&format!("it ends at once: {}", answer.status), [502, 503].contains(&answer.status))?;
-    contains("its end", &vm.logs(MACHINE)?, "41")
+    vm.logged(MACHINE, "41")
 }
 
 /// The smallest program: it exits with 41.

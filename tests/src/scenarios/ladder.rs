@@ -108,7 +108,7 @@ fn stopped(vm: &mut Vm) -> Result<(), String> {
     limits(vm, "2s", "never", "6s")?;
     becomes(vm, "frozen")?;
     becomes(vm, "stopped")?;
-    contains("its log", &vm.logs(NAME)?, "asked to end")?;
+    vm.logged(NAME, "asked to end")?;
     let after = vm.page_json(NAME, "/")?;
     holds("another process answers", life(&after)? != life(&before)?)
 }
@@ -274,7 +274,7 @@ fn handled(vm: &mut Vm) -> Result<(), String> {
     becomes(vm, "frozen")?;
     vm.ok(&["tenant", "stop", NAME])?;
     becomes(vm, "stopped")?;
-    contains("its log", &vm.logs(NAME)?, "asked to end")?;
+    vm.logged(NAME, "asked to end")?;
     vm.page_json(NAME, "/")?;
     becomes(vm, "frozen")?;
     vm.ok(&["deploy", NAME, "tests/sleeper"])?;

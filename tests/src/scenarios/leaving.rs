@@ -80,7 +80,7 @@ fn drains(vm: &mut Vm) -> Result<(), String> {
     until("no program to run", SOON, || Ok(vm.console().contains("drained: no program runs").then_some(())))?;
     let all = "everything is on the disk; the machine may be taken away";
     until("the disk to be up to date", SOON, || Ok(vm.console().contains(all).then_some(())))?;
-    contains("what a program that was asked to end said", &vm.logs("polite")?, "good night")?;
+    vm.logged("polite", "good night")?;
     let status = vm.json(&["host", "status"])?;
     same("draining", status["draining"].as_bool(), Some(true))?;
     same("programs that run", status["running"].as_u64(), Some(0))?;
@@ -91,7 +91,7 @@ fn drains(vm: &mut Vm) -> Result<(), String> {
 fn serves_again(vm: &mut Vm) -> Result<(), String> {
     emulator(vm)?.unset(SPOT);
     until("a page", SOON, || Ok((vm.page("polite", "/")?.status == 200).then_some(())))?;
-    contains("the console", &vm.console(), "serving again")?;
+    vm.says(0, "serving again")?;
     same("draining", vm.json(&["host", "status"])?["draining"].as_bool(), Some(false))?;
     same("a slow page", vm.page("busy", "/probe/wait?ms=1")?.status, 200)
 }

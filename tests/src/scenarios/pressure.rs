@@ -88,7 +88,7 @@ fn crowd(vm: &mut Vm) -> Result<(), String> {
         settle(vm, name)?;
         lives.push(life(&vm.page_json(name, &format!("/hold?mib={BALLAST}"))?)?);
     }
-    contains("the console", &vm.console(), "memory is short: ")?;
+    vm.says(0, "memory is short: ")?;
     let first = vm.ok(&["tenant", "show", &names[0]])?;
     contains("the first one's state", &first, "reclaimed: the host is short of memory")?;
     // Who was asked last runs; who went to sleep did so in the order in which they were asked.
@@ -177,7 +177,7 @@ fn full(vm: &mut Vm) -> Result<(), String> {
     until("the first one to be stopped", SOON, || {
         Ok((vm.show(&names[0])?["state"] == "stopped").then_some(()))
     })?;
-    contains("its log", &vm.logs(&names[0])?, "asked to end")?;
+    vm.logged(&names[0], "asked to end")?;
     let states = states(vm, &names)?;
     let alive = states.iter().position(|state| state != "stopped").unwrap_or(names.len());
     let in_order = states.iter().skip(alive).all(|state| state != "stopped");

@@ -96,8 +96,9 @@ fn killed(vm: &mut Vm) -> Result<(), String> {
         same("the status afterwards", vm.page("steady", &format!("/?after-{service}"))?.status, 200)?;
     }
     // One for each of the machine's processors, before and after.
-    let workers = vm.console().matches("proxy: 2 workers").count();
-    holds(&format!("the proxy has two workers each time ({workers})"), workers >= 2)?;
+    until("the proxy to say each time that it has two workers", Duration::from_secs(60), || {
+        Ok((vm.console().matches("proxy: 2 workers").count() >= 2).then_some(()))
+    })?;
     traffic::has_in_order(vm, "steady", &["/?before", "/?after-proxy", "/?after-control"])?;
     let_go(vm, socket, &life)?;
     seeing::outlives(vm, "steady", Some(&used))?;

@@ -141,14 +141,14 @@ fn never_listens(vm: &mut Vm) -> Result<(), String> {
     write_app(vm, "mute", "setInterval(() => {}, 1000);\n")?;
     let answer = vm.page("mute", "/")?;
     same("the status", answer.status, 504)?;
-    contains("the log", &vm.logs("mute")?, "kennel: ")
+    vm.logged("mute", "kennel: ")
 }
 
 fn cannot_start(vm: &mut Vm) -> Result<(), String> {
     write_app(vm, "broken", "process.exit(3);\n")?;
     let answer = vm.page("broken", "/")?;
     holds(&format!("502 or 503, not {}", answer.status), [502, 503].contains(&answer.status))?;
-    contains("the log", &vm.logs("broken")?, "3")?;
+    vm.logged("broken", "3")?;
     vm.ok(&[
         "tenant",
         "add",
@@ -163,7 +163,7 @@ fn cannot_start(vm: &mut Vm) -> Result<(), String> {
     let output = vm.run(&["deploy", "absent", "examples/node-hello"])?;
     if output.code == 0 {
         vm.page("absent", "/")?;
-        contains("the log", &vm.logs("absent")?, "no-such")?;
+        vm.logged("absent", "no-such")?;
     } else {
         contains("the refusal", &output.err, "no-such")?;
     }

@@ -36,3 +36,21 @@ pub fn until<T>(
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// Reads again until the text has the words.
+///
+/// # Errors
+/// The deadline with the text's end, or what reading said.
+pub(super) fn appears(
+    what: &str,
+    words: &str,
+    read: impl Fn() -> Result<String, String>,
+) -> Result<(), String> {
+    let found = || Ok(read()?.contains(words).then_some(()));
+    until(what, Duration::from_secs(60), found).or_else(|why| {
+        let text = read()?;
+        let lines: Vec<&str> = text.lines().collect();
+        let end = lines[lines.len().saturating_sub(20)..].join("\n");
+        Err(format!("{why} to say {words:?}; it ends with:\n{end}"))
+    })
+}

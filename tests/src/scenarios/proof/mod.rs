@@ -129,7 +129,7 @@ fn objects(vm: &Vm, neighbour: &str) -> Result<Value, String> {
 }
 
 fn says_so(vm: &mut Vm) -> Result<(), String> {
-    contains("the console", &vm.console(), "PROOF IMAGE")?;
+    vm.says(0, "PROOF IMAGE")?;
     let status = vm.ok(&["host", "status"])?;
     contains("the host's status", &status, "PROOF IMAGE")
 }
