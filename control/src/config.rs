@@ -23,6 +23,8 @@ pub struct Config {
     pub steady: Duration,
     /// For how long a release that has taken over is looked after.
     pub care: Duration,
+    /// How long a release is shown that is not promoted.
+    pub beta: Duration,
     /// Bounds of the HTTPS server.
     pub http: HttpBounds,
     /// Sizes and intervals of the tenants' logs.
@@ -74,6 +76,7 @@ impl Config {
             trial: Duration::from_secs(5),
             steady: Duration::from_secs(2),
             care: Duration::from_secs(120),
+            beta: Duration::from_secs(24 * 3600),
             http: HttpBounds::default(),
             logs: LogBounds::default(),
         }

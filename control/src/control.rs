@@ -52,6 +52,8 @@ pub struct Control {
     pub(crate) cron: crate::cron::Cron,
     /// What has been taken over from.
     pub(crate) warm: crate::trial::Warm,
+    /// What is shown before it serves.
+    pub(crate) betas: crate::beta::Betas,
     /// What has taken over.
     pub(crate) cared: crate::trial::Cared,
     /// How long wakes took.
@@ -116,6 +118,7 @@ impl Control {
             env_key,
             cron: crate::cron::Cron::default(),
             warm: crate::trial::Warm::default(),
+            betas: crate::beta::Betas::default(),
             cared: crate::trial::Cared::default(),
             wakes: crate::metrics::Wakes::default(),
             account: crate::usage::Account::default(),

@@ -9,7 +9,7 @@ use hyper::body::Body;
 use kennel_model::api::Deployed;
 use kennel_model::command;
 use kennel_model::msg::{ControlRequest, Refusal};
-use kennel_model::{ReleaseId, TenantName};
+use kennel_model::{Domain, LaunchSpec, ReleaseId, TenantName};
 
 use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
@@ -33,10 +33,31 @@ pub struct Wish {
     pub command: Vec<String>,
     /// What comes is what has changed since this release.
     pub onto: Option<ReleaseId>,
+    /// It is only shown.
+    pub beta: Option<At>,
+}
+
+/// Where a release is shown beside the one that serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// Below the tenant's own domain.
+    Own,
+    /// There.
+    Domain(Domain),
+}
+
+/// A release that is acknowledged, and not in use yet.
+struct Made {
+    /// Where it is to be shown, if it is not to serve.
+    shown_at: Option<Domain>,
+    /// What init is to run, if it was to be tried.
+    spec: Option<LaunchSpec>,
+    /// It was.
+    passed: Option<Passed>,
 }
 
 impl Control {
-    /// Takes a tar stream, or what has changed since another release, and makes it the tenant's current release. `by` is the
+    /// Takes a tar stream, or what has changed since another release, and makes it the tenant's current release, or only shows it. `by` is the
     /// operator's key fingerprint.
     ///
     /// # Errors
@@ -60,38 +81,61 @@ impl Control {
         let onto = wish.onto.map(|onto| files_of(&row, onto)).transpose()?;
         let wanted = name.clone();
         let id = self.registry.with(move |store| store.begin_release(&wanted)).await?;
-        let finished = match self.unpack(&row, (id, onto), body, &wish.command).await {
-            Ok((received, chosen)) => {
-                let Chosen { command, origin, notes } = chosen;
-                let facts = Unpacked { bytes: received.bytes, entries: received.entries, command, origin, by };
-                self.introduce(&row, id, facts).await.map(|passed| (passed, notes))
-            }
-            Err(cause) => Err(cause),
-        };
-        let (passed, notes) = match finished {
-            Ok(finished) => finished,
+        let (made, notes) = match self.make(&row, (id, onto), body, wish, by).await {
+            Ok(made) => made,
             Err(cause) => {
                 self.sweep(&claim, &row).await;
                 return Err(cause);
             }
         };
-        let ready_ms = passed.as_ref().map(Passed::ready_ms);
-        let serves = match passed {
-            Some(passed) => self.take_over(&row, passed).await,
-            None => self.activate(name).await,
-        };
-        serves.map_err(|cause| match cause {
+        let ready_ms = made.passed.as_ref().map(Passed::ready_ms);
+        let serves = made.shown_at.is_none();
+        self.put_to_use(&row, made).await.map_err(|cause| match cause {
             Error::Init(cause) => Error::NotActivated(id, cause),
             other => other,
         })?;
         self.sweep(&claim, &row).await;
-        if let (Some(before), Some(_)) = (row.current, ready_ms) {
+        if let (true, Some(before), Some(_)) = (serves, row.current, ready_ms) {
             tokio::spawn(look_after(Arc::clone(self), name.clone(), id, before));
         }
         let tenant = self.tenant(name).await?;
         let release = tenant.releases.iter().find(|r| r.id == id).cloned();
         let release = release.ok_or_else(|| Error::Internal(format!("{id} of {name} is not registered")))?;
         Ok(Deployed { release, tenant, notes, ready_ms })
+    }
+
+    /// A release out of what comes, on disk and acknowledged, and what is to be said of it.
+    async fn make<B>(
+        &self,
+        row: &TenantRow,
+        (id, onto): (ReleaseId, Option<ReleaseId>),
+        body: &mut B,
+        wish: &Wish,
+        by: String,
+    ) -> Result<(Made, Vec<String>)>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: std::fmt::Display,
+    {
+        let shown_at = match &wish.beta {
+            Some(at) => Some(self.beta_domain(row, id, at).await?),
+            None => None,
+        };
+        let (received, chosen) = self.unpack(row, (id, onto), body, &wish.command).await?;
+        let Chosen { command, origin, notes } = chosen;
+        let facts = Unpacked { bytes: received.bytes, entries: received.entries, command, origin, by };
+        Ok((self.introduce(row, id, facts, shown_at).await?, notes))
+    }
+
+    /// Has it serve, or shows it.
+    async fn put_to_use(self: &Arc<Self>, row: &TenantRow, made: Made) -> Result<()> {
+        match made {
+            Made { shown_at: Some(domain), spec: Some(spec), passed } => {
+                self.show_beta(row, spec, (passed, domain)).await
+            }
+            Made { passed: Some(passed), .. } => self.take_over(row, passed).await,
+            Made { .. } => self.activate(&row.name).await,
+        }
     }
 
     /// Has the archive unpacked in the slot, and finds out how the release starts.
@@ -122,38 +166,26 @@ impl Control {
     }
 
     /// Tries the release, if that is wanted of it and it has a program. Then the commit: from here on it is acknowledged.
-    async fn introduce(&self, row: &TenantRow, id: ReleaseId, facts: Unpacked) -> Result<Option<Passed>> {
-        let passed = match row.limits.trial {
-            true => self.try_new(row, id, &facts).await?,
-            false => None,
+    async fn introduce(
+        &self,
+        row: &TenantRow,
+        id: ReleaseId,
+        facts: Unpacked,
+        shown_at: Option<Domain>,
+    ) -> Result<Made> {
+        let spec = if row.limits.trial { self.spec(&with(row, id, &facts)).await? } else { None };
+        let passed = match spec.clone().filter(|spec| !spec.argv.is_empty()) {
+            Some(spec) => Some(self.try_beside(row, spec).await?),
+            None => None,
         };
-        let (name, keep) = (row.name.clone(), self.config.keep_releases);
-        let kept = self.registry.with(move |store| store.finish_release(&name, id, &facts, keep)).await;
+        let (name, how) = (row.name.clone(), (shown_at.is_none(), self.config.keep_releases));
+        let kept = self.registry.with(move |store| store.finish_release(&name, id, &facts, how)).await;
         match (kept, passed) {
             (Err(cause), Some(passed)) => {
                 self.dismiss(row, passed).await;
                 Err(cause)
             }
-            (kept, passed) => kept.map(|()| passed),
-        }
-    }
-
-    async fn try_new(&self, row: &TenantRow, id: ReleaseId, facts: &Unpacked) -> Result<Option<Passed>> {
-        let mut with_it = row.clone();
-        with_it.current = Some(id);
-        with_it.releases.push(ReleaseRow {
-            id,
-            files: id,
-            bytes: facts.bytes,
-            entries: facts.entries,
-            command: facts.command.clone(),
-            origin: Some(facts.origin),
-            by: facts.by.clone(),
-            created_at_s: 0,
-        });
-        match self.spec(&with_it).await? {
-            Some(spec) if !spec.argv.is_empty() => self.try_beside(row, spec).await.map(Some),
-            _ => Ok(None),
+            (kept, passed) => kept.map(|()| Made { shown_at, spec, passed }),
         }
     }
 
@@ -190,6 +222,7 @@ impl Control {
 
     /// A `kennel-unpack` whose upload was just cut off may still be at work; init is busy until it has ended.
     async fn remove_release(&self, row: &TenantRow, id: ReleaseId) -> Result<()> {
+        self.betas.forget(row.slot, Some(id));
         for _ in 1..ATTEMPTS {
             match self.init.act(ControlRequest::RemoveRelease(row.slot, id), REMOVAL).await {
                 Err(InitError::Refused(Refusal::Busy(_))) => tokio::time::sleep(PAUSE).await,
@@ -198,6 +231,23 @@ impl Control {
         }
         Ok(self.init.act(ControlRequest::RemoveRelease(row.slot, id), REMOVAL).await?)
     }
+}
+
+/// The tenant as it is with a release that is not registered yet.
+fn with(row: &TenantRow, id: ReleaseId, facts: &Unpacked) -> TenantRow {
+    let mut with_it = row.clone();
+    with_it.current = Some(id);
+    with_it.releases.push(ReleaseRow {
+        id,
+        files: id,
+        bytes: facts.bytes,
+        entries: facts.entries,
+        command: facts.command.clone(),
+        origin: Some(facts.origin),
+        by: facts.by.clone(),
+        created_at_s: 0,
+    });
+    with_it
 }
 
 /// The release whose files a kept one has.

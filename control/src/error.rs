@@ -191,6 +191,12 @@ pub enum Error {
     /// It is the oldest that is kept.
     #[error("the tenant {0} has no release before {1}, which serves")]
     NothingEarlier(TenantName, ReleaseId),
+    /// It is the newest that is kept.
+    #[error("the tenant {0} has no release after {1}, which serves")]
+    NothingNewer(TenantName, ReleaseId),
+    /// What it runs cannot run twice.
+    #[error("nothing is shown beside what serves the tenant {0}, as its releases are not tried")]
+    NoTrial(TenantName),
     /// It was tried beside the one that serves, and was not good enough to take over.
     #[error("release {release} is not taken into use: {why}; {}", serving.map_or("nothing serves yet".to_owned(), |r| format!("{r} serves on")))]
     NotReady {

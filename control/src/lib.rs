@@ -19,6 +19,7 @@ mod access;
 mod acme;
 mod attest;
 pub mod auth;
+mod beta;
 pub mod certificate;
 pub mod config;
 pub mod console;

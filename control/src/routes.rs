@@ -1,16 +1,19 @@
 //! The route table: composed from the registry, sealed in memory and given to init, which hands it to the proxy. How
 //! requests are matched against it is the proxy's business.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
+use kennel_model::Domain;
 use kennel_model::msg::ControlRequest;
 use kennel_model::routes::{Front, Maintenance, Route, RouteTable};
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 
+use crate::beta::Betas;
 use crate::control::{Control, QUICK};
 use crate::error::{Error, Result};
 use crate::program::static_files;
@@ -29,7 +32,7 @@ impl Control {
         }
         let (rows, pages) = self.registry.with(|store| Ok((store.tenants()?, store.pages()?))).await?;
         self.access.settle(&rows);
-        let table = compose(self.next_generation(), &rows, pages, self.front());
+        let table = compose(self.next_generation(), &rows, &self.betas, pages, self.front());
         let fd = sealed("routes", &table).map_err(|e| Error::Io("the route table", e))?;
         self.init.ask(ControlRequest::PublishRoutes, vec![fd], QUICK).await?;
         // There may be a name without a certificate now.
@@ -38,7 +41,13 @@ impl Control {
     }
 }
 
-fn compose(generation: u64, rows: &[TenantRow], (pages, of_host): Pages, front: Front) -> RouteTable {
+fn compose(
+    generation: u64,
+    rows: &[TenantRow],
+    betas: &Betas,
+    (pages, of_host): Pages,
+    front: Front,
+) -> RouteTable {
     let (ids, pages): (Vec<i64>, Vec<_>) = pages.into_iter().unzip();
     // They come in the order of their numbers.
     let at = |id: Option<i64>| ids.binary_search(&id?).ok().and_then(|at| u32::try_from(at).ok());
@@ -58,7 +67,14 @@ fn compose(generation: u64, rows: &[TenantRow], (pages, of_host): Pages, front: 
             ..Route::to(given.domain.clone(), row.name.clone(), row.slot, row.current, &row.limits)
         })
     });
-    RouteTable { generation, routes: routes.collect(), page: at(of_host), pages, front }
+    let mut routes: Vec<Route> = routes.collect();
+    let taken: HashSet<Domain> = routes.iter().map(|route| route.domain.clone()).collect();
+    let whole = rows.iter().filter(|row| row.phase == TenantPhase::Ready);
+    routes.extend(whole.filter_map(|row| {
+        let route = betas.route(row, |domain| taken.contains(domain))?;
+        Some(Route { page: at(row.page), ..route })
+    }));
+    RouteTable { generation, routes, page: at(of_host), pages, front }
 }
 
 /// A table in a memfd that nobody can change any more.
@@ -88,7 +104,8 @@ mod tests {
         }
         store.confirm(&"a".parse().unwrap()).unwrap();
         store.begin_removal(&"c".parse().unwrap()).unwrap();
-        let table = compose(7, &store.tenants().unwrap(), store.pages().unwrap(), Front::default());
+        let table =
+            compose(7, &store.tenants().unwrap(), &Betas::default(), store.pages().unwrap(), Front::default());
         let hosts: Vec<_> = table.routes.iter().map(|r| (r.domain.as_str(), r.release)).collect();
         assert_eq!(hosts, [("a.test", None)]);
     }

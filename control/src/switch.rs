@@ -3,6 +3,7 @@
 //! stay up, the one before serves again. What the registry has of it is undone by the next start of control
 //! when this one is cut off in between.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kennel_model::api::{Release, RolledBack};
@@ -14,7 +15,7 @@ use crate::control::{Claim, Control, QUICK};
 use crate::error::{Error, Result};
 use crate::init::InitError;
 use crate::registry::TenantRow;
-use crate::trial::{LOG_LINES, Passed};
+use crate::trial::{LOG_LINES, Passed, look_after};
 use crate::{program, say};
 
 /// Time between two looks at a program that was started.
@@ -22,8 +23,8 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How far a switch has come.
 enum Switch {
-    /// What slept is the slot's program again.
-    TakenBack,
+    /// A program that is known to work is the slot's now.
+    Known,
     /// What was tried may take over.
     Passed(Passed),
 }
@@ -49,11 +50,8 @@ impl Control {
         let row = self.settled(name).await?;
         let from = row.current.ok_or_else(|| Error::NotDeployed(name.clone()))?;
         let to = chosen(&row, from, to)?;
-        self.go_to(&claim, row, (from, to), by).await?;
-        let tenant = self.tenant(name).await?;
-        let release = tenant.releases.iter().find(|r| r.id == to).cloned();
-        let release = release.ok_or_else(|| Error::Internal(format!("{to} of {name} is not registered")))?;
-        Ok(RolledBack { from, release, tenant })
+        self.go_to(&claim, row, to, format!("rolled back from {from} to {to} by {by}")).await?;
+        self.switched(name, from, to).await
     }
 
     /// The same, if `from` still serves; whether it did.
@@ -73,21 +71,53 @@ impl Control {
             return Ok(false);
         }
         let to = chosen(&row, from, Some(to))?;
-        self.go_to(&claim, row, (from, to), by).await.map(|()| true)
+        let told = format!("rolled back from {from} to {to} by {by}");
+        self.go_to(&claim, row, to, told).await.map(|()| true)
     }
 
-    async fn go_to(
-        &self,
-        claim: &Claim,
-        row: TenantRow,
-        (from, to): (ReleaseId, ReleaseId),
+    /// Switches to a release that is kept and newer than the one that serves: `to`, the one that is shown, or the newest. What
+    /// serves then is looked after for a while, as after a deploy.
+    ///
+    /// # Errors
+    /// [`Error`]; the release that served before serves still, or again.
+    pub async fn promote(
+        self: &Arc<Self>,
+        name: &TenantName,
+        to: Option<ReleaseId>,
         by: &str,
-    ) -> Result<()> {
+    ) -> Result<RolledBack> {
+        let claim = self.claim(name, "a promotion")?;
+        let row = self.settled(name).await?;
+        let from = row.current.ok_or_else(|| Error::NotDeployed(name.clone()))?;
+        let newest = || row.releases.iter().map(|release| release.id).filter(|id| *id > from).max();
+        let wanted = to.or_else(|| self.betas.of(row.slot).map(|(shown, _)| shown)).or_else(newest);
+        let to = chosen(&row, from, Some(wanted.ok_or_else(|| Error::NothingNewer(name.clone(), from))?))?;
+        let is_tried = row.limits.trial;
+        self.go_to(&claim, row, to, format!("promoted {to} over {from} by {by}")).await?;
+        if is_tried {
+            tokio::spawn(look_after(Arc::clone(self), name.clone(), to, from));
+        }
+        self.switched(name, from, to).await
+    }
+
+    async fn switched(&self, name: &TenantName, from: ReleaseId, to: ReleaseId) -> Result<RolledBack> {
+        let tenant = self.tenant(name).await?;
+        let release = tenant.releases.iter().find(|r| r.id == to).cloned();
+        let release = release.ok_or_else(|| Error::Internal(format!("{to} of {name} is not registered")))?;
+        Ok(RolledBack { from, release, tenant })
+    }
+
+    async fn go_to(&self, claim: &Claim, row: TenantRow, to: ReleaseId, told: String) -> Result<()> {
         let runtime = self.runtime(&row.runtime)?;
         program::still_serves(&TenantRow { current: Some(to), ..row.clone() }, runtime, &row.limits)?;
         let wanted = row.name.clone();
         self.registry.with(move |store| store.begin_switch(&wanted, to)).await?;
-        self.try_out(claim, &row, to, format!("rolled back from {from} to {to} by {by}")).await
+        self.try_out(claim, &row, to, told).await?;
+        // What has no program is shown still.
+        match self.betas.forget(row.slot, Some(to)) {
+            true => self.publish_routes().await,
+            false => Ok(()),
+        }
     }
 
     /// The row of a tenant that is whole, without a switch before this one that could not be undone at its time.
@@ -120,7 +150,7 @@ impl Control {
             }
         };
         let switched = match passed {
-            Some(Switch::TakenBack) => self.published(before).await,
+            Some(Switch::Known) => self.published(before).await,
             Some(Switch::Passed(passed)) => self.take_over(before, passed).await,
             None => self.run_current(&name).await,
         };
@@ -143,12 +173,12 @@ impl Control {
         Err(cause)
     }
 
-    /// Takes back what the registry is being switched to, if it sleeps; else tries it beside what serves, if it has a program.
+    /// Takes what the registry is being switched to as it is, if it sleeps or is shown; else tries it beside what serves, if it has a program.
     async fn try_current(&self, before: &TenantRow) -> Result<Option<Switch>> {
         let spec = self.spec(&self.row(&before.name).await?).await?;
         let Some(spec) = spec.filter(|spec| !spec.argv.is_empty()) else { return Ok(None) };
-        if self.take_back(before, &spec).await {
-            return Ok(Some(Switch::TakenBack));
+        if self.take_known(before, &spec).await {
+            return Ok(Some(Switch::Known));
         }
         self.try_beside(before, spec).await.map(|passed| Some(Switch::Passed(passed)))
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kennel_model::api::{NewTenant, Release, ReleaseState, Tenant};
+use kennel_model::api::{Beta, NewTenant, Release, ReleaseState, Tenant};
 use kennel_model::egress::Egress;
 use kennel_model::env::EnvValue;
 use kennel_model::msg::{Cause, ControlRequest, Depth, Refusal};
@@ -74,6 +74,7 @@ impl Control {
         self.access.requests.forget(name);
         self.init.forget(row.slot);
         self.warm.forget(row.slot);
+        self.betas.forget(row.slot, None);
         self.timeline.forget(row.slot);
         self.forget_spent().await;
         let gone = name.clone();
@@ -208,6 +209,7 @@ impl Control {
             None if row.command.is_empty() => default(),
             None => row.command.clone(),
         };
+        let beta = self.betas.of(row.slot);
         Tenant {
             uid: row.slot.uid(),
             context: row.slot.run_context(runtime.is_some_and(|r| r.jit)),
@@ -222,7 +224,11 @@ impl Control {
             state,
             reason,
             current: row.current,
-            releases: row.releases.into_iter().map(|r| shown(r, (row.current, row.previous))).collect(),
+            releases: row
+                .releases
+                .into_iter()
+                .map(|r| shown(r, (row.current, row.previous), beta.as_ref()))
+                .collect(),
             created_at_s: row.created_at_s,
         }
     }
@@ -252,7 +258,11 @@ pub(crate) fn launch(row: &TenantRow, env: Vec<(String, EnvValue)>) -> Option<La
 }
 
 /// A release as the API shows it, by what is current and what was before a switch that is on trial.
-fn shown(row: ReleaseRow, (current, previous): (Option<ReleaseId>, Option<ReleaseId>)) -> Release {
+fn shown(
+    row: ReleaseRow,
+    (current, previous): (Option<ReleaseId>, Option<ReleaseId>),
+    beta: Option<&(ReleaseId, Beta)>,
+) -> Release {
     let state = match (current == Some(row.id), previous) {
         (true, None) => ReleaseState::Serving,
         (true, Some(_)) => ReleaseState::Trying,
@@ -260,5 +270,6 @@ fn shown(row: ReleaseRow, (current, previous): (Option<ReleaseId>, Option<Releas
     };
     let ReleaseRow { id, files, bytes, entries, command, origin, by, created_at_s } = row;
     let files = (files != id).then_some(files);
-    Release { files, id, bytes, entries, created_at_s, by, command, origin, state }
+    let beta = beta.filter(|(shown, _)| *shown == id).map(|(_, beta)| beta.clone());
+    Release { files, id, bytes, entries, created_at_s, by, command, origin, state, beta }
 }

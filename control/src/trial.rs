@@ -90,6 +90,11 @@ impl Warm {
 }
 
 impl Passed {
+    /// Its program, which somebody else sees to from now on.
+    pub(crate) fn into_started(self) -> Started {
+        self.started
+    }
+
     /// How long it took to get ready, in milliseconds.
     pub(crate) fn ready_ms(&self) -> u32 {
         u32::try_from(self.ready_after.as_millis()).unwrap_or(u32::MAX)
@@ -136,13 +141,20 @@ impl Control {
         self.published(row).await
     }
 
-    /// Has the program of a release take over that ran until not long ago and is kept asleep since; whether there was one. It is
-    /// known to work, and need not be tried. Routes are still to be published.
-    pub(crate) async fn take_back(&self, row: &TenantRow, spec: &LaunchSpec) -> bool {
-        let Some(started) = self.warm.take(row.slot, spec.release) else { return false };
+    /// Has the program of a release take over that ran until not long ago and is kept asleep since, or that is shown; whether there
+    /// was one. It is known to work, and need not be tried. Routes are still to be published.
+    pub(crate) async fn take_known(&self, row: &TenantRow, spec: &LaunchSpec) -> bool {
+        let known = match self.warm.take(row.slot, spec.release) {
+            Some(started) => Some(started),
+            None => self.betas.take(row.slot, spec.release).await,
+        };
+        let Some(started) = known else { return false };
         if self.init.act(ControlRequest::Promote(started.id, spec.clone()), QUICK).await.is_err() {
             // It has ended since, or has other variables or limits than are wanted now.
             self.end(row, started).await;
+            if let Err(cause) = self.publish_routes().await {
+                say!("{}: there may be a route to what is shown no longer: {cause}", row.name);
+            }
             return false;
         }
         self.is_warm(row, started);
@@ -219,7 +231,7 @@ impl Control {
     }
 
     /// Ends what is on trial, and waits for that within its grace.
-    async fn end(&self, row: &TenantRow, Started { id, end, .. }: Started) {
+    pub(crate) async fn end(&self, row: &TenantRow, Started { id, end, .. }: Started) {
         // Init that does not answer is about to end everything.
         let _ = self.init.act(ControlRequest::StopTask(id), QUICK).await;
         let grace = Duration::from_millis(row.limits.stop_grace_ms.into());

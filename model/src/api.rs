@@ -12,6 +12,7 @@
 //! | `GET /v1/tenants/{name}/releases` | → `Vec<Release>` |
 //! | `POST /v1/tenants/{name}/releases` | a tar stream (`application/x-tar`) → 201 [`Deployed`] |
 //! | `POST /v1/tenants/{name}/rollback` | [`Rollback`] → [`RolledBack`] |
+//! | `POST /v1/tenants/{name}/promote` | [`Promote`] → [`RolledBack`] |
 //! | `POST /v1/tenants/{name}/start`, `/stop` | → [`Tenant`] |
 //! | `POST /v1/tenants/{name}/sleep` | [`Sleep`] → [`Tenant`] |
 //! | `GET /v1/tenants/{name}/logs?lines=N&follow=true` | → `text/plain`, streamed |
@@ -34,7 +35,7 @@ use crate::egress::Action;
 use crate::layout::RuntimeFacts;
 use crate::memory::{Pressure, Reclaimed, Swap};
 use crate::msg::ServiceStatus;
-pub use crate::release::{Release, ReleaseState, Rollback, RolledBack};
+pub use crate::release::{Beta, Promote, Release, ReleaseState, Rollback, RolledBack};
 pub use crate::session::{
     Challenge, ChallengeRequest, SIGNATURE_NAMESPACE, Session, SessionRequest, signed_text,
 };
@@ -110,7 +111,7 @@ pub struct Tenant {
     pub created_at_s: u64,
 }
 
-/// The answer to a deploy: it is on disk, registered, and what the next request reaches.
+/// The answer to a deploy: it is on disk, registered, and what the next request reaches, unless it is only shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
     /// The new release.

@@ -117,6 +117,18 @@ pub enum ControlRequest {
     /// minutes after that: until it has ended it may be promoted again, if it is still what is wanted. Refused when it does not run
     /// any more, or the slot is being stopped; nothing has changed then.
     Promote(TaskId, LaunchSpec),
+    /// Show a release beside the one that serves, in the place of another that was shown: the proxy may open its files from now on, and
+    /// has routes that say so. Answered by [`ControlReply::Shown`]. Ends with control, and its program also when memory gets short.
+    Show {
+        /// Whose.
+        slot: SlotId,
+        /// Which.
+        spec: LaunchSpec,
+        /// Its program, which is on trial with this spec, if it has one.
+        task: Option<TaskId>,
+    },
+    /// Show this release no longer; its program is not ended by it.
+    Hide(SlotId, ReleaseId),
     /// Start `kennel-unpack` to tell what a release holds. The reply carries one descriptor: the read end of the pipe that the
     /// listing comes through (see [`crate::listing`]).
     ListRelease(SlotId, ReleaseId),
@@ -164,6 +176,8 @@ pub enum ControlReply {
     Counters(Box<Counters>),
     /// The answer to `AskTask`.
     Asked(Asked),
+    /// The answer to `Show`: the port of its program, if it has one.
+    Shown(Option<u16>),
 }
 
 /// Why init did not do what it was asked to.

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ReleaseId;
 use crate::api::Tenant;
 use crate::found::Origin;
+use crate::{Domain, ReleaseId};
 
 /// One release as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +28,21 @@ pub struct Release {
     /// The release whose files it has, where only its environment is its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<ReleaseId>,
+    /// Where it is shown beside the one that serves, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta: Option<Beta>,
     /// What becomes of it; [`ReleaseState::Kept`] from hosts that are older than that.
     #[serde(default)]
     pub state: ReleaseState,
+}
+
+/// Where a release is shown before it serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beta {
+    /// Its own domain.
+    pub domain: Domain,
+    /// Until when, if it is not promoted, in seconds since 1970-01-01 UTC.
+    pub until_s: u64,
 }
 
 /// What becomes of a release.
@@ -55,7 +67,16 @@ pub struct Rollback {
     pub to: Option<ReleaseId>,
 }
 
-/// The answer to a rollback: the release runs, and is what requests reach.
+/// Asks for a newer release to serve, one that is shown for example.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promote {
+    /// Which; when absent the one that is shown, or else the newest that is newer than the one that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseId>,
+}
+
+/// The answer to a rollback, or a promotion: the release runs, and is what requests reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolledBack {
     /// What served before; it is kept.

@@ -102,6 +102,17 @@ pub struct Route {
     pub traffic: TrafficLimits,
     /// Files of the release that the proxy answers by itself.
     pub static_files: Option<StaticFiles>,
+    /// It leads to a release that is shown beside the one that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta: Option<Beta>,
+}
+
+/// Where a release is that is shown beside the one that serves. It is awake as long as it has a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beta {
+    /// What its program listens on, one of the slot's ports; nothing where it has only files.
+    pub port: Option<u16>,
 }
 
 impl Route {
@@ -131,6 +142,7 @@ impl Route {
             server_timing: limits.server_timing,
             traffic: limits.traffic,
             static_files: limits.static_files,
+            beta: None,
         }
     }
 }
@@ -213,6 +225,9 @@ pub enum BadRoutes {
     /// It says of a page that is not there.
     #[error("there is no page {0}")]
     NoPage(u32),
+    /// It leads to another slot's program, or to none of ours.
+    #[error("port {1} of {0} is not one of its slot's")]
+    ForeignPort(Domain, u16),
 }
 
 impl RouteTable {
@@ -222,6 +237,12 @@ impl RouteTable {
         let mut seen = std::collections::HashSet::with_capacity(self.routes.len());
         if let Some(route) = self.routes.iter().find(|route| !seen.insert(&route.domain)) {
             return Err(BadRoutes::Duplicate(route.domain.clone()));
+        }
+        let port_of = |route: &Route| route.beta.and_then(|beta| beta.port);
+        for route in &self.routes {
+            if let Some(port) = port_of(route).filter(|port| !route.slot.has_port(*port)) {
+                return Err(BadRoutes::ForeignPort(route.domain.clone(), port));
+            }
         }
         let of_maintenance = |route: &Route| route.maintenance.as_ref().and_then(|m| m.page);
         let named = self.routes.iter().flat_map(|route| [route.page, of_maintenance(route)]);

@@ -60,6 +60,11 @@ impl SlotId {
         self.port() + PORTS_PER_SLOT - 1
     }
 
+    /// Whether this is one of them.
+    pub const fn has_port(self, port: u16) -> bool {
+        self.port() <= port && port <= self.last_port()
+    }
+
     /// SELinux domain of the running tenant, as a context. Its role says whether the program may make code at run time
     /// (`jit_r`, a constraint on `execmem`), so that one domain for each slot serves every runtime.
     pub fn run_context(self, jit: bool) -> String {

@@ -22,6 +22,7 @@ use crate::request::{hsts_s, note};
 use crate::routes::{Found, Target};
 use crate::seen::{Phase, Seen};
 use crate::shared::Shared;
+use crate::unlisted::unlisted;
 use crate::websocket::Handshake;
 use crate::{challenges, files, host, instead, secure, sent, strict};
 
@@ -85,10 +86,14 @@ pub(crate) async fn admit(
     }
     shared.rates.enter(target.slot, client.address(), &target.traffic)?;
     if let Some(answer) = files::answer(shared, &target, client, head).await? {
-        return Admission::answered(secure::with_hsts(answer, hsts_s(client, &target)));
+        return Admission::answered(unlisted(secure::with_hsts(answer, hsts_s(client, &target)), &target));
     }
     if target.protocol == Protocol::H2c && handshake.is_some() {
         return Err(Fault::NoWebsocket);
+    }
+    if target.beta.is_some() {
+        let turn = turn(shared, &target, client, (head, body), seen).await?;
+        return Ok(Admission::Let(host.clone(), Admitted { target, visit: None, turn }));
     }
     let visit = shared.leases.enter(target.slot).ok_or(Fault::Overloaded)?;
     if !visit.is_leased()
@@ -102,7 +107,7 @@ pub(crate) async fn admit(
         in_queue(shared, &target, seen, Box::pin(connect::wake(shared, &target, asking(client, head)))).await?;
     }
     let turn = turn(shared, &target, client, (head, body), seen).await?;
-    Ok(Admission::Let(host.clone(), Admitted { target, visit, turn }))
+    Ok(Admission::Let(host.clone(), Admitted { target, visit: Some(visit), turn }))
 }
 
 /// What is answered while the tenant is worked on, but for who is let in.

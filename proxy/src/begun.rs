@@ -31,8 +31,8 @@ pub(crate) enum SoFar {
 pub(crate) struct Admitted {
     /// Where to.
     pub(crate) target: Arc<Target>,
-    /// Counted, and holding the program's lease.
-    pub(crate) visit: Visit,
+    /// Counted, and holding the lease of the program that serves; none for another's.
+    pub(crate) visit: Option<Visit>,
     /// Its place at the program.
     pub(crate) turn: Turn,
 }

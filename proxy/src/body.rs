@@ -93,7 +93,7 @@ pub(crate) struct Paced<B> {
 
 /// What a response occupies until its body is through or dropped: the client's request, the slot's visit and, unless it
 /// lasts, the place at the program.
-pub(crate) type Held = (Client, Visit, Option<Turn>);
+pub(crate) type Held = (Client, Option<Visit>, Option<Turn>);
 
 impl<B> Paced<B> {
     /// A request's body.

@@ -44,6 +44,12 @@ pub(crate) trait Carrier: Sized {
     /// [`DialError`].
     async fn connect(shared: &Arc<Shared>, slot: SlotId) -> Result<Self, DialError>;
 
+    /// One by a new connection to whatever listens on that port, which nobody else is given.
+    ///
+    /// # Errors
+    /// [`DialError`].
+    async fn alone(shared: &Arc<Shared>, slot: SlotId, port: u16) -> Result<Self, DialError>;
+
     /// Sends a request and waits for the head of its answer.
     ///
     /// # Errors
@@ -80,7 +86,10 @@ impl Carrier for Upstream {
     }
 
     async fn connect(shared: &Arc<Shared>, slot: SlotId) -> Result<Self, DialError> {
-        let port = shared.awake.port(slot);
+        Self::alone(shared, slot, shared.awake.port(slot)).await
+    }
+
+    async fn alone(shared: &Arc<Shared>, _: SlotId, port: u16) -> Result<Self, DialError> {
         let stream = connect::dial(port, shared.limits.connect).await?;
         connect::handshake(Plain::new(stream, port, &shared.limits).for_hyper(), port, &shared.limits).await
     }
@@ -126,6 +135,11 @@ impl Carrier for Place {
 
     async fn connect(shared: &Arc<Shared>, slot: SlotId) -> Result<Self, DialError> {
         shared.h2c.connect(slot, shared.awake.port(slot)).await
+    }
+
+    async fn alone(shared: &Arc<Shared>, slot: SlotId, port: u16) -> Result<Self, DialError> {
+        let stream = connect::dial(port, shared.limits.connect).await?;
+        shared.h2c.alone(slot, (stream, port)).await
     }
 
     async fn send(

@@ -17,6 +17,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, Version};
 use kennel_model::SlotId;
+use kennel_model::routes::Beta;
 use tokio::time::{Instant, timeout_at};
 
 use crate::awake::Life;
@@ -55,6 +56,10 @@ pub(crate) async fn exchange<C: Carrier>(
     (meter, start): (Meter, Start<C>),
 ) -> Result<Response<FromProgram>, Fault> {
     let mut sending = Sending::new(head, body, &shared.limits, meter, C::STREAMS);
+    if let Some(beta) = target.beta {
+        shared.tally.request(target.slot);
+        return beside::<C>(shared, target, beta, sending).await;
+    }
     let mut endings = shared.awake.endings(target.slot);
     let (kept, first) = match start {
         Start::Usual => {
@@ -76,6 +81,23 @@ pub(crate) async fn exchange<C: Carrier>(
     }
     // Boxed, as it is large and most requests need none of it.
     Box::pin(anew::<C>(shared, target, client, (sending, first), endings)).await
+}
+
+/// Sends it to a release beside the one that serves, which is awake or has ended. Its connections are for one request each, so that
+/// those of the one that serves have all the room there is.
+async fn beside<C: Carrier>(
+    shared: &Arc<Shared>,
+    target: &Target,
+    beta: Beta,
+    sending: Sending,
+) -> Result<Response<FromProgram>, Fault> {
+    // One that has only files has answered by now, or has none.
+    let port = beta.port.ok_or(Fault::NoFile)?;
+    let carrier = C::alone(shared, target.slot, port).await.map_err(|e| match e {
+        DialError::Refused => Fault::Died,
+        e => connect::fault_of(e, target),
+    })?;
+    sending.over(shared, target.slot, carrier).await.map_err(|failure| failure.fault)
 }
 
 /// Sends it over a new connection, `first` if there is one, and once more if that was one to a life that was to end: it has been

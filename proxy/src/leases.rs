@@ -177,11 +177,6 @@ impl Leases {
 }
 
 impl Visit {
-    /// Whose.
-    pub(crate) const fn slot(&self) -> SlotId {
-        self.slot
-    }
-
     /// Whether init holds the program awake.
     pub(crate) fn is_leased(&self) -> bool {
         self.leases.is_leased(self.slot)

@@ -67,6 +67,7 @@ pub mod tls;
 mod trailers;
 mod trial;
 mod tunnel;
+mod unlisted;
 mod upstream;
 mod wake;
 mod websocket;

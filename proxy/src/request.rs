@@ -32,6 +32,7 @@ use crate::seen::{Phase, Recorded, Seen};
 use crate::shared::Shared;
 use crate::taking::Taking;
 use crate::tally::Way;
+use crate::unlisted::unlisted;
 use crate::upstream::{FromProgram, Upstream};
 use crate::websocket::{self, Handshake};
 use crate::{grpc, host, paths, secure, shown, strict, tunnel, wake};
@@ -148,7 +149,9 @@ async fn through(
         }
     };
     note(seen, |seen| seen.enter(Phase::Own));
-    wake::answered(shared, target.slot).await;
+    if target.beta.is_none() {
+        wake::answered(shared, target.slot).await;
+    }
     let mut response = response?;
     let to_program =
         (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
@@ -156,7 +159,7 @@ async fn through(
     match (websocket, to_program) {
         (_, None) => {
             let answer = pass_back(shared, response, how, (&target, key), (client, visit, turn));
-            Ok(secure::with_hsts(answer, hsts_s))
+            Ok(unlisted(secure::with_hsts(answer, hsts_s), &target))
         }
         (true, Some(_)) if handshake.is_some_and(|asked| !asked.is_accepted(response.headers())) => {
             Err(Fault::Broke)
@@ -198,7 +201,7 @@ fn pass_back(
     response: Response<FromProgram>,
     (is_head, streams): (bool, bool),
     (target, key): (&Target, Option<Key>),
-    (client, visit, turn): (Client, Visit, Turn),
+    (client, visit, turn): (Client, Option<Visit>, Turn),
 ) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     let bodiless = is_head || head.status == StatusCode::NOT_MODIFIED;
@@ -211,8 +214,8 @@ fn pass_back(
     {
         copy.finish();
     }
-    let meter = shared.tally.meter(visit.slot(), Way::Out);
-    let throttle = shared.pace.throttle(visit.slot(), target.traffic.send_bytes_per_s);
+    let meter = shared.tally.meter(target.slot, Way::Out);
+    let throttle = shared.pace.throttle(target.slot, target.traffic.send_bytes_per_s);
     // What lasts is no work for the program while it lasts.
     let turn = (!lasts(&head.headers)).then_some(turn);
     let held = (client, visit, turn);
@@ -240,7 +243,7 @@ fn switch(
     target: &Target,
     response: Response<FromProgram>,
     (to_client, to_program): (OnUpgrade, OnUpgrade),
-    held: (Client, Visit),
+    held: (Client, Option<Visit>),
     seen: &mut Option<Seen>,
 ) -> Result<Response<Body>, Fault> {
     if !headers::has_token(response.headers(), header::UPGRADE, "websocket") {
@@ -250,12 +253,12 @@ fn switch(
     headers::to_client(&mut head.headers, Length::None, false, true);
     let mut seen = seen.take();
     note(&mut seen, |seen| seen.answered(head.status, &mut head.headers));
-    let meter = |way| shared.tally.meter(held.1.slot(), way);
+    let meter = |way| shared.tally.meter(target.slot, way);
     let meters = [
         meter(Way::In).and(seen.as_mut().map(Seen::count_in)),
         meter(Way::Out).and(seen.as_mut().map(Seen::count_out)),
     ];
-    let throttle = shared.pace.throttle(held.1.slot(), target.traffic.send_bytes_per_s);
+    let throttle = shared.pace.throttle(target.slot, target.traffic.send_bytes_per_s);
     let idle = shared.limits.tunnel_idle;
     tokio::spawn(tunnel::run(to_client, to_program, idle, (meters, throttle), (held, seen)));
     Ok(Response::from_parts(head, crate::body::page(bytes::Bytes::new())))

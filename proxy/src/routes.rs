@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::files::{Site, Sites};
+use crate::files::{Site, Sites, Which};
 use kennel_model::egress::Network;
 use kennel_model::page::Page;
 use kennel_model::places::Places;
 use kennel_model::redirect::Redirect;
-use kennel_model::routes::{BadRoutes, Crawlers, Front, Https, Protocol, Route, RouteTable, TrafficLimits};
+use kennel_model::routes::{
+    BadRoutes, Beta, Crawlers, Front, Https, Protocol, Route, RouteTable, TrafficLimits,
+};
 use kennel_model::{Domain, HealthPath, ReleaseId, SlotId, TenantName};
 
 use crate::paths;
@@ -53,6 +55,8 @@ pub struct Target {
     pub traffic: TrafficLimits,
     /// Files that are answered here.
     pub(crate) site: Option<Arc<Site>>,
+    /// It is shown beside the one that serves: where it is.
+    pub beta: Option<Beta>,
 }
 
 /// What visitors are told while a tenant is worked on.
@@ -156,7 +160,8 @@ impl Routes {
     pub(crate) fn successor(&self, target: &Target) -> Option<Arc<Target>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let now = current.as_ref()?.places.get(&target.domain)?;
-        (now.slot == target.slot && now.release != target.release).then(|| now.clone())
+        (now.slot == target.slot && now.beta == target.beta && now.release != target.release)
+            .then(|| now.clone())
     }
 
     /// Puts a new table in force; requests under way keep the target that they have.
@@ -172,6 +177,7 @@ impl Routes {
         let page = of(page);
         let mut places = Places::with_capacity(routes.len());
         for route in routes {
+            let site = route.static_files.and_then(|_| sites.get(&Which::of(&route))).cloned();
             let Route { domain, strip, redirect, maintenance, page, tenant, slot, release, .. } = route;
             let maintenance = maintenance.map(|m| Maintenance {
                 retry_after_s: m.retry_after_s,
@@ -195,7 +201,8 @@ impl Routes {
                 server_timing: route.server_timing,
                 traffic: route.traffic,
                 domain: domain.clone(),
-                site: route.static_files.and_then(|_| sites.get(&route.slot)).cloned(),
+                site,
+                beta: route.beta,
             };
             places.insert(&domain, Arc::new(target));
         }

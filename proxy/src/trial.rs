@@ -21,7 +21,7 @@ pub(crate) async fn answer(shared: Arc<Shared>, id: RequestId, (slot, port): (Sl
 
 async fn asked(shared: &Shared, (slot, port): (SlotId, u16), ask: &Ask) -> Asked {
     // A message is init's word, and no more than that.
-    if !(slot.port()..=slot.last_port()).contains(&port) {
+    if !slot.has_port(port) {
         return Asked::Refused;
     }
     let stream = match connect::dial(port, shared.limits.connect).await {

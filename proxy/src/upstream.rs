@@ -222,14 +222,21 @@ impl Upstream {
                 // That the last of the body was taken is no news for a connection that is idle.
                 self.bell.driver.store(false, Ordering::Release);
             }
-            return shared.pool.put(slot, Kept::Hypers(self));
+            return self.keep(&shared, slot);
         }
         tokio::spawn(async move {
             if self.ready().await {
                 self.bell.is_for(Waker::noop());
-                shared.pool.put(slot, Kept::Hypers(self));
+                self.keep(&shared, slot);
             }
         });
+    }
+
+    /// One to another program than the slot's is of no more use.
+    fn keep(self, shared: &Shared, slot: SlotId) {
+        if self.port == shared.awake.port(slot) {
+            shared.pool.put(slot, Kept::Hypers(self));
+        }
     }
 }
 

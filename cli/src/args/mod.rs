@@ -40,7 +40,7 @@ pub use image::{Build, KeysCommand, Lock};
 pub use limit_values::After;
 pub use limits::{LimitArgs, LimitsOf};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
-pub use release::{Releases, Rollback};
+pub use release::{Promote, Releases, Rollback};
 pub use routing::{DomainCommand, MaintenanceCommand, PagesCommand, RedirectCommand};
 pub use seeing::{SortKey, Top, Traffic, Usage};
 pub use size::ByteSize;
@@ -126,6 +126,8 @@ pub enum Command {
     Releases(Releases),
     /// Switch a tenant to an earlier release, or any other that is kept
     Rollback(Rollback),
+    /// Have a newer release serve: one that `kennel deploy --beta` shows, or any other that is kept
+    Promote(Promote),
     /// Run a command once beside a tenant's program, with its files, variables, data and limits
     Exec(Exec),
     /// Run commands of a tenant's by the clock

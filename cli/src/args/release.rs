@@ -1,4 +1,4 @@
-//! Arguments of `releases` and `rollback`.
+//! Arguments of `releases`, `rollback` and `promote`.
 
 use kennel_model::{ReleaseId, TenantName};
 
@@ -26,6 +26,23 @@ pub struct Rollback {
     /// Number of a release that is kept, such as 7 or r7 [default: the newest before the one that serves]
     #[arg(long, value_name = "N", value_parser = number)]
     pub to: Option<ReleaseId>,
+}
+
+/// `kennel promote`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  kennel deploy blog . --beta     # shown at r12.blog.example.com, while r11 serves
+  kennel promote blog
+
+What is shown takes over as it runs: it is not started again, and no request is lost. Another release is tried
+first. One that ends twice in the two minutes after is taken back from. `kennel rollback` leads back.")]
+pub struct Promote {
+    /// The tenant
+    pub name: TenantName,
+    /// Number of a release that is kept, such as 12 or r12 [default: the one that is shown, or the newest]
+    #[arg(value_name = "N", value_parser = number)]
+    pub release: Option<ReleaseId>,
 }
 
 /// A release's number as people write it.

@@ -122,6 +122,7 @@ pub struct TenantAdd {
 Example:
   kennel deploy blog examples/node-hello
   kennel deploy blog ./app --command 'node --enable-source-maps dist/server.js'
+  kennel deploy blog . --beta                # shown at r12.blog.example.com; then `kennel promote blog`
 
 What is run is what --command says, or else the first of these at the top of the folder: kennel.toml,
 `web` in a Procfile, `start` or `main` in package.json, server.js and its like, one static program; an
@@ -143,6 +144,9 @@ pub struct Deploy {
     /// Program and arguments, as in a shell, but without one [default: what the release says]
     #[arg(long, value_name = "COMMAND", value_parser = command)]
     pub command: Option<Words>,
+    /// Show it at a domain of its own for a day, while the one before serves [default: rN. before the tenant's]
+    #[arg(long, value_name = "DOMAIN", num_args = 0..=1, require_equals = true)]
+    pub beta: Option<Option<Domain>>,
 }
 
 /// The words of a command.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use kennel_model::listing::Listing;
-use kennel_model::{ReleaseId, TenantName, api};
+use kennel_model::{Domain, ReleaseId, TenantName, api};
 use serde::Serialize;
 
 use super::upload::{Aborted, Unsent, send};
@@ -13,7 +13,7 @@ use crate::args::{ByteSize, Deploy};
 use crate::client::Client;
 use crate::deploy::{Contents, Counts, Delta, Parcel, Source};
 use crate::exit::Failure;
-use crate::ui::SafeLines;
+use crate::ui::{SafeLines, until};
 
 /// What is smaller is sent as it is: to ask what the host has would cost as much.
 const WORTH_ASKING: u64 = 64 << 10;
@@ -53,15 +53,18 @@ pub(super) async fn deploy(context: &Context, args: &Deploy) -> Result<(), Failu
     let tenant: api::Tenant = client.get(&tenant_path(&args.name)).await?;
     source.check(&tenant.limits)?;
     let left_out = source.left_out();
-    let command = args.command.as_ref().map_or(&[][..], |words| &words.0);
+    let wish = Wish::of(args);
     let brought = tokio::select! {
-        brought = bring(context, &mut client, (&tenant, command), &source) => brought?,
+        brought = bring(context, &mut client, (&tenant, &wish), &source) => brought?,
         _ = tokio::signal::ctrl_c() => return Err(Aborted::Cancelled.into()),
     };
     let (deployed, onto, counts) = brought;
     let travelled = Travelled { sent_bytes: client.sent(), of_bytes: source.bytes(), onto, counts };
-    let named = deployed.tenant.domains.iter().filter(|domain| !domain.is_wildcard());
-    let urls = named.map(|domain| client.host().page_url(domain)).collect();
+    let url = |domain: &Domain| client.host().page_url(domain);
+    let urls = match &deployed.release.beta {
+        Some(beta) => vec![url(&beta.domain)],
+        None => deployed.tenant.domains.iter().filter(|domain| !domain.is_wildcard()).map(url).collect(),
+    };
     Ok(context.ui.result(&Done { deployed: &deployed, urls, left_out, travelled }, words)?)
 }
 
@@ -72,7 +75,7 @@ type Brought = (api::Deployed, Option<ReleaseId>, Option<Counts>);
 async fn bring(
     context: &Context,
     client: &mut Client,
-    (tenant, command): (&api::Tenant, &[String]),
+    (tenant, wish): (&api::Tenant, &Wish),
     source: &Arc<Source>,
 ) -> Result<Brought, Failure> {
     let name = &tenant.name;
@@ -81,7 +84,7 @@ async fn bring(
         let parcel = Parcel::Changed(Arc::clone(source), delta, onto);
         let label = format!("deploying {} of {} files, to {name}", counts.changed, counts.files);
         let bar = context.ui.bar(&label, parcel.bytes());
-        match send(client, &path(name, command, Some(onto)), parcel, &bar).await {
+        match send(client, &wish.path(name, Some(onto)), parcel, &bar).await {
             Ok(deployed) => return Ok((deployed, Some(onto), Some(counts))),
             Err(Unsent::Failed(failure)) => return Err(failure),
             Err(Unsent::Unfit(onto, why)) => {
@@ -91,7 +94,7 @@ async fn bring(
     }
     let label = format!("deploying {}, to {name}", source.words());
     let bar = context.ui.bar(&label, source.bytes());
-    match send(client, &path(name, command, None), Parcel::Whole(Arc::clone(source)), &bar).await {
+    match send(client, &wish.path(name, None), Parcel::Whole(Arc::clone(source)), &bar).await {
         Ok(deployed) => Ok((deployed, None, None)),
         Err(Unsent::Failed(failure)) => Err(failure),
         Err(Unsent::Unfit(_, why)) => Err(Aborted::Reading(std::io::Error::other(why)).into()),
@@ -132,26 +135,41 @@ fn worth_it(listing: &Listing, contents: &Contents) -> Option<Delta> {
     (delta.counts().changed < delta.counts().files).then_some(delta)
 }
 
-/// Where a release is sent to, with the command that was asked for and what it builds on.
-fn path(name: &TenantName, command: &[String], onto: Option<ReleaseId>) -> String {
-    let path = format!("{}/releases", tenant_path(name));
-    if command.is_empty() && onto.is_none() {
-        return path;
+/// What is wanted of the release.
+#[derive(Debug, Default)]
+struct Wish {
+    command: Vec<String>,
+    /// Where it is shown; empty for the usual place.
+    beta: Option<String>,
+}
+
+impl Wish {
+    fn of(args: &Deploy) -> Self {
+        let beta = args.beta.as_ref().map(|at| at.as_ref().map_or_else(String::new, ToString::to_string));
+        Self { command: args.command.as_ref().map_or_else(Vec::new, |words| words.0.clone()), beta }
     }
-    let words = command.iter().map(|word| ("command", word.clone()));
-    let onto = onto.map(|onto| ("onto", onto.0.to_string()));
-    let pairs = words.chain(onto);
-    format!("{path}?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
+
+    /// Where it is sent to, with what it builds on.
+    fn path(&self, name: &TenantName, onto: Option<ReleaseId>) -> String {
+        let path = format!("{}/releases", tenant_path(name));
+        let words = self.command.iter().map(|word| ("command", word.clone()));
+        let onto = onto.map(|onto| ("onto", onto.0.to_string()));
+        let beta = self.beta.clone().map(|at| ("beta", at));
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        match query.extend_pairs(words.chain(onto).chain(beta)).finish().as_str() {
+            "" => path,
+            query => format!("{path}?{query}"),
+        }
+    }
 }
 
 fn words(done: &Done<'_>) -> String {
     let api::Deployed { release, tenant, notes, ready_ms } = done.deployed;
-    let mut text = format!("release {} of {} serves: {}\n", release.id, tenant.name, ByteSize(release.bytes));
+    let does = if release.beta.is_some() { "is shown" } else { "serves" };
+    let mut text = format!("release {} of {} {does}: {}\n", release.id, tenant.name, ByteSize(release.bytes));
     if let Some(ms) = ready_ms {
-        text.push_str(&format!(
-            "  tried: ready {:.1} s after its start, then it took over\n",
-            f64::from(*ms) / 1e3
-        ));
+        let then = if release.beta.is_some() { "" } else { ", then it took over" };
+        text.push_str(&format!("  tried: ready {:.1} s after its start{then}\n", f64::from(*ms) / 1e3));
     }
     let why = release.origin.map(|origin| format!(" ({})", origin.words())).unwrap_or_default();
     text.push_str(&match release.command.as_slice() {
@@ -168,13 +186,28 @@ fn words(done: &Done<'_>) -> String {
     for url in &done.urls {
         text.push_str(&format!("  {url}\n"));
     }
+    if let Some(beta) = &release.beta {
+        text.push_str(&format!(
+            "  gone {}, unless `kennel promote {}` has it serve; {} serves on\n",
+            until(beta.until_s),
+            tenant.name,
+            tenant.current.map_or_else(String::new, |id| id.to_string())
+        ));
+    }
+    if release.beta.is_some() {
+        return safe(&text);
+    }
     for domain in tenant.domains.iter().filter(|domain| domain.is_wildcard()) {
         text.push_str(&format!("  {domain}\n"));
     }
     if tenant.domains.is_empty() {
         text.push_str("  it has no domain yet, so nobody can reach it\n");
     }
-    // Commands and names of files are whatever somebody has written.
+    safe(&text)
+}
+
+/// Commands and names of files are whatever somebody has written.
+fn safe(text: &str) -> String {
     SafeLines::new(false).push(text.as_bytes()).join("\n") + "\n"
 }
 
@@ -212,13 +245,19 @@ mod tests {
         let words = ["node", "my app.js", "a=b&c", "$PORT"].map(str::to_owned);
         let expected =
             "/v1/tenants/blog/releases?command=node&command=my+app.js&command=a%3Db%26c&command=%24PORT";
+        let (wish, none) = (Wish { command: words.into(), beta: None }, Wish::default());
         assert_eq!(
-            (path(&name, &words, None), path(&name, &[], None)),
-            (expected.into(), "/v1/tenants/blog/releases".into())
+            (wish.path(&name, None).as_str(), none.path(&name, None).as_str()),
+            (expected, "/v1/tenants/blog/releases")
         );
         let onto = Some(ReleaseId(7));
-        assert_eq!(path(&name, &words, onto), format!("{expected}&onto=7"));
-        assert_eq!(path(&name, &[], onto), "/v1/tenants/blog/releases?onto=7");
+        assert_eq!(wish.path(&name, onto), format!("{expected}&onto=7"));
+        assert_eq!(none.path(&name, onto), "/v1/tenants/blog/releases?onto=7");
+        let shown = |at: &str| Wish { beta: Some(at.to_owned()), ..Wish::default() }.path(&name, None);
+        assert_eq!(
+            [shown(""), shown("next.example.com")],
+            ["/v1/tenants/blog/releases?beta=", "/v1/tenants/blog/releases?beta=next.example.com"]
+        );
     }
 
     #[test]

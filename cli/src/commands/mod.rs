@@ -88,6 +88,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Deploy(args) => block_on(deploy::deploy(&context, &args)),
         Command::Releases(args) => block_on(releases::releases(&context, &args.name)),
         Command::Rollback(args) => block_on(releases::rollback(&context, &args)),
+        Command::Promote(args) => block_on(releases::promote(&context, &args)),
         Command::Exec(args) => block_on(exec::exec(&context, &args)),
         Command::Cron(command) => block_on(cron::cron(&context, command)),
         Command::Env(command) => block_on(env::env(&context, command)),

@@ -1,17 +1,19 @@
-//! `kennel releases` and `kennel rollback`: which releases are kept, and the way back to one of them.
+//! `kennel releases`, `kennel rollback` and `kennel promote`: which releases are kept, and the ways back and forth between them.
 
-use kennel_model::TenantName;
-use kennel_model::api::{Release, ReleaseState, Rollback, RolledBack};
+use kennel_model::api::{Promote, Release, ReleaseState, Rollback, RolledBack};
+use kennel_model::{Domain, TenantName};
 
 use super::{Context, tenant_path};
 use crate::args::{self, ByteSize};
 use crate::exit::Failure;
-use crate::ui::{SafeLines, ago, table};
+use crate::ui::{SafeLines, ago, table, until};
 
 pub(super) async fn releases(context: &Context, name: &TenantName) -> Result<(), Failure> {
     let path = format!("{}/releases", tenant_path(name));
-    let releases: Vec<Release> = context.client()?.get(&path).await?;
-    Ok(context.ui.result(&releases, |releases| words(name, releases))?)
+    let mut client = context.client()?;
+    let releases: Vec<Release> = client.get(&path).await?;
+    let url = |domain: &Domain| client.host().page_url(domain);
+    Ok(context.ui.result(&releases, |releases| words(name, releases, url))?)
 }
 
 pub(super) async fn rollback(context: &Context, args: &args::Rollback) -> Result<(), Failure> {
@@ -20,40 +22,57 @@ pub(super) async fn rollback(context: &Context, args: &args::Rollback) -> Result
     let path = format!("{}/rollback", tenant_path(name));
     let done: Result<RolledBack, _> = context.client()?.post(&path, &Rollback { to: args.to }).await;
     drop(waiting);
-    Ok(context.ui.result(&done?, |done| {
-        let RolledBack { from, release, tenant } = done;
-        format!(
-            "release {} of {} serves: {}\n  {from} is kept: `kennel rollback {name} --to {}` leads back to it\n",
-            release.id,
-            tenant.name,
-            ByteSize(release.bytes),
-            from.0,
-        )
-    })?)
+    Ok(context.ui.result(&done?, switched)?)
 }
 
-fn words(name: &TenantName, releases: &[Release]) -> String {
+pub(super) async fn promote(context: &Context, args: &args::Promote) -> Result<(), Failure> {
+    let name = &args.name;
+    let waiting = context.ui.spinner(&format!("promoting a release of {name}"));
+    let path = format!("{}/promote", tenant_path(name));
+    let done: Result<RolledBack, _> = context.client()?.post(&path, &Promote { release: args.release }).await;
+    drop(waiting);
+    Ok(context.ui.result(&done?, switched)?)
+}
+
+fn switched(done: &RolledBack) -> String {
+    let RolledBack { from, release, tenant } = done;
+    let (id, name, size) = (release.id, &tenant.name, ByteSize(release.bytes));
+    format!(
+        "release {id} of {name} serves: {size}\n  {from} is kept: `kennel rollback {name} --to {}` leads back to it\n",
+        from.0
+    )
+}
+
+fn words(name: &TenantName, releases: &[Release], url: impl Fn(&Domain) -> String) -> String {
     if releases.is_empty() {
         return format!("{name} has no release yet; bring one: kennel deploy {name} FOLDER\n");
     }
     let rows: Vec<[String; 6]> = releases
         .iter()
         .map(|release| {
-            let state = word(release.state).to_owned();
+            let state = word(release).to_owned();
             let command = release.command.join(" ");
             let size = ByteSize(release.bytes).to_string();
             [release.id.to_string(), state, ago(release.created_at_s), release.by.clone(), size, command]
         })
         .collect();
-    let text = table(["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "COMMAND"], &rows);
+    let mut text = table(["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "COMMAND"], &rows);
+    for (release, beta) in releases.iter().filter_map(|release| Some((release.id, release.beta.as_ref()?))) {
+        text.push_str(&format!(
+            "{release} is shown at {}, gone {}; `kennel promote {name}` has it serve\n",
+            url(&beta.domain),
+            until(beta.until_s)
+        ));
+    }
     // A command is whatever somebody has typed.
     SafeLines::new(false).push(text.as_bytes()).join("\n") + "\n"
 }
 
-const fn word(state: ReleaseState) -> &'static str {
-    match state {
+const fn word(release: &Release) -> &'static str {
+    match release.state {
         ReleaseState::Serving => "serving",
         ReleaseState::Trying => "trying",
+        ReleaseState::Kept if release.beta.is_some() => "beta",
         ReleaseState::Kept => "kept",
     }
 }
@@ -62,6 +81,7 @@ const fn word(state: ReleaseState) -> &'static str {
 mod tests {
     use super::*;
     use kennel_model::ReleaseId;
+    use kennel_model::api::Beta;
 
     #[test]
     fn a_release_is_a_line_that_commands_no_terminal() {
@@ -74,16 +94,20 @@ mod tests {
             command: vec!["/usr/bin/node".into(), "\u{1b}[2J".into()],
             files: None,
             origin: None,
+            beta: (id == 12).then(|| Beta { domain: "r12.blog.example".parse().unwrap(), until_s: 86_400 }),
             state,
         };
+        let url = |domain: &Domain| format!("https://{domain}/");
         let name = "blog".parse().unwrap();
-        let text = words(&name, &[release(12, ReleaseState::Kept), release(7, ReleaseState::Serving)]);
+        let text = words(&name, &[release(12, ReleaseState::Kept), release(7, ReleaseState::Serving)], url);
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0], ["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "COMMAND"]);
-        assert_eq!(lines[1][..2], ["r12", "kept"]);
+        assert_eq!(lines[1][..2], ["r12", "beta"]);
+        let shown = "r12 is shown at https://r12.blog.example/, gone in 0 s; `kennel promote blog` has";
+        assert!(text.contains(shown), "{text}");
         assert_eq!(lines[2][..2], ["r7", "serving"]);
         assert!(text.contains("SHA256:me  2K") && text.contains("/usr/bin/node"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text:?}");
-        assert!(words(&name, &[]).contains("kennel deploy blog FOLDER"));
+        assert!(words(&name, &[], url).contains("kennel deploy blog FOLDER"));
     }
 }

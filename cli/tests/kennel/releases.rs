@@ -23,6 +23,7 @@ pub(crate) fn release(id: u32) -> Release {
         command: vec!["/usr/bin/node".into(), "server.js".into()],
         files: None,
         origin: Some(Origin::PackageStart),
+        beta: None,
         state: if id == 2 { ReleaseState::Serving } else { ReleaseState::Kept },
     }
 }

@@ -73,6 +73,8 @@ impl Error {
             Self::AlreadyServes(..) => ("already-serves", S::CONFLICT),
             Self::NoSuchRelease(..) => ("no-such-release", S::NOT_FOUND),
             Self::NothingEarlier(..) => ("nothing-earlier", S::CONFLICT),
+            Self::NothingNewer(..) => ("nothing-newer", S::CONFLICT),
+            Self::NoTrial(_) => ("no-trial", S::CONFLICT),
             Self::NotReady { .. } => ("not-ready", S::UNPROCESSABLE_ENTITY),
             Self::DoesNotStart { .. } => ("does-not-start", S::UNPROCESSABLE_ENTITY),
             Self::InvalidEnv(_) => ("invalid-env", S::UNPROCESSABLE_ENTITY),

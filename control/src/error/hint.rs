@@ -85,6 +85,10 @@ impl Error {
             Self::NothingEarlier(name, _) => {
                 format!("`kennel releases {name}` lists what is kept; `--to N` switches to a newer one")
             }
+            Self::NothingNewer(name, _) => {
+                format!("`kennel deploy {name} FOLDER --beta` brings one; `kennel releases {name}` lists what is kept")
+            }
+            Self::NoTrial(name) => format!("`kennel limits {name} --trial on`, if its program can run twice"),
             Self::DoesNotStart { log, .. } | Self::NotReady { log, .. } if log.is_empty() => {
                 "it has printed nothing".into()
             }

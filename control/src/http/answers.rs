@@ -260,7 +260,7 @@ async fn of_tenant(
         }
         Endpoint::ReleaseFiles => releases::files(control, name, asked.head.uri.path()).await,
         Endpoint::Releases => Ok(json(StatusCode::OK, &control.releases(&name).await?)),
-        Endpoint::Rollback | Endpoint::Env | Endpoint::ChangeEnv => {
+        Endpoint::Rollback | Endpoint::Promote | Endpoint::Env | Endpoint::ChangeEnv => {
             releases::switched(control, endpoint, name, asked).await
         }
         Endpoint::Egress => Ok(json(StatusCode::OK, &control.egress(&name).await?)),

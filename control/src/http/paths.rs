@@ -58,6 +58,8 @@ pub enum Endpoint {
     ReleaseFiles,
     /// A switch to another release.
     Rollback,
+    /// A switch to a newer one.
+    Promote,
     /// Something else run in a tenant's slot.
     Exec,
     /// What runs by the clock.
@@ -194,6 +196,7 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/tenants/{name}/releases", Endpoint::Releases),
     (Method::GET, "/v1/tenants/{name}/releases/{number}/files", Endpoint::ReleaseFiles),
     (Method::POST, "/v1/tenants/{name}/rollback", Endpoint::Rollback),
+    (Method::POST, "/v1/tenants/{name}/promote", Endpoint::Promote),
     (Method::POST, "/v1/tenants/{name}/exec", Endpoint::Exec),
     (Method::GET, "/v1/tenants/{name}/cron", Endpoint::Jobs),
     (Method::POST, "/v1/tenants/{name}/cron", Endpoint::AddJob),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt;
 use hyper::StatusCode;
-use kennel_model::api::Rollback;
+use kennel_model::api::{Promote, Rollback};
 use kennel_model::env::ChangeEnv;
 use kennel_model::listing::{CHANGES, LISTING};
-use kennel_model::{ReleaseId, TenantName};
+use kennel_model::{Domain, ReleaseId, TenantName};
 
 use super::answers::{
     Answer, Asked, cut, gone, last_segment, media_type, note, number_of, read_of, undisturbed,
@@ -15,7 +15,7 @@ use super::answers::{
 use super::body::{json, stream};
 use super::paths::Endpoint;
 use crate::control::Control;
-use crate::deploy::Wish;
+use crate::deploy::{At, Wish};
 use crate::error::{Error, Result};
 
 /// A new release.
@@ -34,22 +34,36 @@ pub(super) async fn deploy(control: &Arc<Control>, name: TenantName, asked: Aske
     Ok(json(StatusCode::CREATED, &deployed))
 }
 
-/// The words of a command in a query, `command=node&command=server.js`, and the release that it builds on, `onto=7`.
+/// The words of a command in a query, `command=node&command=server.js`, and the release that it builds on, `onto=7`,
+/// and where it is only to be shown.
 fn wish(query: Option<&str>) -> Result<Wish> {
     let mut wish = Wish::default();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*name {
             "command" => wish.command.push(value.into_owned()),
             "onto" if wish.onto.is_none() => wish.onto = Some(ReleaseId(number_of(&value)?)),
+            "beta" if wish.beta.is_none() => wish.beta = Some(at(&value)?),
             other => {
                 let other = cut(other);
                 return Err(Error::BadRequest(format!(
-                    "there is no parameter {other:?}: use command, and onto once"
+                    "there is no parameter {other:?}: use command, and onto and beta once"
                 )));
             }
         }
     }
     Ok(wish)
+}
+
+/// Where a release is to be shown: `beta=` below the tenant's own domain, `beta=next.example.com` there.
+fn at(value: &str) -> Result<At> {
+    if value.is_empty() {
+        return Ok(At::Own);
+    }
+    let domain: Domain = value.parse().map_err(|e| Error::BadRequest(format!("beta={}: {e}", cut(value))))?;
+    if domain.is_wildcard() || !domain.path().is_empty() {
+        return Err(Error::BadRequest(format!("beta={}: one release is shown at one whole name", cut(value))));
+    }
+    Ok(At::Domain(domain))
 }
 
 /// What a release holds.
@@ -73,6 +87,12 @@ pub(super) async fn switched(
             let act = |control: Arc<Control>| async move { control.rollback(&name, wish.to, &operator).await };
             Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
+        Endpoint::Promote => {
+            let wish: Promote = read_of(control, asked.head, asked.body).await?;
+            let act =
+                |control: Arc<Control>| async move { control.promote(&name, wish.release, &operator).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
         Endpoint::ChangeEnv => {
             let wish: ChangeEnv = read_of(control, asked.head, asked.body).await?;
             let act = |control: Arc<Control>| async move { control.change_env(&name, wish, &operator).await };
@@ -92,7 +112,20 @@ mod tests {
         assert_eq!(words("command=node&command=a%20b.js&command=x%3D1%26y+z"), ["node", "a b.js", "x=1&y z"]);
         assert_eq!((words(""), wish(None).unwrap()), (vec![], Wish::default()));
         assert_eq!(wish(Some("onto=7&command=a")).unwrap().onto, Some(ReleaseId(7)));
-        for bad in ["comand=x", "onto=", "onto=-1", "onto=1&onto=2", "onto=../1"] {
+        assert_eq!(wish(Some("beta=")).unwrap().beta, Some(At::Own));
+        let next = At::Domain("next.example.com".parse().unwrap());
+        assert_eq!(wish(Some("beta=next.example.com")).unwrap().beta, Some(next));
+        for bad in [
+            "beta=*.example.com",
+            "beta=example.com/x",
+            "beta=&beta=",
+            "beta=a%20b",
+            "comand=x",
+            "onto=",
+            "onto=-1",
+            "onto=1&onto=2",
+            "onto=../1",
+        ] {
             assert!(matches!(wish(Some(bad)), Err(Error::BadRequest(_))), "{bad}");
         }
     }

@@ -32,7 +32,7 @@ pub const RIGHTS: &[(Right, &[E])] = &[
     (Right::From(Role::Viewer), &[E::Usage, E::TenantUsage, E::TenantAccess, E::TenantTraffic]),
     (Right::From(Role::Viewer), &[E::TenantDenials, E::Egress, E::Domains, E::Redirects, E::TenantPage]),
     // To change what it runs.
-    (Right::From(Role::Deployer), &[E::Deploy, E::ReleaseFiles, E::Rollback, E::Env, E::ChangeEnv]),
+    (Right::From(Role::Deployer), &[E::Deploy, E::ReleaseFiles, E::Rollback, E::Promote, E::Env, E::ChangeEnv]),
     (Right::From(Role::Deployer), &[E::Exec, E::AddJob, E::RemoveJob, E::RunJob]),
     // And what its visitors see, and who did what to it.
     (Right::From(Role::Owner), &[E::Start, E::Stop, E::Sleep, E::BeginMaintenance, E::EndMaintenance]),

@@ -4,7 +4,7 @@
 use kennel_model::account::{AccountRights, NewAccount, NewAccountKey, Role};
 use kennel_model::acme::NewAcme;
 use kennel_model::api::{
-    Attest, ChallengeRequest, NewEgressRule, NewTenant, Prove, Rollback, SessionRequest, Sleep,
+    Attest, ChallengeRequest, NewEgressRule, NewTenant, Promote, Prove, Rollback, SessionRequest, Sleep,
 };
 use kennel_model::certificate::NewCertificate;
 use kennel_model::cron::NewJob;
@@ -123,6 +123,12 @@ impl Told for Repair {
 impl Told for Rollback {
     fn told(&self) -> String {
         self.to.map_or_else(String::new, |to| format!("to {to}"))
+    }
+}
+
+impl Told for Promote {
+    fn told(&self) -> String {
+        self.release.map_or_else(String::new, |release| release.to_string())
     }
 }
 

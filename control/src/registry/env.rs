@@ -106,7 +106,7 @@ mod tests {
             by: "SHA256:me".into(),
         };
         let id = store.begin_release(name).unwrap();
-        store.finish_release(name, id, &facts, keep).unwrap();
+        store.finish_release(name, id, &facts, (true, keep)).unwrap();
         id
     }
 

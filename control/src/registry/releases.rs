@@ -50,8 +50,8 @@ impl Store {
         Ok(ReleaseId(number))
     }
 
-    /// The release is complete and becomes the current one: the moment from which a deploy is acknowledged. `keep` are
-    /// kept: it, the one that served until now, and the newest others; those that share files count as one. The rest is marked
+    /// The release is complete and, if it is to serve, becomes the current one: the moment from which a deploy is acknowledged.
+    /// `keep` are kept: it, the one that served until now, and the newest others; those that share files count as one. The rest is marked
     /// for removal in the same step.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Store {
         name: &TenantName,
         id: ReleaseId,
         facts: &Unpacked,
-        keep: u32,
+        (serves, keep): (bool, u32),
     ) -> Result<()> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (tenant, before): (i64, Option<u32>) =
@@ -86,16 +86,18 @@ impl Store {
         if changed != 1 {
             return Err(Error::Internal(format!("{id} of {name} was not begun")));
         }
-        tx.execute(
-            "UPDATE tenants SET current = ?2, previous = NULL, settled = 0 WHERE id = ?1",
-            params![tenant, id.0],
-        )?;
+        if serves {
+            tx.execute(
+                "UPDATE tenants SET current = ?2, previous = NULL, settled = 0 WHERE id = ?1",
+                params![tenant, id.0],
+            )?;
+        }
         tx.execute(
             "UPDATE releases SET state = 'removing'
              WHERE tenant = ?1 AND state = 'done' AND coalesce(files, number) NOT IN
              (SELECT coalesce(files, number) AS whose FROM releases WHERE tenant = ?1 AND state = 'done' GROUP BY whose
               ORDER BY max(number = ?3) DESC, max(number IS ?4) DESC, max(number) DESC LIMIT ?2)",
-            params![tenant, keep.max(1), id.0, before],
+            params![tenant, keep.max(if serves { 1 } else { 2 }), id.0, before],
         )?;
         tx.commit()?;
         Ok(())
@@ -215,14 +217,14 @@ mod tests {
         assert_eq!(store.tenant(&name).unwrap().unwrap().releases, []);
         assert_eq!(store.leftovers(&name).unwrap(), [id]);
         assert_eq!(store.all_leftovers().unwrap(), [name.clone()].into());
-        store.finish_release(&name, id, &facts(), 5).unwrap();
+        store.finish_release(&name, id, &facts(), (true, 5)).unwrap();
         let row = store.tenant(&name).unwrap().unwrap();
         assert_eq!((row.current, row.settled, row.releases.len()), (Some(id), false, 1));
         let release = row.current_release().unwrap();
         assert_eq!((&release.command, release.origin), (&facts().command, Some(Origin::Name)));
         store.settle(&name).unwrap();
         assert!(store.tenant(&name).unwrap().unwrap().settled);
-        assert!(store.finish_release(&name, id, &facts(), 5).is_err(), "twice");
+        assert!(store.finish_release(&name, id, &facts(), (true, 5)).is_err(), "twice");
     }
 
     #[test]
@@ -230,7 +232,7 @@ mod tests {
         let (mut store, name) = with_tenant();
         for _ in 0..4 {
             let id = store.begin_release(&name).unwrap();
-            store.finish_release(&name, id, &facts(), 2).unwrap();
+            store.finish_release(&name, id, &facts(), (true, 2)).unwrap();
         }
         assert_eq!(store.leftovers(&name).unwrap(), [ReleaseId(1), ReleaseId(2)]);
         for n in 1..=4 {
@@ -245,12 +247,12 @@ mod tests {
         let (mut store, name) = with_tenant();
         for _ in 0..3 {
             let id = store.begin_release(&name).unwrap();
-            store.finish_release(&name, id, &facts(), 3).unwrap();
+            store.finish_release(&name, id, &facts(), (true, 3)).unwrap();
         }
         store.begin_switch(&name, ReleaseId(1)).unwrap();
         store.db.execute("UPDATE tenants SET previous = NULL", []).unwrap();
         let id = store.begin_release(&name).unwrap();
-        store.finish_release(&name, id, &facts(), 3).unwrap();
+        store.finish_release(&name, id, &facts(), (true, 3)).unwrap();
         let kept: Vec<_> = store.tenant(&name).unwrap().unwrap().releases.iter().map(|r| r.id.0).collect();
         assert_eq!(kept, [1, 3, 4]);
     }
@@ -259,7 +261,7 @@ mod tests {
     fn a_tenant_goes_with_its_releases_and_takes_none_when_removing() {
         let (mut store, name) = with_tenant();
         let id = store.begin_release(&name).unwrap();
-        store.finish_release(&name, id, &facts(), 5).unwrap();
+        store.finish_release(&name, id, &facts(), (true, 5)).unwrap();
         store.begin_removal(&name).unwrap();
         assert!(matches!(store.begin_release(&name), Err(Error::NoSuchTenant(_))));
         store.forget(&name).unwrap();

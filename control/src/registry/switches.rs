@@ -105,7 +105,7 @@ mod tests {
         };
         for _ in 0..3 {
             let id = store.begin_release(&name).unwrap();
-            store.finish_release(&name, id, &facts, 5).unwrap();
+            store.finish_release(&name, id, &facts, (true, 5)).unwrap();
         }
         store.settle(&name).unwrap();
         (store, name)
@@ -162,7 +162,7 @@ mod tests {
         let facts =
             Unpacked { bytes: 1, entries: 1, command: vec![], origin: Origin::Index, by: String::new() };
         let id = store.begin_release(&name).unwrap();
-        store.finish_release(&name, id, &facts, 5).unwrap();
+        store.finish_release(&name, id, &facts, (true, 5)).unwrap();
         assert_eq!(store.give_up_switches().unwrap(), []);
         assert_eq!(state(&mut store, &name), (4, None, false));
     }

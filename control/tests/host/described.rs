@@ -126,6 +126,8 @@ fn one_of_each() -> Vec<Error> {
         Error::AlreadyServes(name(), ReleaseId(1)),
         Error::NoSuchRelease(name(), ReleaseId(1), vec![]),
         Error::NothingEarlier(name(), ReleaseId(1)),
+        Error::NothingNewer(name(), ReleaseId(1)),
+        Error::NoTrial(name()),
         Error::NotReady { release: ReleaseId(1), serving: None, why: text(), log: vec![] },
         Error::DoesNotStart { release: ReleaseId(1), serving: ReleaseId(2), why: text(), log: vec![] },
         Error::InvalidEnv(text()),

@@ -55,6 +55,10 @@ pub(crate) async fn there_and_back(operator: &Client, name: &str) {
     assert_eq!(operator.post(&path, &json!({})).await.code(), "nothing-earlier");
     let forth: RolledBack = operator.post(&path, &json!({"to": 2})).await.expect(StatusCode::OK);
     assert_eq!((forth.from, forth.release.id), (ReleaseId(1), ReleaseId(2)));
+    operator.post(&path, &json!({"to": 1})).await.expect::<RolledBack>(StatusCode::OK);
+    let promote = format!("/v1/tenants/{name}/promote");
+    let forth: RolledBack = operator.post(&promote, &json!({})).await.expect(StatusCode::OK);
+    assert_eq!((forth.from, forth.release.id), (ReleaseId(1), ReleaseId(2)));
 }
 
 #[tokio::test]

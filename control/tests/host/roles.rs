@@ -21,7 +21,7 @@ const LEAST: &[(&str, &str)] = &[
     ("viewer", "openapi whoami tenants tenant releases logs tenantAccess tenantTraffic tenantDenials"),
     ("viewer", "egress usage tenantUsage timeline domains redirects pageOfTenant"),
     ("viewer", "jobs"),
-    ("deployer", "deploy releaseFiles rollback env changeEnv exec addJob removeJob runJob"),
+    ("deployer", "deploy releaseFiles rollback promote env changeEnv exec addJob removeJob runJob"),
     ("owner", "start stop sleep beginMaintenance endMaintenance setPageOfTenant removePageOfTenant audit"),
     ("in person", "tokens addToken removeToken"),
     (

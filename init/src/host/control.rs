@@ -80,6 +80,11 @@ impl Host {
             }
             ControlRequest::AskTask(task, ask) => self.ask_task(task, ask, id).err().map(Err),
             ControlRequest::Promote(task, spec) => Some(self.promote(task, &spec)),
+            ControlRequest::Show { slot, spec, task } => Some(self.show(slot, spec, task)),
+            ControlRequest::Hide(slot, release) => {
+                self.hide(slot, release);
+                Some(Ok(ControlReply::Done))
+            }
             ControlRequest::StartAcme => Some(self.start_asked(kennel_model::services::ACME)),
             ControlRequest::Status => Some(Ok(ControlReply::Status(Box::new(self.status())))),
             ControlRequest::Counters(from) => Some(Ok(ControlReply::Counters(Box::new(self.counters(from))))),
@@ -189,6 +194,8 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::Unpack { slot, .. }
         | ControlRequest::ListRelease(slot, _)
         | ControlRequest::RunTask { slot, .. }
+        | ControlRequest::Show { slot, .. }
+        | ControlRequest::Hide(slot, _)
         | ControlRequest::RemoveRelease(slot, _)
         | ControlRequest::SetEgress(slot, _)
         | ControlRequest::CountEgress(slot) => Some(*slot),

@@ -22,8 +22,7 @@ impl Host {
     }
 
     fn open_files(&self, slot: SlotId, release: ReleaseId) -> Result<std::os::fd::OwnedFd, Refusal> {
-        let spec = self.slots.get(&slot).and_then(|slot| slot.spec.as_ref());
-        let spec = spec.filter(|spec| spec.release == release);
+        let spec = self.in_use(slot, release);
         let spec = spec.ok_or_else(|| Refusal::Busy("that is not what the slot runs".to_owned()))?;
         let Some(files) = spec.limits.static_files else {
             return Err(Refusal::Invalid("its files are its program's to answer".to_owned()));

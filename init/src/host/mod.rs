@@ -9,6 +9,7 @@
 //! down. The boot hands over a [`Setting`]; nothing here ever ends but by `ending`.
 
 mod asked;
+mod betas;
 mod bounds;
 mod clock;
 mod cloud;

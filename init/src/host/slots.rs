@@ -12,6 +12,7 @@ use kennel_model::task::Place;
 use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, SlotState, command};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::betas::Beta;
 use super::jobs::{Job, Wipe};
 use super::link::Outgoing;
 use super::poller::Source;
@@ -49,6 +50,8 @@ pub(super) struct Slot {
     /// Where its program is; at first, the first.
     place: Option<Place>,
     pub(super) process: Option<Process>,
+    /// What is shown beside it.
+    pub(super) beta: Option<Beta>,
     pub(super) starters: Vec<Starter>,
     pub(super) stoppers: Vec<RequestId>,
     /// Who wants it asleep, and how deep.

@@ -283,6 +283,7 @@ impl Host {
     /// Control has gone: ends all tasks that are its at once, and asks those to end that it kept to go back to; none is kept from now on.
     pub(super) fn end_tasks(&mut self) {
         self.tasks.values().filter(|task| !matches!(task.kind, Kind::Relieved { .. })).for_each(kill);
+        self.slots.values_mut().for_each(|slot| slot.beta = None);
         self.forget_specs(None);
         self.cool(|_| true);
     }

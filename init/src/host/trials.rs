@@ -91,6 +91,8 @@ impl Host {
         self.children.insert(task.pid, Child::Tenant(slot_id));
         let slot = self.slots.entry(slot_id).or_default();
         slot.moves_to(place);
+        // What was shown serves now.
+        slot.beta.take_if(|beta| beta.spec == *spec);
         (slot.was_started, slot.weight) = (true, spec.limits.cpu_weight);
         slot.process = Some(Process { pid: task.pid, report: None, failure: None, spec: Rc::clone(&spec) });
         slot.spec = Some(spec);

@@ -44,7 +44,7 @@ use conditions::{Wanted, judge};
 use form::{Content, Form};
 use place::Place;
 use site::{Budget, Entry, Known};
-pub(crate) use site::{Site, Sites};
+pub(crate) use site::{Site, Sites, Which};
 
 /// Shown in the place of what is not there, where no program could know better.
 const NOT_FOUND_PAGE: &str = "404.html";
@@ -99,7 +99,7 @@ impl Files {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed);
         let (tell, told) = oneshot::channel();
         self.lock().insert(id, tell);
-        let message = FromProxy::OpenFiles { id, slot: site.slot, release: site.release };
+        let message = FromProxy::OpenFiles { id, slot: site.which.slot, release: site.release };
         let answer = async {
             shared.init.send(&message).await.map_err(|e| Refusal::Busy(e.to_string()))?;
             told.await.map_err(|e| Refusal::Busy(e.to_string()))?
@@ -173,7 +173,7 @@ async fn look_up(shared: &Arc<Shared>, site: &Arc<Site>, path: &str) -> Result<K
 }
 
 async fn find(shared: &Arc<Shared>, site: &Arc<Site>, path: &str) -> Result<Known, Fault> {
-    let _place = shared.files.places.enter(site.slot, 1).ok_or(Fault::Overloaded)?;
+    let _place = shared.files.places.enter(site.which.slot, 1).ok_or(Fault::Overloaded)?;
     let Some((site, folder)) = folder_of(shared, site).await? else { return Ok(Known::Nothing) };
     let budget = shared.files.budget.clone();
     let known = if Site::is_known_missing(&folder, path) {
@@ -217,7 +217,7 @@ async fn folder_of(shared: &Arc<Shared>, site: &Arc<Site>) -> Result<Option<(Arc
             }
             Err(_) => tokio::time::sleep(TURN).await,
         }
-        match shared.routes.sites().of_slot(site.slot) {
+        match shared.routes.sites().at(site.which) {
             Some(next) if next.tenant == site.tenant => site = next,
             _ => return Ok(None),
         }
@@ -287,13 +287,13 @@ fn body(
     (from, to): (u64, u64),
     asked: Asked<'_>,
 ) -> Result<Body, Fault> {
-    shared.tally.request(site.slot);
+    shared.tally.request(site.which.slot);
     let Asked { client, head, send_bytes_per_s } = asked;
     if head.method == Method::HEAD || from == to {
         return Ok(page(Bytes::new()));
     }
-    let meter = shared.tally.meter(site.slot, Way::Out);
-    let throttle = shared.pace.throttle(site.slot, send_bytes_per_s);
+    let meter = shared.tally.meter(site.which.slot, Way::Out);
+    let throttle = shared.pace.throttle(site.which.slot, send_bytes_per_s);
     match &form.content {
         Content::Whole(bytes) => {
             let at = |n| usize::try_from(n).unwrap_or(bytes.len()).min(bytes.len());
@@ -306,7 +306,7 @@ fn body(
             Ok(page(part))
         }
         Content::File(file) => {
-            let place = shared.files.places.enter(site.slot, 1).ok_or(Fault::Overloaded)?;
+            let place = shared.files.places.enter(site.which.slot, 1).ok_or(Fault::Overloaded)?;
             let held = Held { _client: client.clone(), _place: place };
             let buffers = shared.files.buffers.clone();
             let body = FileBody::new(file.clone(), (from, to), buffers, (meter, throttle), held);

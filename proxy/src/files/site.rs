@@ -25,11 +25,27 @@ use crate::limits::Limits;
 /// Names longer than this are not remembered.
 const LONGEST_NAME: usize = 512;
 
+/// Which of the releases of a tenant that have routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Which {
+    /// Whose.
+    pub(super) slot: SlotId,
+    /// Not the one that serves.
+    is_beta: bool,
+}
+
+impl Which {
+    /// The one that a route leads to.
+    pub(crate) const fn of(route: &Route) -> Self {
+        Self { slot: route.slot, is_beta: route.beta.is_some() }
+    }
+}
+
 /// The files of one release.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(super) tenant: TenantName,
-    pub(super) slot: SlotId,
+    pub(super) which: Which,
     pub(super) release: ReleaseId,
     pub(super) rule: StaticFiles,
     /// None: there is no such folder.
@@ -123,7 +139,7 @@ impl Site {
     fn new(route: &Route) -> Option<Self> {
         Some(Self {
             tenant: route.tenant.clone(),
-            slot: route.slot,
+            which: Which::of(route),
             release: route.release?,
             rule: route.static_files?,
             folder: OnceCell::new(),
@@ -133,7 +149,7 @@ impl Site {
 
     fn is_of(&self, route: &Route) -> bool {
         self.tenant == route.tenant
-            && self.slot == route.slot
+            && self.which == Which::of(route)
             && Some(self.release) == route.release
             && Some(self.rule) == route.static_files
     }
@@ -223,38 +239,39 @@ pub(super) fn whole(file: &File, size: u64) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
-/// The sites of the route table in force, by slot.
+/// The sites of the route table in force.
 #[derive(Debug, Default)]
 pub(crate) struct Sites {
-    current: Mutex<HashMap<SlotId, Arc<Site>>>,
+    current: Mutex<HashMap<Which, Arc<Site>>>,
 }
 
 impl Sites {
     /// Those of another table. A release that both have keeps what is known of it; no other may, as a slot that another
     /// tenant has by now has other files under the same number.
-    pub(crate) fn of(&self, routes: &[Route]) -> HashMap<SlotId, Arc<Site>> {
+    pub(crate) fn of(&self, routes: &[Route]) -> HashMap<Which, Arc<Site>> {
         let current = self.lock();
         let mut next = HashMap::new();
         for route in routes.iter().filter(|route| route.static_files.is_some()) {
-            if next.contains_key(&route.slot) {
+            let which = Which::of(route);
+            if next.contains_key(&which) {
                 continue;
             }
-            let kept = current.get(&route.slot).filter(|site| site.is_of(route)).cloned();
+            let kept = current.get(&which).filter(|site| site.is_of(route)).cloned();
             if let Some(site) = kept.or_else(|| Site::new(route).map(Arc::new)) {
-                next.insert(route.slot, site);
+                next.insert(which, site);
             }
         }
         next
     }
 
     /// Puts them in force.
-    pub(crate) fn replace(&self, next: HashMap<SlotId, Arc<Site>>) {
+    pub(crate) fn replace(&self, next: HashMap<Which, Arc<Site>>) {
         *self.lock() = next;
     }
 
-    /// The one of a slot.
-    pub(super) fn of_slot(&self, slot: SlotId) -> Option<Arc<Site>> {
-        self.lock().get(&slot).cloned()
+    /// What is there now.
+    pub(super) fn at(&self, which: Which) -> Option<Arc<Site>> {
+        self.lock().get(&which).cloned()
     }
 
     /// Closes what is open and not in use.
@@ -262,7 +279,7 @@ impl Sites {
         self.lock().values().for_each(|site| site.forget());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SlotId, Arc<Site>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Which, Arc<Site>>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -270,6 +287,7 @@ impl Sites {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kennel_model::routes::Beta;
 
     fn route(tenant: &str, release: u32, folder: &str) -> Route {
         let json = serde_json::json!({
@@ -282,7 +300,7 @@ mod tests {
 
     #[test]
     fn only_the_same_release_of_the_same_tenant_keeps_what_is_known() {
-        let (sites, slot) = (Sites::default(), SlotId::new(3).unwrap());
+        let (sites, slot) = (Sites::default(), Which::of(&route("blog", 1, "public")));
         let first = sites.of(&[route("blog", 1, "public")]);
         let site = first[&slot].clone();
         sites.replace(first);
@@ -290,6 +308,10 @@ mod tests {
         for other in [route("blog", 2, "public"), route("shop", 1, "public"), route("blog", 1, "dist")] {
             assert!(!Arc::ptr_eq(&sites.of(&[other])[&slot], &site));
         }
+        let beta = Route { beta: Some(Beta { port: None }), ..route("blog", 2, "public") };
+        let both = sites.of(&[route("blog", 1, "public"), beta.clone()]);
+        assert!(Arc::ptr_eq(&both[&slot], &site), "the one that is shown beside it is another");
+        assert_eq!(both[&Which::of(&beta)].release, ReleaseId(2));
         sites.replace(sites.of(&[]));
         assert!(!Arc::ptr_eq(&sites.of(&[route("blog", 1, "public")])[&slot], &site), "it was gone in between");
     }
@@ -298,7 +320,7 @@ mod tests {
     fn what_is_known_is_bounded() {
         let limits = Limits { static_names: 3, static_open_files: 1, ..Limits::default() };
         let (budget, sites) = (Budget::new(&limits), Sites::default());
-        let site = sites.of(&[route("blog", 1, "public")]).remove(&SlotId::new(3).unwrap()).unwrap();
+        let site = sites.of(&[route("blog", 1, "public")]).into_values().next().unwrap();
         for n in 0..9 {
             site.remember(&format!("missing-{n}"), &Known::Nothing, &budget);
             site.remember(&format!("folder-{n}"), &Known::Folder, &budget);

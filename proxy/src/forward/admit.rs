@@ -32,7 +32,7 @@ pub(super) fn admit(shared: &Shared, client: &Client, name: &str, path: &str) ->
         return None;
     }
     let turn = shared.turns.at_once(target.slot, client.address(), target.traffic.requests_max)?;
-    Some(Admitted { target, visit, turn })
+    Some(Admitted { target, visit: Some(visit), turn })
 }
 
 /// Whether all that there is at the target is a program that speaks HTTP/1.1.
@@ -43,6 +43,7 @@ fn is_plain(shared: &Shared, client: &Client, target: &Target, name: &str) -> bo
         && target.redirect.is_none()
         && target.maintenance.is_none()
         && target.site.is_none()
+        && target.beta.is_none()
         && !target.strip
         && target.protocol == Protocol::Http1
         && !is_sent_elsewhere

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Group, Scenario, cloud, people_image};
-use crate::checks::{contains, holds, same};
+use crate::checks::{holds, same};
 use crate::imds::Emulator;
 use crate::qmp;
 use crate::vm::{Vm, until};

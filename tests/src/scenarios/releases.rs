@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Group, Scenario, people_image, trials};
+use super::{Group, Scenario, betas, people_image, trials};
 use crate::checks::{contains, holds, same};
 use crate::http;
 use crate::vm::{Output, PAGE_DEADLINE, Vm};
@@ -38,6 +38,11 @@ pub(super) fn group() -> Group {
                 "releases: what is tried takes over as it is, and nobody waits for it",
                 trials::tried,
             ),
+            Scenario::new(
+                "releases: what is shown is promoted as it is, and nobody waits for it",
+                betas::promoted,
+            ),
+            Scenario::new("releases: what is shown goes with its program, or for another", betas::gone),
             Scenario::new("releases: what is no good is tried, and never serves", trials::no_good),
             Scenario::new(
                 "releases: what crashes again and again once it serves is taken back from",
@@ -59,7 +64,12 @@ pub(super) fn group() -> Group {
 
 /// A program that says its release's number and what was written into it.
 pub(super) fn deploy(vm: &Vm, mark: &str, program: &str) -> Result<String, String> {
-    let said = deployed(vm, mark, program)?;
+    deploy_as(vm, mark, program, &[])
+}
+
+/// The same, with whatever else is wanted.
+pub(super) fn deploy_as(vm: &Vm, mark: &str, program: &str, more: &[&str]) -> Result<String, String> {
+    let said = deployed(vm, mark, program, more)?;
     if said.code == 0 {
         Ok(said.out)
     } else {
@@ -68,12 +78,12 @@ pub(super) fn deploy(vm: &Vm, mark: &str, program: &str) -> Result<String, Strin
 }
 
 /// What a deploy of it said, well or not.
-pub(super) fn deployed(vm: &Vm, mark: &str, program: &str) -> Result<Output, String> {
+pub(super) fn deployed(vm: &Vm, mark: &str, program: &str, more: &[&str]) -> Result<Output, String> {
     let fault = |e: std::io::Error| e.to_string();
     let folder = vm.scratch().join(format!("back-{mark}"));
     std::fs::create_dir_all(&folder).map_err(fault)?;
     std::fs::write(folder.join("server.js"), program).map_err(fault)?;
-    vm.run(&["deploy", NAME, &folder.display().to_string()])
+    vm.run(&[&["deploy", NAME, &folder.display().to_string()], more].concat())
 }
 
 fn says(mark: &str) -> String {

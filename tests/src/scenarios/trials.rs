@@ -11,7 +11,7 @@ use crate::vm::{Vm, until};
 const TAKEN_BACK: Duration = Duration::from_secs(60);
 
 /// A program that listens late, tells its lives apart, and says whether it is well as its release's mark wants it.
-fn slow_to_start(mark: &str, health: u16) -> String {
+pub(super) fn slow_to_start(mark: &str, health: u16) -> String {
     format!(
         "const life = require('node:crypto').randomUUID();\n\
          console.log('this life is ' + life);\n\
@@ -145,7 +145,7 @@ pub(super) fn no_good(vm: &mut Vm) -> Result<(), String> {
         ),
         ("ill", slow_to_start("ill", 503), "within 6 s it answered /healthz with 503"),
     ] {
-        let refused = deployed(vm, mark, &program)?;
+        let refused = deployed(vm, mark, &program, &[])?;
         same("the exit code", refused.code, 2)?;
         contains("the error", &refused.err, why)?;
         contains(

@@ -105,11 +105,16 @@ impl Client {
     }
 
     pub(crate) async fn deploy(&self, name: &str, archive: Vec<u8>) -> Answer {
-        let path = format!("/v1/tenants/{name}/releases");
+        self.deploy_with(name, "", archive).await
+    }
+
+    /// With what else is wanted, as a query.
+    pub(crate) async fn deploy_with(&self, name: &str, query: &str, archive: Vec<u8>) -> Answer {
+        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+        let path = format!("/v1/tenants/{name}/releases{query}");
         self.ask(Method::POST, &path, "application/x-tar", archive.into()).await
     }
 
-    /// One request over a connection of its own.
     pub(crate) async fn ask(&self, method: Method, path: &str, media_type: &str, body: Bytes) -> Answer {
         let answer = self.begin(method.clone(), path, media_type, Full::new(body)).await.expect("an answer");
         let (head, body) = answer.into_parts();

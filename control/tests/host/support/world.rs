@@ -21,7 +21,7 @@ use kennel_model::msg::{
 };
 use kennel_model::routes::RouteTable;
 use kennel_model::task::{Asked, TaskId, TaskIo};
-use kennel_model::{LaunchSpec, SlotId, SlotState};
+use kennel_model::{LaunchSpec, ReleaseId, SlotId, SlotState};
 use kennel_sys::Channel;
 
 use super::pipes::{printed, published, read_archive, read_changes, write_report};
@@ -89,6 +89,8 @@ pub(crate) struct Slot {
     pub(crate) spec: Option<LaunchSpec>,
     /// In memory: what runs.
     pub(crate) running: Option<LaunchSpec>,
+    /// In memory: what is shown beside it.
+    pub(crate) shown: Option<LaunchSpec>,
     /// In the packet filter: what it may connect to, when control has said so.
     pub(crate) egress: Option<Egress>,
 }
@@ -235,6 +237,8 @@ impl Shared {
                     if world.asked.len() > 1 { world.asked.pop_front() } else { world.asked.front().copied() };
                 return Ok((ControlReply::Asked(asked.unwrap_or(Asked::Accepted)), vec![]));
             }
+            ControlRequest::Show { slot, spec, task } => return Ok((world.show(slot, spec, task)?, vec![])),
+            ControlRequest::Hide(slot, release) => world.hide(slot, release)?,
             ControlRequest::Promote(task, spec) => world.promote(channel, task, &spec)?,
             ControlRequest::PublishRoutes => world.publish(fds)?,
             ControlRequest::PublishCertificates => world.publish_certificates(fds)?,
@@ -345,6 +349,21 @@ impl World {
             None => task.stopped = true,
         });
         tell(channel, kept.slot, SlotState::Running);
+        Ok(())
+    }
+
+    fn show(&mut self, id: SlotId, spec: LaunchSpec, task: Option<TaskId>) -> Result<ControlReply, Refusal> {
+        let is_its = |task: &&super::tasks::Task| !task.stopped && task.spec == spec;
+        let gone = || Refusal::Failed("it has ended".into());
+        if let Some(task) = task {
+            self.tasks.get(&task).filter(is_its).ok_or_else(gone)?;
+        }
+        self.slot(id)?.shown = Some(spec);
+        Ok(ControlReply::Shown(task.map(|_| id.last_port())))
+    }
+
+    fn hide(&mut self, id: SlotId, release: ReleaseId) -> Result<(), Refusal> {
+        self.slot(id)?.shown.take_if(|shown| shown.release == release);
         Ok(())
     }
 

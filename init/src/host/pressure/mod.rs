@@ -119,6 +119,7 @@ impl Host {
             return;
         }
         self.cool(|_| true);
+        self.end_betas();
         let awaited = self.memory.policy.awaited(now).and_then(|id| self.slots.get(&id));
         if awaited.is_some_and(|slot| is_on_its_way_down(slot.state)) {
             return;
