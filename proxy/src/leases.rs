@@ -3,10 +3,11 @@
 //! when nobody has needed the program for a moment. So a busy tenant costs init nothing, and init never puts one to sleep
 //! that has a request in flight. A program's end ends its lease too.
 //!
-//! Lease and count are one number, so that none is given back while a request comes in.
+//! Lease and counts are one number, so that none is given back while a request comes in, and each request changes it twice and
+//! nothing else that others look at.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kennel_model::SlotId;
@@ -31,20 +32,55 @@ pub(crate) struct Leases {
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// The lease's number above, 0 for none; requests in flight below.
     word: AtomicU64,
     /// When the last request ended or the lease was granted, in milliseconds since `born`.
     used_ms: AtomicU64,
-    /// How often another program has taken over.
-    turn: AtomicU32,
-    /// Requests in flight that came in even turns, and in odd ones. A program that has been taken over from for two turns has
-    /// been asked to end, so that what it has still is not told from what is new, and need not be.
-    of_turn: [AtomicU32; 2],
 }
 
-/// Which of two.
-const fn parity(turn: u32) -> usize {
-    (turn % 2) as usize
+/// What is known of a slot, in the bits of its number, from the highest on: the lease (32), 0 for none; how often another program
+/// has taken over, its turn (8); requests in flight that came in odd turns (12), and in even ones (12). A program that has been taken
+/// over from for two turns has been asked to end, so that what it has still is not told from what is new, and need not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word(u64);
+
+/// Requests in flight that can be counted.
+const MOST: u32 = (1 << COUNT_BITS) - 1;
+const COUNT_BITS: u32 = 12;
+const TURN_SHIFT: u32 = 2 * COUNT_BITS;
+const LEASE_SHIFT: u32 = TURN_SHIFT + u8::BITS;
+
+impl Word {
+    const fn lease(self) -> RequestId {
+        (self.0 >> LEASE_SHIFT) as RequestId
+    }
+
+    const fn with_lease(self, lease: RequestId) -> Self {
+        let rest = self.0 & ((1 << LEASE_SHIFT) - 1);
+        Self(((lease as u64) << LEASE_SHIFT) | rest)
+    }
+
+    const fn turn(self) -> u8 {
+        (self.0 >> TURN_SHIFT) as u8
+    }
+
+    const fn in_next_turn(self) -> Self {
+        let turn = (self.turn().wrapping_add(1) as u64) << TURN_SHIFT;
+        Self(self.0 & !((u8::MAX as u64) << TURN_SHIFT) | turn)
+    }
+
+    /// Requests of this turn and of those two, four before it and after it.
+    const fn of(self, turn: u8) -> u32 {
+        (self.0 / one_of(turn)) as u32 & MOST
+    }
+
+    const fn visits(self) -> u32 {
+        self.of(0) + self.of(1)
+    }
+}
+
+/// What a request of a turn adds.
+const fn one_of(turn: u8) -> u64 {
+    1 << (COUNT_BITS * (turn as u32 % 2))
 }
 
 /// A request in flight; given back when it is dropped, however it ends.
@@ -52,19 +88,7 @@ const fn parity(turn: u32) -> usize {
 pub(crate) struct Visit {
     leases: Arc<Leases>,
     slot: SlotId,
-    turn: u32,
-}
-
-const fn lease(word: u64) -> RequestId {
-    (word >> 32) as RequestId
-}
-
-const fn visits(word: u64) -> u32 {
-    word as u32
-}
-
-const fn word(lease: RequestId, visits: u32) -> u64 {
-    ((lease as u64) << 32) | visits as u64
+    turn: u8,
 }
 
 impl Leases {
@@ -72,7 +96,7 @@ impl Leases {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             slots: (0..MAX_SLOTS).map(|_| Slot::default()).collect(),
-            bound: limits.slot_requests,
+            bound: limits.slot_requests.min(MOST),
             idle: limits.lease_idle,
             born: Instant::now(),
             granted: Notify::new(),
@@ -81,42 +105,38 @@ impl Leases {
 
     /// Counts a request in, or nothing when there are too many.
     pub(crate) fn enter(self: &Arc<Self>, slot: SlotId) -> Option<Visit> {
-        let raise = |old| (visits(old) < self.bound).then_some(old + 1);
-        let of = self.at(slot);
-        of.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise).ok()?;
+        let raise = |old| (Word(old).visits() < self.bound).then_some(old + one_of(Word(old).turn()));
         // Before anything is connected to: what goes to the program before is never counted as the next one's.
-        let turn = of.turn.load(Ordering::Acquire);
-        of.of_turn[parity(turn)].fetch_add(1, Ordering::Relaxed);
-        Some(Visit { leases: self.clone(), slot, turn })
+        let old = self.at(slot).word.fetch_update(Ordering::Acquire, Ordering::Relaxed, raise).ok()?;
+        Some(Visit { leases: self.clone(), slot, turn: Word(old).turn() })
     }
 
     /// Another program has the slot from now on; which turn that ends.
-    pub(crate) fn takes_over(&self, slot: SlotId) -> u32 {
-        self.at(slot).turn.fetch_add(1, Ordering::AcqRel)
+    pub(crate) fn takes_over(&self, slot: SlotId) -> u8 {
+        self.change(slot, Word::in_next_turn).turn()
     }
 
     /// Whether nothing is in flight any more that came in that turn or, which is as good, another has taken over since.
-    pub(crate) fn has_left(&self, slot: SlotId, turn: u32) -> bool {
-        let of = self.at(slot);
-        of.turn.load(Ordering::Acquire) != turn.wrapping_add(1)
-            || of.of_turn[parity(turn)].load(Ordering::Acquire) == 0
+    pub(crate) fn has_left(&self, slot: SlotId, turn: u8) -> bool {
+        let now = self.look(slot);
+        now.turn() != turn.wrapping_add(1) || now.of(turn) == 0
     }
 
     /// Init has granted a lease, the last that counts.
     pub(crate) fn grant(&self, slot: SlotId, id: RequestId) {
         self.at(slot).used_ms.store(self.now_ms(), Ordering::Relaxed);
-        self.set(slot, id);
+        self.change(slot, |word| word.with_lease(id));
         self.granted.notify_one();
     }
 
     /// The slot's program has ended, or is asked to.
     pub(crate) fn revoke(&self, slot: SlotId) {
-        self.set(slot, 0);
+        self.change(slot, |word| word.with_lease(0));
     }
 
     /// Whether init holds the program awake.
     pub(crate) fn is_leased(&self, slot: SlotId) -> bool {
-        lease(self.at(slot).word.load(Ordering::Relaxed)) != 0
+        self.look(slot).lease() != 0
     }
 
     /// Gives back what nobody needs. Runs for ever, and sleeps while nothing is held.
@@ -134,14 +154,14 @@ impl Leases {
         let mut held = false;
         for index in 0..MAX_SLOTS {
             let Ok(slot) = SlotId::new(index) else { break };
-            let old = self.at(slot).word.load(Ordering::Relaxed);
-            if lease(old) == 0 {
+            let old = self.look(slot);
+            if old.lease() == 0 {
                 continue;
             }
             match self.end_if_idle(slot, old) {
                 Some(idle_ms) => {
                     shared.tally.tell_of(slot, &shared.init).await;
-                    let message = FromProxy::Idle { slot, lease: lease(old), idle_ms };
+                    let message = FromProxy::Idle { slot, lease: old.lease(), idle_ms };
                     if let Err(e) = shared.init.send(&message).await {
                         log::line(format_args!("cannot give back the lease of slot {slot}: {e}"));
                     }
@@ -153,18 +173,26 @@ impl Leases {
     }
 
     /// Ends a lease that nobody has needed for long enough; answers for how long, in milliseconds.
-    fn end_if_idle(&self, slot: SlotId, old: u64) -> Option<u32> {
+    fn end_if_idle(&self, slot: SlotId, old: Word) -> Option<u32> {
         let idle_ms = self.now_ms().saturating_sub(self.at(slot).used_ms.load(Ordering::Relaxed));
-        if visits(old) > 0 || u128::from(idle_ms) < self.idle.as_millis() {
+        if old.visits() > 0 || u128::from(idle_ms) < self.idle.as_millis() {
             return None;
         }
-        let ended = self.at(slot).word.compare_exchange(old, 0, Ordering::Relaxed, Ordering::Relaxed);
+        let given_back = old.with_lease(0).0;
+        let ended =
+            self.at(slot).word.compare_exchange(old.0, given_back, Ordering::Relaxed, Ordering::Relaxed);
         ended.ok().map(|_| u32::try_from(idle_ms).unwrap_or(u32::MAX))
     }
 
-    fn set(&self, slot: SlotId, id: RequestId) {
-        let replace = |old| Some(word(id, visits(old)));
-        _ = self.at(slot).word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replace);
+    fn look(&self, slot: SlotId) -> Word {
+        Word(self.at(slot).word.load(Ordering::Acquire))
+    }
+
+    /// What was before.
+    fn change(&self, slot: SlotId, what: impl Fn(Word) -> Word) -> Word {
+        let change = |old| Some(what(Word(old)).0);
+        let before = self.at(slot).word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, change);
+        Word(before.unwrap_or_else(|now| now))
     }
 
     fn at(&self, slot: SlotId) -> &Slot {
@@ -188,8 +216,7 @@ impl Drop for Visit {
         let slot = self.leases.at(self.slot);
         // Before the count, so that none finds the count at zero and an older time.
         slot.used_ms.store(self.leases.now_ms(), Ordering::Release);
-        slot.word.fetch_sub(1, Ordering::Release);
-        slot.of_turn[parity(self.turn)].fetch_sub(1, Ordering::Release);
+        slot.word.fetch_sub(one_of(self.turn), Ordering::Release);
     }
 }
 
@@ -206,7 +233,7 @@ mod tests {
     }
 
     fn idle(leases: &Leases, n: u16) -> Option<u32> {
-        leases.end_if_idle(slot(n), leases.at(slot(n)).word.load(Ordering::Relaxed))
+        leases.end_if_idle(slot(n), leases.look(slot(n)))
     }
 
     #[test]
@@ -235,7 +262,25 @@ mod tests {
         assert!(leases.has_left(slot(1), turn), "two turns ago");
         drop((new, other));
         assert!(leases.has_left(slot(1), next));
-        assert_eq!(leases.at(slot(1)).word.load(Ordering::Relaxed), 0);
+        assert_eq!((leases.look(slot(1)).visits(), leases.look(slot(1)).turn()), (0, 2));
+    }
+
+    #[test]
+    fn the_parts_of_the_number_do_not_touch_each_other() {
+        let leases = leases(u32::MAX);
+        let at = slot(3);
+        for turn in 0..=u16::from(u8::MAX) {
+            leases.grant(at, u32::MAX - u32::from(turn));
+            let held: Vec<_> = (0..=MOST).filter_map(|_| leases.enter(at)).collect();
+            assert_eq!(held.len(), MOST as usize, "and no more");
+            let before = leases.takes_over(at);
+            assert_eq!((u16::from(before), leases.has_left(at, before)), (turn, false));
+            assert_eq!(leases.look(at).lease(), u32::MAX - u32::from(turn));
+            drop(held);
+            assert!(leases.has_left(at, before));
+        }
+        leases.revoke(at);
+        assert_eq!(leases.look(at), Word(0), "after so many turns it is the first again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -259,13 +304,13 @@ mod tests {
         let leases = leases(9);
         leases.grant(slot(1), 7);
         tokio::time::advance(Limits::default().lease_idle).await;
-        let seen = leases.at(slot(1)).word.load(Ordering::Relaxed);
+        let seen = leases.look(slot(1));
         let visit = leases.enter(slot(1)).unwrap();
         assert_eq!(leases.end_if_idle(slot(1), seen), None);
         assert!(visit.is_leased());
         leases.revoke(slot(1));
         assert!(!visit.is_leased());
         drop(visit);
-        assert_eq!(leases.at(slot(1)).word.load(Ordering::Relaxed), 0);
+        assert_eq!(leases.look(slot(1)), Word(0));
     }
 }

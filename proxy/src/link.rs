@@ -90,8 +90,10 @@ impl Link {
                     shared.starts.answered(id, &result);
                 }
                 Ok(Some((ToProxy::Moved(slot, port), _))) => {
-                    let (turn, before) = (shared.leases.takes_over(slot), shared.awake.port(slot));
+                    let before = shared.awake.port(slot);
                     shared.awake.moved(slot, port);
+                    // After the port: whoever counts as the new one's, on any worker, is led to it.
+                    let turn = shared.leases.takes_over(slot);
                     shared.pool.clear(slot);
                     shared.h2c.clear(slot);
                     tokio::spawn(tell_when_left(shared.clone(), slot, turn, before));
@@ -146,7 +148,7 @@ async fn tell_when_quiet(shared: Arc<Shared>) {
 }
 
 /// Tells init when nothing is in flight any more that the program before was given.
-async fn tell_when_left(shared: Arc<Shared>, slot: SlotId, turn: u32, port: u16) {
+async fn tell_when_left(shared: Arc<Shared>, slot: SlotId, turn: u8, port: u16) {
     while !shared.leases.has_left(slot, turn) {
         tokio::time::sleep(LOOK).await;
     }

@@ -4,11 +4,12 @@
 use std::net::Ipv4Addr;
 
 use hyper::Request;
+use kennel_model::ReleaseId;
 use kennel_model::msg::{FromProxy, Rung, ToProxy};
-use kennel_model::routes::Protocol;
+use kennel_model::routes::{Beta, Protocol, Route};
 use kennel_model::task::{Ask, Asked};
 use kennel_proxy::Limits;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::rig::*;
@@ -31,6 +32,49 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 fn request(method: &str) -> Request<&'static str> {
     Request::builder().method(method).uri("/").header("host", "a.example").body("").unwrap()
+}
+
+/// A visit to what is shown.
+fn ask_for_beta() -> Request<&'static str> {
+    Request::builder().uri("/").header("host", "r2.a.example").body("").unwrap()
+}
+
+#[tokio::test]
+async fn what_is_shown_is_asked_at_its_port_and_nothing_is_woken_or_kept_for_it() {
+    let (mut proxy, claim) = proxy_with_a_tenant(Limits::default()).await;
+    let shown = listen_at(third(&claim)).await;
+    let at = |port| Route {
+        release: Some(ReleaseId(2)),
+        beta: Some(Beta { port }),
+        ..route("r2.a.example", claim.slot)
+    };
+    proxy.publish(vec![route("a.example", claim.slot), at(Some(third(&claim)))]).await;
+    // The one that serves is asleep all the while.
+    proxy.init.say(&ToProxy::Down(claim.slot));
+    for _ in 0..2 {
+        let mut visitor = proxy.connect().await;
+        let answer = tokio::spawn(async move {
+            Answer::read(visitor.send_request(ask_for_beta().map(full)).await.unwrap()).await
+        });
+        // Each by a connection of its own.
+        let mut stream = accept(&shown).await;
+        read_head(&mut stream).await;
+        stream.write_all(NEW).await.unwrap();
+        let answer = soon(answer).await.unwrap();
+        assert_eq!(
+            (answer.text(), &answer.head.headers["x-robots-tag"]),
+            ("new", &"noindex".parse().unwrap())
+        );
+        assert_eq!(soon(stream.read(&mut [0])).await.unwrap(), 0, "it is closed");
+    }
+    drop(shown);
+    let mut visitor = proxy.connect().await;
+    let gone = Answer::read(visitor.send_request(ask_for_beta().map(full)).await.unwrap()).await;
+    assert_eq!(gone.code(), Some("died"));
+    proxy.publish(vec![at(None)]).await;
+    let gone = Answer::read(visitor.send_request(ask_for_beta().map(full)).await.unwrap()).await;
+    assert_eq!(gone.code(), Some("no-file"), "there are files alone, and none of them");
+    proxy.init.nothing_more();
 }
 
 /// A request, and the program that was given it and has not answered yet.

@@ -103,7 +103,9 @@ fn serving(vm: &Vm, mark: &str, release: &str) -> Result<(), String> {
 
 pub(super) fn ensure(vm: &Vm) -> Result<(), String> {
     if vm.show(NAME).is_ok() {
-        return Ok(());
+        // Whatever the scenario before wanted.
+        let usual = ["limits", NAME, "--trial", "off", "--health", "none", "--start-timeout", "60s"];
+        return vm.ok(&usual).map(drop);
     }
     let domain = format!("{NAME}.localhost");
     vm.ok(&["tenant", "add", NAME, "--runtime", "node-24", "--domain", &domain, "--trial", "off"])?;

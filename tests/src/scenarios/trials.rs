@@ -127,9 +127,9 @@ pub(super) fn crashes(vm: &mut Vm) -> Result<(), String> {
 
 pub(super) fn no_good(vm: &mut Vm) -> Result<(), String> {
     ensure(vm)?;
+    vm.ok(&["limits", NAME, "--trial", "on", "--health", "/healthz"])?;
     deploy(vm, "good", &slow_to_start("good", 200))?;
-    vm.ok(&["limits", NAME, "--trial", "on", "--health", "/healthz", "--start-timeout", "6s"])?;
-    deploy(vm, "good", &slow_to_start("good", 200))?;
+    vm.ok(&["limits", NAME, "--start-timeout", "6s"])?;
     let before = vm.page_json(NAME, "/")?;
     let load = Load::begin(vm);
     for (mark, program, why) in [
@@ -169,5 +169,6 @@ pub(super) fn no_good(vm: &mut Vm) -> Result<(), String> {
     let refused = vm.run(&["env", "set", NAME, "NODE_OPTIONS=--no-such-option"])?;
     contains("the error", &refused.err, "is not taken into use")?;
     same("the life that answers", &vm.page_json(NAME, "/")?["life"], &before["life"])?;
+    vm.ok(&["limits", NAME, "--start-timeout", "60s"])?;
     deploy(vm, "good", &slow_to_start("good", 200)).map(drop)
 }
