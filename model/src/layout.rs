@@ -107,4 +107,7 @@ pub struct RuntimeFacts {
     /// Its programs make code at run time, as a JavaScript engine does.
     #[serde(default)]
     pub jit: bool,
+    /// Variables that its programs find, unless the tenant sets them.
+    #[serde(default)]
+    pub env: std::collections::BTreeMap<crate::EnvName, String>,
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kennel_model::RuntimeName;
 use kennel_model::services::Service;
+use kennel_model::{EnvName, RuntimeName};
 use serde::Deserialize;
 
 mod defaults;
@@ -121,6 +121,11 @@ pub struct Runtime {
     pub drop: Globs,
     /// A package from the npm registry that brings the interpreter.
     pub npm: Option<Npm>,
+    /// What of it is compiled when the image is built.
+    pub bytecode: Option<Bytecode>,
+    /// Variables that its programs find, unless the tenant sets them.
+    #[serde(default)]
+    pub env: BTreeMap<EnvName, String>,
     /// What runs a release when the tenant names no command.
     #[serde(default)]
     pub default_command: Vec<String>,
@@ -139,6 +144,16 @@ pub struct Npm {
     pub version: String,
     /// What is taken from the package, and where it goes in the runtime. Nothing else is taken.
     pub files: BTreeMap<String, String>,
+}
+
+/// `[runtime.bytecode]`: the library of a Python, which could not keep at run time what it compiles.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bytecode {
+    /// The interpreter, in the runtime.
+    pub program: String,
+    /// The folder of what it compiles.
+    pub folder: String,
 }
 
 /// `[extra]`
@@ -228,13 +243,23 @@ impl Spec {
             return Err((format!("image.slots is {slots}"), "take 1 to 4096"));
         }
         for (index, runtime) in self.runtimes.iter().enumerate() {
+            if let Some((name, _)) =
+                runtime.env.iter().find(|(name, value)| name.is_reserved() || value.contains('\0'))
+            {
+                return Err((
+                    format!("the runtime {} cannot set {name}", runtime.name),
+                    "the host sets it itself",
+                ));
+            }
             if self.runtimes[..index].iter().any(|other| other.name == runtime.name) {
                 return Err((format!("two runtimes are called {}", runtime.name), "give one another name"));
             }
         }
         let inside = self.runtimes.iter().filter_map(|r| r.npm.as_ref()).flat_map(|npm| npm.files.values());
         let inside = inside.chain(self.extra.files.iter().map(|file| &file.path));
-        for path in inside {
+        let compiled = self.runtimes.iter().filter_map(|r| r.bytecode.as_ref());
+        let compiled = compiled.flat_map(|bytecode| [&bytecode.program, &bytecode.folder]);
+        for path in inside.chain(compiled) {
             if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
                 return Err((format!("{path:?} is not an absolute path in the image"), "begin it with /"));
             }

@@ -216,7 +216,9 @@ impl Build<'_> {
         }
         self.cache.prune("policy", Some(8));
         for runtime in &self.spec.runtimes {
-            self.cache.prune(&format!("erofs-{}", runtime.name), Some(3));
+            for kind in ["erofs", "bytecode"] {
+                self.cache.prune(&format!("{kind}-{}", runtime.name), Some(3));
+            }
         }
     }
 }

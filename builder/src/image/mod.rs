@@ -5,6 +5,7 @@
 
 mod boot;
 mod build;
+mod bytecode;
 mod cache;
 mod content;
 mod cpio;

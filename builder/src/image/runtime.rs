@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::sources::{Share, Sourced, Sources};
 use super::tools::Tools;
 use super::tree::{Tree, TreeError};
-use super::{erofs, etc, labels, lint, merge};
+use super::{bytecode, erofs, etc, labels, lint, merge};
 use crate::lock::{Lock, PackageSet};
 use crate::spec::{self, Spec};
 
@@ -48,6 +48,9 @@ pub(super) fn build(
         sources.add_npm(&mut sourced, &set, npm)?;
     }
     let Sourced { mut tree, shares } = sourced;
+    if let Some(wanted) = &runtime.bytecode {
+        bytecode::add(&mut tree, wanted, &format!("bytecode-{}", runtime.name), &name, cache)?;
+    }
     etc::bundle_certificates(&mut tree).map_err(BuildError::io(&name))?;
     furnish(&mut tree, spec.image.slots).map_err(|cause| BuildError::Tree { tree: name.clone(), cause })?;
     lint::check(&name, lint::lint_runtime(&tree))?;
@@ -55,11 +58,26 @@ pub(super) fn build(
     let image = erofs::make(&tree, &format!("erofs-{}", runtime.name), erofs::Style::default(), tools, cache)?;
     let facts = RuntimeFacts {
         name: runtime.name.clone(),
-        version: lock.npm_of(&runtime.name).map(|package| package.version.clone()).unwrap_or_default(),
+        version: version(runtime, sources, lock, &set),
         default_command: runtime.default_command.clone(),
         jit: runtime.jit,
+        env: runtime.env.clone(),
     };
     Ok(Runtime { facts, image, shares })
+}
+
+/// The version of what runs programs: of the npm package, or of the Debian package that brings the interpreter, as its authors
+/// write it. Nothing where there is no interpreter.
+fn version(runtime: &spec::Runtime, sources: &Sources<'_>, lock: &Lock, set: &PackageSet) -> String {
+    let by_npm = || lock.npm_of(&runtime.name).map(|package| package.version.clone());
+    let brought = || sources.bringer(set, runtime.default_command.first()?.strip_prefix('/')?);
+    by_npm().or_else(|| brought().map(|package| upstream(&package.version).to_owned())).unwrap_or_default()
+}
+
+/// `3.13.5` of `1:3.13.5-2+deb13u5`.
+fn upstream(version: &str) -> &str {
+    let version = version.split_once(':').map_or(version, |(_, version)| version);
+    version.rsplit_once('-').map_or(version, |(upstream, _)| upstream)
 }
 
 /// All that is in it beside packages.
@@ -72,4 +90,18 @@ fn furnish(tree: &mut Tree, slots: u16) -> Result<(), TreeError> {
     tree.add_folder("/usr/local/bin", 0o755)?;
     tree.add_folder("/usr/bin", 0o755)?;
     merge::link_merged(tree)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_what_its_authors_call_it() {
+        for (debian, upstreams) in
+            [("3.13.5-2+deb13u5", "3.13.5"), ("1:2.0-rc1-3", "2.0-rc1"), ("13.0.0", "13.0.0"), ("2:8", "8")]
+        {
+            assert_eq!(upstream(debian), upstreams);
+        }
+    }
 }

@@ -83,6 +83,15 @@ impl<'a> Sources<'a> {
         Ok(sourced)
     }
 
+    /// The Debian package of a set that has this file.
+    pub(super) fn bringer(&self, set: &PackageSet, path: &str) -> Option<&Package> {
+        let brings = |(package, unpacked): &&(&Package, Unpacked)| {
+            let is_file = |unit: &super::unpack::Unit| unit.path == path && matches!(unit.what, What::File(_));
+            package.from != Origin::Npm && package.sets.contains(set) && unpacked.entries.iter().any(is_file)
+        };
+        self.packages.iter().find(brings).map(|(package, _)| *package)
+    }
+
     /// Adds those files of a set's npm package that the spec names.
     ///
     /// # Errors

@@ -52,10 +52,7 @@ impl Tools {
         let inside = ["usr/bin", "usr/sbin"].map(|folder| format!("{folder}/{name}"));
         let program = inside.iter().find(|path| self.folder.join(path).is_file());
         let program = program.ok_or_else(|| self.missing(name))?;
-        let mut command = Command::new(self.folder.join(LOADER));
-        command.arg("--library-path").arg(self.folder.join(LIBRARIES)).arg(self.folder.join(program));
-        command.env_clear();
-        Ok(command)
+        Ok(command_in(&self.folder, program))
     }
 
     /// A file of the tools' packages.
@@ -71,7 +68,20 @@ impl Tools {
     }
 }
 
-fn write_out(tree: &Tree, folder: &Path) -> Result<(), BuildError> {
+/// The command that runs a program of a tree that was written out, through the tree's own loader and with its libraries; complete
+/// but for its arguments.
+pub(super) fn command_in(folder: &Path, program: &str) -> Command {
+    let mut command = Command::new(folder.join(LOADER));
+    command.arg("--library-path").arg(folder.join(LIBRARIES)).arg(folder.join(program));
+    command.env_clear();
+    command
+}
+
+/// Writes a tree into an empty folder, for programs in it to be run.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub(super) fn write_out(tree: &Tree, folder: &Path) -> Result<(), BuildError> {
     for (path, node) in tree.iter().skip(1) {
         let path = folder.join(&path[1..]);
         let write = || match &node.kind {

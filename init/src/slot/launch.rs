@@ -79,7 +79,7 @@ pub fn tenant<'a>(
     let plan = Plan {
         program: Program::Paths(role.programs.into_iter().map(text).collect::<Result<_, _>>()?),
         argv: role.argv.iter().map(|a| text(a.as_str())).collect::<Result<_, _>>()?,
-        env: environment(spec, role.port).into_iter().map(text).collect::<Result<_, _>>()?,
+        env: environment(spec, role.port, &around.runtimes).into_iter().map(text).collect::<Result<_, _>>()?,
         descriptors: role.stdio.to_vec(),
         cgroup: Some(cgroup),
         namespaces: Namespaces::LOCAL,
@@ -157,16 +157,16 @@ fn tmp_options(slot: SlotId, limits: &Limits) -> String {
     format!("mode=1777,size={},nr_inodes={files},rootcontext={label}", limits.tmp_max_bytes)
 }
 
-/// Init's own part comes first, so that what the tenant sets wins, but for what says who it is.
-fn environment(spec: &LaunchSpec, port: u16) -> Vec<String> {
+/// Init's own part comes first and the runtime's next, so that what the tenant sets wins, but for what says who it is.
+fn environment(spec: &LaunchSpec, port: u16, runtimes: &[RuntimeFacts]) -> Vec<String> {
     let preset = [
         ("HOST", "127.0.0.1".to_owned()),
         ("HOME", "/data".to_owned()),
         ("TMPDIR", "/tmp".to_owned()),
         ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
-        ("NODE_ENV", "production".to_owned()),
     ];
+    let of_runtime = runtimes.iter().filter(|runtime| runtime.name == spec.runtime).flat_map(|r| &r.env);
     let fixed = [
         ("PORT", port.to_string()),
         ("KENNEL_TENANT", spec.tenant.to_string()),
@@ -174,7 +174,10 @@ fn environment(spec: &LaunchSpec, port: u16) -> Vec<String> {
     ];
     let is_set = |name: &str| spec.env.iter().any(|(n, _)| n == name);
     let is_fixed = |name: &str| fixed.iter().any(|(n, _)| *n == name);
-    let preset = preset.iter().filter(|(n, _)| !is_set(n)).map(|(n, v)| format!("{n}={v}"));
+    let preset =
+        preset.iter().map(|(n, v)| (*n, v)).filter(|(n, _)| !of_runtime.clone().any(|(o, _)| o.as_str() == *n));
+    let preset = preset.chain(of_runtime.clone().map(|(n, v)| (n.as_str(), v)));
+    let preset = preset.filter(|(n, _)| !is_set(n)).map(|(n, v)| format!("{n}={v}"));
     let own = spec.env.iter().filter(|(n, _)| !is_fixed(n)).map(|(n, v)| format!("{n}={}", v.expose()));
     let fixed = fixed.iter().map(|(n, v)| format!("{n}={v}"));
     preset.chain(own).chain(fixed).collect()
@@ -297,10 +300,29 @@ mod tests {
     #[test]
     fn a_tenant_may_change_its_environment_but_not_who_it_is() {
         let slot = SlotId::new(3).unwrap();
-        let env = environment(&spec("x", &[("HOST", "::"), ("PORT", "80"), ("COLOUR", "blue")]), slot.port());
-        for (name, value) in
-            [("HOST", "::"), ("PORT", "20024"), ("COLOUR", "blue"), ("HOME", "/data"), ("KENNEL_RELEASE", "7")]
-        {
+        let of = |name: &str, env: &[(&str, &str)]| RuntimeFacts {
+            name: RuntimeName::new(name).unwrap(),
+            version: String::new(),
+            default_command: vec![],
+            jit: false,
+            env: env.iter().map(|(n, v)| (n.parse().unwrap(), (*v).to_owned())).collect(),
+        };
+        let runtimes = [
+            of("node-24", &[("NODE_ENV", "production"), ("COLOUR", "grey"), ("LANG", "C")]),
+            of("python-3.13", &[("PYTHONPATH", "/app")]),
+        ];
+        let own = [("HOST", "::"), ("PORT", "80"), ("COLOUR", "blue")];
+        let env = environment(&spec("x", &own), slot.port(), &runtimes);
+        assert!(!env.iter().any(|variable| variable.starts_with("PYTHONPATH")), "another runtime's: {env:?}");
+        for (name, value) in [
+            ("HOST", "::"),
+            ("PORT", "20024"),
+            ("COLOUR", "blue"),
+            ("HOME", "/data"),
+            ("KENNEL_RELEASE", "7"),
+            ("NODE_ENV", "production"),
+            ("LANG", "C"),
+        ] {
             let all: Vec<_> = env.iter().filter(|e| e.starts_with(&format!("{name}="))).collect();
             assert_eq!(all, [&format!("{name}={value}")]);
         }
