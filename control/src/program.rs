@@ -2,7 +2,7 @@
 //! tenant has. No file of the tenant is read here.
 
 use kennel_model::command;
-use kennel_model::found::{Found, Origin, Program, ProgramKind};
+use kennel_model::found::{Found, Origin, Program, ProgramKind, Said};
 use kennel_model::layout::RuntimeFacts;
 use kennel_model::{Limits, StaticFiles};
 use nodejs_semver::{Range, Version};
@@ -12,6 +12,8 @@ use crate::registry::TenantRow;
 
 /// Where Node programs begin when they have no `server.js`.
 const NODE_FALLBACKS: [&str; 3] = ["index.js", "app.js", "main.js"];
+/// And Python ones that have no `app.py`.
+const PYTHON_FALLBACKS: [&str; 2] = ["main.py", "server.py"];
 /// What a runtime without a default command starts.
 const STATIC_PROGRAM: &str = "server";
 /// Files that a language's programs have at their top, and how its runtimes' names begin.
@@ -63,13 +65,27 @@ impl Home<'_> {
         let (origin, words) = match &found.said {
             _ if !asked.is_empty() => (Origin::CommandLine, Ok(asked)),
             _ if !self.row.command.is_empty() => (Origin::Tenant, Ok(self.row.command.as_slice())),
-            Some(said) => (said.origin, said.command.as_deref()),
-            None => return self.unsaid(found).or_else(|cause| self.files(cause)),
+            Some(said) if self.hears(said) => (said.origin, said.command.as_deref()),
+            _ => match &found.python {
+                Some(said) if self.hears(said) => (said.origin, said.command.as_deref()),
+                _ => return self.unsaid(found).or_else(|cause| self.files(cause)),
+            },
         };
         match words.map_err(String::clone).and_then(|words| self.runnable(words, found)) {
             Ok(command) => Ok(self.chosen(command, origin, found)),
             Err(why) if origin == Origin::CommandLine => Err(Error::NotRunnable { origin, why }),
             Err(why) => self.files(Error::NotRunnable { origin, why }),
+        }
+    }
+
+    /// Whether what a file says is for the tenant's runtime: `package.json` is of no program of Python's, which may have one for what
+    /// it shows in browsers.
+    fn hears(&self, said: &Said) -> bool {
+        let is_python = language(self.runtime) == Some(Language::Python);
+        match said.origin {
+            Origin::PackageStart | Origin::PackageMain => !is_python,
+            Origin::Django | Origin::PythonApp => is_python,
+            _ => true,
         }
     }
 
@@ -113,9 +129,7 @@ impl Home<'_> {
         let [program, arguments @ ..] = words else { return Err("there is no program in it".to_owned()) };
         let program = match interpreter(self.runtime) {
             _ if program.contains('/') => program.clone(),
-            Some((name, path)) if name == program || (name, program.as_str()) == ("node", "nodejs") => {
-                path.to_owned()
-            }
+            Some((_, path)) if runs(self.runtime, program) => path.to_owned(),
             _ if found.top.contains(program) => format!("./{program}"),
             _ => return Err(self.nowhere(program)),
         };
@@ -127,9 +141,12 @@ impl Home<'_> {
 
     fn nowhere(&self, program: &str) -> String {
         let name = &self.runtime.name;
-        let others = self.runtimes.iter().filter(|r| interpreter(r).is_some_and(|(name, _)| name == program));
+        let others = self.runtimes.iter().filter(|r| runs(r, program));
         let others: Vec<String> = others.map(|r| r.name.to_string()).collect();
         let where_else = match others.as_slice() {
+            [] if language(self.runtime) == Some(Language::Python) => {
+                format!("`pip install --target vendor {program}` puts a package into the release")
+            }
             [] => format!("the host has the runtimes {}", names(self.runtimes)),
             others => format!("the runtime {} has it", others.join(", ")),
         };
@@ -234,8 +251,40 @@ fn interpreter(runtime: &RuntimeFacts) -> Option<(&str, &str)> {
     }
 }
 
+/// What a runtime's interpreter understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Node,
+    Python,
+}
+
+fn language(runtime: &RuntimeFacts) -> Option<Language> {
+    interpreter(runtime).and_then(|(name, _)| language_of(name))
+}
+
+/// By the name of an interpreter. Which version of it is named does not matter: the script that pip writes for a program names
+/// the one that pip was run by.
+fn language_of(program: &str) -> Option<Language> {
+    let is_version = |rest: &str| rest.is_empty() || rest.strip_prefix('3').is_some_and(is_minor);
+    match program {
+        "node" | "nodejs" => Some(Language::Node),
+        _ => program.strip_prefix("python").filter(|rest| is_version(rest)).map(|_| Language::Python),
+    }
+}
+
+fn is_minor(rest: &str) -> bool {
+    rest.is_empty() || rest.strip_prefix('.').is_some_and(|minor| minor.chars().all(|c| c.is_ascii_digit()))
+}
+
+/// Whether a program of this name is the runtime's interpreter.
+fn runs(runtime: &RuntimeFacts, program: &str) -> bool {
+    let own = language(runtime);
+    interpreter(runtime).is_some_and(|(name, _)| name == program)
+        || (own.is_some() && own == language_of(program))
+}
+
 fn is_node(runtime: &RuntimeFacts) -> bool {
-    interpreter(runtime).is_some_and(|(name, _)| name == "node")
+    language(runtime) == Some(Language::Node)
 }
 
 /// An index, and no program that would be shown in the place of what it answers.
@@ -259,6 +308,9 @@ fn candidates(runtime: &RuntimeFacts) -> Vec<String> {
     let mut names = vec![default.trim_start_matches("./").to_owned()];
     if default.ends_with(".js") {
         names.extend(NODE_FALLBACKS.iter().filter(|name| **name != default).map(|name| (*name).to_owned()));
+    }
+    if default.ends_with(".py") {
+        names.extend(PYTHON_FALLBACKS.iter().filter(|name| **name != default).map(|name| (*name).to_owned()));
     }
     names
 }

@@ -26,6 +26,8 @@ pub struct Found {
     pub top: Vec<String>,
     /// What `kennel.toml`, `Procfile` or `package.json` says, whichever comes first.
     pub said: Option<Said>,
+    /// How the application of Python is served that its files have, for runtimes of that language.
+    pub python: Option<Said>,
     /// Machine programs at its top, at most [`MAX_PROGRAMS`].
     pub programs: Vec<Program>,
     /// The versions of Node.js that `package.json` asks for, as npm writes ranges: `>=20 <25`.
@@ -61,6 +63,10 @@ pub enum Origin {
     PackageStart,
     /// `main` in `package.json`.
     PackageMain,
+    /// `manage.py`, and the settings that it names.
+    Django,
+    /// An application in a Python file of a usual name.
+    PythonApp,
     /// A file has one of the names that are looked for.
     Name,
     /// There is one static program.
@@ -110,6 +116,8 @@ impl Origin {
             Self::Procfile => "Procfile, web",
             Self::PackageStart => "package.json, scripts.start",
             Self::PackageMain => "package.json, main",
+            Self::Django => "manage.py, a site of Django",
+            Self::PythonApp => "an application of Python",
             Self::Name => "found by its name",
             Self::Executable => "the one static program",
             Self::Index => "index.html, and no program",
@@ -124,13 +132,10 @@ impl Found {
     /// # Errors
     /// [`OutOfBounds`] names the part.
     pub fn validate(&self) -> Result<(), OutOfBounds> {
-        let said_well = match self.said.as_ref().map(|said| &said.command) {
-            Some(Ok(words)) => {
-                !words.is_empty() && command::check(words).is_ok() && words.iter().all(|w| plain(w))
-            }
-            Some(Err(why)) => short(why, MAX_WHY_BYTES),
-            None => true,
-        };
+        let said_well = [&self.said, &self.python].into_iter().flatten().all(|said| match &said.command {
+            Ok(words) => !words.is_empty() && command::check(words).is_ok() && words.iter().all(|w| plain(w)),
+            Err(why) => short(why, MAX_WHY_BYTES),
+        });
         let range = |range: &String| short(range, MAX_RANGE_BYTES) && range.chars().all(in_ranges);
         let programs = self.programs.iter().all(|program| self.top.contains(&program.name));
         // Names in a release may hold anything but a slash; these are looked up, and not shown.
@@ -172,6 +177,7 @@ mod tests {
         Found {
             top: vec![name.clone(), "package.json".into()],
             said: Some(Said { origin: Origin::PackageStart, command: Ok(vec!["node".into(), "a.js".into()]) }),
+            python: Some(Said { origin: Origin::Django, command: Err("there is no server".into()) }),
             programs: vec![Program { name, kind: ProgramKind::Static, executable: true }],
             node: Some(">=20 <25 || ^26.1.0-rc.1".into()),
             left: vec!["worker in the Procfile".into()],
@@ -205,8 +211,11 @@ mod tests {
             Err("x".repeat(MAX_WHY_BYTES + 1)),
             Err("a\nb".into()),
         ] {
-            let bad = Found { said: said(command), ..found() };
-            assert_eq!(bad.validate(), Err(OutOfBounds("what is said")), "{bad:?}");
+            for bad in
+                [Found { said: said(command.clone()), ..found() }, Found { python: said(command), ..found() }]
+            {
+                assert_eq!(bad.validate(), Err(OutOfBounds("what is said")), "{bad:?}");
+            }
         }
     }
 

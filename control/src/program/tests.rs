@@ -1,7 +1,5 @@
 //! What is run, by what was asked for, what was found, and what the tenant's runtime can run.
 
-use kennel_model::found::Said;
-
 use super::*;
 use crate::registry::testing::{store, wish};
 
@@ -11,7 +9,13 @@ fn words(words: &[&str]) -> Vec<String> {
 
 fn runtime(name: &str, version: &str, default: &[&str]) -> RuntimeFacts {
     let default_command = words(default);
-    RuntimeFacts { name: name.parse().unwrap(), version: version.into(), default_command, jit: false }
+    RuntimeFacts {
+        name: name.parse().unwrap(),
+        version: version.into(),
+        default_command,
+        jit: false,
+        env: std::collections::BTreeMap::new(),
+    }
 }
 
 fn runtimes() -> Vec<RuntimeFacts> {
@@ -19,6 +23,7 @@ fn runtimes() -> Vec<RuntimeFacts> {
         runtime("node-24", "24.11.1", &["/usr/bin/node", "server.js"]),
         runtime("node-22", "22.1.0", &["/usr/bin/node", "server.js"]),
         runtime("static", "", &["./server"]),
+        runtime("python-3.13", "3.13.5", &["/usr/bin/python3.13", "app.py"]),
     ]
 }
 
@@ -81,7 +86,7 @@ fn programs_are_the_runtimes_or_the_releases() {
     }
     let error = choose("node-24", &found("gunicorn")).unwrap_err();
     assert!(error.starts_with("the release cannot be run (Procfile, web): \"gunicorn\" is neither"), "{error}");
-    assert!(error.contains("the host has the runtimes node-24, node-22, static"), "{error}");
+    assert!(error.contains("the host has the runtimes node-24, node-22, static, python-3.13"), "{error}");
     let error = choose("static", &found("node")).unwrap_err();
     assert!(error.contains("the runtime node-24, node-22 has it"), "{error}");
 }
@@ -178,7 +183,7 @@ fn nothing_to_start_says_what_was_looked_for_and_what_is_there() {
         (
             &["requirements.txt", "app.py"],
             "requirements.txt is of a program for Python, and the tenant's runtime is node-24; the host has node-24, \
-             node-22, static; ",
+             node-22, static, python-3.13; ",
         ),
         (&["go.mod", "main.go"], "go.mod is of a program in Go: build it, and deploy what was built; "),
     ] {
@@ -203,6 +208,43 @@ fn another_node_than_is_asked_for_is_said() {
         let expected = format!("package.json asks for Node.js {range}, and it runs on 24.11.1; {better}");
         assert_eq!(notes(range, &[])[0], expected);
         assert_eq!(notes(range, &["./other"]).len(), 0, "it does not run on Node.js");
+    }
+}
+
+#[test]
+fn python_runs_what_is_found_for_it_and_no_package_json() {
+    let django = || said(Origin::Django, Ok(&["python", "-m", "gunicorn", "site.wsgi:application"]));
+    let package = || said(Origin::PackageStart, Err("vite is not in the release"));
+    let of = |said, python| Found { said, python, ..top(&["package.json", "manage.py"]) };
+    let serves = ("/usr/bin/python3.13 -m gunicorn site.wsgi:application".to_owned(), Origin::Django);
+    assert_eq!(choose("python-3.13", &of(None, django())).unwrap(), serves);
+    assert_eq!(choose("python-3.13", &of(package(), django())).unwrap(), serves);
+    let procfile = said(Origin::Procfile, Ok(&["python3.11", "vendor/bin/celery"]));
+    let expected = ("/usr/bin/python3.13 vendor/bin/celery".to_owned(), Origin::Procfile);
+    assert_eq!(choose("python-3.13", &of(procfile, django())).unwrap(), expected);
+    let error = choose("node-24", &of(None, django())).unwrap_err();
+    assert!(error.contains("package.json has no scripts.start"), "it is another runtime's: {error}");
+    assert!(choose("node-24", &of(package(), django())).unwrap_err().contains("vite is not in the release"));
+    let error = choose("python-3.13", &of(None, said(Origin::Django, Err("a server is missing")))).unwrap_err();
+    assert!(
+        error.starts_with("the release cannot be run (manage.py, a site of Django): a server is missing"),
+        "{error}"
+    );
+    for (names, program) in [(&["main.py", "app.py"][..], "app.py"), (&["server.py", "main.py"], "main.py")] {
+        let expected = (format!("/usr/bin/python3.13 {program}"), Origin::Name);
+        assert_eq!(choose("python-3.13", &top(names)).unwrap(), expected);
+    }
+    let missing = Found { said: said(Origin::Procfile, Ok(&["gunicorn", "app:app"])), ..top(&["app.py"]) };
+    let error = choose("python-3.13", &missing).unwrap_err();
+    assert!(
+        error.contains("`pip install --target vendor gunicorn` puts a package into the release"),
+        "{error}"
+    );
+    let node = Found { said: said(Origin::Procfile, Ok(&["node", "a.js"])), ..top(&["a.js"]) };
+    assert!(choose("python-3.13", &node).unwrap_err().contains("the runtime node-24, node-22 has it"));
+    for name in ["python2", "python2.7", "pythonista", "python3x", "python3.x"] {
+        let other = Found { said: said(Origin::Procfile, Ok(&[name, "a.py"])), ..top(&["a.py"]) };
+        assert!(choose("python-3.13", &other).is_err(), "{name}");
     }
 }
 

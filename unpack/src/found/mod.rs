@@ -5,6 +5,7 @@
 mod files;
 mod head;
 mod package;
+mod python;
 mod resolve;
 mod seen;
 #[cfg(test)]
@@ -21,6 +22,8 @@ pub(crate) use seen::Seen;
 
 /// Files that say something of the release, if they lie at its top.
 const SPOKEN: [&str; 3] = ["kennel.toml", "Procfile", "package.json"];
+/// And others that only show what they are.
+const SHOWING: [&str; 8] = python::LOOKED_INTO;
 /// How much of one of them is read; what is longer is not.
 const MAX_TEXT_BYTES: usize = 256 << 10;
 
@@ -37,7 +40,7 @@ enum Text {
 
 /// A release, as far as it has to be known.
 trait Release {
-    /// One of [`SPOKEN`], if it is there.
+    /// One of [`SPOKEN`] or [`SHOWING`], if it is there.
     fn text(&self, name: &str) -> Option<&Text>;
     /// What is at a path below the release, links followed.
     fn at(&self, path: &str) -> Option<Thing>;
@@ -60,9 +63,10 @@ fn said(release: &impl Release, found: Found) -> Found {
         .or_else(|| by_procfile(&resolver, &mut left))
         .or_else(|| by_package(&resolver, &mut left));
     let node = package.ok().flatten().and_then(|package| package.node_range());
-    let said = said.map(|(origin, command)| Said { origin, command: command.and_then(bounded).map_err(short) });
+    let reported = |(origin, command): Word| Said { origin, command: command.and_then(bounded).map_err(short) };
+    let (said, python) = (said.map(reported), python::by_application(release).map(reported));
     left.truncate(MAX_LEFT);
-    Found { said, node, left: left.into_iter().map(short).collect(), ..found }
+    Found { said, python, node, left: left.into_iter().map(short).collect(), ..found }
 }
 
 /// A file's word: where it stands, and what it is or why it cannot be followed.

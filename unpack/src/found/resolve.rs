@@ -3,7 +3,7 @@
 use kennel_model::command;
 
 use super::package::Package;
-use super::{Head, Release, Thing};
+use super::{Head, Release, Thing, python};
 
 /// How often one script may name another.
 const MAX_STEPS: u32 = 8;
@@ -49,9 +49,19 @@ impl<R: Release> Resolver<'_, R> {
                 _ => Err("npx is not on the host: name the program itself".to_owned()),
             },
             "node" | "nodejs" => self.node(arguments),
+            "poetry" | "pipenv" | "pdm" | "uv" => match (arguments, steps.checked_sub(1)) {
+                ([run, name, ..], Some(steps)) if run == "run" && !name.starts_with('-') => {
+                    self.program(arguments[1..].to_vec(), steps)
+                }
+                _ => Err(format!(
+                    "`{}`: {first} is not on the host; only `{first} run PROGRAM` can be followed",
+                    clipped(&words.join(" "))
+                )),
+            },
+            name if is_python(name) => self.python(&words),
             path if path.starts_with('/') => Ok(words),
             path if path.contains('/') => self.at_path(&words),
-            _ => self.of_package(&words).unwrap_or(Ok(words)),
+            _ => self.of_package(&words).or_else(|| self.of_python_package(&words)).unwrap_or(Ok(words)),
         }
     }
 
@@ -85,6 +95,33 @@ impl<R: Release> Resolver<'_, R> {
         Ok(["node"].map(str::to_owned).into_iter().chain(arguments.iter().cloned()).collect())
     }
 
+    /// A program of Python: its file is there. Which Python it is, the runtime says.
+    fn python(&self, words: &[String]) -> Words {
+        let [name, arguments @ ..] = words else { return Ok(vec![]) };
+        let file = arguments.first().ok_or(format!("`{name}` alone has no program: name its file"))?;
+        match below(file).filter(|path| !path.is_empty()) {
+            Some(path) if self.release.at(&path).is_none() => {
+                Err(format!("`{name} {}`: {}", clipped(file), missing(file)))
+            }
+            _ => Ok(words.to_vec()),
+        }
+    }
+
+    /// A program that a package of Python has brought: what `python -m` runs, or the script that pip has written.
+    fn of_python_package(&self, words: &[String]) -> Option<Words> {
+        let [name, arguments @ ..] = words else { return None };
+        let module = below(name)?;
+        if python::has(self.release, &format!("{module}/__main__.py")) {
+            let run = ["python", "-m", name].map(str::to_owned);
+            return Some(Ok(run.into_iter().chain(arguments.iter().cloned()).collect()));
+        }
+        let scripts = python::PACKAGES.iter().map(|folder| format!("{folder}/bin/{module}"));
+        scripts.into_iter().find_map(|file| match self.release.at(&file)? {
+            Thing::File(Some(Head::Script(interpreter))) => Some(scripted(&interpreter, &file, arguments)),
+            _ => None,
+        })
+    }
+
     /// A program of the release, by its path.
     fn at_path(&self, words: &[String]) -> Words {
         let [file, arguments @ ..] = words else { return Ok(vec![]) };
@@ -108,6 +145,11 @@ impl<R: Release> Resolver<'_, R> {
             None => Err(format!("the first line of {} does not say what runs it", clipped(&file))),
         })
     }
+}
+
+/// `python`, `python3`, `python3.12`.
+fn is_python(name: &str) -> bool {
+    name.strip_prefix("python").is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '.'))
 }
 
 /// Whether Node.js would find a program by this name. What is not looked for is believed.

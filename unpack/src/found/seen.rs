@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use kennel_model::found::{Found, MAX_PROGRAMS, MAX_TOP, Program};
 
-use super::{HEAD_BYTES, Head, MAX_TEXT_BYTES, Release, SPOKEN, Text, Thing, classify, said};
+use super::{HEAD_BYTES, Head, MAX_TEXT_BYTES, Release, SHOWING, SPOKEN, Text, Thing, classify, said};
 use crate::name::EntryName;
 use crate::tree::{At, Tree};
 
@@ -109,7 +109,7 @@ impl Release for Unpacked<'_> {
 }
 
 fn spoken(name: &EntryName) -> Option<&'static str> {
-    SPOKEN.into_iter().find(|spoken| *spoken == name.as_str())
+    SPOKEN.into_iter().chain(SHOWING).find(|spoken| *spoken == name.as_str())
 }
 
 fn is_library(name: &str) -> bool {
