@@ -126,8 +126,8 @@ impl<'a> Graph<'a> {
                 && self.rules.set(target).is_within(&self.rules.set(narrowed.target))
         });
         let commands: Vec<&str> = narrowing.flat_map(|narrowed| narrowed.commands.iter().copied()).collect();
-        // TCGETS, TIOCOUTQ and FIONREAD only ask.
-        let asks = |command: &&str| ["0x5401", "0x5411", "0x541b"].contains(command);
+        // TCGETS, TIOCOUTQ, TIOCGWINSZ and FIONREAD only ask.
+        let asks = |command: &&str| ["0x5401", "0x5411", "0x5413", "0x541b"].contains(command);
         if !commands.is_empty() && commands.iter().all(asks) { Flow::READ } else { Flow::BOTH }
     }
 
