@@ -8,8 +8,9 @@ use bytes::Bytes;
 use hyper::body::Body;
 use kennel_model::api::Deployed;
 use kennel_model::command;
+use kennel_model::layout::RuntimeFacts;
 use kennel_model::msg::{ControlRequest, Refusal};
-use kennel_model::{Domain, LaunchSpec, ReleaseId, TenantName};
+use kennel_model::{Domain, LaunchSpec, ReleaseId, RuntimeName, TenantName};
 
 use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
@@ -33,6 +34,8 @@ pub struct Wish {
     pub command: Vec<String>,
     /// What comes is what has changed since this release.
     pub onto: Option<ReleaseId>,
+    /// What it is to run on; the tenant's when absent.
+    pub runtime: Option<RuntimeName>,
     /// It is only shown.
     pub beta: Option<At>,
 }
@@ -77,11 +80,11 @@ impl Control {
         command::check(&wish.command).map_err(|invalid| Error::BadRequest(invalid.to_string()))?;
         let claim = self.claim(name, "a deploy")?;
         let row = self.ready(name).await?;
-        self.runtime(&row.runtime)?;
+        let runtime = self.runtime(wish.runtime.as_ref().unwrap_or(&row.runtime))?;
         let onto = wish.onto.map(|onto| files_of(&row, onto)).transpose()?;
         let wanted = name.clone();
         let id = self.registry.with(move |store| store.begin_release(&wanted)).await?;
-        let (made, notes) = match self.make(&row, (id, onto), body, wish, by).await {
+        let (made, notes) = match self.make((&row, runtime), (id, onto), body, wish, by).await {
             Ok(made) => made,
             Err(cause) => {
                 self.sweep(&claim, &row).await;
@@ -107,7 +110,7 @@ impl Control {
     /// A release out of what comes, on disk and acknowledged, and what is to be said of it.
     async fn make<B>(
         &self,
-        row: &TenantRow,
+        (row, runtime): (&TenantRow, &RuntimeFacts),
         (id, onto): (ReleaseId, Option<ReleaseId>),
         body: &mut B,
         wish: &Wish,
@@ -121,9 +124,10 @@ impl Control {
             Some(at) => Some(self.beta_domain(row, id, at).await?),
             None => None,
         };
-        let (received, chosen) = self.unpack(row, (id, onto), body, &wish.command).await?;
+        let (received, chosen) = self.unpack((row, runtime), (id, onto), body, &wish.command).await?;
         let Chosen { command, origin, notes } = chosen;
-        let facts = Unpacked { bytes: received.bytes, entries: received.entries, command, origin, by };
+        let (bytes, entries, runtime) = (received.bytes, received.entries, runtime.name.clone());
+        let facts = Unpacked { bytes, entries, command, origin, runtime, by };
         Ok((self.introduce(row, id, facts, shown_at).await?, notes))
     }
 
@@ -141,7 +145,7 @@ impl Control {
     /// Has the archive unpacked in the slot, and finds out how the release starts.
     async fn unpack<B>(
         &self,
-        row: &TenantRow,
+        (row, runtime): (&TenantRow, &RuntimeFacts),
         (id, onto): (ReleaseId, Option<ReleaseId>),
         body: &mut B,
         asked: &[String],
@@ -160,7 +164,7 @@ impl Control {
         }
         let pipes = pipes?;
         let received = upload::receive(body, pipes, &self.config.http).await?;
-        let home = Home { row, runtime: self.runtime(&row.runtime)?, runtimes: &self.facts.runtimes };
+        let home = Home { row, runtime, runtimes: &self.facts.runtimes };
         let chosen = home.choose(asked, &received.found)?;
         Ok((received, chosen))
     }
@@ -244,6 +248,7 @@ fn with(row: &TenantRow, id: ReleaseId, facts: &Unpacked) -> TenantRow {
         entries: facts.entries,
         command: facts.command.clone(),
         origin: Some(facts.origin),
+        runtime: facts.runtime.clone(),
         by: facts.by.clone(),
         created_at_s: 0,
     });

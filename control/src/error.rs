@@ -188,6 +188,23 @@ pub enum Error {
     /// Never there, or removed since; those that are kept.
     #[error("the tenant {0} has no release {1} any more")]
     NoSuchRelease(TenantName, ReleaseId, Vec<ReleaseId>),
+    /// Nowhere to move to.
+    #[error("the tenant {0} is on the runtime {1} already")]
+    RunsThere(TenantName, RuntimeName),
+    /// What runs it was found for another language.
+    #[error(
+        "release {release} cannot run on {to}: `{runs}` is a program for {from}, and {to} has nothing that runs it"
+    )]
+    NotMovable {
+        /// Which.
+        release: ReleaseId,
+        /// Its command.
+        runs: String,
+        /// What it runs on.
+        from: RuntimeName,
+        /// What it was to run on.
+        to: RuntimeName,
+    },
     /// It is the oldest that is kept.
     #[error("the tenant {0} has no release before {1}, which serves")]
     NothingEarlier(TenantName, ReleaseId),

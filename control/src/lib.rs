@@ -43,6 +43,7 @@ mod listing;
 pub mod logs;
 mod maintenance;
 mod metrics;
+mod moves;
 pub mod operators;
 pub mod people;
 mod program;

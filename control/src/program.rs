@@ -8,7 +8,7 @@ use kennel_model::{Limits, StaticFiles};
 use nodejs_semver::{Range, Version};
 
 use crate::error::{Error, Result};
-use crate::registry::TenantRow;
+use crate::registry::{ReleaseRow, TenantRow};
 
 /// Where Node programs begin when they have no `server.js`.
 const NODE_FALLBACKS: [&str; 3] = ["index.js", "app.js", "main.js"];
@@ -218,6 +218,27 @@ impl Home<'_> {
     fn can_start(&self, name: &str, found: &Found) -> bool {
         let program = found.programs.iter().find(|program| program.name == name);
         interpreter(self.runtime).is_some() || program.is_none_or(is_fit)
+    }
+}
+
+/// The command that runs a release on another runtime than its own.
+///
+/// # Errors
+/// [`Error::NotMovable`].
+pub(crate) fn carried(release: &ReleaseRow, to: &RuntimeFacts) -> Result<Vec<String>> {
+    let [program, arguments @ ..] = release.command.as_slice() else { return Ok(vec![]) };
+    // What the release brings itself needs no interpreter; whether it runs there, its trial says.
+    let Some(name) = program.strip_prefix('/').and_then(|path| path.rsplit('/').next()) else {
+        return Ok(release.command.clone());
+    };
+    match interpreter(to) {
+        Some((_, path)) if runs(to, name) => Ok([&[path.to_owned()], arguments].concat()),
+        _ => Err(Error::NotMovable {
+            release: release.id,
+            runs: release.command.join(" ").chars().take(200).collect(),
+            from: release.runtime.clone(),
+            to: to.name.clone(),
+        }),
     }
 }
 

@@ -108,7 +108,8 @@ impl Control {
     }
 
     async fn go_to(&self, claim: &Claim, row: TenantRow, to: ReleaseId, told: String) -> Result<()> {
-        let runtime = self.runtime(&row.runtime)?;
+        let release = row.releases.iter().find(|release| release.id == to);
+        let runtime = self.runtime(release.map_or(&row.runtime, |release| &release.runtime))?;
         program::still_serves(&TenantRow { current: Some(to), ..row.clone() }, runtime, &row.limits)?;
         let wanted = row.name.clone();
         self.registry.with(move |store| store.begin_switch(&wanted, to)).await?;

@@ -202,7 +202,7 @@ impl Control {
             TenantPhase::Adding => Some("it is being made".to_owned()),
             TenantPhase::Removing => Some("it is being removed".to_owned()),
         };
-        let runtime = self.runtime(&row.runtime).ok();
+        let runtime = self.runtime(row.current_release().map_or(&row.runtime, |release| &release.runtime)).ok();
         let default = || runtime.map(|r| r.default_command.clone()).unwrap_or_default();
         let command = match row.current_release() {
             Some(release) => release.command.clone(),
@@ -247,7 +247,7 @@ pub(crate) fn launch(row: &TenantRow, env: Vec<(String, EnvValue)>) -> Option<La
     let release = row.current_release()?;
     Some(LaunchSpec {
         tenant: row.name.clone(),
-        runtime: row.runtime.clone(),
+        runtime: release.runtime.clone(),
         release: release.id,
         files: release.files,
         argv: release.command.clone(),
@@ -268,8 +268,8 @@ fn shown(
         (true, Some(_)) => ReleaseState::Trying,
         (false, _) => ReleaseState::Kept,
     };
-    let ReleaseRow { id, files, bytes, entries, command, origin, by, created_at_s } = row;
-    let files = (files != id).then_some(files);
+    let ReleaseRow { id, files, bytes, entries, command, origin, runtime, by, created_at_s } = row;
+    let (files, runtime) = ((files != id).then_some(files), Some(runtime));
     let beta = beta.filter(|(shown, _)| *shown == id).map(|(_, beta)| beta.clone());
-    Release { files, id, bytes, entries, created_at_s, by, command, origin, state, beta }
+    Release { files, id, bytes, entries, created_at_s, by, command, origin, runtime, state, beta }
 }

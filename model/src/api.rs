@@ -35,7 +35,7 @@ use crate::egress::Action;
 use crate::layout::RuntimeFacts;
 use crate::memory::{Pressure, Reclaimed, Swap};
 use crate::msg::ServiceStatus;
-pub use crate::release::{Beta, Promote, Release, ReleaseState, Rollback, RolledBack};
+pub use crate::release::{Beta, Move, Moved, Promote, Release, ReleaseState, Rollback, RolledBack, RuntimeUse};
 pub use crate::session::{
     Challenge, ChallengeRequest, SIGNATURE_NAMESPACE, Session, SessionRequest, signed_text,
 };

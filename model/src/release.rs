@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::Tenant;
 use crate::found::Origin;
-use crate::{Domain, ReleaseId};
+use crate::{Domain, ReleaseId, RuntimeName, TenantName};
 
 /// One release as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Release {
     /// Where it is shown beside the one that serves, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta: Option<Beta>,
+    /// The runtime that it runs on; absent from hosts that are older than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<RuntimeName>,
     /// What becomes of it; [`ReleaseState::Kept`] from hosts that are older than that.
     #[serde(default)]
     pub state: ReleaseState,
@@ -85,4 +88,37 @@ pub struct RolledBack {
     pub release: Release,
     /// The tenant with it.
     pub tenant: Tenant,
+}
+
+/// Asks for a tenant's program to run on another runtime.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Move {
+    /// One of the image's.
+    pub runtime: RuntimeName,
+}
+
+/// The answer to a move: what served runs on the other runtime, and is what requests reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The runtime before.
+    pub from: RuntimeName,
+    /// What serves now, with the files of what served; nothing where there was no release yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+    /// The tenant with it.
+    pub tenant: Tenant,
+}
+
+/// A runtime of the image, and who runs on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeUse {
+    /// Its name.
+    pub name: RuntimeName,
+    /// Version of what it carries; empty for `static`.
+    pub version: String,
+    /// Its programs make code at run time.
+    pub jit: bool,
+    /// Those of whoever asks, by name.
+    pub tenants: Vec<TenantName>,
 }

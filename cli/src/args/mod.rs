@@ -128,6 +128,9 @@ pub enum Command {
     Rollback(Rollback),
     /// Have a newer release serve: one that `kennel deploy --beta` shows, or any other that is kept
     Promote(Promote),
+    /// Show what programs can run on, and which tenants run on what
+    #[command(after_help = "Example:\n  kennel runtimes")]
+    Runtimes,
     /// Run a command once beside a tenant's program, with its files, variables, data and limits
     Exec(Exec),
     /// Run commands of a tenant's by the clock

@@ -32,6 +32,20 @@ pub enum TenantCommand {
         #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=200))]
         lines: u32,
     },
+    /// Have a tenant's program run on another runtime
+    #[command(after_help = "\
+Example:
+  kennel tenant move blog --runtime node-24
+
+A release of the same files is started on it beside the one that serves, and takes over when it is ready. What was found for
+another language is refused: `kennel deploy NAME FOLDER --runtime NAME` brings what is for it. `kennel rollback` leads back.")]
+    Move {
+        /// The tenant
+        name: TenantName,
+        /// One of those that `kennel runtimes` lists
+        #[arg(long)]
+        runtime: RuntimeName,
+    },
     /// Remove a tenant with its releases and its data
     #[command(after_help = "Example:\n  kennel tenant rm blog --yes")]
     Rm {
@@ -102,7 +116,7 @@ Example:
 pub struct TenantAdd {
     /// Name of the tenant: a-z, 0-9 and '-'
     pub name: TenantName,
-    /// One of the image's runtimes; `kennel host status` lists them
+    /// One of the image's runtimes; `kennel runtimes` lists them
     #[arg(long)]
     pub runtime: RuntimeName,
     /// Host name, wildcard or path to serve, see `kennel domain add --help`; may be given more than once
@@ -123,10 +137,12 @@ Example:
   kennel deploy blog examples/node-hello
   kennel deploy blog ./app --command 'node --enable-source-maps dist/server.js'
   kennel deploy blog . --beta                # shown at r12.blog.example.com; then `kennel promote blog`
+  kennel deploy blog ./site --runtime python-3.13
 
 What is run is what --command says, or else the first of these at the top of the folder: kennel.toml,
-`web` in a Procfile, `start` or `main` in package.json, server.js and its like, one static program; an
-index.html alone is a site of files. There is no shell: `$PORT` is the only variable.
+`web` in a Procfile, `start` or `main` in package.json (for Python a site of Django, or an application, and
+its server in vendor), server.js or app.py and their like, one static program; an index.html alone is a site
+of files. There is no shell: `$PORT` is the only variable.
 
 Everything in the folder is uploaded, but .git and what .gitignore files leave out; node_modules is
 uploaded all the same. With a .kennelignore file (written like a .gitignore) that counts, and no
@@ -147,6 +163,9 @@ pub struct Deploy {
     /// Show it at a domain of its own for a day, while the one before serves [default: rN. before the tenant's]
     #[arg(long, value_name = "DOMAIN", num_args = 0..=1, require_equals = true)]
     pub beta: Option<Option<Domain>>,
+    /// What it is to run on, from now on; `kennel runtimes` lists them [default: the tenant's]
+    #[arg(long)]
+    pub runtime: Option<RuntimeName>,
 }
 
 /// The words of a command.

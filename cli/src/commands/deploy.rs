@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use kennel_model::listing::Listing;
-use kennel_model::{Domain, ReleaseId, TenantName, api};
+use kennel_model::{Domain, ReleaseId, RuntimeName, TenantName, api};
 use serde::Serialize;
 
 use super::upload::{Aborted, Unsent, send};
@@ -139,6 +139,7 @@ fn worth_it(listing: &Listing, contents: &Contents) -> Option<Delta> {
 #[derive(Debug, Default)]
 struct Wish {
     command: Vec<String>,
+    runtime: Option<RuntimeName>,
     /// Where it is shown; empty for the usual place.
     beta: Option<String>,
 }
@@ -146,7 +147,8 @@ struct Wish {
 impl Wish {
     fn of(args: &Deploy) -> Self {
         let beta = args.beta.as_ref().map(|at| at.as_ref().map_or_else(String::new, ToString::to_string));
-        Self { command: args.command.as_ref().map_or_else(Vec::new, |words| words.0.clone()), beta }
+        let command = args.command.as_ref().map_or_else(Vec::new, |words| words.0.clone());
+        Self { command, runtime: args.runtime.clone(), beta }
     }
 
     /// Where it is sent to, with what it builds on.
@@ -154,9 +156,10 @@ impl Wish {
         let path = format!("{}/releases", tenant_path(name));
         let words = self.command.iter().map(|word| ("command", word.clone()));
         let onto = onto.map(|onto| ("onto", onto.0.to_string()));
+        let runtime = self.runtime.as_ref().map(|name| ("runtime", name.to_string()));
         let beta = self.beta.clone().map(|at| ("beta", at));
         let mut query = form_urlencoded::Serializer::new(String::new());
-        match query.extend_pairs(words.chain(onto).chain(beta)).finish().as_str() {
+        match query.extend_pairs(words.chain(onto).chain(runtime).chain(beta)).finish().as_str() {
             "" => path,
             query => format!("{path}?{query}"),
         }
@@ -245,7 +248,7 @@ mod tests {
         let words = ["node", "my app.js", "a=b&c", "$PORT"].map(str::to_owned);
         let expected =
             "/v1/tenants/blog/releases?command=node&command=my+app.js&command=a%3Db%26c&command=%24PORT";
-        let (wish, none) = (Wish { command: words.into(), beta: None }, Wish::default());
+        let (wish, none) = (Wish { command: words.into(), ..Wish::default() }, Wish::default());
         assert_eq!(
             (wish.path(&name, None).as_str(), none.path(&name, None).as_str()),
             (expected, "/v1/tenants/blog/releases")
@@ -253,6 +256,8 @@ mod tests {
         let onto = Some(ReleaseId(7));
         assert_eq!(wish.path(&name, onto), format!("{expected}&onto=7"));
         assert_eq!(none.path(&name, onto), "/v1/tenants/blog/releases?onto=7");
+        let moved = Wish { runtime: Some("python-3.13".parse().unwrap()), ..Wish::default() };
+        assert_eq!(moved.path(&name, None), "/v1/tenants/blog/releases?runtime=python-3.13");
         let shown = |at: &str| Wish { beta: Some(at.to_owned()), ..Wish::default() }.path(&name, None);
         assert_eq!(
             [shown(""), shown("next.example.com")],

@@ -24,6 +24,7 @@ mod relay;
 mod releases;
 mod routing;
 mod run;
+mod runtimes;
 mod shell;
 mod stop;
 mod tenant;
@@ -89,6 +90,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Releases(args) => block_on(releases::releases(&context, &args.name)),
         Command::Rollback(args) => block_on(releases::rollback(&context, &args)),
         Command::Promote(args) => block_on(releases::promote(&context, &args)),
+        Command::Runtimes => block_on(runtimes::runtimes(&context)),
         Command::Exec(args) => block_on(exec::exec(&context, &args)),
         Command::Cron(command) => block_on(cron::cron(&context, command)),
         Command::Env(command) => block_on(env::env(&context, command)),

@@ -47,16 +47,25 @@ fn words(name: &TenantName, releases: &[Release], url: impl Fn(&Domain) -> Strin
     if releases.is_empty() {
         return format!("{name} has no release yet; bring one: kennel deploy {name} FOLDER\n");
     }
-    let rows: Vec<[String; 6]> = releases
+    let rows: Vec<[String; 7]> = releases
         .iter()
         .map(|release| {
             let state = word(release).to_owned();
             let command = release.command.join(" ");
             let size = ByteSize(release.bytes).to_string();
-            [release.id.to_string(), state, ago(release.created_at_s), release.by.clone(), size, command]
+            let runtime = release.runtime.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+            [
+                release.id.to_string(),
+                state,
+                ago(release.created_at_s),
+                release.by.clone(),
+                size,
+                runtime,
+                command,
+            ]
         })
         .collect();
-    let mut text = table(["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "COMMAND"], &rows);
+    let mut text = table(["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "RUNTIME", "COMMAND"], &rows);
     for (release, beta) in releases.iter().filter_map(|release| Some((release.id, release.beta.as_ref()?))) {
         text.push_str(&format!(
             "{release} is shown at {}, gone {}; `kennel promote {name}` has it serve\n",
@@ -95,18 +104,19 @@ mod tests {
             files: None,
             origin: None,
             beta: (id == 12).then(|| Beta { domain: "r12.blog.example".parse().unwrap(), until_s: 86_400 }),
+            runtime: Some("node-24".parse().unwrap()),
             state,
         };
         let url = |domain: &Domain| format!("https://{domain}/");
         let name = "blog".parse().unwrap();
         let text = words(&name, &[release(12, ReleaseState::Kept), release(7, ReleaseState::Serving)], url);
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(lines[0], ["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "COMMAND"]);
+        assert_eq!(lines[0], ["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "RUNTIME", "COMMAND"]);
         assert_eq!(lines[1][..2], ["r12", "beta"]);
         let shown = "r12 is shown at https://r12.blog.example/, gone in 0 s; `kennel promote blog` has";
         assert!(text.contains(shown), "{text}");
         assert_eq!(lines[2][..2], ["r7", "serving"]);
-        assert!(text.contains("SHA256:me  2K") && text.contains("/usr/bin/node"), "{text}");
+        assert!(text.contains("SHA256:me  2K    node-24") && text.contains("/usr/bin/node"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text:?}");
         assert!(words(&name, &[], url).contains("kennel deploy blog FOLDER"));
     }

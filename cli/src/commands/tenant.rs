@@ -3,6 +3,7 @@
 use kennel_model::msg::{Depth, Rung};
 use kennel_model::{Limits, SlotState, TenantName, api};
 
+use super::runtimes::move_to;
 use super::timeline::timeline;
 use super::{Context, tenant_path};
 use crate::args::{ByteSize, TenantAdd, TenantCommand};
@@ -16,6 +17,7 @@ pub(super) async fn tenant(context: &Context, command: TenantCommand) -> Result<
         TenantCommand::Ls => ls(context).await,
         TenantCommand::Show { name } => show(context, &name).await,
         TenantCommand::Timeline { name, lines } => timeline(context, &name, lines).await,
+        TenantCommand::Move { name, runtime } => move_to(context, &name, runtime).await,
         TenantCommand::Rm { name, yes } => rm(context, &name, yes).await,
         TenantCommand::Start { name } => act(context, &name, "start").await,
         TenantCommand::Stop { name } => act(context, &name, "stop").await,

@@ -72,6 +72,8 @@ impl Error {
             Self::NotDeployed(_) => ("not-deployed", S::CONFLICT),
             Self::AlreadyServes(..) => ("already-serves", S::CONFLICT),
             Self::NoSuchRelease(..) => ("no-such-release", S::NOT_FOUND),
+            Self::RunsThere(..) => ("runs-there", S::CONFLICT),
+            Self::NotMovable { .. } => ("not-movable", S::UNPROCESSABLE_ENTITY),
             Self::NothingEarlier(..) => ("nothing-earlier", S::CONFLICT),
             Self::NothingNewer(..) => ("nothing-newer", S::CONFLICT),
             Self::NoTrial(_) => ("no-trial", S::CONFLICT),

@@ -89,6 +89,10 @@ impl Error {
                 format!("`kennel deploy {name} FOLDER --beta` brings one; `kennel releases {name}` lists what is kept")
             }
             Self::NoTrial(name) => format!("`kennel limits {name} --trial on`, if its program can run twice"),
+            Self::RunsThere(..) => "`kennel runtimes` lists the others".into(),
+            Self::NotMovable { to, .. } => {
+                format!("`kennel deploy --runtime {to}` brings a release for it; a rollback leads back to this one")
+            }
             Self::DoesNotStart { log, .. } | Self::NotReady { log, .. } if log.is_empty() => {
                 "it has printed nothing".into()
             }

@@ -170,6 +170,7 @@ async fn carry_out(
             tenants.retain(|tenant| sees(&who, tenant.name.as_str()));
             Ok(json(StatusCode::OK, &tenants))
         }
+        (Endpoint::Runtimes, _) => Ok(json(StatusCode::OK, &control.runtimes(&who).await?)),
         (Endpoint::AddTenant, _) => {
             let wish: NewTenant = read(server, head, body).await?;
             let made = undisturbed(control, |control| async move { control.add(wish).await }).await?;
@@ -260,7 +261,7 @@ async fn of_tenant(
         }
         Endpoint::ReleaseFiles => releases::files(control, name, asked.head.uri.path()).await,
         Endpoint::Releases => Ok(json(StatusCode::OK, &control.releases(&name).await?)),
-        Endpoint::Rollback | Endpoint::Promote | Endpoint::Env | Endpoint::ChangeEnv => {
+        Endpoint::Rollback | Endpoint::Promote | Endpoint::Move | Endpoint::Env | Endpoint::ChangeEnv => {
             releases::switched(control, endpoint, name, asked).await
         }
         Endpoint::Egress => Ok(json(StatusCode::OK, &control.egress(&name).await?)),

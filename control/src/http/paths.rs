@@ -60,6 +60,10 @@ pub enum Endpoint {
     Rollback,
     /// A switch to a newer one.
     Promote,
+    /// What programs can run on.
+    Runtimes,
+    /// Another of these.
+    Move,
     /// Something else run in a tenant's slot.
     Exec,
     /// What runs by the clock.
@@ -197,6 +201,8 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/tenants/{name}/releases/{number}/files", Endpoint::ReleaseFiles),
     (Method::POST, "/v1/tenants/{name}/rollback", Endpoint::Rollback),
     (Method::POST, "/v1/tenants/{name}/promote", Endpoint::Promote),
+    (Method::GET, "/v1/runtimes", Endpoint::Runtimes),
+    (Method::POST, "/v1/tenants/{name}/move", Endpoint::Move),
     (Method::POST, "/v1/tenants/{name}/exec", Endpoint::Exec),
     (Method::GET, "/v1/tenants/{name}/cron", Endpoint::Jobs),
     (Method::POST, "/v1/tenants/{name}/cron", Endpoint::AddJob),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt;
 use hyper::StatusCode;
-use kennel_model::api::{Promote, Rollback};
+use kennel_model::api::{Move, Promote, Rollback};
 use kennel_model::env::ChangeEnv;
 use kennel_model::listing::{CHANGES, LISTING};
-use kennel_model::{Domain, ReleaseId, TenantName};
+use kennel_model::{Domain, ReleaseId, RuntimeName, TenantName};
 
 use super::answers::{
     Answer, Asked, cut, gone, last_segment, media_type, note, number_of, read_of, undisturbed,
@@ -34,19 +34,23 @@ pub(super) async fn deploy(control: &Arc<Control>, name: TenantName, asked: Aske
     Ok(json(StatusCode::CREATED, &deployed))
 }
 
-/// The words of a command in a query, `command=node&command=server.js`, and the release that it builds on, `onto=7`,
-/// and where it is only to be shown.
+/// The words of a command in a query, `command=node&command=server.js`, the release that it builds on, `onto=7`, what it is to run
+/// on, `runtime=node-24`, and where it is only to be shown.
 fn wish(query: Option<&str>) -> Result<Wish> {
     let mut wish = Wish::default();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*name {
             "command" => wish.command.push(value.into_owned()),
             "onto" if wish.onto.is_none() => wish.onto = Some(ReleaseId(number_of(&value)?)),
+            "runtime" if wish.runtime.is_none() => {
+                let named = RuntimeName::new(&*value);
+                wish.runtime = Some(named.map_err(|invalid| Error::BadRequest(invalid.to_string()))?);
+            }
             "beta" if wish.beta.is_none() => wish.beta = Some(at(&value)?),
             other => {
                 let other = cut(other);
                 return Err(Error::BadRequest(format!(
-                    "there is no parameter {other:?}: use command, and onto and beta once"
+                    "there is no parameter {other:?}: use command, and onto, runtime and beta once"
                 )));
             }
         }
@@ -93,6 +97,11 @@ pub(super) async fn switched(
                 |control: Arc<Control>| async move { control.promote(&name, wish.release, &operator).await };
             Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
         }
+        Endpoint::Move => {
+            let wish: Move = read_of(control, asked.head, asked.body).await?;
+            let act = |control: Arc<Control>| async move { control.move_to(&name, wish, &operator).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
         Endpoint::ChangeEnv => {
             let wish: ChangeEnv = read_of(control, asked.head, asked.body).await?;
             let act = |control: Arc<Control>| async move { control.change_env(&name, wish, &operator).await };
@@ -112,6 +121,7 @@ mod tests {
         assert_eq!(words("command=node&command=a%20b.js&command=x%3D1%26y+z"), ["node", "a b.js", "x=1&y z"]);
         assert_eq!((words(""), wish(None).unwrap()), (vec![], Wish::default()));
         assert_eq!(wish(Some("onto=7&command=a")).unwrap().onto, Some(ReleaseId(7)));
+        assert_eq!(wish(Some("runtime=node-24")).unwrap().runtime, Some("node-24".parse().unwrap()));
         assert_eq!(wish(Some("beta=")).unwrap().beta, Some(At::Own));
         let next = At::Domain("next.example.com".parse().unwrap());
         assert_eq!(wish(Some("beta=next.example.com")).unwrap().beta, Some(next));
@@ -120,6 +130,9 @@ mod tests {
             "beta=example.com/x",
             "beta=&beta=",
             "beta=a%20b",
+            "runtime=",
+            "runtime=a&runtime=b",
+            "runtime=../x",
             "comand=x",
             "onto=",
             "onto=-1",

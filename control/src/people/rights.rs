@@ -29,10 +29,14 @@ pub const RIGHTS: &[(Right, &[E])] = &[
     (Right::From(Role::Viewer), &[E::OpenApi, E::Whoami]),
     // To look at a tenant.
     (Right::From(Role::Viewer), &[E::Tenants, E::Tenant, E::Releases, E::Jobs, E::Logs, E::Timeline]),
+    (Right::From(Role::Viewer), &[E::Runtimes]),
     (Right::From(Role::Viewer), &[E::Usage, E::TenantUsage, E::TenantAccess, E::TenantTraffic]),
     (Right::From(Role::Viewer), &[E::TenantDenials, E::Egress, E::Domains, E::Redirects, E::TenantPage]),
     // To change what it runs.
-    (Right::From(Role::Deployer), &[E::Deploy, E::ReleaseFiles, E::Rollback, E::Promote, E::Env, E::ChangeEnv]),
+    (
+        Right::From(Role::Deployer),
+        &[E::Deploy, E::ReleaseFiles, E::Rollback, E::Promote, E::Move, E::Env, E::ChangeEnv],
+    ),
     (Right::From(Role::Deployer), &[E::Exec, E::AddJob, E::RemoveJob, E::RunJob]),
     // And what its visitors see, and who did what to it.
     (Right::From(Role::Owner), &[E::Start, E::Stop, E::Sleep, E::BeginMaintenance, E::EndMaintenance]),
@@ -150,6 +154,7 @@ mod tests {
                 "/v1/session",
                 "/v1/audit",
                 "/v1/tenants",
+                "/v1/runtimes",
                 "/v1/usage",
                 "/v1/domains",
                 "/v1/redirects"

@@ -4,7 +4,7 @@
 use kennel_model::account::{AccountRights, NewAccount, NewAccountKey, Role};
 use kennel_model::acme::NewAcme;
 use kennel_model::api::{
-    Attest, ChallengeRequest, NewEgressRule, NewTenant, Promote, Prove, Rollback, SessionRequest, Sleep,
+    Attest, ChallengeRequest, Move, NewEgressRule, NewTenant, Promote, Prove, Rollback, SessionRequest, Sleep,
 };
 use kennel_model::certificate::NewCertificate;
 use kennel_model::cron::NewJob;
@@ -129,6 +129,12 @@ impl Told for Rollback {
 impl Told for Promote {
     fn told(&self) -> String {
         self.release.map_or_else(String::new, |release| release.to_string())
+    }
+}
+
+impl Told for Move {
+    fn told(&self) -> String {
+        format!("to {}", self.runtime)
     }
 }
 

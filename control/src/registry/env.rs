@@ -3,11 +3,8 @@
 use kennel_model::{ReleaseId, TenantName};
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
-use super::{Store, checked, now_s};
-use crate::error::{Error, Result};
-
-/// Of those releases that share their files, so many are kept.
-const KEPT_OF_THE_SAME: u32 = 5;
+use super::{Store, checked, copies};
+use crate::error::Result;
 
 impl Store {
     /// The environment of a tenant's current release, or what its first one will have.
@@ -49,11 +46,7 @@ impl Store {
         seal: impl FnOnce(Option<ReleaseId>) -> Result<Vec<u8>>,
     ) -> Result<Option<ReleaseId>> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let sql = "SELECT id, next_release, current FROM tenants
-                   WHERE name = ?1 AND phase = 'ready' AND previous IS NULL";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let found: Option<(i64, u32, Option<u32>)> = tx.query_row(sql, [name.as_str()], read).optional()?;
-        let (tenant, number, current) = found.ok_or_else(|| Error::NoSuchTenant(name.to_string()))?;
+        let (tenant, number, current) = copies::next(&tx, name)?;
         let made = current.map(|_| ReleaseId(number));
         let sealed = seal(made)?;
         let Some(current) = current else {
@@ -61,25 +54,10 @@ impl Store {
             tx.commit()?;
             return Ok(None);
         };
+        copies::take(&tx, tenant, (current, number), by)?;
         tx.execute(
-            "INSERT INTO releases (tenant, number, state, bytes, entries, command, by, created_at_s, env, files, tried,
-                                   origin)
-             SELECT tenant, ?3, 'done', bytes, entries, command, ?4, ?5, ?6, coalesce(files, number), 0, origin
-             FROM releases WHERE tenant = ?1 AND number = ?2",
-            params![tenant, current, number, by, now_s(), sealed],
-        )?;
-        tx.execute(
-            "UPDATE tenants SET next_release = ?2 + 1, previous = current, current = ?2, settled = 0 WHERE id = ?1",
-            params![tenant, number],
-        )?;
-        tx.execute(
-            "UPDATE releases SET state = 'removing' WHERE tenant = ?1 AND state = 'done'
-             AND coalesce(files, number) = (SELECT files FROM releases WHERE tenant = ?1 AND number = ?2)
-             AND number NOT IN (?2, ?3) AND number NOT IN
-             (SELECT number FROM releases WHERE tenant = ?1 AND state = 'done'
-              AND coalesce(files, number) = (SELECT files FROM releases WHERE tenant = ?1 AND number = ?2)
-              ORDER BY number DESC LIMIT ?4)",
-            params![tenant, number, current, KEPT_OF_THE_SAME],
+            "UPDATE releases SET env = ?3 WHERE tenant = ?1 AND number = ?2",
+            params![tenant, number, sealed],
         )?;
         tx.commit()?;
         Ok(made)
@@ -93,6 +71,7 @@ mod tests {
     use super::super::Unpacked;
     use super::super::testing::with_tenant;
     use super::*;
+    use crate::error::Error;
     use kennel_model::SlotState;
     use kennel_model::msg::Rung;
     use kennel_model::seeing::Transition;
@@ -103,6 +82,7 @@ mod tests {
             entries: 1,
             command: vec!["./server".into()],
             origin: Origin::Name,
+            runtime: "node-24".parse().unwrap(),
             by: "SHA256:me".into(),
         };
         let id = store.begin_release(name).unwrap();

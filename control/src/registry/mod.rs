@@ -5,6 +5,7 @@ mod accounts;
 mod acme;
 mod audit;
 mod certificates;
+mod copies;
 mod cron;
 mod denials;
 mod domains;
@@ -112,7 +113,7 @@ pub struct TenantRow {
     pub name: TenantName,
     /// Unique.
     pub slot: SlotId,
-    /// One of the image's when it was added.
+    /// What its current release runs on, and its next one will; one of the image's when it was chosen.
     pub runtime: RuntimeName,
     /// The operator's choice; empty for the runtime's default.
     pub command: Vec<String>,
@@ -147,7 +148,7 @@ pub struct TenantRow {
 pub struct ReleaseRow {
     /// Its number.
     pub id: ReleaseId,
-    /// Whose files it has: its own, unless only its environment is.
+    /// Whose files it has: its own, unless only its environment or its runtime is.
     pub files: ReleaseId,
     /// Bytes of its files.
     pub bytes: u64,
@@ -157,6 +158,8 @@ pub struct ReleaseRow {
     pub command: Vec<String>,
     /// Where that comes from, if it was kept.
     pub origin: Option<Origin>,
+    /// What it runs on.
+    pub runtime: RuntimeName,
     /// Who deployed it: an account, or the fingerprint of a key.
     pub by: String,
     /// Seconds since 1970-01-01 UTC.

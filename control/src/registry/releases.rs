@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use kennel_model::found::Origin;
-use kennel_model::{ReleaseId, TenantName};
+use kennel_model::{ReleaseId, RuntimeName, TenantName};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{ReleaseRow, Store, Whose, checked, json, now_s};
@@ -21,6 +21,8 @@ pub struct Unpacked {
     pub command: Vec<String>,
     /// Where that comes from.
     pub origin: Origin,
+    /// What it runs on.
+    pub runtime: RuntimeName,
     /// Fingerprint of the key that deployed it.
     pub by: String,
 }
@@ -70,7 +72,7 @@ impl Store {
             })?;
         let changed = tx.execute(
             "UPDATE releases SET state = 'done', bytes = ?3, entries = ?4, command = ?5, by = ?6, created_at_s = ?7,
-                 origin = ?8, env = (SELECT env FROM tenants WHERE id = ?1)
+                 origin = ?8, runtime = ?9, env = (SELECT env FROM tenants WHERE id = ?1)
              WHERE tenant = ?1 AND number = ?2 AND state = 'begun'",
             params![
                 tenant,
@@ -80,7 +82,8 @@ impl Store {
                 json(&facts.command)?,
                 facts.by,
                 now_s(),
-                json(&facts.origin)?
+                json(&facts.origin)?,
+                facts.runtime.as_str()
             ],
         )?;
         if changed != 1 {
@@ -88,8 +91,8 @@ impl Store {
         }
         if serves {
             tx.execute(
-                "UPDATE tenants SET current = ?2, previous = NULL, settled = 0 WHERE id = ?1",
-                params![tenant, id.0],
+                "UPDATE tenants SET current = ?2, previous = NULL, settled = 0, runtime = ?3 WHERE id = ?1",
+                params![tenant, id.0, facts.runtime.as_str()],
             )?;
         }
         tx.execute(
@@ -160,26 +163,29 @@ impl Store {
 /// The complete releases of those who have any, oldest first.
 pub(super) fn of(db: &Connection, whose: Whose) -> Result<HashMap<i64, Vec<ReleaseRow>>> {
     let sql =
-        "SELECT tenant, number, bytes, entries, by, created_at_s, command, coalesce(files, number), origin
+        "SELECT tenant, number, bytes, entries, by, created_at_s, command, coalesce(files, number), origin, runtime
          FROM releases
          WHERE state = 'done'";
     let rows = whose.rows(db, sql, "number", |row| {
-        let release = ReleaseRow {
-            id: ReleaseId(row.get(1)?),
-            files: ReleaseId(row.get(7)?),
-            bytes: row.get(2)?,
-            entries: row.get(3)?,
-            by: row.get(4)?,
-            created_at_s: row.get(5)?,
-            command: vec![],
-            origin: None,
-        };
-        Ok((release, row.get::<_, String>(6)?, row.get::<_, Option<String>>(8)?))
+        let texts = (row.get::<_, String>(6)?, row.get::<_, Option<String>>(8)?, row.get::<_, String>(9)?);
+        let numbers = (ReleaseId(row.get(1)?), ReleaseId(row.get(7)?));
+        Ok((numbers, (row.get(2)?, row.get(3)?), (row.get(4)?, row.get(5)?), texts))
     })?;
-    let complete = |(release, command, origin): (ReleaseRow, String, Option<String>)| {
-        let command = checked("command", serde_json::from_str(&command))?;
-        let origin = checked("origin", origin.map(|origin| serde_json::from_str(&origin)).transpose())?;
-        Ok(ReleaseRow { command, origin, ..release })
+    let complete = |((id, files), (bytes, entries), (by, created_at_s), (command, origin, runtime))| {
+        let command: String = command;
+        let origin: Option<String> = origin;
+        let runtime: String = runtime;
+        Ok(ReleaseRow {
+            id,
+            files,
+            bytes,
+            entries,
+            by,
+            created_at_s,
+            command: checked("command", serde_json::from_str(&command))?,
+            origin: checked("origin", origin.map(|origin| serde_json::from_str(&origin)).transpose())?,
+            runtime: checked("runtime", runtime.parse())?,
+        })
     };
     rows.into_iter()
         .map(|(tenant, rows)| Ok((tenant, rows.into_iter().map(complete).collect::<Result<_>>()?)))
@@ -197,6 +203,7 @@ mod tests {
             entries: 2,
             command: vec!["./server".into()],
             origin: Origin::Name,
+            runtime: "node-24".parse().unwrap(),
             by: "SHA256:me".into(),
         }
     }

@@ -282,6 +282,9 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX audit_of_actor ON audit (actor, id);
     CREATE INDEX audit_of_tenant ON audit (tenant, id);
     ALTER TABLE host ADD COLUMN audit_forgotten INTEGER NOT NULL DEFAULT 0;",
+    // 15: the runtime of each release; those before were of their tenant's.
+    "ALTER TABLE releases ADD COLUMN runtime TEXT;
+    UPDATE releases SET runtime = (SELECT runtime FROM tenants WHERE tenants.id = releases.tenant);",
 ];
 
 /// Opens the file with the promises that the rest relies on. Before it is brought up to date from an older version, it is shown

@@ -41,7 +41,8 @@ impl Store {
             [name.as_str()],
         )?;
         tx.execute(
-            "UPDATE tenants SET env = (SELECT env FROM releases WHERE (tenant, number) = (tenants.id, tenants.current))
+            "UPDATE tenants SET (env, runtime) =
+                 (SELECT env, runtime FROM releases WHERE (tenant, number) = (tenants.id, tenants.current))
              WHERE name = ?1",
             [name.as_str()],
         )?;
@@ -101,6 +102,7 @@ mod tests {
             entries: 1,
             command: vec!["./server".into()],
             origin: Origin::Name,
+            runtime: "node-24".parse().unwrap(),
             by: "SHA256:me".into(),
         };
         for _ in 0..3 {
@@ -159,8 +161,14 @@ mod tests {
     fn a_deploy_is_not_undone_by_a_switch_before_it() {
         let (mut store, name) = tenant();
         store.begin_switch(&name, ReleaseId(1)).unwrap();
-        let facts =
-            Unpacked { bytes: 1, entries: 1, command: vec![], origin: Origin::Index, by: String::new() };
+        let facts = Unpacked {
+            bytes: 1,
+            entries: 1,
+            command: vec![],
+            origin: Origin::Index,
+            runtime: "static".parse().unwrap(),
+            by: String::new(),
+        };
         let id = store.begin_release(&name).unwrap();
         store.finish_release(&name, id, &facts, (true, 5)).unwrap();
         assert_eq!(store.give_up_switches().unwrap(), []);

@@ -71,6 +71,13 @@ fn one_of_each() -> Vec<Error> {
     let text = String::new;
     vec![
         Error::BadRequest(text()),
+        Error::RunsThere(name(), "static".parse().unwrap()),
+        Error::NotMovable {
+            release: kennel_model::ReleaseId(1),
+            runs: text(),
+            from: "static".parse().unwrap(),
+            to: "static".parse().unwrap(),
+        },
         Error::BadKey(text()),
         Error::SignInRequired,
         Error::SignInRefused,

@@ -27,6 +27,7 @@ mod prove;
 mod releases;
 mod roles;
 mod routing;
+mod runtimes;
 mod seeing;
 mod sign_in;
 mod sites;

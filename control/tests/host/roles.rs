@@ -20,8 +20,8 @@ const LEAST: &[(&str, &str)] = &[
     ("anybody", "ping challenge signIn"),
     ("viewer", "openapi whoami tenants tenant releases logs tenantAccess tenantTraffic tenantDenials"),
     ("viewer", "egress usage tenantUsage timeline domains redirects pageOfTenant"),
-    ("viewer", "jobs"),
-    ("deployer", "deploy releaseFiles rollback promote env changeEnv exec addJob removeJob runJob"),
+    ("viewer", "jobs runtimes"),
+    ("deployer", "deploy releaseFiles rollback promote moveTenant env changeEnv exec addJob removeJob runJob"),
     ("owner", "start stop sleep beginMaintenance endMaintenance setPageOfTenant removePageOfTenant audit"),
     ("in person", "tokens addToken removeToken"),
     (

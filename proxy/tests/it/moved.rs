@@ -61,10 +61,7 @@ async fn what_is_shown_is_asked_at_its_port_and_nothing_is_woken_or_kept_for_it(
         read_head(&mut stream).await;
         stream.write_all(NEW).await.unwrap();
         let answer = soon(answer).await.unwrap();
-        assert_eq!(
-            (answer.text(), &answer.head.headers["x-robots-tag"]),
-            ("new", &"noindex".parse().unwrap())
-        );
+        assert_eq!((answer.text(), &answer.head.headers["x-robots-tag"]), ("new", &"noindex".parse().unwrap()));
         assert_eq!(soon(stream.read(&mut [0])).await.unwrap(), 0, "it is closed");
     }
     drop(shown);

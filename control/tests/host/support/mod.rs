@@ -52,6 +52,7 @@ fn facts() -> ImageFacts {
         version: version.into(),
         default_command: command.iter().map(|w| (*w).to_owned()).collect(),
         jit: name.starts_with("node"),
+        env: std::collections::BTreeMap::new(),
     };
     ImageFacts {
         version: "0.1.0".into(),
@@ -59,6 +60,8 @@ fn facts() -> ImageFacts {
         runtimes: vec![
             runtime("node-24", "24.1.0", &["/usr/bin/node", "server.js"]),
             runtime("static", "", &["./server"]),
+            runtime("node-22", "22.2.0", &["/usr/bin/node22", "server.js"]),
+            runtime("python-3.13", "3.13.5", &["/usr/bin/python3.13", "app.py"]),
         ],
         proof: false,
     }
