@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the sample programs of tests/samples ready to be deployed: tests/samples.py FOLDER.
+"""Makes the sample programs of tests/samples ready to be deployed: tests/samples.py FOLDER [NAME]...
 
-Each has a package-lock.json. Its packages are fetched once into the cache (~/.cache/kennel/samples, by their digests), held against
-the digests of the lock, and unpacked where npm would; programs of packages are linked. No script of a package is run, and neither
-npm nor Node.js is needed."""
+Those of Node.js have a package-lock.json. Its packages are fetched once into the cache (~/.cache/kennel/samples, by their digests),
+held against the digests of the lock, and unpacked where npm would; programs of packages are linked. No script of a package is run,
+and neither npm nor Node.js is needed.
+
+Those of Python have a requirements.txt with versions and digests, which pip fetches once into the same cache and installs into the
+folder vendor: for the runtime's Python, which need not be here, and without building anything."""
 
 import base64
 import hashlib
@@ -11,6 +14,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import urllib.request
@@ -20,6 +24,12 @@ HERE = Path(__file__).resolve().parent / "samples"
 REGISTRY = os.environ.get("KENNEL_NPM_REGISTRY", "https://registry.npmjs.org").rstrip("/")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kennel/samples"
 LARGEST = 32 << 20
+# What pip is told of the runtime.
+FOR_RUNTIME = (
+    "--only-binary=:all: --no-deps --require-hashes --ignore-requires-python --python-version=3.13 "
+    "--implementation=cp --abi=cp313 --abi=none "
+    "--platform=manylinux2014_x86_64 --platform=any --quiet --disable-pip-version-check"
+).split()
 
 
 def archive(name, version, integrity):
@@ -64,12 +74,35 @@ def link(bins, folder):
         (place / name).symlink_to(os.path.relpath(program, place))
 
 
-def main(out):
+def pip(act, requirements, *more):
+    """Runs pip, and says whether it was content; a digest that differs is no content."""
+    command = [sys.executable, "-m", "pip", act, *FOR_RUNTIME, "--requirement", str(requirements), *map(str, more)]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def install(requirements, folder):
+    """Packages of Python, from the cache or, where it does not have them all, from the registry."""
+    wheels = CACHE / "wheels"
+    wheels.mkdir(exist_ok=True)
+    offline = ["--no-index", f"--find-links={wheels}", "--no-compile", f"--target={folder}"]
+    if pip("install", requirements, *offline).returncode != 0:
+        for act, more in (("download", [f"--dest={wheels}"]), ("install", offline)):
+            done = pip(act, requirements, *more)
+            if done.returncode != 0:
+                sys.exit(f"error: pip {act}: {done.stderr.strip()}")
+
+
+def main(out, names):
     CACHE.mkdir(parents=True, exist_ok=True)
     for sample in sorted(HERE.iterdir()):
+        if names and sample.name not in names:
+            continue
         folder = out / sample.name
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(sample, folder)
+        if (sample / "requirements.txt").exists():
+            install(sample / "requirements.txt", folder / "vendor")
+            continue
         lock = json.loads((sample / "package-lock.json").read_text())
         for place, package in sorted(lock["packages"].items()):
             if not place or package.get("dev") or package.get("optional"):
@@ -79,4 +112,4 @@ def main(out):
             link(package.get("bin", {}), folder / place)
 
 
-main(Path(sys.argv[1]))
+main(Path(sys.argv[1]), sys.argv[2:])

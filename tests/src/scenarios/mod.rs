@@ -35,6 +35,7 @@ mod registered;
 mod releases;
 mod reserved;
 mod routing;
+mod runtimes;
 mod samples;
 mod secure;
 mod seeing;
@@ -115,6 +116,7 @@ pub fn all() -> Vec<Group> {
         releases::group(),
         exec::group(),
         found::group(),
+        runtimes::group(),
         people::group(),
         ladder::group(),
         pressure::group(),

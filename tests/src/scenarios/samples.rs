@@ -1,8 +1,9 @@
 //! Programs as people have them, with packages from npm: what express-generator and fastify-cli leave behind, not changed in
-//! anything, and a chat over `ws`. `tests/samples.py` fetches what their locks name.
+//! anything, and a chat over `ws`. `tests/samples.py` fetches what their locks name. Those of Python are `runtimes`' to deploy.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,13 +14,19 @@ use crate::vm::Vm;
 /// For the registry to give what the cache does not have.
 const FETCH: Duration = Duration::from_secs(300);
 
-/// Deployed as they are, they answer.
-pub(super) fn deployed(vm: &mut Vm) -> Result<(), String> {
+/// These samples with their packages, each in a folder of its name.
+pub(super) fn fetched(vm: &Vm, names: &[&str]) -> Result<PathBuf, String> {
     let folder = vm.scratch().join("samples");
     let mut command = Command::new("python3");
-    command.arg(vm.places().repository.join("tests/samples.py")).arg(&folder);
+    command.arg(vm.places().repository.join("tests/samples.py")).arg(&folder).args(names);
     let made = vm.run_within(FETCH, command)?;
     same("the packages were fetched", (made.code, made.err.as_str()), (0, ""))?;
+    Ok(folder)
+}
+
+/// Deployed as they are, they answer.
+pub(super) fn deployed(vm: &mut Vm) -> Result<(), String> {
+    let folder = fetched(vm, &["express", "fastify", "chat"])?;
     for (name, runs) in [
         ("express", "runs: /usr/bin/node ./bin/www (package.json, scripts.start)"),
         (

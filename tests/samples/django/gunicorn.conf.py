@@ -1,0 +1,2 @@
+# A machine that is emulated takes its time to import Django.
+timeout = 300
