@@ -24,6 +24,7 @@ pub(crate) fn release(id: u32) -> Release {
         files: None,
         origin: Some(Origin::PackageStart),
         beta: None,
+        runtime: Some("node-24".parse().unwrap()),
         state: if id == 2 { ReleaseState::Serving } else { ReleaseState::Kept },
     }
 }
