@@ -57,10 +57,11 @@ pub struct HttpBounds {
 /// Sizes and intervals of the tenants' logs.
 #[derive(Debug, Clone)]
 pub struct LogBounds {
-    /// A log larger than this is rotated. Half of what it may become, as it grows between two looks.
+    /// A log larger than this is rotated. So much, and so many lines as make a part of it, are kept of what is printed between
+    /// two looks.
     pub rotate_bytes: u64,
-    /// Time between two looks at the sizes.
-    pub rotate_every: Duration,
+    /// Time between two looks for what was printed.
+    pub look_every: Duration,
     /// Time between two looks for new lines while following.
     pub follow_every: Duration,
 }
@@ -97,14 +98,24 @@ impl Config {
         self.control_dir.join("env.key")
     }
 
-    /// What the slot's tenant printed of late.
-    pub fn current_log(&self, slot: SlotId) -> PathBuf {
-        self.slots_dir.join(slot.to_string()).join(slot_dirs::LOG).join(slot_dirs::CURRENT_LOG)
+    /// What the slot's programs print into.
+    pub fn log_folder(&self, slot: SlotId) -> PathBuf {
+        self.slots_dir.join(slot.to_string()).join(slot_dirs::LOG)
     }
 
-    /// What it printed before that. In control's own folder, as the slot's log folder is not control's to write in.
+    /// What the slot's tenant printed of late, as lines that say when, and of which release.
+    pub fn printed_log(&self, slot: SlotId) -> PathBuf {
+        self.control_dir.join(format!("log-{slot}"))
+    }
+
+    /// What it printed before that.
     pub fn rotated_log(&self, slot: SlotId) -> PathBuf {
         self.control_dir.join(format!("log-{slot}.1"))
+    }
+
+    /// How far what the slot's programs print into has been read.
+    pub fn log_places(&self, slot: SlotId) -> PathBuf {
+        self.control_dir.join(format!("log-{slot}.at"))
     }
 
     /// Requests to the slot's tenant of late; without one, those that belong to none.
@@ -142,7 +153,7 @@ impl Default for LogBounds {
     fn default() -> Self {
         Self {
             rotate_bytes: 4 << 20,
-            rotate_every: Duration::from_secs(2),
+            look_every: Duration::from_secs(2),
             follow_every: Duration::from_millis(300),
         }
     }

@@ -205,6 +205,14 @@ pub enum Error {
         /// What it was to run on.
         to: RuntimeName,
     },
+    /// Not yet, if ever; the newest there was.
+    #[error("the tenant {0} has never had a release {1}")]
+    NeverReleased(TenantName, ReleaseId, ReleaseId),
+    /// Nothing that it printed is there any more, if it ever printed anything; of which release the log's first line is.
+    #[error(
+        "the log of {0} has no line of {1}: it was not started, or what it printed has been displaced by newer lines"
+    )]
+    NoLines(TenantName, ReleaseId, Option<ReleaseId>),
     /// It is the oldest that is kept.
     #[error("the tenant {0} has no release before {1}, which serves")]
     NothingEarlier(TenantName, ReleaseId),

@@ -139,7 +139,7 @@ pub async fn run(
             tokio::spawn(Arc::clone(&control).keep_snapshots());
         }
         tokio::spawn(Arc::clone(&control).keep_records(handed.records));
-        tokio::spawn(control.logs.clone().rotate_for_ever(control.init.clone()));
+        tokio::spawn(control.logs.clone().take_for_ever(control.init.clone()));
         let fingerprint = certificate.fingerprint();
         let digest = certificate.digest();
         if let Err(cause) = control.announce(&fingerprint).await {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use kennel_model::api::{NewTenant, Probe, Problem, Prove, ProveLine};
 use kennel_model::msg::Cause;
-use kennel_model::{Limits, SlotId, TenantName};
+use kennel_model::{Limits, ReleaseId, SlotId, TenantName};
 use tokio::sync::mpsc;
 
 use crate::control::Control;
@@ -27,8 +27,8 @@ const PROGRAM: &str = "kennel-villain";
 const LIMIT: Duration = Duration::from_secs(900);
 /// Between two looks at what it printed.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Most that it may print.
-const MAX_OUTPUT: usize = 4 << 20;
+/// Most lines that it may print.
+const MAX_OUTPUT: usize = 10_000;
 
 type Sink = mpsc::Sender<std::io::Result<Bytes>>;
 
@@ -94,17 +94,14 @@ impl Control {
         loop {
             // Asked before looking, so that nothing it printed last is missed.
             let (state, reason) = self.init.slot(slot);
-            let log = self.config.current_log(slot);
-            let text = tokio::task::spawn_blocking(move || std::fs::read(log)).await?.unwrap_or_default();
-            let new = text.get(seen..).unwrap_or_default();
-            let whole = new.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-            for line in new[..whole].split(|b| *b == b'\n').filter(|line| line.starts_with(b"{")) {
-                if let Ok(probe) = serde_json::from_slice::<Probe>(line) {
+            let lines = self.logs.all_of(slot, ReleaseId(1)).await;
+            for line in lines.iter().skip(seen).filter(|line| line.text.starts_with('{')) {
+                if let Ok(probe) = serde_json::from_str::<Probe>(&line.text) {
                     probes += 1;
                     tell(&ProveLine::Probe(probe), sink).await;
                 }
             }
-            seen += whole;
+            seen = lines.len();
             let alive = state.is_alive();
             if !alive && probes == 0 {
                 return Err(Error::Internal(format!("no probe ran: {}", reason.unwrap_or_default())));

@@ -164,7 +164,7 @@ impl Control {
                 release: to,
                 serving: before.current.unwrap_or(to),
                 why,
-                log: self.logs.last_start(before.slot, LOG_LINES).await,
+                log: self.logs.last_start(before.slot, to, LOG_LINES).await,
             },
             other => other,
         };

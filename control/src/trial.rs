@@ -121,7 +121,7 @@ impl Control {
                 return Err(cause.into());
             }
         };
-        let log = self.logs.last_start(row.slot, LOG_LINES).await;
+        let log = self.logs.last_start(row.slot, release, LOG_LINES).await;
         Err(Error::NotReady { release, serving: row.current, why, log })
     }
 

@@ -47,12 +47,10 @@ pub mod slot_dirs {
     pub const RELEASES: &str = "releases";
     /// Persistent data, `/data` inside. `slot:slot 0700`.
     pub const DATA: &str = "data";
-    /// The tenant holds `current` open for append, control reads and truncates it; what it cuts off it keeps in its
-    /// own folder, as this one is not its to write in.
-    /// Folder `root:control 0750`, file `root:control 0660`.
+    /// What programs print into ([`crate::printed::LogFile`]): they hold their file open for append, control reads and truncates
+    /// it; what it has read it keeps in its own folder, as this one is not its to write in.
+    /// Folder `root:control 0750`, files `root:control 0660`.
     pub const LOG: &str = "log";
-    /// The log that the tenant's standard output and error go to, inside [`LOG`].
-    pub const CURRENT_LOG: &str = "current";
 }
 
 /// UID and GID of `kennel-proxy`.

@@ -32,6 +32,7 @@ pub mod msg;
 pub mod network;
 pub mod page;
 pub mod places;
+pub mod printed;
 pub mod proof;
 pub mod redirect;
 pub mod release;

@@ -35,6 +35,11 @@ impl Place {
         Self { slot, number: 0 }
     }
 
+    /// Which of its slot's.
+    pub const fn number(self) -> u16 {
+        self.number
+    }
+
     /// A number for it that no place of another slot has.
     pub const fn index(self) -> u16 {
         self.slot.index() * PORTS_PER_SLOT + self.number

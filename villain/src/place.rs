@@ -148,9 +148,11 @@ impl Place {
         Path::new(&self.neighbour.dir()).join("data").join(file)
     }
 
-    /// The neighbour's log.
+    /// What the neighbour's program prints into: the first of its places that has such a file, if they can be seen.
     pub(crate) fn log_of(&self) -> PathBuf {
-        Path::new(&self.neighbour.dir()).join("log/current")
+        let folder = Path::new(&self.neighbour.dir()).join("log");
+        let places = (0..8).map(|place| folder.join(format!("{place}-{}", self.release)));
+        places.clone().find(|file| file.exists()).unwrap_or_else(|| folder.join(format!("0-{}", self.release)))
     }
 
     /// A file of the neighbour's program in /proc.

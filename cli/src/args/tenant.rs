@@ -182,8 +182,12 @@ fn command(text: &str) -> Result<Words, NotPlain> {
 Example:
   kennel logs blog -n 100
   kennel logs blog -f
+  kennel logs blog --release 12 --since 1h
   kennel logs blog --access --since 1h
   kennel logs blog --access -f --format json
+
+Each line is known to be of one release, also while a new one is tried beside the one that serves. How long lines
+are kept is in docs/releases.md.
 
 With --access, a line for each request to it, in the Combined Log Format or as a JSON document, written
 when its answer has ended. Without a tenant, requests that belong to none. What is kept is in docs/proxy.md.")]
@@ -203,9 +207,12 @@ pub struct Logs {
     /// How a request is written
     #[arg(long, value_enum, requires = "access", default_value_t = AccessFormat::Combined)]
     pub format: AccessFormat,
-    /// Only requests that came no longer ago than this, such as 10m or 2h
-    #[arg(long, value_name = "TIME", requires = "access")]
+    /// Only what was printed, or requests that came, no longer ago than this, such as 10m or 2h
+    #[arg(long, value_name = "TIME")]
     pub since: Option<After>,
+    /// Only what this release has printed, and what was said of it
+    #[arg(long, value_name = "N", conflicts_with = "access")]
+    pub release: Option<u32>,
 }
 
 /// How a request is written.

@@ -124,7 +124,13 @@ fn logs_are_harmless_to_the_terminal() {
     }
     assert!(host.requests().contains(&"GET /v1/tenants/blog/logs?lines=7&follow=false".to_owned()));
     let document = result(&home.kennel(&["logs", "blog", "--json"]).output().unwrap());
-    assert_eq!(document["lines"][0], "one");
+    assert_eq!((&document[0]["text"], &document[0]["release"]), (&"one".into(), &3.into()));
+    home.kennel(&["logs", "blog", "--release", "3", "--since", "1h"]).output().unwrap();
+    let asked = "GET /v1/tenants/blog/logs?lines=10000&follow=false&since_s=3600&release=3";
+    assert_eq!(host.requests().last().unwrap(), asked);
+    let line = home.kennel(&["logs", "blog", "-f", "--json"]).output().unwrap().stdout;
+    let first: serde_json::Value = serde_json::from_slice(line.split(|b| *b == b'\n').next().unwrap()).unwrap();
+    assert_eq!(first["text"], "one");
 }
 
 #[test]

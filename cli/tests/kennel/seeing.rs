@@ -171,9 +171,12 @@ fn access_logs_are_for_people_tools_and_programs() {
             "GET /v1/tenants/blog/access?lines=50&follow=false",
         ]
     );
-    for bad in
-        [&["logs"][..], &["logs", "blog", "--since", "1h"], &["logs", "blog", "--access", "--since", "x"]]
-    {
+    for bad in [
+        &["logs"][..],
+        &["logs", "--release", "1"],
+        &["logs", "blog", "--access", "--since", "x"],
+        &["logs", "blog", "--access", "--release", "1"],
+    ] {
         assert_eq!(of(bad).status.code(), Some(64), "{bad:?}");
     }
 }

@@ -276,7 +276,10 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
         ("GET", "/v1/tenants/blog/denials") => Response::new(Full::from(egress::denials())),
         ("POST", "/v1/tenants/blog/releases") => return upload(request, state).await,
         ("GET", "/v1/tenants/blog/logs") => {
-            Response::new(Full::from("one\n\x1b[31mtwo\x1b[0m\x1b]0;title\x07\nthree"))
+            let text = |text: &str, unfinished| serde_json::json!({"at_ms": 7, "release": 3, "text": text, "unfinished": unfinished});
+            let lines = [("one", false), ("\x1b[31mtwo\x1b[0m\x1b]0;title\x07", false), ("three", true)];
+            let lines: String = lines.map(|(line, open)| format!("{}\n", text(line, open))).concat();
+            Response::new(Full::from(lines))
         }
         (method, path) if releases::is(path) => {
             let (method, path) = (method.to_owned(), path.to_owned());

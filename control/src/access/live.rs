@@ -129,6 +129,7 @@ fn add_missed(text: &mut Vec<u8>, missed: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::Pick;
 
     fn shown(tenant: &str, n: usize) -> Shown {
         Shown { tenant: Some(tenant.parse().unwrap()), line: format!("{tenant} {n}\n").into() }
@@ -141,7 +142,8 @@ mod tests {
     fn look(live: &Arc<Live>, of: &str, lines: usize) -> mpsc::Receiver<std::io::Result<Bytes>> {
         let (sink, source) = mpsc::channel(4);
         let (live, of) = (live.clone(), (!of.is_empty()).then(|| of.parse().unwrap()));
-        tokio::spawn(async move { live.stream(of, Wish { lines, follow: true }, &sink).await });
+        let wish = Wish { lines, follow: true, pick: Pick::default() };
+        tokio::spawn(async move { live.stream(of, wish, &sink).await });
         source
     }
 

@@ -74,6 +74,8 @@ impl Error {
             Self::NoSuchRelease(..) => ("no-such-release", S::NOT_FOUND),
             Self::RunsThere(..) => ("runs-there", S::CONFLICT),
             Self::NotMovable { .. } => ("not-movable", S::UNPROCESSABLE_ENTITY),
+            Self::NeverReleased(..) => ("no-such-release", S::NOT_FOUND),
+            Self::NoLines(..) => ("no-lines", S::NOT_FOUND),
             Self::NothingEarlier(..) => ("nothing-earlier", S::CONFLICT),
             Self::NothingNewer(..) => ("nothing-newer", S::CONFLICT),
             Self::NoTrial(_) => ("no-trial", S::CONFLICT),

@@ -82,6 +82,10 @@ impl Error {
             Self::AlreadyServes(name, _) => format!("`kennel releases {name}` lists the others that are kept"),
             Self::NoSuchRelease(_, _, kept) if kept.is_empty() => return None,
             Self::NoSuchRelease(_, _, kept) => format!("it has {}", list(kept)),
+            Self::NeverReleased(name, _, newest) if newest.0 == 0 => format!("`kennel deploy {name} FOLDER` brings the first"),
+            Self::NeverReleased(_, _, newest) => format!("the newest was {newest}"),
+            Self::NoLines(name, _, None) => format!("the log of {name} is empty"),
+            Self::NoLines(_, _, Some(first)) => format!("its first line is of {first}"),
             Self::NothingEarlier(name, _) => {
                 format!("`kennel releases {name}` lists what is kept; `--to N` switches to a newer one")
             }

@@ -1,6 +1,6 @@
 //! Tasks that init runs for control, and who waits for their ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,11 +14,14 @@ use tokio::sync::oneshot;
 
 use super::{Init, InitError};
 
+/// Whose tasks run, and who waits for their ends.
+type Waiting = HashMap<TaskId, (SlotId, oneshot::Sender<TaskEnd>)>;
+
 /// Who waits for the ends of tasks.
 #[derive(Debug)]
 pub(super) struct Tasks {
     last: AtomicU32,
-    waiting: Mutex<HashMap<TaskId, oneshot::Sender<TaskEnd>>>,
+    waiting: Mutex<Waiting>,
 }
 
 /// A task that was started.
@@ -41,13 +44,13 @@ impl Default for Tasks {
 }
 
 impl Tasks {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<TaskId, oneshot::Sender<TaskEnd>>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Init says that one has ended.
     pub(super) fn ended(&self, id: TaskId, end: TaskEnd) {
-        if let Some(waits) = self.waiting().remove(&id) {
+        if let Some((_, waits)) = self.waiting().remove(&id) {
             // Who waited may have gone.
             let _ = waits.send(end);
         }
@@ -55,6 +58,12 @@ impl Tasks {
 }
 
 impl Init {
+    /// Slots where something is awake that may print: the program, or a task.
+    pub fn printing(&self) -> HashSet<SlotId> {
+        let tasks = self.tasks.waiting();
+        tasks.values().map(|(slot, _)| *slot).chain(self.awake()).collect()
+    }
+
     /// Has something run beside a slot's program.
     ///
     /// # Errors
@@ -69,7 +78,7 @@ impl Init {
         let id = TaskId(self.tasks.last.fetch_add(1, Ordering::Relaxed));
         let (ended, end) = oneshot::channel();
         // Before init is asked: its end may come right behind the answer.
-        self.tasks.waiting().insert(id, ended);
+        self.tasks.waiting().insert(id, (slot, ended));
         let asked = self.ask(ControlRequest::RunTask { slot, task: id, spec, io }, vec![], deadline).await;
         if asked.is_err() {
             self.tasks.waiting().remove(&id);

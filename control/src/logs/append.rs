@@ -1,4 +1,4 @@
-//! Writing access logs: whole lines only, at the end of a file that nobody else writes; one that is long is put aside, in
+//! Writing logs: whole lines only, at the end of a file that nobody else writes; one that is long is put aside, in
 //! place of the one that was before.
 
 use std::fs::{File, OpenOptions};
@@ -41,9 +41,7 @@ impl Logs {
         }
         let mut marks = self.marks();
         std::fs::rename(self.current(log), self.rotated(log))?;
-        let mark = marks.entry(log).or_default();
-        mark.rotations += 1;
-        mark.rotated_from = 0;
+        marks.entry(log).or_default().rotations += 1;
         drop(marks);
         Ok((open()?, 0))
     }

@@ -7,8 +7,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::tail::start_of;
-use super::{BLOCK, Log, Logs, Marks, Sink, Wish};
+use super::{BLOCK, Log, Logs, Marks, Pick, Reach, Sink, Wish};
 use bytes::Bytes;
+use kennel_model::printed::Printed;
+use kennel_model::{ReleaseId, SlotId};
 
 /// How far a reader has come.
 struct Place {
@@ -20,7 +22,8 @@ struct Place {
 
 impl Logs {
     pub(super) async fn try_stream(&self, log: Log, wish: Wish, sink: &Sink) -> io::Result<()> {
-        let mut place = self.begin(log, wish.lines, sink).await?;
+        self.see_new(log, true).await?;
+        let mut place = self.begin(log, wish, sink).await?;
         self.catch_up(&mut place, sink).await?;
         if !wish.follow {
             return Ok(());
@@ -33,20 +36,45 @@ impl Logs {
             if self.mark(log).lives != place.marks.lives {
                 return Ok(());
             }
+            self.see_new(log, false).await?;
             self.catch_up(&mut place, sink).await?;
         }
     }
 
+    /// Takes in what was just printed.
+    async fn see_new(&self, log: Log, all: bool) -> io::Result<()> {
+        let Log::Printed(slot) = log else { return Ok(()) };
+        let logs = self.clone();
+        Ok(tokio::task::spawn_blocking(move || logs.take(slot, all)).await?)
+    }
+
     /// Finds where the wished-for lines begin; sends those that are in the rotated log.
-    async fn begin(&self, log: Log, lines: usize, sink: &Sink) -> io::Result<Place> {
+    async fn begin(&self, log: Log, wish: Wish, sink: &Sink) -> io::Result<Place> {
         let marks = self.mark(log);
-        let (at, found) = find(self.current(log), lines).await?;
-        if found < lines {
+        let (at, found) = find(self.current(log), wish.lines, wish.pick).await?;
+        if found < wish.lines {
             let rotated = self.rotated(log);
-            let (from, _) = find(rotated.clone(), lines - found).await?;
+            let (from, _) = find(rotated.clone(), wish.lines - found, wish.pick).await?;
             send_from(&rotated, from, sink).await?;
         }
         Ok(Place { log, marks, at })
+    }
+
+    /// Whether lines of a release are there; if not, of which release the first line is.
+    pub(super) fn reach(&self, slot: SlotId, release: ReleaseId) -> io::Result<Reach> {
+        let (log, mut first) = (Log::Printed(slot), None);
+        let pick = Pick { release: Some(release), ..Pick::default() };
+        for path in [self.rotated(log), self.current(log)] {
+            let Some((file, size)) = open(&path)? else { continue };
+            if pick.start_of(&file, size, 1)?.1 > 0 {
+                return Ok(Reach::There);
+            }
+            let mut lines = io::BufRead::lines(io::BufReader::new(file));
+            while let (None, Some(Ok(line))) = (first, lines.next()) {
+                first = serde_json::from_str::<Printed<'_>>(&line).ok().map(|line| line.release);
+            }
+        }
+        Ok(Reach::Lacks(first))
     }
 
     /// Sends what is new since the last look.
@@ -55,7 +83,7 @@ impl Logs {
         if marks.rotations != place.marks.rotations {
             // Of several rotations between two looks the last one's lines are still there, whole.
             let missed = marks.rotations - place.marks.rotations > 1;
-            let from = if missed { 0 } else { place.at.saturating_sub(marks.rotated_from) };
+            let from = if missed { 0 } else { place.at };
             send_from(&self.rotated(place.log), from, sink).await?;
             *place = Place { marks, at: 0, ..*place };
         }
@@ -68,10 +96,11 @@ impl Logs {
     }
 }
 
-/// Where the last lines of a file begin, and how many there are; nothing when it is not there.
-async fn find(path: PathBuf, lines: usize) -> io::Result<(u64, usize)> {
+/// Where the last of the wanted lines of a file begin, and how many there are; nothing when it is not there.
+async fn find(path: PathBuf, lines: usize, pick: Pick) -> io::Result<(u64, usize)> {
     let find = move || match open(&path)? {
-        Some((file, size)) => start_of(&file, size, lines),
+        Some((file, size)) if pick.is_all() => start_of(&file, size, lines),
+        Some((file, size)) => pick.start_of(&file, size, lines),
         None => Ok((0, 0)),
     };
     tokio::task::spawn_blocking(find).await?
@@ -120,84 +149,102 @@ fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{append, logs};
+    use super::super::testing::{append_to, logs};
     use super::*;
-    use kennel_model::SlotId;
     use tokio::sync::mpsc;
 
+    /// What was printed, line by line, out of what was sent.
+    fn texts(sent: &str) -> Vec<String> {
+        sent.lines().map(|line| serde_json::from_str::<Printed<'_>>(line).unwrap().text.into_owned()).collect()
+    }
+
     /// Everything that is sent until the stream ends.
-    async fn all(logs: &Logs, slot: SlotId, lines: usize) -> String {
+    async fn all(logs: &Logs, slot: SlotId, lines: usize) -> Vec<String> {
         let (sink, mut source) = mpsc::channel(4);
+        let wish = Wish { lines, follow: false, pick: Pick::default() };
         let streaming = tokio::spawn({
             let logs = logs.clone();
-            async move { logs.stream(Log::Printed(slot), Wish { lines, follow: false }, sink).await }
+            async move { logs.stream(Log::Printed(slot), wish, sink).await }
         });
         let mut text = String::new();
         while let Some(block) = source.recv().await {
             text.push_str(std::str::from_utf8(&block.unwrap()).unwrap());
         }
         streaming.await.unwrap();
-        text
+        texts(&text)
     }
 
-    /// Receives until the text ends as expected.
-    async fn until(source: &mut mpsc::Receiver<io::Result<Bytes>>, end: &str) -> String {
+    /// Receives until this line has come, the last of all.
+    async fn until(source: &mut mpsc::Receiver<io::Result<Bytes>>, last: &str) -> Vec<String> {
         let mut text = String::new();
-        while !text.ends_with(end) {
+        while !(text.ends_with('\n') && texts(&text).last().is_some_and(|line| line == last)) {
             let block = source.recv().await.expect("the stream ended early").unwrap();
             text.push_str(std::str::from_utf8(&block).unwrap());
         }
-        text
+        texts(&text)
+    }
+
+    fn follow(logs: &Logs, slot: SlotId, sink: Sink) -> tokio::task::JoinHandle<()> {
+        let (logs, wish) = (logs.clone(), Wish { lines: 1, follow: true, pick: Pick::default() });
+        tokio::spawn(async move { logs.stream(Log::Printed(slot), wish, sink).await })
     }
 
     #[tokio::test]
     async fn the_last_lines_reach_back_into_the_rotated_log() {
         let (_dir, logs, slot) = logs();
-        assert_eq!(all(&logs, slot, 10).await, "");
-        append(&logs, slot, &format!("{}\nlast\n", "x".repeat(1500)));
-        logs.rotate(slot);
-        append(&logs, slot, "a\nb\n");
-        assert_eq!(all(&logs, slot, 1).await, "b\n");
-        assert_eq!(all(&logs, slot, 3).await, "last\na\nb\n");
-        assert_eq!(all(&logs, slot, 0).await, "");
+        assert_eq!(all(&logs, slot, 10).await, [""; 0]);
+        for line in [&"x".repeat(400), &"y".repeat(400), &"z".repeat(400), "last", "a", "b"] {
+            append_to(&logs, slot, "0-1", &format!("{line}\n"));
+            logs.take(slot, false);
+        }
+        assert!(logs.rotated(Log::Printed(slot)).exists());
+        assert_eq!(all(&logs, slot, 1).await, ["b"]);
+        assert_eq!(all(&logs, slot, 3).await, ["last", "a", "b"]);
+        assert_eq!(all(&logs, slot, 6).await.len(), 6);
+        assert_eq!(all(&logs, slot, 0).await, [""; 0]);
     }
 
     #[tokio::test]
     async fn following_loses_nothing_across_a_rotation() {
         let (_dir, logs, slot) = logs();
-        append(&logs, slot, "before\n");
+        append_to(&logs, slot, "0-1", "before\n");
         let (sink, mut source) = mpsc::channel(4);
-        tokio::spawn({
-            let logs = logs.clone();
-            async move { logs.stream(Log::Printed(slot), Wish { lines: 1, follow: true }, sink).await }
-        });
-        assert_eq!(until(&mut source, "before\n").await, "before\n");
-        let filler = "y".repeat(1500);
-        append(&logs, slot, &format!("{filler}\n"));
-        logs.rotate(slot);
-        append(&logs, slot, "after\n");
-        assert_eq!(until(&mut source, "after\n").await, format!("{filler}\nafter\n"));
+        follow(&logs, slot, sink);
+        assert_eq!(until(&mut source, "before").await, ["before"]);
+        let filler = ["x", "y", "z"].map(|letter| letter.repeat(400));
+        for line in &filler {
+            append_to(&logs, slot, "0-1", &format!("{line}\n"));
+            logs.take(slot, false);
+        }
+        append_to(&logs, slot, "0-1", "after\n");
+        assert_eq!(until(&mut source, "after").await, [&filler[..], &["after".to_owned()]].concat());
     }
 
     #[tokio::test]
     async fn following_ends_with_the_tenant_and_with_the_client() {
         let (_dir, logs, slot) = logs();
-        let follow = |sink| {
-            let logs = logs.clone();
-            tokio::spawn(
-                async move { logs.stream(Log::Printed(slot), Wish { lines: 1, follow: true }, sink).await },
-            )
-        };
-        append(&logs, slot, "here\n");
+        append_to(&logs, slot, "0-1", "here\n");
         let (sink, mut source) = mpsc::channel(4);
-        let streaming = follow(sink);
-        until(&mut source, "here\n").await;
+        let streaming = follow(&logs, slot, sink);
+        until(&mut source, "here").await;
+        std::fs::remove_file(logs.config.log_folder(slot).join("0-1")).unwrap();
         logs.forget(slot).await.unwrap();
         assert!(source.recv().await.is_none());
         streaming.await.unwrap();
         let (sink, source) = mpsc::channel(4);
-        let streaming = follow(sink);
+        let streaming = follow(&logs, slot, sink);
         drop(source);
         streaming.await.unwrap();
+    }
+
+    #[test]
+    fn how_far_back_a_log_goes_is_known() {
+        let (_dir, logs, slot) = logs();
+        assert_eq!(logs.reach(slot, ReleaseId(1)).unwrap(), Reach::Lacks(None));
+        append_to(&logs, slot, "0-4", "one\n");
+        append_to(&logs, slot, "1-5", "two\n");
+        logs.take(slot, false);
+        assert_eq!(logs.reach(slot, ReleaseId(5)).unwrap(), Reach::There);
+        assert!(matches!(logs.reach(slot, ReleaseId(1)).unwrap(), Reach::Lacks(Some(ReleaseId(4 | 5)))));
     }
 }

@@ -1,23 +1,25 @@
-//! What tenants print, and which requests there were. A tenant's program appends to its slot's log through a descriptor that
-//! it was born with; access logs are written here. Both are kept short, read from their end, and followed. The lines
-//! themselves are nobody's business.
+//! What tenants print, and which requests there were. A tenant's program appends to a file of its slot through a descriptor that
+//! it was born with; what is in there is taken from it line by line, each with when and of which release, and kept as access
+//! logs are: in control's own folder, short, read from its end, and followed.
 
 mod append;
 mod follow;
-mod rotate;
+pub(crate) mod pick;
 mod tail;
+mod take;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use kennel_model::SlotId;
+use kennel_model::printed::Printed;
+use kennel_model::{ReleaseId, SlotId};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+pub use pick::Pick;
 
 /// Bytes read at a time.
 const BLOCK: usize = 32 << 10;
@@ -36,8 +38,10 @@ pub enum Log {
 pub struct Logs {
     config: Arc<Config>,
     marks: Arc<Mutex<HashMap<Log, Marks>>>,
-    /// Held while lines are written to an access log, and while one is removed.
+    /// Held while lines are written to a log, and while one is removed.
     writing: Arc<Mutex<()>>,
+    /// How far what programs print has been read; held while it is.
+    spots: Arc<Mutex<take::Spots>>,
 }
 
 /// What a reader must know of a log that changes under it.
@@ -45,10 +49,17 @@ pub struct Logs {
 struct Marks {
     /// Times that the slot changed its tenant.
     lives: u64,
-    /// Times that the log was cut.
+    /// Times that the log was put aside.
     rotations: u64,
-    /// Where in the uncut log the rotated part began.
-    rotated_from: u64,
+}
+
+/// How far back a log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// There are lines of the release that was asked for.
+    There,
+    /// There are none; the first line that is kept is of this release.
+    Lacks(Option<ReleaseId>),
 }
 
 /// What a reader asked for.
@@ -58,6 +69,8 @@ pub struct Wish {
     pub lines: usize,
     /// Whether to go on with new lines.
     pub follow: bool,
+    /// Which of them.
+    pub pick: Pick,
 }
 
 /// Where the bytes go; it ends when the client has gone.
@@ -66,7 +79,7 @@ type Sink = mpsc::Sender<std::io::Result<Bytes>>;
 impl Logs {
     /// Nothing is read yet.
     pub fn new(config: Config) -> Self {
-        Self { config: Arc::new(config), marks: Arc::default(), writing: Arc::default() }
+        Self { config: Arc::new(config), marks: Arc::default(), writing: Arc::default(), spots: Arc::default() }
     }
 
     /// Writes what was asked for into the sink, until the end of the log, of the tenant, or of the client.
@@ -76,12 +89,48 @@ impl Logs {
         }
     }
 
-    /// What the slot's program has printed since its last start, as far as it is there: the last of its lines, made fit to be
-    /// shown. Nothing when it cannot be read.
-    pub async fn last_start(&self, slot: SlotId, lines: usize) -> Vec<String> {
-        let file = self.current(Log::Printed(slot));
-        let read = tokio::task::spawn_blocking(move || tail::last_start(&File::open(file)?, lines));
-        read.await.map_err(std::io::Error::other).and_then(|read| read).unwrap_or_default()
+    /// What a release has printed since its last start, as far as it is there: the last of its lines, made fit to be shown. Nothing
+    /// when it cannot be read.
+    pub async fn last_start(&self, slot: SlotId, release: ReleaseId, lines: usize) -> Vec<String> {
+        let logs = self.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            logs.take(slot, true);
+            tail::last_start(&logs.lines_of(slot, release), lines)
+        });
+        read.await.unwrap_or_default()
+    }
+
+    /// All that is kept of what a release has printed.
+    pub(crate) fn lines_of(&self, slot: SlotId, release: ReleaseId) -> Vec<Printed<'static>> {
+        let log = Log::Printed(slot);
+        let pick = Pick { release: Some(release), ..Pick::default() };
+        let read = |file: PathBuf| std::fs::read(file).unwrap_or_default();
+        let all = [read(self.rotated(log)), read(self.current(log))].concat();
+        let lines = all.split_inclusive(|b| *b == b'\n').filter(|line| pick.takes(line));
+        lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    }
+
+    /// What is kept of what a release has printed, and what is new in it, line by line.
+    pub(crate) async fn all_of(&self, slot: SlotId, release: ReleaseId) -> Vec<Printed<'static>> {
+        let logs = self.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            logs.take(slot, false);
+            logs.lines_of(slot, release)
+        });
+        read.await.unwrap_or_default()
+    }
+
+    /// Whether anything is kept of what a release has printed; if not, since when, and from which release on, anything is.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) async fn has_printed(&self, slot: SlotId, release: ReleaseId) -> Result<Reach> {
+        let logs = self.clone();
+        let look = move || {
+            logs.take(slot, true);
+            logs.reach(slot, release)
+        };
+        tokio::task::spawn_blocking(look).await?.map_err(|e| Error::Io("a tenant's log", e))
     }
 
     /// The slot's tenant is gone: so is what lies in control's folder of its lines, and whoever follows is told the end.
@@ -90,10 +139,18 @@ impl Logs {
     /// When a file cannot be removed.
     pub async fn forget(&self, slot: SlotId) -> Result<()> {
         let (printed, access) = (Log::Printed(slot), Log::Access(Some(slot)));
-        let files = [self.rotated(printed), self.current(access), self.rotated(access)];
-        let writing = Arc::clone(&self.writing);
+        let files = [
+            self.current(printed),
+            self.rotated(printed),
+            self.config.log_places(slot),
+            self.current(access),
+            self.rotated(access),
+        ];
+        let (writing, spots) = (Arc::clone(&self.writing), Arc::clone(&self.spots));
         let removed = tokio::task::spawn_blocking(move || {
+            let mut spots = spots.lock().unwrap_or_else(PoisonError::into_inner);
             let _turn = writing.lock().unwrap_or_else(PoisonError::into_inner);
+            spots.remove(&slot);
             files.map(std::fs::remove_file)
         });
         let removed = removed.await?;
@@ -110,7 +167,7 @@ impl Logs {
 
     fn current(&self, log: Log) -> PathBuf {
         match log {
-            Log::Printed(slot) => self.config.current_log(slot),
+            Log::Printed(slot) => self.config.printed_log(slot),
             Log::Access(slot) => self.config.access_log(slot),
         }
     }
@@ -145,14 +202,14 @@ mod testing {
         config.logs.follow_every = std::time::Duration::from_millis(1);
         let slot = SlotId::new(1).unwrap();
         std::fs::create_dir_all(&config.control_dir).unwrap();
-        std::fs::create_dir_all(config.current_log(slot).parent().unwrap()).unwrap();
+        std::fs::create_dir_all(config.log_folder(slot)).unwrap();
         (dir, Logs::new(config), slot)
     }
 
-    /// Appends as a tenant does.
-    pub(crate) fn append(logs: &Logs, slot: SlotId, text: &str) {
+    /// Appends as a program does.
+    pub(crate) fn append_to(logs: &Logs, slot: SlotId, file: &str, text: &str) {
         use std::io::Write;
-        let log = logs.current(Log::Printed(slot));
+        let log = logs.config.log_folder(slot).join(file);
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use kennel_model::printed::Printed;
+
 use super::BLOCK;
 
 /// Where the last `lines` lines of the file's first `end` bytes begin, and how many lines there are from there on: fewer
@@ -35,28 +37,22 @@ pub(super) fn start_of(file: &File, end: u64, lines: usize) -> io::Result<(u64, 
     Ok((0, found + 1))
 }
 
-/// Bytes that are looked at for the last start's lines, and characters that are shown of one of them.
-const LAST_START: u64 = 32 << 10;
+/// Characters that are shown of a line.
 const WIDEST: usize = 300;
 /// What init writes before a program's first line.
 const START: &str = "kennel: starting release ";
 
-/// The last `lines` lines since the last start, without what a terminal would take for a command.
-pub(super) fn last_start(file: &File, lines: usize) -> io::Result<Vec<String>> {
-    let end = file.metadata()?.len();
-    let from = end.saturating_sub(LAST_START);
-    let mut bytes = vec![0; (end - from) as usize];
-    file.read_exact_at(&mut bytes, from)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let all: Vec<&str> = text.lines().collect();
-    let start = all.iter().rposition(|line| line.starts_with(START)).map_or(0, |at| at + 1);
-    let shown = |line: &&str| {
-        line.chars()
+/// The last `lines` of these lines since the last start, without what a terminal would take for a command.
+pub(super) fn last_start(all: &[Printed<'_>], lines: usize) -> Vec<String> {
+    let start = all.iter().rposition(|line| line.text.starts_with(START)).map_or(0, |at| at + 1);
+    let shown = |line: &Printed<'_>| {
+        line.text
+            .chars()
             .take(WIDEST)
             .map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c })
             .collect()
     };
-    Ok(all[start.max(all.len().saturating_sub(lines))..].iter().map(shown).collect())
+    all[start.max(all.len().saturating_sub(lines))..].iter().map(shown).collect()
 }
 
 #[cfg(test)]
@@ -84,11 +80,19 @@ mod tests {
     #[test]
     fn a_start_is_shown_from_its_first_line_on_and_commands_no_terminal() {
         let shown = |text: &str, lines| {
-            let mut file = tempfile::tempfile().unwrap();
-            file.write_all(text.as_bytes()).unwrap();
-            last_start(&file, lines).unwrap()
+            let all: Vec<_> = text
+                .lines()
+                .map(|text| Printed {
+                    at_ms: 0,
+                    release: kennel_model::ReleaseId(1),
+                    text: text.into(),
+                    unfinished: false,
+                    left_out_bytes: 0,
+                })
+                .collect();
+            last_start(&all, lines)
         };
-        let text = "kennel: starting release 1: x\nold\nkennel: starting release 2: y\na\n\u{1b}[2Jb\nkennel: exited\n";
+        let text = "kennel: starting release 1: x\nold\nkennel: starting release 1: y\na\n\u{1b}[2Jb\nkennel: exited\n";
         assert_eq!(shown(text, 9), ["a", "\u{fffd}[2Jb", "kennel: exited"]);
         assert_eq!(shown(text, 1), ["kennel: exited"]);
         assert_eq!(shown("cut off\nlast", 9), ["cut off", "last"]);

@@ -52,6 +52,16 @@ impl Store {
         Ok(ReleaseId(number))
     }
 
+    /// The newest number that was ever given out; 0 before the first.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTenant`], or the database's.
+    pub fn newest_release(&self, name: &TenantName) -> Result<ReleaseId> {
+        let sql = "SELECT next_release - 1 FROM tenants WHERE name = ?1";
+        let found = self.db.query_row(sql, [name.as_str()], |row| row.get(0)).optional()?;
+        found.map(ReleaseId).ok_or_else(|| Error::NoSuchTenant(name.to_string()))
+    }
+
     /// The release is complete and, if it is to serve, becomes the current one: the moment from which a deploy is acknowledged.
     /// `keep` are kept: it, the one that served until now, and the newest others; those that share files count as one. The rest is marked
     /// for removal in the same step.

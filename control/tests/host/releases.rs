@@ -88,10 +88,10 @@ async fn a_rollback_is_run_routed_kept_and_told() {
 #[tokio::test]
 async fn one_that_does_not_stay_up_leaves_what_served() {
     let (host, operator) = deployed(3).await;
-    let log = host.config.current_log(slot());
-    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
-    let printed = "kennel: starting release 3: node\nfine\nkennel: starting release 2: node\nno such module\n";
-    std::fs::write(log, printed).unwrap();
+    let folder = host.config.log_folder(slot());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("0-3"), "kennel: starting release 3: node\nfine\n").unwrap();
+    std::fs::write(folder.join("0-2"), "kennel: starting release 2: node\nno such module\n").unwrap();
     host.world.lock().broken.insert(2);
     for state in [SlotState::Running, SlotState::Stopped] {
         let answer = operator.post(ROLLBACK, &json!({})).await;

@@ -85,10 +85,14 @@ async fn what_is_ready_takes_over_as_it_is() {
 #[tokio::test]
 async fn what_is_not_ready_never_takes_over_and_leaves_nothing() {
     let (host, operator) = deployed().await;
-    let log = host.config.current_log(slot());
-    let printed =
-        "kennel: starting release 1: node\nfine\nkennel: starting release 2 on trial: node\nno such module\n";
-    std::fs::write(log, printed).unwrap();
+    let folder = host.config.log_folder(slot());
+    std::fs::write(folder.join("0-1"), "kennel: starting release 1: node\nfine\n").unwrap();
+    for release in 2..=5 {
+        let printed = format!("kennel: starting release {release} on trial: node\nno such module\n");
+        std::fs::write(folder.join(format!("1-{release}")), printed).unwrap();
+    }
+    // What served goes on printing meanwhile.
+    std::fs::write(folder.join("0-1"), "kennel: starting release 1: node\nfine\nfine still\n").unwrap();
     for (answers, why) in [
         (
             vec![Asked::Refused],

@@ -167,7 +167,7 @@ impl Host {
         match action {
             Action::Spawn => {
                 if let Err(e) = self.spawn(id) {
-                    log::note(id, &e.to_string());
+                    self.note(id, &e.to_string());
                     self.feed(id, Event::Ended(e.to_string()));
                 }
             }
@@ -180,6 +180,14 @@ impl Host {
             Action::AnswerStoppers => self.answer_stoppers(id),
             Action::AnswerSleepers(result) => self.answer_sleepers(id, &result),
             Action::Tell(state, reason) => self.tell(id, state, from, reason),
+        }
+    }
+
+    /// Says in its log what became of what a slot was to run.
+    fn note(&self, id: SlotId, text: &str) {
+        match self.slots.get(&id).map(|slot| (slot.place(id), &slot.spec)) {
+            Some((place, Some(spec))) => log::note(place, spec.release, text),
+            _ => say!("{id:?}: {text}"),
         }
     }
 
@@ -205,7 +213,7 @@ impl Host {
         spec: &LaunchSpec,
         what_for: &str,
     ) -> Result<child::Started, Failed> {
-        let output = log::open(place.slot)?;
+        let output = log::open(place, spec.release)?;
         let cgroup = Cgroup::at(&place.program_cgroup());
         cgroup.make()?;
         let argv = command::with_port(&spec.argv, place.port());
@@ -219,7 +227,7 @@ impl Host {
             };
             let plan = launch::tenant(place.slot, spec, role, folder.as_fd(), &self.surroundings)?;
             let said = format!("starting release {}{what_for}: {}", spec.release.0, argv.join(" "));
-            log::note(place.slot, &said);
+            log::note(place, spec.release, &said);
             child::start(plan)
         });
         started.inspect_err(|_| {
@@ -312,7 +320,8 @@ impl Host {
             None => ending::describe(end, oom, &process.spec.limits),
         };
         let asked = matches!(slot.state, State::Stopping { .. });
-        log::note(id, &if asked { format!("stopped ({why})") } else { why.clone() });
+        let said = if asked { format!("stopped ({why})") } else { why.clone() };
+        log::note(slot.place(id), process.spec.release, &said);
         self.leave_cgroup(id, &cgroup, why);
     }
 

@@ -42,6 +42,7 @@ pub(super) struct Task {
     /// Why it could not start.
     pub(super) failure: Option<String>,
     pub(super) program: String,
+    pub(super) release: ReleaseId,
     pub(super) files: ReleaseId,
     pub(super) limits: Limits,
     /// When it is killed; absent while nobody wants it to end.
@@ -87,6 +88,7 @@ impl Task {
             report: Some(started.report),
             failure: None,
             program,
+            release: spec.release,
             files: spec.files,
             limits: spec.limits,
             deadline: None,
@@ -218,8 +220,8 @@ impl Host {
         let (own, ends) = match io {
             TaskIo::Streams => streams(&slot.run_context(launch::makes_code(spec, &self.surroundings)))?,
             TaskIo::Log | TaskIo::Trial => {
-                log::note(slot, &format!("running {}", spec.argv.join(" ")));
-                let output = OwnedFd::from(log::open(slot)?);
+                log::note(place, spec.release, &format!("running {}", spec.argv.join(" ")));
+                let output = OwnedFd::from(log::open(place, spec.release)?);
                 let again = output.try_clone().step(|| "open the log twice".to_owned())?;
                 let null = self.surroundings.null.try_clone().step(|| "open /dev/null twice".to_owned())?;
                 ([null.into(), output, again], vec![])
@@ -304,13 +306,14 @@ impl Host {
             say!("FAILED to remove the cgroup of a task in {slot:?}; the next start tries again");
         }
         let ended = end_of(&task, end, oom_kills > 0);
-        match task.kind {
-            Kind::Attended => {}
-            Kind::Logged => log::note(slot, &format!("{}: {}", task.program, ended.why)),
-            Kind::Trial(spec) => {
-                log::note(slot, &format!("release {} on trial: {}", spec.release.0, ended.why))
-            }
-            Kind::Relieved { .. } => log::note(slot, &format!("the release before: {}", ended.why)),
+        let said = match task.kind {
+            Kind::Attended => None,
+            Kind::Logged => Some(format!("{}: {}", task.program, ended.why)),
+            Kind::Trial(spec) => Some(format!("release {} on trial: {}", spec.release.0, ended.why)),
+            Kind::Relieved { .. } => Some(format!("the release before: {}", ended.why)),
+        };
+        if let Some(said) = said {
+            log::note(task.place, task.release, &said);
         }
         // Others of the slot may be in it.
         let _ = Cgroup::at(&Place::cgroup_of_all(slot)).remove();

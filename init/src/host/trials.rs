@@ -181,8 +181,21 @@ impl Host {
         // One that has not told of its start is not one to go back to.
         let kept = report.is_none().then(|| Rc::clone(&spec));
         let kind = Kind::Relieved { spec: kept, until: uptime() + REST, warm: false };
-        let (program, files, limits) = (launch::program_path(&spec), spec.files, spec.limits);
-        Some(Task { place, pid, report: None, failure, program, files, limits, deadline: None, counted, kind })
+        let (program, release) = (launch::program_path(&spec), spec.release);
+        let (files, limits) = (spec.files, spec.limits);
+        Some(Task {
+            place,
+            pid,
+            report: None,
+            failure,
+            program,
+            release,
+            files,
+            limits,
+            deadline: None,
+            counted,
+            kind,
+        })
     }
 }
 

@@ -32,7 +32,6 @@ pub fn prepare(slot: SlotId) -> Result<(), Failed> {
     for path in [releases(slot), data(slot), log_dir(slot)] {
         quota::count(slot, &path)?;
     }
-    log::open(slot)?;
     // Control commits the tenant next; after a power cut its folders must not be the ones that are missing.
     for path in [log_dir(slot), slot.dir(), layout::SLOTS_DIR.to_owned()] {
         File::open(&path).and_then(|f| f.sync_all()).step(|| format!("sync {path}"))?;

@@ -28,6 +28,7 @@ mod late;
 mod leaving;
 mod people;
 mod pressure;
+mod printed;
 mod probes;
 mod proof;
 mod protocols;

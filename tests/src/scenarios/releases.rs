@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Group, Scenario, betas, people_image, trials};
+use super::{Group, Scenario, betas, people_image, printed, trials};
 use crate::checks::{contains, holds, same};
 use crate::http;
 use crate::vm::{Output, PAGE_DEADLINE, Vm};
@@ -47,6 +47,10 @@ pub(super) fn group() -> Group {
             Scenario::new(
                 "releases: what crashes again and again once it serves is taken back from",
                 trials::crashes,
+            ),
+            Scenario::new(
+                "releases: each line of the log is of the release that printed it, also while two print",
+                printed::told_apart,
             ),
             Scenario::new(
                 "releases: variables reach the program, change by releases, and are shown to nobody",

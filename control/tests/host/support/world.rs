@@ -325,7 +325,7 @@ impl World {
             tell(channel, id, SlotState::Failed);
         }
         if probes {
-            let log = self.slots_dir.join(id.to_string()).join("log/current");
+            let log = self.slots_dir.join(id.to_string()).join("log/0-1");
             std::fs::write(log, &self.villain_says).unwrap();
             self.slot(id)?.running = None;
             tell(channel, id, SlotState::Stopped);
