@@ -124,3 +124,35 @@ fn bounded(vm: &Vm, ann: &str, bob: &str) -> Result<(), String> {
     let left = lines(vm, &number)?;
     same("what it printed is there although nothing else of it is", said_by(&left, "no such module at all"), 1)
 }
+
+/// Five megabytes at once, of which two are kept.
+const FLOOD: &str = "\
+const line = 'flood ' + 'x'.repeat(1000) + '\\n';
+require('node:fs').writeSync(1, line.repeat(5000));
+require('node:fs').writeSync(1, 'after the flood\\n');
+require('node:http').createServer((_, answer) => answer.end(JSON.stringify({ release: process.env.KENNEL_RELEASE })))
+  .listen(process.env.PORT, '127.0.0.1');
+process.on('SIGTERM', () => process.exit(0));
+";
+
+pub(super) fn floods(vm: &mut Vm) -> Result<(), String> {
+    ensure(vm)?;
+    vm.ok(&["limits", NAME, "--trial", "on", "--health", "none"])?;
+    deploy(vm, "flood", FLOOD)?;
+    let first = release(vm)?;
+    let told = vm.ok(&["logs", NAME, "--release", &first, "-n", "10000"])?;
+    contains("what is not kept is said", &told, " before this are not kept: too much at a time")?;
+    contains("and what came last is there", &told, "after the flood")?;
+    holds(&format!("{} bytes are kept", told.len()), told.len() < 3 << 20)?;
+    // Newer ones displace it.
+    for n in 0..4 {
+        deploy(vm, &format!("flood-{n}"), FLOOD)?;
+    }
+    let displaced = vm.run(&["logs", NAME, "--release", &first])?;
+    contains("the error", &displaced.err, &format!("the log of {NAME} has no line of r{first}"))?;
+    contains(
+        "the newest is there",
+        &vm.ok(&["logs", NAME, "--release", &release(vm)?, "-n", "1"])?,
+        "after the flood",
+    )
+}

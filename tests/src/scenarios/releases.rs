@@ -53,6 +53,10 @@ pub(super) fn group() -> Group {
                 printed::told_apart,
             ),
             Scenario::new(
+                "releases: of a flood the newest is kept, and the log says how much is not",
+                printed::floods,
+            ),
+            Scenario::new(
                 "releases: variables reach the program, change by releases, and are shown to nobody",
                 variables,
             ),
