@@ -116,7 +116,7 @@ mod tests {
             by: "me".into(),
         };
         let id = store.begin_release(&name).unwrap();
-        store.finish_release(&name, id, &facts, 5).unwrap();
+        store.finish_release(&name, id, &facts, (true, 5)).unwrap();
         let first = (1, 1, "node-24".to_owned(), "a".to_owned());
         assert_eq!(runs(&mut store, &name), ("node-24".into(), vec![first.clone()]));
         let moved = || (2, 1, "python-3.13".to_owned(), "b".to_owned());
