@@ -121,7 +121,9 @@ fn machine(vm: &Vm) -> Result<PathBuf, String> {
 
 fn moves(vm: &mut Vm) -> Result<(), String> {
     let folder = machine(vm)?.display().to_string();
-    vm.ok(&["tenant", "add", "mover", "--runtime", "static", "--domain", "mover.localhost"])?;
+    // This program takes the first of its ports only.
+    let add = ["tenant", "add", "mover", "--runtime", "static", "--domain", "mover.localhost"];
+    vm.ok(&[&add[..], &["--trial", "off"]].concat())?;
     vm.ok(&["deploy", "mover", &folder, "--command", "./server serve"])?;
     let answers = |vm: &Vm| same("its page", vm.page("mover", "/probes")?.status, 200);
     let python = |vm: &Vm| Ok::<_, String>(vm.run(&["exec", "mover", "--", "python", "-V"])?.code == 0);
