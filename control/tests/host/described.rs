@@ -135,6 +135,7 @@ fn one_of_each() -> Vec<Error> {
         Error::NothingEarlier(name(), ReleaseId(1)),
         Error::NothingNewer(name(), ReleaseId(1)),
         Error::NoTrial(name()),
+        Error::NoLines(name(), ReleaseId(1), None),
         Error::NotReady { release: ReleaseId(1), serving: None, why: text(), log: vec![] },
         Error::DoesNotStart { release: ReleaseId(1), serving: ReleaseId(2), why: text(), log: vec![] },
         Error::InvalidEnv(text()),

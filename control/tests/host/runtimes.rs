@@ -54,7 +54,7 @@ async fn a_tenant_moves_and_moves_back_with_the_same_files() {
     assert_eq!(release.runtime, Some("node-22".parse().unwrap()));
     assert_eq!(
         runs(&host),
-        ("node-22".into(), "/usr/bin/node22 server.js".into()),
+        ("node-22".into(), "/opt/22/bin/node server.js".into()),
         "by that one's own interpreter"
     );
     assert_eq!(host.world.lock().slots[&SlotId::new(0).unwrap()].releases, [1].into(), "no files were written");

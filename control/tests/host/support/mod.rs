@@ -60,7 +60,7 @@ fn facts() -> ImageFacts {
         runtimes: vec![
             runtime("node-24", "24.1.0", &["/usr/bin/node", "server.js"]),
             runtime("static", "", &["./server"]),
-            runtime("node-22", "22.2.0", &["/usr/bin/node22", "server.js"]),
+            runtime("node-22", "22.2.0", &["/opt/22/bin/node", "server.js"]),
             runtime("python-3.13", "3.13.5", &["/usr/bin/python3.13", "app.py"]),
         ],
         proof: false,

@@ -83,6 +83,13 @@ pub(crate) fn errors(schema: &'static Value, value: &Value, place: &str) -> Vec<
             "required" => {
                 wanted.as_array().unwrap().iter().any(|name| value.get(name.as_str().unwrap()).is_none())
             }
+            // What a map holds, by whatever names.
+            "additionalProperties" if wanted.is_object() => {
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    found.extend(errors(wanted, value, &format!("{place}.{name}")));
+                }
+                false
+            }
             "additionalProperties" => {
                 let known = schema["properties"].as_object().unwrap();
                 value.as_object().is_some_and(|o| o.keys().any(|name| !known.contains_key(name)))
