@@ -86,7 +86,6 @@ async fn what_is_ready_takes_over_as_it_is() {
 async fn what_is_not_ready_never_takes_over_and_leaves_nothing() {
     let (host, operator) = deployed().await;
     let folder = host.config.log_folder(slot());
-    std::fs::write(folder.join("0-1"), "kennel: starting release 1: node\nfine\n").unwrap();
     for release in 2..=5 {
         let printed = format!("kennel: starting release {release} on trial: node\nno such module\n");
         std::fs::write(folder.join(format!("1-{release}")), printed).unwrap();
