@@ -64,10 +64,12 @@ fn compile(tree: &Tree, wanted: &Bytecode, folder: &Path) -> Result<(), BuildErr
     // The sources are named as they will be found, and not where they are now.
     command.args(ARGUMENTS).arg("-s").arg(&root).args(["-p", "/"]).arg(root.join(inside(&wanted.folder)));
     tools::run(&wanted.program, command, folder, |_| Ok(()))?;
+    let all = folder.join(CODE);
+    fs::create_dir(&all).map_err(BuildError::io(&all))?;
     let mut code = Vec::new();
     find(&root, &mut code).map_err(BuildError::io(&root))?;
     for file in code {
-        let kept = folder.join(CODE).join(file.strip_prefix(&root).unwrap_or(&file));
+        let kept = all.join(file.strip_prefix(&root).unwrap_or(&file));
         let above = kept.parent().unwrap_or(folder);
         let moved = fs::create_dir_all(above).and_then(|()| fs::rename(&file, &kept));
         moved.map_err(BuildError::io(&kept))?;
