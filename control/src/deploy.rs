@@ -226,7 +226,9 @@ impl Control {
 
     /// A `kennel-unpack` whose upload was just cut off may still be at work; init is busy until it has ended.
     async fn remove_release(&self, row: &TenantRow, id: ReleaseId) -> Result<()> {
-        self.betas.forget(row.slot, Some(id));
+        if self.betas.forget(row.slot, Some(id)) {
+            self.publish_routes().await?;
+        }
         for _ in 1..ATTEMPTS {
             match self.init.act(ControlRequest::RemoveRelease(row.slot, id), REMOVAL).await {
                 Err(InitError::Refused(Refusal::Busy(_))) => tokio::time::sleep(PAUSE).await,

@@ -114,6 +114,18 @@ async fn one_is_shown_at_a_time_and_a_deploy_leaves_it() {
 }
 
 #[tokio::test]
+async fn it_goes_with_its_release() {
+    let (host, operator) = deployed(DAY).await;
+    show(&operator, "").await.expect::<Deployed>(StatusCode::CREATED);
+    for n in 3..=5 {
+        assert_eq!(beta(&host).unwrap().release, Some(ReleaseId(2)));
+        operator.deploy("blog", archive(&[("server.js", n)])).await.expect::<Deployed>(StatusCode::CREATED);
+    }
+    assert_eq!(beta(&host), None, "three are kept, and it is none of them");
+    until("its program to end", || !tasks(&host).contains(&ReleaseId(2))).await;
+}
+
+#[tokio::test]
 async fn it_goes_with_its_program_its_time_or_its_tenant() {
     let (host, operator) = deployed(DAY).await;
     show(&operator, "").await.expect::<Deployed>(StatusCode::CREATED);
