@@ -7,7 +7,7 @@
 #[allow(dead_code, reason = "the scenarios use the rest")]
 mod emulator;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use emulator::Emulator;
@@ -23,9 +23,9 @@ fn session(emulator: &Emulator) -> Session {
     Session::new(vec![emulator.address()])
 }
 
-/// An address where nobody is.
+/// An address where nobody is: a port that was free a moment ago could be the next test's.
 fn nowhere() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    SocketAddr::from(([127, 0, 0, 1], 1))
 }
 
 /// A watch at work, and init's end of its channel.

@@ -2,8 +2,10 @@
 //! arguments, and writes a console. The real thing is booted by the scenarios in the VM.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command as Std, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::support::{Home, error, result};
 
@@ -43,12 +45,20 @@ LINES
 
 const STAYS: &str = "for i in {1..600}; do sleep 0.1; done";
 
-/// The stand-in cannot say which ports it took, so it is given some that nobody listens on.
-fn run_args(home: &Home) -> (String, [String; 8]) {
+/// A port that nobody listens on, and that no other test here is given: `kennel` looks at it by listening for a moment,
+/// and two who look at the same one at once each find it taken. Below the ports that the kernel gives out by itself.
+fn own_port() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed)).find(free).unwrap().to_string()
+}
+
+/// The stand-in cannot say which ports it took, so it is given all three.
+fn run_args(home: &Home) -> (String, [String; 10]) {
     let path = format!("{}:{}", home.path("bin").display(), std::env::var("PATH").unwrap());
-    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    let [web, api] = listeners.map(|listener| listener.local_addr().unwrap().port().to_string());
-    (path, ["run", "--accel", "tcg", "--port", &web, "--api-port", &api, "--json"].map(str::to_owned))
+    let [web, https, api] = [(); 3].map(|()| own_port());
+    let args = ["run", "--accel", "tcg", "--port", &web, "--https-port", &https, "--api-port", &api, "--json"];
+    (path, args.map(str::to_owned))
 }
 
 fn ready() -> String {
@@ -141,13 +151,13 @@ fn in_the_foreground_the_console_is_shown_and_ctrl_c_twice_pulls_the_plug() {
 #[test]
 fn a_taken_port_names_the_option_that_chooses_another() {
     let home = with_qemu(&ready(), STAYS);
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let (path, args) = run_args(&home);
-    let output =
-        home.kennel(&args[..3]).env("PATH", path).args(["--json", "--api-port", &port]).output().unwrap();
-    // Port 8080 may be taken too; either way the option is named.
+    let (path, mut args) = run_args(&home);
+    args[8].clone_from(&port);
+    let output = home.kennel(&args).env("PATH", path).output().unwrap();
     let error = error(&output);
     assert_eq!(error["code"], "port-in-use");
-    assert!(error["hint"].as_str().unwrap().contains("port PORT"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains(&port), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("--api-port PORT"), "{error}");
 }
