@@ -4,6 +4,7 @@
 pub mod args;
 pub mod client;
 pub mod commands;
+pub mod data;
 pub mod deploy;
 pub mod env;
 pub mod exit;

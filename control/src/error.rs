@@ -273,6 +273,12 @@ pub enum Error {
     /// `kennel-unpack` found something that it does not take.
     #[error("the upload was refused: {0}")]
     UploadRefused(String),
+    /// There is no copy of a tenant's data to send.
+    #[error("the data was not saved: {0}")]
+    NotSaved(String),
+    /// `kennel-unpack` found something that it does not take.
+    #[error("the data was refused: {0}")]
+    DataRefused(String),
     /// The release that what came was to share files with is not as whoever sent it takes it to be.
     #[error("{0}")]
     BasisDiffers(String),

@@ -26,6 +26,7 @@ pub mod console;
 pub mod control;
 mod counters;
 mod cron;
+mod data;
 mod denials;
 mod deploy;
 mod doctor;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use kennel_model::listing::MAX_LISTING_BYTES;
 use kennel_model::msg::ControlRequest;
 use kennel_model::{ReleaseId, TenantName};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -37,27 +37,29 @@ impl Control {
         let listing = pipe::Receiver::from_owned_fd(listing).map_err(|e| Error::Io("the listing's pipe", e))?;
         let (sink, body) = Streamed::channel();
         let bounds = &self.config.http;
-        tokio::spawn(pass_on(listing, sink, (bounds.unpack, bounds.upload_idle), claim));
+        let most = MAX_LISTING_BYTES as u64;
+        tokio::spawn(pass_on(listing, sink, (bounds.unpack, bounds.upload_idle), most, claim));
         Ok(body)
     }
 }
 
-/// Until all has been told, or one of the two sides takes too long.
-async fn pass_on(
-    mut listing: pipe::Receiver,
+/// Passes on what `kennel-unpack` says until it has said all, or so much, or one of the two sides takes too long.
+pub(crate) async fn pass_on(
+    mut said: impl AsyncRead + Unpin,
     sink: mpsc::Sender<io::Result<Bytes>>,
     (silence, idle): (Duration, Duration),
+    most: u64,
     claim: Claim,
 ) {
     let mut told = 0;
     loop {
         let mut block = vec![0; BLOCK];
-        let read = timeout(silence, listing.read(&mut block)).await;
+        let read = timeout(silence, said.read(&mut block)).await;
         let piece = match read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(0) => break,
-            Ok(n) if told + n > MAX_LISTING_BYTES => Err(io::Error::other("the listing is too long")),
+            Ok(n) if told + n as u64 > most => Err(io::Error::other("there is more than there can be")),
             Ok(n) => {
-                told += n;
+                told += n as u64;
                 block.truncate(n);
                 Ok(Bytes::from(block))
             }

@@ -126,6 +126,15 @@ pub struct Deployed {
     pub ready_ms: Option<u32>,
 }
 
+/// The answer to new data: it is on disk, and what the tenant's programs find from their next start on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataReplaced {
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Files, folders and links.
+    pub entries: u32,
+}
+
 /// A rule to be added to a tenant's egress list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

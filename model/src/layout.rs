@@ -47,6 +47,8 @@ pub mod slot_dirs {
     pub const RELEASES: &str = "releases";
     /// Persistent data, `/data` inside. `slot:slot 0700`.
     pub const DATA: &str = "data";
+    /// What is to become its data, while it is unpacked; after that what was its data, until it is removed. `slot:slot 0700`.
+    pub const NEW_DATA: &str = "data.new";
     /// What programs print into ([`crate::printed::LogFile`]): they hold their file open for append, control reads and truncates
     /// it; what it has read it keeps in its own folder, as this one is not its to write in.
     /// Folder `root:control 0750`, files `root:control 0660`.

@@ -13,6 +13,7 @@ pub mod cloud;
 pub mod command;
 pub mod counters;
 pub mod cron;
+pub mod data;
 pub mod denial;
 pub mod doctor;
 pub mod domain;

@@ -129,6 +129,15 @@ pub enum ControlRequest {
     },
     /// Show this release no longer; its program is not ended by it.
     Hide(SlotId, ReleaseId),
+    /// Start `kennel-unpack` to pack the slot's data. The reply carries one descriptor: the read end of the pipe that a
+    /// [`crate::data::SaveReport`] and the archive come through.
+    SaveData(SlotId),
+    /// Start `kennel-unpack` for what is to be the slot's data, within the limits on what the slot may hold. The reply carries two
+    /// descriptors, as that of [`ControlRequest::Unpack`] does.
+    RestoreData(SlotId, Limits),
+    /// What was unpacked takes the place of the slot's data, once all that runs in the slot has ended. Answered when what was there
+    /// before is gone.
+    TakeData(SlotId),
     /// Start `kennel-unpack` to tell what a release holds. The reply carries one descriptor: the read end of the pipe that the
     /// listing comes through (see [`crate::listing`]).
     ListRelease(SlotId, ReleaseId),
@@ -166,7 +175,7 @@ pub enum ToControl {
 /// A request's outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlReply {
-    /// Done. For `Unpack` and `CountEgress` two descriptors come along, for `ListRelease` one.
+    /// Done. For `Unpack`, `RestoreData` and `CountEgress` two descriptors come along, for `ListRelease` and `SaveData` one.
     Done,
     /// The answer to `Status`.
     Status(Box<HostStatus>),

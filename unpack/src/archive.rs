@@ -22,6 +22,8 @@ pub struct Entry {
     pub mode: u32,
     /// Bytes of content that follow.
     pub size: u64,
+    /// When it was changed last, in seconds since 1970-01-01 UTC, as its header says.
+    pub modified_s: u64,
 }
 
 /// Kinds of entry.
@@ -252,7 +254,9 @@ fn entry(header: &tar::Header, size: u64, at: u64, extensions: Extensions) -> Re
         tar::EntryType::GNUSparse => Kind::Sparse,
         other => Kind::Other(other.as_byte()),
     };
-    Ok(Entry { path, kind, mode, size })
+    // Releases have no use for it, and data without a time is as good as old.
+    let modified_s = header.mtime().unwrap_or_default();
+    Ok(Entry { path, kind, mode, size, modified_s })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use kennel_model::listing::{Changes, MAX_CHANGES_BYTES, Sum, Thing};
 use rustix::fd::{AsFd as _, BorrowedFd};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -88,6 +89,7 @@ fn link_rest(job: &mut Job<'_>, earlier: &Tree<'_>, changes: &Changes) -> Result
     walk(earlier, |step| {
         let name = match step {
             Step::Leave => return Ok(true),
+            Step::Other(name) => return Err(unreadable(name.as_str())(Errno::INVAL)),
             Step::Folder(name) | Step::File(name) | Step::Link(name) => name,
         };
         if gone.contains(name.as_str()) {
@@ -123,6 +125,7 @@ fn look_through(mut job: Job<'_>) -> Result<(Unpacked, Sum), UnpackError> {
     walk(&tree, |step| {
         let (name, thing) = match step {
             Step::Leave => return Ok(true),
+            Step::Other(name) => return Err(unreadable(name.as_str())(Errno::INVAL)),
             Step::Folder(name) => (name, Thing::Folder),
             Step::File(name) => {
                 let mut look = Seen::look(name);

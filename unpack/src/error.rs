@@ -30,13 +30,13 @@ pub enum UnpackError {
     #[error("the archive goes on after its end mark")]
     TrailingData,
     /// Over [`crate::Bounds::entries`].
-    #[error("the release has more than {0} files and folders")]
+    #[error("it has more than {0} files and folders")]
     TooManyEntries(u32),
     /// Over [`crate::Bounds::bytes`].
-    #[error("the release is larger than {0} bytes")]
+    #[error("what is in it is larger than {0} bytes")]
     TooManyBytes(u64),
     /// Over [`crate::MAX_LINK_NAMES_BYTES`].
-    #[error("the release has too many symbolic links")]
+    #[error("it has too many symbolic links")]
     TooManyLinks,
     /// The release that was asked for is there already.
     #[error("release {0} exists already")]
@@ -58,6 +58,9 @@ pub enum UnpackError {
          together; hint: remove old releases or data, or have the limit raised"
     )]
     DiskLimit(String),
+    /// A tenant's data, which never was the same before and after it was read.
+    #[error("its data changed while it was read, {0} times out of {0}")]
+    Unsettled(u32),
     /// A system call failed; `what` names the act and the thing.
     #[error("cannot {what}: {source}")]
     Io {
@@ -78,7 +81,7 @@ pub enum Fault {
     NotUtf8,
     #[error("has a NUL byte in its name")]
     Nul,
-    #[error("is an absolute path; paths in a release are relative")]
+    #[error("is an absolute path; paths are relative")]
     Absolute,
     #[error("has '..' in its path")]
     DotDot,
@@ -88,13 +91,13 @@ pub enum Fault {
     LongName,
     #[error("is nested deeper than {MAX_DEPTH} folders")]
     TooDeep,
-    #[error("is a device; a release holds files, folders and links")]
+    #[error("is a device; files, folders and links are taken")]
     Device,
-    #[error("is a fifo; a release holds files, folders and links")]
+    #[error("is a fifo; files, folders and links are taken")]
     Fifo,
     #[error("is a sparse file; write the archive without --sparse")]
     Sparse,
-    #[error("is of tar type {0:?}, which a release cannot hold")]
+    #[error("is of tar type {0:?}; files, folders and links are taken")]
     Type(char),
     #[error("has the setuid or setgid bit")]
     SetId,
@@ -106,7 +109,7 @@ pub enum Fault {
     BadTarget,
     #[error("is a symbolic link that leaves the release: {0:?}")]
     LinkLeaves(String),
-    #[error("is a hard link to {0:?}, which is not a file that came before it in the release")]
+    #[error("is a hard link to {0:?}, which is not a file that came before it")]
     HardLink(String),
     #[error("has an extension header of more than {MAX_EXTENSION_BYTES} bytes")]
     LongExtension,

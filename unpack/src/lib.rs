@@ -1,4 +1,4 @@
-//! Unpacks one release of one slot from an untrusted tar stream, and removes what was unpacked. Runs as the
+//! Unpacks one release of one slot from an untrusted tar stream, removes what was unpacked, and packs and unpacks its data. Runs as the
 //! slot's user in the slot's install domain and assumes nothing else about its surroundings: every path is
 //! walked from an open folder without following links, and everything that the stream can make grow is bounded.
 //! Who may upload, and what becomes of the report, is control's business; starting this program is init's.
@@ -12,6 +12,8 @@ mod name;
 mod pax;
 mod release;
 mod remove;
+mod restore;
+mod save;
 mod stall;
 mod tree;
 mod walk;
@@ -22,6 +24,8 @@ pub use listing::list_release;
 pub use name::EntryName;
 pub use release::{Unpacked, unpack_changes, unpack_release};
 pub use remove::{empty_folder, remove_release};
+pub use restore::restore_data;
+pub use save::save_data;
 pub use stall::StallGuard;
 
 /// What one release may unpack to.

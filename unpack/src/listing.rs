@@ -3,6 +3,7 @@
 use kennel_model::listing::{Listing, MAX_LISTING_BYTES, Thing};
 use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
@@ -40,6 +41,7 @@ fn list(releases: BorrowedFd<'_>, number: u32, lines: &mut Lines<impl Write>) ->
                 Listing::write_leave(&mut lines.waiting);
                 return Ok(true);
             }
+            Step::Other(name) => return Err(unreadable(name.as_str())(Errno::INVAL)),
             Step::Folder(name) => (name, Thing::Folder),
             Step::File(name) => {
                 let (digest, meta) = digest_of(&tree, name, |_| ())?;

@@ -5,15 +5,18 @@
 //! kennel-unpack release <N> <max_bytes> <max_entries> <M>   # stdin: what has changed since release M
 //! kennel-unpack list <N>                                # stdout: what release N holds
 //! kennel-unpack remove <N>                              # cwd: the slot's releases
+//! kennel-unpack save                                    # cwd: the slot's data; stdout: a line, and a tar stream
+//! kennel-unpack restore <max_bytes> <max_entries>       # cwd: the slot's data to be; stdin: a tar stream
 //! kennel-unpack wipe                                    # empties the working directory
 //! ```
 //!
-//! `release` writes one line of JSON ([`UnpackReport`]) to its standard output. The exit code is 0 when the act
+//! `release` and `restore` write one line of JSON ([`UnpackReport`]) to its standard output. The exit code is 0 when the act
 //! was done, 1 when it was not, and 64 when it was called wrongly.
 
 use kennel_model::msg::UnpackReport;
 use kennel_unpack::{
-    Bounds, StallGuard, UnpackError, empty_folder, list_release, remove_release, unpack_changes, unpack_release,
+    Bounds, StallGuard, UnpackError, empty_folder, list_release, remove_release, restore_data, save_data,
+    unpack_changes, unpack_release,
 };
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -25,13 +28,14 @@ use std::time::Duration;
 /// How long an upload may be silent. Control gives a client less than that.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const USAGE: &str =
-    "usage: kennel-unpack release <N> <max_bytes> <max_entries> [<M>] | list <N> | remove <N> | wipe";
+const USAGE: &str = "usage: kennel-unpack release <N> <max_bytes> <max_entries> [<M>] | list <N> | remove <N> | save | restore <max_bytes> <max_entries> | wipe";
 
 enum Act {
     Release(u32, Bounds, Option<u32>),
     List(u32),
     Remove(u32),
+    Save,
+    Restore(Bounds),
     Wipe,
 }
 
@@ -62,6 +66,10 @@ fn parse(args: &[String]) -> Option<Act> {
         )),
         ["list", number] => Some(Act::List(number.parse().ok()?)),
         ["remove", number] => Some(Act::Remove(number.parse().ok()?)),
+        ["save"] => Some(Act::Save),
+        ["restore", bytes, entries] => {
+            Some(Act::Restore(Bounds { bytes: bytes.parse().ok()?, entries: entries.parse().ok()? }))
+        }
         ["wipe"] => Some(Act::Wipe),
         _ => None,
     }
@@ -81,6 +89,16 @@ fn run(act: &Act) -> Result<(), UnpackError> {
             result.map(|_| ())
         }
         Act::List(number) => list_release(here?.as_fd(), *number, std::io::stdout()),
+        Act::Save => save_data(here?.as_fd(), std::io::stdout()),
+        Act::Restore(bounds) => {
+            // Whom else the bits let in does not matter: there is nobody else.
+            rustix::process::umask(Mode::empty());
+            let stdin = std::io::stdin();
+            let input = StallGuard::new(stdin.as_fd(), PATIENCE);
+            let result = here.and_then(|here| restore_data(input, here.as_fd(), *bounds));
+            report(&result)?;
+            result.map(|_| ())
+        }
         Act::Remove(number) => remove_release(here?.as_fd(), *number),
         Act::Wipe => empty_folder(here?.as_fd()),
     }

@@ -27,6 +27,22 @@ pub struct Unpacked {
     pub found: Found,
 }
 
+impl Unpacked {
+    /// More bytes of files, within bounds.
+    pub(crate) fn count_bytes(&mut self, more: u64, bounds: &Bounds) -> Result<(), UnpackError> {
+        let bytes = self.bytes.checked_add(more).filter(|bytes| *bytes <= bounds.bytes);
+        self.bytes = bytes.ok_or(UnpackError::TooManyBytes(bounds.bytes))?;
+        Ok(())
+    }
+
+    /// More files, folders and links, within bounds.
+    pub(crate) fn count(&mut self, more: u32, bounds: &Bounds) -> Result<(), UnpackError> {
+        let entries = self.entries.checked_add(more).filter(|entries| *entries <= bounds.entries);
+        self.entries = entries.ok_or(UnpackError::TooManyEntries(bounds.entries))?;
+        Ok(())
+    }
+}
+
 /// Unpacks `input` as release `number` of the slot whose `releases` folder is given.
 ///
 /// # Errors
@@ -172,8 +188,7 @@ impl<'a> Job<'a> {
                 self.seen.link(&name);
             }
             Kind::HardLink(target) => {
-                let fault = || Fault::HardLink(String::from_utf8_lossy(target).chars().take(200).collect());
-                let to = EntryName::new(target).map_err(|_| refused(fault()))?;
+                let to = hard_link_name(target).map_err(refused)?;
                 self.tree.hard_link(&name, &to)?;
                 self.seen.link(&name);
             }
@@ -190,7 +205,8 @@ impl<'a> Job<'a> {
     ) -> Result<(), UnpackError> {
         self.count_bytes(entry.size)?;
         let executable = entry.mode & 0o111 != 0;
-        let mut file = File::from(self.tree.file(name, executable)?);
+        let mode = if executable { 0o755 } else { 0o644 };
+        let mut file = File::from(self.tree.file(name, mode)?);
         let mut look = Seen::look(name);
         archive.content(|piece| {
             look.more(piece);
@@ -202,15 +218,11 @@ impl<'a> Job<'a> {
     }
 
     pub(crate) fn count_bytes(&mut self, more: u64) -> Result<(), UnpackError> {
-        let bytes = self.done.bytes.checked_add(more).filter(|bytes| *bytes <= self.bounds.bytes);
-        self.done.bytes = bytes.ok_or(UnpackError::TooManyBytes(self.bounds.bytes))?;
-        Ok(())
+        self.done.count_bytes(more, &self.bounds)
     }
 
     pub(crate) fn count(&mut self, more: u32) -> Result<(), UnpackError> {
-        let entries = self.done.entries.checked_add(more).filter(|entries| *entries <= self.bounds.entries);
-        self.done.entries = entries.ok_or(UnpackError::TooManyEntries(self.bounds.entries))?;
-        Ok(())
+        self.done.count(more, &self.bounds)
     }
 
     pub(crate) fn remember_link(&mut self, name: &EntryName) -> Result<(), UnpackError> {
@@ -223,12 +235,18 @@ impl<'a> Job<'a> {
     }
 }
 
-fn write_error(name: &EntryName, source: io::Error) -> UnpackError {
+/// What a hard link leads to.
+pub(crate) fn hard_link_name(target: &[u8]) -> Result<EntryName, Fault> {
+    let shown = || String::from_utf8_lossy(target).chars().take(200).collect();
+    EntryName::new(target).map_err(|_| Fault::HardLink(shown()))
+}
+
+pub(crate) fn write_error(name: &EntryName, source: io::Error) -> UnpackError {
     UnpackError::system(format!("write {:?}", name.as_str()), source)
 }
 
 /// What no entry may be, whatever else it says.
-fn check(entry: &Entry, name: &EntryName) -> Result<(), Fault> {
+pub(crate) fn check(entry: &Entry, name: &EntryName) -> Result<(), Fault> {
     let is_link = matches!(entry.kind, Kind::Symlink(_));
     match &entry.kind {
         Kind::Device => Err(Fault::Device),

@@ -1,6 +1,6 @@
 //! Removes what a slot's user owns, however deep it nests: one folder is open at a time, so that neither the stack nor
 //! the open files grow with the depth that a tenant chose. Nothing is moved on the way, because the slot's install
-//! domain may only take away from a tenant's data.
+//! domain may move nothing in a tenant's data.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};

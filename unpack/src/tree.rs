@@ -1,8 +1,8 @@
-//! Makes the release's files. Every parent is opened from the release's folder with `RESOLVE_BENEATH` and without
-//! following any link, every name is made anew (`O_EXCL`), and modes are 0644 or 0755 whatever the archive says.
+//! Makes the files of a release, or of data. Every parent is opened from the release's folder with `RESOLVE_BENEATH` and without
+//! following any link, every name is made anew (`O_EXCL`), and folders are 0755 whatever the archive says.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use crate::error::{Fault, UnpackError};
@@ -55,13 +55,20 @@ impl<'a> Tree<'a> {
         self.mkdir(name.as_str()).map_err(|e| failed(name, e))
     }
 
-    /// A new file, open for writing.
-    pub(crate) fn file(&self, name: &EntryName, executable: bool) -> Result<OwnedFd, UnpackError> {
-        let mode = if executable { 0o755 } else { 0o644 };
+    /// A new file with these permission bits, open for writing.
+    pub(crate) fn file(&self, name: &EntryName, mode: u32) -> Result<OwnedFd, UnpackError> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (parent, last) = name.split();
         let parent = self.open_folder(parent).map_err(|e| failed(name, e))?;
         rustix::fs::openat(&parent, last, flags, Mode::from_raw_mode(mode)).map_err(|e| failed(name, e))
+    }
+
+    /// Sets the permission bits of a folder.
+    pub(crate) fn set_mode(&self, name: &EntryName, mode: u32) -> Result<(), UnpackError> {
+        let (parent, last) = name.split();
+        let parent = self.open_folder(parent).map_err(|e| failed(name, e))?;
+        rustix::fs::chmodat(&parent, last, Mode::from_raw_mode(mode), AtFlags::empty())
+            .map_err(|e| failed(name, e))
     }
 
     /// A symbolic link. Whether its target stays inside is checked by its text before and by [`Tree::leaves`] after.
@@ -132,6 +139,13 @@ impl<'a> Tree<'a> {
             Err(Errno::NOENT) => Ok(false),
             Err(e) => Err(failed(name, e)),
         }
+    }
+
+    /// What something is like, links not followed; the whole tree's folder without a name.
+    pub(crate) fn stat(&self, name: Option<&EntryName>) -> Result<Stat, Errno> {
+        let Some(name) = name else { return rustix::fs::fstat(self.root) };
+        let (parent, last) = name.split();
+        rustix::fs::statat(self.open_folder(parent)?, last, AtFlags::SYMLINK_NOFOLLOW)
     }
 
     /// The names in a folder and what they stand for, in the order of their bytes; empty for the release itself.

@@ -1,4 +1,4 @@
-//! All that is in a release, folder by folder: names in the order of their bytes, each folder before what is in it. One folder is
+//! All that is in a release, or in data, folder by folder: names in the order of their bytes, each folder before what is in it. One folder is
 //! open at a time.
 
 use kennel_model::listing::{Sum, Thing};
@@ -20,6 +20,8 @@ pub(crate) enum Step<'a> {
     Folder(&'a EntryName),
     File(&'a EntryName),
     Link(&'a EntryName),
+    /// A socket or a pipe, which no release holds.
+    Other(&'a EntryName),
     /// Out of the folder that was gone into last.
     Leave,
 }
@@ -54,7 +56,9 @@ pub(crate) fn walk(
             FileType::Symlink => {
                 visit(Step::Link(&name))?;
             }
-            _ => return Err(unreadable(name.as_str())(Errno::INVAL)),
+            _ => {
+                visit(Step::Other(&name))?;
+            }
         }
     }
     Ok(())

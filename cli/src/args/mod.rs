@@ -5,6 +5,7 @@ mod account;
 mod acme;
 mod cert;
 mod cron;
+mod data;
 mod denials;
 mod egress;
 mod env;
@@ -31,6 +32,7 @@ pub use account::{AccountCommand, AccountKeyCommand, Audit, RightsArgs};
 pub use acme::AcmeCommand;
 pub use cert::CertCommand;
 pub use cron::CronCommand;
+pub use data::DataCommand;
 pub use denials::{Denials, Prove};
 pub use egress::{Egress, EgressAct};
 pub use env::EnvCommand;
@@ -136,6 +138,9 @@ pub enum Command {
     /// Run commands of a tenant's by the clock
     #[command(subcommand, after_help = "Example:\n  kennel cron add blog '*/5 * * * *' -- node job.js")]
     Cron(CronCommand),
+    /// Fetch and replace a tenant's data
+    #[command(subcommand, after_help = "Example:\n  kennel data pull blog blog-data.tar")]
+    Data(DataCommand),
     /// Set, unset and list variables of a tenant's program, such as its secrets
     #[command(subcommand, after_help = "Example:\n  kennel env set blog COLOUR=blue")]
     Env(EnvCommand),

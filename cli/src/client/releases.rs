@@ -1,31 +1,51 @@
-//! Releases on their way to a host, and what it says of those it has.
+//! Releases and data on their way to a host, and what it has of them.
+
+use std::time::Duration;
 
 use hyper::Method;
-use kennel_model::api;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_LENGTH;
+use kennel_model::data::ARCHIVE;
 use kennel_model::listing::Listing;
+use serde::de::DeserializeOwned;
 
 use super::{Body, Client, ClientError};
 
+/// For the host to copy all of a tenant's data; it gives up earlier by itself.
+const COPY: Duration = Duration::from_secs(330);
+
 impl Client {
-    /// `POST` of a release. `patience` ends when the upload makes no headway; its owner knows that better than a fixed time would.
+    /// Sends a release, or data. `patience` ends when the upload makes no headway; its owner knows that better than a fixed time would.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn upload(
+    pub async fn upload<T: DeserializeOwned>(
         &mut self,
-        path: &str,
-        media_type: &'static str,
+        (method, path, media_type): (Method, &str, &'static str),
         body: Body,
         patience: impl Future<Output = ()>,
-    ) -> Result<api::Deployed, ClientError> {
+    ) -> Result<T, ClientError> {
         let token = self.token(false).await?;
-        let exchange = self.send_typed(Method::POST, path, Some(&token), media_type, body, None);
+        let exchange = self.send_typed(method, path, Some(&token), media_type, body, None);
         let response = tokio::select! {
             response = exchange => response?,
             () = patience => return Err(self.late("the upload made no headway")),
         };
         let response = self.checked(response).await?;
         self.json(response).await
+    }
+
+    /// An archive of a tenant's data: its size, where the host knows it before, and itself.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn save(&mut self, path: &str) -> Result<(Option<u64>, Incoming), ClientError> {
+        let token = self.token(false).await?;
+        let response =
+            self.send_typed(Method::POST, path, Some(&token), ARCHIVE, Body::empty(), Some(COPY)).await?;
+        let response = self.checked(response).await?;
+        let bytes = response.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
+        Ok((bytes, response.into_body()))
     }
 
     /// `GET` of what a release holds.

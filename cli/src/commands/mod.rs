@@ -8,6 +8,7 @@ mod apart;
 mod attest;
 mod cert;
 mod cron;
+mod data;
 mod denials;
 mod deploy;
 mod doctor;
@@ -93,6 +94,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Runtimes => block_on(runtimes::runtimes(&context)),
         Command::Exec(args) => block_on(exec::exec(&context, &args)),
         Command::Cron(command) => block_on(cron::cron(&context, command)),
+        Command::Data(command) => block_on(data::data(&context, command)),
         Command::Env(command) => block_on(env::env(&context, command)),
         Command::Limits(args) => block_on(limits::limits(&context, &args)),
         Command::Logs(args) if args.access => block_on(access::access(&context, &args)),

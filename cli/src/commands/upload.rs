@@ -1,14 +1,16 @@
-//! The way of a release to its host: one thread reads and packs while the connection sends, a bar shows how far it is, and who
+//! The way of a release, or of data, to its host: one thread reads and packs while the connection sends, a bar shows how far it is, and who
 //! waits in vain is told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use hyper::Method;
 use kennel_model::{ReleaseId, api};
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::client::{Body, Client, ClientError};
+use crate::client::{Body, BodySender, Client, ClientError};
 use crate::deploy::Parcel;
 use crate::exit::{Exit, Explain, Failure};
 use crate::ui::Bar;
@@ -32,7 +34,7 @@ pub(super) enum Aborted {
 
 impl Explain for Aborted {
     fn hint(&self) -> Option<String> {
-        Some("nothing has changed on the host: the release before still serves".to_owned())
+        Some("nothing has changed on the host".to_owned())
     }
 
     fn code(&self) -> String {
@@ -63,34 +65,65 @@ pub(super) async fn send(
     parcel: Parcel,
     bar: &Bar,
 ) -> Result<api::Deployed, Unsent> {
-    let sent = Arc::new(AtomicU64::new(0));
-    let (sender, body) = Body::stream(Arc::clone(&sent));
     let (onto, media_type) = (parcel.onto(), parcel.media_type());
-    // On a thread of its own: reads the files and writes the stream.
-    let writer = tokio::task::spawn_blocking(move || parcel.write(sender)?.finish());
-    let uploaded = client.upload(path, media_type, body, headway(&sent, bar)).await;
-    match (uploaded, onto) {
-        (Ok(deployed), _) => Ok(deployed),
-        (Err(ClientError::Refused { problem, .. }), Some(onto))
+    let write = move |out| parcel.write(out);
+    let sent =
+        send_stream(client, (Method::POST, path, media_type), write, (bar, "the host unpacks and tries it"));
+    sent.await.map_err(|broken| match (broken, onto) {
+        (Broken::Host(ClientError::Refused { problem, .. }), Some(onto))
             if matches!(problem.code.as_str(), "basis-differs" | "no-such-release") =>
         {
-            Err(Unsent::Unfit(onto, problem.message))
+            Unsent::Unfit(onto, problem.message)
         }
+        (broken, _) => Unsent::Failed(broken.into()),
+    })
+}
+
+/// Whose end it was that broke off.
+pub(super) enum Broken {
+    /// The host's, or what is between.
+    Host(ClientError),
+    /// Our own.
+    Own(Aborted),
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Host(cause) => cause.into(),
+            Broken::Own(cause) => cause.into(),
+        }
+    }
+}
+
+/// Sends what is written, with these words beside the bar when the host has all of it.
+pub(super) async fn send_stream<T: DeserializeOwned>(
+    client: &mut Client,
+    (method, path, media_type): (Method, &str, &'static str),
+    write: impl FnOnce(BodySender) -> std::io::Result<BodySender> + Send + 'static,
+    (bar, settling): (&Bar, &str),
+) -> Result<T, Broken> {
+    let sent = Arc::new(AtomicU64::new(0));
+    let (sender, body) = Body::stream(Arc::clone(&sent));
+    // On a thread of its own: reads the files and writes the stream.
+    let writer = tokio::task::spawn_blocking(move || write(sender)?.finish());
+    match client.upload((method, path, media_type), body, headway(&sent, (bar, settling))).await {
+        Ok(done) => Ok(done),
         // When our own end broke off, that is the cause, and not what the connection made of it.
-        (Err(e @ (ClientError::Broken { .. } | ClientError::Late { .. })), _) => {
+        Err(e @ (ClientError::Broken { .. } | ClientError::Late { .. })) => {
             match timeout(WRITER, writer).await {
                 Ok(Ok(Err(cause))) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
-                    Err(Unsent::Failed(Aborted::Reading(cause).into()))
+                    Err(Broken::Own(Aborted::Reading(cause)))
                 }
-                _ => Err(Unsent::Failed(e.into())),
+                _ => Err(Broken::Host(e)),
             }
         }
-        (Err(e), _) => Err(Unsent::Failed(e.into())),
+        Err(e) => Err(Broken::Host(e)),
     }
 }
 
 /// Moves the bar; returns when the upload has made no headway for too long.
-async fn headway(sent: &AtomicU64, bar: &Bar) {
+async fn headway(sent: &AtomicU64, (bar, settling): (&Bar, &str)) {
     let mut last = (0, Instant::now());
     loop {
         sleep(TICK).await;
@@ -101,7 +134,7 @@ async fn headway(sent: &AtomicU64, bar: &Bar) {
         }
         let whole = now > 0 && bar.is_full(now);
         if whole {
-            bar.say("the host unpacks and tries it");
+            bar.say(settling);
         }
         if last.1.elapsed() > if whole { SETTLE } else { STALL } {
             return;

@@ -7,6 +7,8 @@ mod client;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod data;
+#[cfg(test)]
 mod egress;
 #[cfg(test)]
 mod env;

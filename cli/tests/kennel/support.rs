@@ -24,7 +24,7 @@ use ssh_key::{Algorithm, LineEnding, PrivateKey, PublicKey, SshSig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::changes::{Depot, Metered};
-use crate::{egress, people, releases, routing, seeing};
+use crate::{data, egress, people, releases, routing, seeing};
 
 /// A person's home, and the command in it.
 pub(crate) struct Home(pub(crate) tempfile::TempDir);
@@ -100,6 +100,8 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// Bytes that came over all connections.
     pub(crate) received: Arc<AtomicU64>,
+    /// Where the tenant's data is, if it has any.
+    pub(crate) data: Option<PathBuf>,
     /// Where releases are kept, if they are.
     pub(crate) depot: Option<Depot>,
     challenges: HashMap<String, String>,
@@ -223,10 +225,13 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
     if let Some((status, answer)) = people::answer(method.as_str(), &path) {
         return Some(json(status, &answer));
     }
-    let (limits, depot) = {
+    let (limits, depot, data) = {
         let state = state.lock().unwrap();
-        (state.limits, state.depot.clone())
+        (state.limits, state.depot.clone(), state.data.clone())
     };
+    if let Some(data) = data {
+        return Some(data::answer(request, &data).await);
+    }
     if let Some(depot) = depot {
         return Some(depot.answer(request, tenant(limits)).await);
     }

@@ -90,6 +90,8 @@ impl Error {
             Self::InvalidRule(..) => ("invalid-rule", S::UNPROCESSABLE_ENTITY),
             Self::NoSuchRule(..) => ("no-such-rule", S::NOT_FOUND),
             Self::UploadRefused(_) => ("upload-refused", S::UNPROCESSABLE_ENTITY),
+            Self::NotSaved(_) => ("not-saved", S::CONFLICT),
+            Self::DataRefused(_) => ("data-refused", S::UNPROCESSABLE_ENTITY),
             Self::BasisDiffers(_) => ("basis-differs", S::CONFLICT),
             Self::UploadBroken(_) => ("upload-broken", S::BAD_REQUEST),
             Self::NoProgram { .. } => ("no-program", S::UNPROCESSABLE_ENTITY),

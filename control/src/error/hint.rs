@@ -109,7 +109,9 @@ impl Error {
                 "the release that served before still does; nothing of the upload is left".into()
             }
             Self::BasisDiffers(_) => "send the whole archive: nothing of the upload is left".into(),
-            Self::UploadBroken(_) => "deploy again: nothing of the upload is left".into(),
+            Self::NotSaved(_) => "what is written to all the time can be saved when nobody runs: `kennel maintenance on NAME`, `kennel tenant stop NAME`, and `kennel maintenance off NAME` afterwards".into(),
+            Self::DataRefused(_) => "the data is what it was; nothing of the upload is left".into(),
+            Self::UploadBroken(_) => "send it again: nothing of the upload is left".into(),
             Self::NoProgram { looked_for, clue, .. } => {
                 let clue = clue.as_ref().map(|clue| format!("{clue}; ")).unwrap_or_default();
                 format!(

@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use super::Server;
 use super::body::{AnswerBody, Streamed, empty, json, problem, raw, read_json, stream};
 use super::paths::{Endpoint, resolve};
-use super::{people, releases, routing, seeing, streams, tasks};
+use super::{data, people, releases, routing, seeing, streams, tasks};
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::people::rights::sees;
@@ -256,6 +256,8 @@ async fn of_tenant(
         }
         Endpoint::Deploy => releases::deploy(control, name, asked).await,
         Endpoint::Exec => tasks::exec(control, name, asked).await,
+        Endpoint::SaveData => data::save(control, name).await,
+        Endpoint::ReplaceData => data::replace(control, name, asked).await,
         Endpoint::Jobs | Endpoint::AddJob | Endpoint::RemoveJob | Endpoint::RunJob => {
             tasks::jobs(control, endpoint, name, asked).await
         }

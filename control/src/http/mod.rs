@@ -3,6 +3,7 @@
 
 mod answers;
 mod body;
+mod data;
 mod paths;
 mod people;
 mod releases;

@@ -52,6 +52,10 @@ pub enum Endpoint {
     RemoveTenant,
     /// A new release.
     Deploy,
+    /// All of its data.
+    SaveData,
+    /// Other data.
+    ReplaceData,
     /// All releases.
     Releases,
     /// What one holds.
@@ -204,6 +208,8 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v1/runtimes", Endpoint::Runtimes),
     (Method::POST, "/v1/tenants/{name}/move", Endpoint::Move),
     (Method::POST, "/v1/tenants/{name}/exec", Endpoint::Exec),
+    (Method::POST, "/v1/tenants/{name}/data/save", Endpoint::SaveData),
+    (Method::PUT, "/v1/tenants/{name}/data", Endpoint::ReplaceData),
     (Method::GET, "/v1/tenants/{name}/cron", Endpoint::Jobs),
     (Method::POST, "/v1/tenants/{name}/cron", Endpoint::AddJob),
     (Method::DELETE, "/v1/tenants/{name}/cron/{number}", Endpoint::RemoveJob),

@@ -37,7 +37,7 @@ pub const RIGHTS: &[(Right, &[E])] = &[
         Right::From(Role::Deployer),
         &[E::Deploy, E::ReleaseFiles, E::Rollback, E::Promote, E::Move, E::Env, E::ChangeEnv],
     ),
-    (Right::From(Role::Deployer), &[E::Exec, E::AddJob, E::RemoveJob, E::RunJob]),
+    (Right::From(Role::Deployer), &[E::Exec, E::AddJob, E::RemoveJob, E::RunJob, E::SaveData, E::ReplaceData]),
     // And what its visitors see, and who did what to it.
     (Right::From(Role::Owner), &[E::Start, E::Stop, E::Sleep, E::BeginMaintenance, E::EndMaintenance]),
     (Right::From(Role::Owner), &[E::SetTenantPage, E::RemoveTenantPage, E::Audit]),

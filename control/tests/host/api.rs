@@ -44,6 +44,7 @@ async fn a_tenants_whole_life() {
         operator.deploy("blog", archive(&[("server.js", 1)])).await.expect(StatusCode::CREATED);
     assert_eq!((again.release.id, again.tenant.state), (ReleaseId(2), SlotState::Stopped));
     assert_eq!(host.world.lock().slots[&slot(0)].spec.as_ref().unwrap().release, ReleaseId(2));
+    crate::data::replaced_and_saved(&operator, "blog").await;
     operator.post("/v1/tenants/blog/start", &()).await.expect::<Tenant>(StatusCode::OK);
     crate::releases::there_and_back(&operator, "blog").await;
     crate::listing::told_and_built_on(&operator, "blog", 2).await;

@@ -147,6 +147,8 @@ fn one_of_each() -> Vec<Error> {
         Error::InvalidRule(text(), None),
         Error::NoSuchRule(name(), 1),
         Error::UploadRefused(text()),
+        Error::NotSaved(text()),
+        Error::DataRefused(text()),
         Error::BasisDiffers(text()),
         Error::UploadBroken(text()),
         Error::NoProgram { runtime: "x".parse().unwrap(), looked_for: vec![], clue: None },

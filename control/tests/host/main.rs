@@ -12,6 +12,7 @@ mod certificates;
 mod cloud;
 mod crashes;
 mod cron;
+mod data;
 mod denials;
 mod described;
 mod egress;

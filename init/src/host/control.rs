@@ -66,6 +66,9 @@ impl Host {
                 self.begin_unpack(slot, Act::Unpack(release, limits, onto), id).err().map(Err)
             }
             ControlRequest::ListRelease(slot, release) => self.begin_listing(slot, release, id).err().map(Err),
+            ControlRequest::SaveData(slot) => self.begin_save(slot, id).err().map(Err),
+            ControlRequest::RestoreData(slot, limits) => self.begin_restore(slot, limits, id).err().map(Err),
+            ControlRequest::TakeData(slot) => self.take_data(slot, id).err().map(Err),
             ControlRequest::RemoveRelease(slot, release) => {
                 self.begin_removal(slot, Act::Remove(release), id).err().map(Err)
             }
@@ -122,8 +125,11 @@ impl Host {
             return Err(Refusal::Busy("it is being wiped".into()));
         }
         quota::limit(slot, &spec.limits).map_err(failed)?;
-        entry.spec = Some(Rc::new(spec));
+        let is_new = entry.spec.replace(Rc::new(spec)).is_none();
         self.feed(slot, Event::Configured);
+        if is_new {
+            self.sweep_new_data(slot);
+        }
         Ok(ControlReply::Done)
     }
 
@@ -193,6 +199,9 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::Wipe(slot)
         | ControlRequest::Unpack { slot, .. }
         | ControlRequest::ListRelease(slot, _)
+        | ControlRequest::SaveData(slot)
+        | ControlRequest::RestoreData(slot, _)
+        | ControlRequest::TakeData(slot)
         | ControlRequest::RunTask { slot, .. }
         | ControlRequest::Show { slot, .. }
         | ControlRequest::Hide(slot, _)

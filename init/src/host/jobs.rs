@@ -1,4 +1,4 @@
-//! `kennel-unpack` at work in slots: unpacking a release, listing one, removing one, and wiping a slot. One act at a time in a slot,
+//! `kennel-unpack` at work in slots: unpacking a release, listing one, removing one, and wiping a slot; its data is in `data.rs`. One act at a time in a slot,
 //! beside its running program; wiping comes before all others.
 
 use std::io;
@@ -77,6 +77,11 @@ impl Host {
             }
             quota::limit(id, &limits).map_err(failed)?;
         }
+        self.start_piped(id, act, request)
+    }
+
+    /// Starts an act that reads from one pipe and reports through another.
+    pub(super) fn start_piped(&mut self, id: SlotId, act: Act, request: RequestId) -> Result<(), Refusal> {
         let pipes = || Ok((pipe_with(PipeFlags::CLOEXEC)?, pipe_with(PipeFlags::CLOEXEC)?));
         let ((archive, archive_end), (report_end, report)) =
             pipes().map_err(|e: io::Error| Refusal::Failed(format!("make a pipe: {e}")))?;
@@ -112,12 +117,14 @@ impl Host {
         self.start_job(id, act, Some(request), (None, None)).map_err(failed)
     }
 
-    fn is_free(&self, id: SlotId) -> Result<(), Refusal> {
+    /// Whether an act may begin in a slot.
+    pub(super) fn is_free(&self, id: SlotId) -> Result<(), Refusal> {
         match self.slots.get(&id) {
             Some(slot) if slot.wipe.is_some() => Err(Refusal::Busy("it is being wiped".into())),
             Some(slot) if slot.job.is_some() => {
-                Err(Refusal::Busy("a release is being unpacked or removed".into()))
+                Err(Refusal::Busy("a release is being unpacked or removed, or its data".into()))
             }
+            Some(slot) if slot.exchange.is_some() => Err(Refusal::Busy("its data is being replaced".into())),
             _ => Ok(()),
         }
     }
@@ -130,10 +137,12 @@ impl Host {
             return Ok(());
         }
         slot.spec = None;
-        slot.wipe = Some(Wipe { requests: vec![request], left: vec![Act::WipeData, Act::WipeReleases] });
+        let left = vec![Act::WipeNewData, Act::WipeData, Act::WipeReleases];
+        slot.wipe = Some(Wipe { requests: vec![request], left });
         if slot.job.is_some() {
             self.kill_job(id);
         }
+        self.end_exchange(id, Err(Refusal::Busy("it is being wiped".into())));
         self.kill_tasks_of(id);
         self.stop_slot(id, None)?;
         self.continue_wipe(id);
@@ -176,7 +185,7 @@ impl Host {
 
     /// Starts `kennel-unpack`. It gets the given standard input and output or none; its complaints go nowhere, since
     /// they may quote what somebody uploaded: what matters is in its report.
-    fn start_job(
+    pub(super) fn start_job(
         &mut self,
         id: SlotId,
         act: Act,
@@ -193,7 +202,10 @@ impl Host {
         let started = child::start(plan)?;
         self.children.insert(started.pid, Child::Job(id));
         self.poller.add(&started.report, Source::JobReport(id))?;
-        let limit = if matches!(act, Act::Unpack(..) | Act::List(_)) { UNPACK_LIMIT } else { REMOVE_LIMIT };
+        let limit = match act {
+            Act::Unpack(..) | Act::List(_) | Act::SaveData | Act::RestoreData(_) => UNPACK_LIMIT,
+            Act::Remove(_) | Act::WipeReleases | Act::WipeData | Act::WipeNewData => REMOVE_LIMIT,
+        };
         let deadline = uptime() + limit;
         self.timers.arm(deadline, Timer::Job(id));
         let slot = self.slots.entry(id).or_default();
@@ -236,6 +248,7 @@ impl Host {
         }
         let Some(slot) = self.slots.get_mut(&id) else { return };
         let Some(job) = slot.job.take() else { return };
+        let wiped = slot.wipe.is_some();
         let result = match end {
             End::Exited(0) => Ok(ControlReply::Done),
             end => Err(Refusal::Failed(format!("kennel-unpack in {}: {end}", job.act.folder(id)))),
@@ -244,8 +257,18 @@ impl Host {
             self.reply(request, result.clone(), vec![]);
         }
         match (job.act, result) {
-            (Act::WipeReleases | Act::WipeData, Err(refusal)) => self.end_wipe(id, Err(refusal)),
-            _ => self.continue_wipe(id),
+            (Act::WipeReleases | Act::WipeData | Act::WipeNewData, Err(refusal)) if wiped => {
+                self.end_wipe(id, Err(refusal));
+            }
+            _ if wiped => self.continue_wipe(id),
+            (Act::RestoreData(_), Err(_)) => self.remove_new_data(id),
+            (Act::WipeNewData, result) => {
+                if let Err(refusal) = result {
+                    say!("FAILED in {id:?}: {refusal}");
+                }
+                self.new_data_removed(id);
+            }
+            _ => {}
         }
     }
 }

@@ -15,6 +15,7 @@ mod clock;
 mod cloud;
 mod control;
 mod counters;
+mod data;
 mod denials;
 mod drain;
 mod egress;

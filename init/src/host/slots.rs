@@ -13,6 +13,7 @@ use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, SlotState, command};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::betas::Beta;
+use super::data::Exchange;
 use super::jobs::{Job, Wipe};
 use super::link::Outgoing;
 use super::poller::Source;
@@ -43,6 +44,8 @@ pub(super) struct Slot {
     pub(super) spec: Option<Rc<LaunchSpec>>,
     pub(super) job: Option<Job>,
     pub(super) wipe: Option<Wipe>,
+    /// New data that takes the place of what there is.
+    pub(super) exchange: Option<Exchange>,
     /// In this boot, for the tenant that lives there now.
     pub(super) was_started: bool,
     /// The `cpu.weight` of its control group.
@@ -369,8 +372,10 @@ impl Host {
         if let Some(slot) = self.slots.get_mut(&id) {
             slot.meter.ended(uptime());
         }
+        self.exchange_at_end(id);
         self.feed(id, Event::Ended(why));
         self.continue_wipe(id);
+        self.continue_exchange(id);
         self.wake_is_over(id);
     }
 

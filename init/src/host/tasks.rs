@@ -153,6 +153,9 @@ impl Host {
         if self.slots.get(&slot).is_some_and(|s| s.wipe.is_some()) {
             return Err(Refusal::Busy("it is being wiped".into()));
         }
+        if self.slots.get(&slot).is_some_and(super::slots::Slot::is_to_exchange) {
+            return Err(Refusal::Busy("its data is being replaced".into()));
+        }
         // As for its program: what it may connect to has to be known before it can try.
         if !self.filter.is_sent(slot) {
             return Err(Refusal::Invalid(format!("{slot:?}: its egress rules are not in force yet")));
@@ -319,6 +322,7 @@ impl Host {
         let _ = Cgroup::at(&Place::cgroup_of_all(slot)).remove();
         self.send("control", Outgoing::Control(ToControl::TaskEnded(id, ended)), vec![]);
         self.continue_wipe(slot);
+        self.continue_exchange(slot);
     }
 }
 

@@ -7,6 +7,7 @@ use kennel_model::SlotId;
 use kennel_model::msg::{Cause, ControlReply, Refusal, RequestId, Rung};
 
 use super::Host;
+use super::data::Exchange;
 use super::jobs::{Job, Wipe};
 use super::pressure::{LITTLE_BYTES, needs};
 use super::slots::MAX_WAITING;
@@ -113,6 +114,7 @@ impl Host {
                     slot.sleepers.clear();
                     slot.wipe.iter_mut().for_each(Wipe::forget_requests);
                     slot.job.iter_mut().for_each(Job::forget_request);
+                    slot.exchange.iter_mut().for_each(Exchange::forget_request);
                 }
                 _ => {}
             }

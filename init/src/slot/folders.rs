@@ -10,7 +10,7 @@ use kennel_model::SlotId;
 use kennel_model::layout::{self, slot_dirs};
 use kennel_model::slot::FileKind;
 use kennel_model::{ReleaseId, labels};
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::{log, quota};
@@ -54,7 +54,7 @@ pub(super) const fn owner(slot: SlotId) -> u32 {
 /// The system's; that something is missing is none.
 pub fn remove(slot: SlotId) -> Result<(), Failed> {
     log::remove(slot)?;
-    for path in [log_dir(slot), data(slot), releases(slot), slot.dir()] {
+    for path in [log_dir(slot), new_data(slot), data(slot), releases(slot), slot.dir()] {
         gone(fs::remove_dir(&path)).step(|| format!("remove {path}"))?;
     }
     quota::lift(slot)?;
@@ -100,6 +100,42 @@ fn files_at(release: &str, folder: &str) -> Result<OwnedFd, Errno> {
 /// The folder that is `/data` inside.
 pub fn data(slot: SlotId) -> String {
     format!("{}/{}", slot.dir(), slot_dirs::DATA)
+}
+
+/// The folder that is to be that.
+pub fn new_data(slot: SlotId) -> String {
+    format!("{}/{}", slot.dir(), slot_dirs::NEW_DATA)
+}
+
+/// Makes it, as the one that there is was made.
+///
+/// # Errors
+/// The system's; that it is there is none.
+pub fn make_new_data(slot: SlotId) -> Result<(), Failed> {
+    let (path, uid) = (new_data(slot), owner(slot));
+    folder(&path, (uid, uid), 0o700, &slot.file_context(FileKind::Data))?;
+    quota::count(slot, &path)
+}
+
+/// Has the two change places, in one step and on the disk.
+///
+/// # Errors
+/// The system's; then nothing has changed.
+pub fn exchange_data(slot: SlotId) -> Result<(), Failed> {
+    let (one, other) = (data(slot), new_data(slot));
+    rustix::fs::renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE)
+        .step(|| format!("exchange {one} and {other}"))?;
+    let path = slot.dir();
+    File::open(&path).and_then(|f| f.sync_all()).step(|| format!("sync {path}"))
+}
+
+/// Removes it once it is empty.
+///
+/// # Errors
+/// The system's; that it is missing is none.
+pub fn remove_new_data(slot: SlotId) -> Result<(), Failed> {
+    let path = new_data(slot);
+    gone(fs::remove_dir(&path)).step(|| format!("remove {path}"))
 }
 
 /// The folder of the log.

@@ -193,6 +193,12 @@ pub enum Act {
     List(ReleaseId),
     /// Remove a release.
     Remove(ReleaseId),
+    /// Pack the tenant's data onto its standard output.
+    SaveData,
+    /// Unpack what is to be the tenant's data from its standard input, within what the slot may hold.
+    RestoreData(Limits),
+    /// Empty the folder of what is, or was, to be the tenant's data.
+    WipeNewData,
     /// Empty the folder of releases.
     WipeReleases,
     /// Empty the tenant's data.
@@ -204,7 +210,8 @@ impl Act {
     pub fn folder(self, slot: SlotId) -> String {
         match self {
             Self::Unpack(..) | Self::List(_) | Self::Remove(_) | Self::WipeReleases => folders::releases(slot),
-            Self::WipeData => folders::data(slot),
+            Self::SaveData | Self::WipeData => folders::data(slot),
+            Self::RestoreData(_) | Self::WipeNewData => folders::new_data(slot),
         }
     }
 
@@ -218,7 +225,12 @@ impl Act {
             }
             Self::List(release) => vec!["list".into(), release.0.to_string()],
             Self::Remove(release) => vec!["remove".into(), release.0.to_string()],
-            Self::WipeReleases | Self::WipeData => vec!["wipe".into()],
+            Self::SaveData => vec!["save".into()],
+            Self::RestoreData(limits) => {
+                let bounds = [limits.disk_max_bytes, limits.disk_max_inodes.into()];
+                std::iter::once("restore".to_owned()).chain(bounds.map(|bound| bound.to_string())).collect()
+            }
+            Self::WipeReleases | Self::WipeData | Self::WipeNewData => vec!["wipe".into()],
         }
     }
 }
@@ -347,5 +359,8 @@ mod tests {
         assert_eq!(Act::Remove(ReleaseId(2)).arguments(), ["remove", "2"]);
         let slot = SlotId::new(1).unwrap();
         assert_eq!(Act::WipeData.folder(slot), "/data/slots/0001/data");
+        let limits = Limits { disk_max_bytes: 9, disk_max_inodes: 4, ..Limits::default() };
+        assert_eq!(Act::RestoreData(limits).arguments(), ["restore", "9", "4"]);
+        assert_eq!(Act::RestoreData(limits).folder(slot), "/data/slots/0001/data.new");
     }
 }

@@ -17,6 +17,9 @@ struct Trap {
     words: &'static str,
 }
 
+/// What is said to a link that a release may not have.
+const LEAVES: &str = "leaves the release";
+
 /// One entry, its bytes as they will be sent.
 struct Entry(Vec<u8>);
 
@@ -70,9 +73,9 @@ fn traps() -> Vec<Trap> {
         one("absolute", Entry::file("/data/control/planted"), "absolute path"),
         one("dot-dot", Entry::file("../../../control/planted"), "'..' in its path"),
         one("dot-dot-inside", Entry::file("a/../../planted"), "'..' in its path"),
-        one("symlink-absolute", Entry::link(symbolic, "l", registry), "leaves the release"),
-        one("symlink-up", Entry::link(symbolic, "l", "../2"), "leaves the release"),
-        one("symlink-to-log", Entry::link(symbolic, "l", "../../log/current"), "leaves the release"),
+        one("symlink-absolute", Entry::link(symbolic, "l", registry), LEAVES),
+        one("symlink-up", Entry::link(symbolic, "l", "../2"), LEAVES),
+        one("symlink-to-log", Entry::link(symbolic, "l", "../../log/current"), LEAVES),
         two(
             "through-symlink",
             Entry::link(symbolic, "l", "."),
@@ -106,15 +109,36 @@ pub(super) fn refused(vm: &Vm, tenant: &str) -> Result<(), String> {
     same("the page", vm.page(tenant, "/")?.status, 200)
 }
 
-/// What the host says to it. Each begins like a good archive.
+/// The same archives as data, whose links may lead anywhere, but nothing that follows goes through one.
+pub(super) fn refused_as_data(
+    vm: &Vm,
+    tenant: &str,
+    holds_still: impl Fn() -> Result<(), String>,
+) -> Result<(), String> {
+    for trap in traps().into_iter().filter(|trap| trap.words != LEAVES) {
+        let path = written(vm, &trap)?;
+        let output = vm.run(&["data", "push", tenant, &path])?;
+        holds(&format!("the data {} is refused", trap.name), output.code != 0)?;
+        contains(&format!("what is said to the data {}", trap.name), &output.err, trap.words)?;
+        holds_still()?;
+    }
+    Ok(())
+}
+
+/// What the host says to it.
 fn upload(vm: &Vm, tenant: &str, trap: &Trap) -> Result<String, String> {
+    let output = vm.run(&["deploy", tenant, &written(vm, trap)?])?;
+    holds(&format!("the archive {} is refused", trap.name), output.code != 0)?;
+    Ok(output.err)
+}
+
+/// Where it lies. Each begins like a good archive.
+fn written(vm: &Vm, trap: &Trap) -> Result<String, String> {
     let path = vm.scratch().join(format!("{}.tar", trap.name));
     let good = Entry::file("server.js");
     let mut archive: Vec<u8> =
         [&good].into_iter().chain(&trap.entries).flat_map(|entry| entry.0.clone()).collect();
     archive.extend([0; 1024]);
     fs::write(&path, archive).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    let output = vm.run(&["deploy", tenant, &path.display().to_string()])?;
-    holds(&format!("the archive {} is refused", trap.name), output.code != 0)?;
-    Ok(output.err)
+    Ok(path.display().to_string())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Group, Scenario, people_image};
+use super::{Group, Scenario, data, people_image};
 use crate::checks::{contains, holds, same};
 use crate::vm::{Vm, until};
 
@@ -35,6 +35,14 @@ pub(super) fn group() -> Group {
             Scenario::new(
                 "cron: a job runs by the clock, prints into the log, and what became of it is told",
                 by_the_clock,
+            ),
+            Scenario::new(
+                "data: what a program keeps comes out while it serves, and takes its place again in one step",
+                data::there_and_back,
+            ),
+            Scenario::new(
+                "data: what harms, what is too much and what never rests leaves all as it was",
+                data::as_it_was,
             ),
         ],
     }

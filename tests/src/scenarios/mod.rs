@@ -16,6 +16,7 @@ mod changes;
 mod clock;
 mod cloud;
 mod cuts;
+mod data;
 mod denials;
 mod egress;
 mod exec;

@@ -1,6 +1,7 @@
 //! A host in a temporary folder: a real control on its own thread and runtime, a stand-in for init, and operators.
 
 pub(crate) mod client;
+pub(crate) mod data;
 pub(crate) mod openapi;
 pub(crate) mod pipes;
 mod tasks;

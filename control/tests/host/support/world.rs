@@ -91,6 +91,8 @@ pub(crate) struct Slot {
     pub(crate) running: Option<LaunchSpec>,
     /// In memory: what is shown beside it.
     pub(crate) shown: Option<LaunchSpec>,
+    /// On disk.
+    pub(crate) data: super::data::Data,
     /// In the packet filter: what it may connect to, when control has said so.
     pub(crate) egress: Option<Egress>,
 }
@@ -208,6 +210,13 @@ impl Shared {
                 let pipes = self.unpack(world, slot, release.0, onto.map(|onto| onto.0))?;
                 return Ok((ControlReply::Done, pipes));
             }
+            ControlRequest::SaveData(slot) => {
+                return Ok((ControlReply::Done, super::data::save(&world.slot(slot)?.data)));
+            }
+            ControlRequest::RestoreData(slot, _) => {
+                return Ok((ControlReply::Done, super::data::restore(self, slot)));
+            }
+            ControlRequest::TakeData(slot) => super::data::take(world, channel, slot)?,
             ControlRequest::ListRelease(slot, release) => {
                 assert!(world.slot(slot)?.releases.contains(&release.0), "{release} is listed, and not there");
                 return Ok((ControlReply::Done, vec![printed(&format!("what release {} holds", release.0))]));
@@ -306,7 +315,7 @@ impl World {
         });
     }
 
-    fn slot(&mut self, slot: SlotId) -> Result<&mut Slot, Refusal> {
+    pub(super) fn slot(&mut self, slot: SlotId) -> Result<&mut Slot, Refusal> {
         self.slots.get_mut(&slot).ok_or_else(|| Refusal::Invalid(format!("{slot:?} was never prepared")))
     }
 
@@ -380,7 +389,7 @@ impl World {
         Ok(())
     }
 
-    fn stop(&mut self, channel: &Channel, id: SlotId) -> Result<(), Refusal> {
+    pub(super) fn stop(&mut self, channel: &Channel, id: SlotId) -> Result<(), Refusal> {
         self.slot(id)?.running = None;
         tell(channel, id, SlotState::Stopped);
         Ok(())

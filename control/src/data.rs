@@ -1,0 +1,90 @@
+//! A tenant's data goes out as one archive, to whoever may run commands with it, and another archive takes its place. `kennel-unpack`
+//! packs and unpacks it in the slot; nothing of it is looked at here.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Body;
+use kennel_model::TenantName;
+use kennel_model::api::DataReplaced;
+use kennel_model::data::{MAX_SAVE_LINE_BYTES, SaveReport};
+use kennel_model::msg::ControlRequest;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::time::timeout;
+
+use crate::control::{Control, QUICK, REMOVAL};
+use crate::error::{Error, Result};
+use crate::http::Streamed;
+use crate::listing::pass_on;
+use crate::upload;
+
+/// An archive on its way.
+pub(crate) struct Saved {
+    /// Its size, where that is known before.
+    pub(crate) bytes: Option<u64>,
+    /// Itself.
+    pub(crate) body: Streamed,
+}
+
+impl Control {
+    /// All of a tenant's data as it is at one moment. Nothing is stopped for it; nothing else is done with the tenant's releases meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NotSaved`] says why there is no archive; [`Error::Busy`] and others.
+    pub(crate) async fn save_data(self: Arc<Self>, name: &TenantName) -> Result<Saved> {
+        let claim = self.claim(name, "a copy of its data")?;
+        let row = self.ready(name).await?;
+        let given = self.init.ask(ControlRequest::SaveData(row.slot), vec![], QUICK).await?;
+        let [archive] =
+            given.try_into().map_err(|_| Error::Internal("init sent no pipe for the data".into()))?;
+        let archive = pipe::Receiver::from_owned_fd(archive).map_err(|e| Error::Io("the data's pipe", e))?;
+        let mut archive = BufReader::new(archive);
+        let bounds = &self.config.http;
+        let said = timeout(bounds.unpack, read_line(&mut archive)).await;
+        let said = said.map_err(|_| Error::NotSaved(format!("that took over {:?}", bounds.unpack)))?;
+        let bytes = match said.map_err(|e| Error::Io("what was said of the data", e))? {
+            SaveReport::Saved { archive_bytes } => archive_bytes,
+            SaveReport::Refused { reason } => return Err(Error::NotSaved(reason)),
+        };
+        let (sink, body) = Streamed::channel();
+        let most = bytes.unwrap_or(u64::MAX);
+        tokio::spawn(pass_on(archive, sink, (bounds.unpack, bounds.upload_idle), most, claim));
+        Ok(Saved { bytes, body })
+    }
+
+    /// What comes takes the place of all of a tenant's data. Its program and its tasks are ended before that, and whoever visits it
+    /// meanwhile waits.
+    ///
+    /// # Errors
+    /// [`Error::DataRefused`], [`Error::UploadBroken`] and others: then the data is what it was.
+    pub(crate) async fn replace_data<B>(&self, name: &TenantName, body: &mut B) -> Result<DataReplaced>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: std::fmt::Display,
+    {
+        let _claim = self.claim(name, "a change of its data")?;
+        let row = self.ready(name).await?;
+        let request = ControlRequest::RestoreData(row.slot, row.limits);
+        let pipes = self.init.ask(request, vec![], QUICK).await?;
+        let received = upload::receive(body, pipes, &self.config.http).await.map_err(|error| match error {
+            Error::UploadRefused(reason) => Error::DataRefused(reason),
+            other => other,
+        })?;
+        let patience = Duration::from_millis(row.limits.stop_grace_ms.into()) + REMOVAL + QUICK;
+        self.init.act(ControlRequest::TakeData(row.slot), patience).await?;
+        self.start_if_always_on(&row).await?;
+        Ok(DataReplaced { bytes: received.bytes, entries: received.entries })
+    }
+}
+
+async fn read_line(archive: &mut (impl AsyncBufRead + Unpin)) -> io::Result<SaveReport> {
+    let mut line = Vec::new();
+    archive.take(MAX_SAVE_LINE_BYTES as u64).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "kennel-unpack ended without a word"));
+    }
+    Ok(serde_json::from_slice(&line)?)
+}
