@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 build="gcc g++ libc6-dev make libselinux1-dev libsepol-dev libpcre2-dev"
 # Running: the emulator and its firmware, and what the demo fetches a page with.
 run="qemu-system-x86 ovmf ca-certificates curl"
-# Tests: independent judges of what the builder writes and of the proxy, and the policy compiler.
-judges="curl nghttp2-client slowhttptest pebble secilc setools iptables cryptsetup-bin erofs-utils e2fsprogs dosfstools gdisk mtools sbsigntool swtpm openssl cpio bubblewrap openssh-client util-linux iproute2 python3-venv python3-pip"
+# Tests: independent judges of what the builder writes and of the proxy, the policy compiler, and git, which pushes.
+judges="curl git nghttp2-client slowhttptest pebble secilc setools iptables cryptsetup-bin erofs-utils e2fsprogs dosfstools gdisk mtools sbsigntool swtpm openssl cpio bubblewrap openssh-client util-linux iproute2 python3-venv python3-pip"
 bench="crun runc mmdebstrap binutils fdisk uidmap nginx-light haproxy openssl wrk strace valgrind jq python3"
 
 codename=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}")

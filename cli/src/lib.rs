@@ -8,6 +8,7 @@ pub mod data;
 pub mod deploy;
 pub mod env;
 pub mod exit;
+pub mod git;
 pub mod keys;
 pub mod ui;
 pub mod vm;

@@ -3,19 +3,26 @@
 use std::process::ExitCode;
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
-use kennel_cli::args::{Cli, Global};
-use kennel_cli::commands;
+use kennel_cli::args::{Cli, GitHelper, Global};
 use kennel_cli::exit::{Exit, Failure};
 use kennel_cli::ui::Ui;
+use kennel_cli::{commands, git};
 
 fn main() -> ExitCode {
+    if git::is_helper(std::env::args_os().next().as_deref()) {
+        return helper();
+    }
     let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error).into(),
     };
     let ui = Ui::new(&cli.global);
-    match commands::execute(cli, ui) {
+    ended(commands::execute(cli, ui), ui)
+}
+
+fn ended(result: Result<(), Failure>, ui: Ui) -> ExitCode {
+    match result {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
             if !matches!(failure.exit, Exit::Done | Exit::Program(_)) {
@@ -23,6 +30,19 @@ fn main() -> ExitCode {
             }
             failure.exit.into()
         }
+    }
+}
+
+/// What git calls; it reads standard output and takes any other code than 0 for a failure.
+fn helper() -> ExitCode {
+    let parsed =
+        GitHelper::command().try_get_matches().and_then(|matches| GitHelper::from_arg_matches(&matches));
+    match parsed {
+        Ok(args) => {
+            let ui = Ui::new(&args.global);
+            ended(commands::git_helper(args), ui)
+        }
+        Err(error) => not_understood(&error).into(),
     }
 }
 

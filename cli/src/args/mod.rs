@@ -10,6 +10,7 @@ mod denials;
 mod egress;
 mod env;
 mod exec;
+mod git;
 mod host;
 mod image;
 mod limit_values;
@@ -37,6 +38,7 @@ pub use denials::{Denials, Prove};
 pub use egress::{Egress, EgressAct};
 pub use env::EnvCommand;
 pub use exec::Exec;
+pub use git::{GitCommand, GitHelper, GitSetup};
 pub use host::{Attest, HostAdd, HostArg, HostCommand, RepairArgs};
 pub use image::{Build, KeysCommand, Lock};
 pub use limit_values::After;
@@ -124,6 +126,9 @@ pub enum Command {
     Tenant(TenantCommand),
     /// Upload a folder as a tenant's new release
     Deploy(Deploy),
+    /// Deploy by `git push`
+    #[command(subcommand, after_help = "Example:\n  kennel git setup blog && git push kennel main")]
+    Git(GitCommand),
     /// Show which releases of a tenant are kept: who brought them, when, what runs them
     Releases(Releases),
     /// Switch a tenant to an earlier release, or any other that is kept

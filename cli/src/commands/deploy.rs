@@ -47,15 +47,26 @@ struct Travelled {
 }
 
 pub(super) async fn deploy(context: &Context, args: &Deploy) -> Result<(), Failure> {
-    let mut client = context.client()?;
-    let source = Arc::new(Source::of(&args.source)?);
+    let client = context.client()?;
+    let source = Source::of(&args.source)?;
+    release(context, client, &args.name, &Wish::of(args), source).await
+}
+
+/// Makes a release of it, and says what has become of that.
+pub(super) async fn release(
+    context: &Context,
+    mut client: Client,
+    name: &TenantName,
+    wish: &Wish,
+    source: Source,
+) -> Result<(), Failure> {
+    let source = Arc::new(source);
     // Tells early whether the tenant is there, what it may hold, and that the session is good.
-    let tenant: api::Tenant = client.get(&tenant_path(&args.name)).await?;
+    let tenant: api::Tenant = client.get(&tenant_path(name)).await?;
     source.check(&tenant.limits)?;
     let left_out = source.left_out();
-    let wish = Wish::of(args);
     let brought = tokio::select! {
-        brought = bring(context, &mut client, (&tenant, &wish), &source) => brought?,
+        brought = bring(context, &mut client, (&tenant, wish), &source) => brought?,
         _ = tokio::signal::ctrl_c() => return Err(Aborted::Cancelled.into()),
     };
     let (deployed, onto, counts) = brought;
@@ -137,7 +148,7 @@ fn worth_it(listing: &Listing, contents: &Contents) -> Option<Delta> {
 
 /// What is wanted of the release.
 #[derive(Debug, Default)]
-struct Wish {
+pub(super) struct Wish {
     command: Vec<String>,
     runtime: Option<RuntimeName>,
     /// Where it is shown; empty for the usual place.
@@ -149,6 +160,11 @@ impl Wish {
         let beta = args.beta.as_ref().map(|at| at.as_ref().map_or_else(String::new, ToString::to_string));
         let command = args.command.as_ref().map_or_else(Vec::new, |words| words.0.clone());
         Self { command, runtime: args.runtime.clone(), beta }
+    }
+
+    /// To be shown at the usual place, or to serve.
+    pub(super) fn shown(beta: bool) -> Self {
+        Self { beta: beta.then(String::new), ..Self::default() }
     }
 
     /// Where it is sent to, with what it builds on.

@@ -15,6 +15,7 @@ mod doctor;
 mod egress;
 mod env;
 mod exec;
+mod git;
 mod host;
 mod image;
 mod keys;
@@ -39,6 +40,7 @@ mod user_data;
 
 use std::io;
 
+pub use git::helper as git_helper;
 use kennel_model::token::Secret;
 use kennel_model::{HostName, TenantName, layout};
 
@@ -88,6 +90,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Run(args) => block_on(run::run(&context, &args)),
         Command::Tenant(command) => block_on(tenant::tenant(&context, command)),
         Command::Deploy(args) => block_on(deploy::deploy(&context, &args)),
+        Command::Git(command) => git::git(&context, &command),
         Command::Releases(args) => block_on(releases::releases(&context, &args.name)),
         Command::Rollback(args) => block_on(releases::rollback(&context, &args)),
         Command::Promote(args) => block_on(releases::promote(&context, &args)),

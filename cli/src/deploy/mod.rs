@@ -6,6 +6,7 @@ mod archive;
 mod changes;
 mod parcel;
 mod plan;
+mod pointers;
 mod source;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use archive::write_archive;
 pub use changes::{Contents, Counts, Delta};
 pub use parcel::Parcel;
 pub use plan::Plan;
+pub use pointers::pointers;
 pub use source::Source;
 
 /// Why a folder was not sent.

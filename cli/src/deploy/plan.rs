@@ -57,11 +57,22 @@ impl Plan {
     /// # Errors
     /// [`DeployError`] names the first thing that cannot be sent.
     pub fn of(folder: &Path) -> Result<Self, DeployError> {
+        Self::by(folder, !folder.join(IGNORE_FILE).exists())
+    }
+
+    /// The same of a folder whose files are all meant: of a commit, say. A `.gitignore` does not count.
+    ///
+    /// # Errors
+    /// As of [`Plan::of`].
+    pub fn of_tracked(folder: &Path) -> Result<Self, DeployError> {
+        Self::by(folder, false)
+    }
+
+    fn by(folder: &Path, by_git: bool) -> Result<Self, DeployError> {
         if !folder.metadata().map_err(FileError::at("read", folder))?.is_dir() {
             return Err(DeployError::NotAFolder(folder.to_owned()));
         }
         let mut entries = Vec::new();
-        let by_git = !folder.join(IGNORE_FILE).exists();
         // Rules of the folders above count in neither way.
         let mut walk = WalkBuilder::new(folder);
         walk.standard_filters(false).follow_links(false);
@@ -308,6 +319,16 @@ mod tests {
             ("sub/b.log", ""),
         ]);
         assert_eq!(names(&Plan::of(dir.path()).unwrap()), ["sub", "sub/tmp", "sub/tmp/x"]);
+    }
+
+    #[test]
+    fn of_what_is_tracked_only_a_kennelignore_leaves_out() {
+        let dir = folder(&[(".gitignore", "*"), ("dist/a.js", ""), ("node_modules/b/i.js", ""), ("c.md", "")]);
+        let files = |plan: &Plan| plan.entries().iter().filter(|e| e.kind != Kind::Folder).count();
+        assert_eq!(files(&Plan::of_tracked(dir.path()).unwrap()), 4);
+        std::fs::write(dir.path().join(IGNORE_FILE), "*.md\n.*ignore").unwrap();
+        let plan = Plan::of_tracked(dir.path()).unwrap();
+        assert_eq!((files(&plan), plan.left_out().len()), (2, 0));
     }
 
     #[test]

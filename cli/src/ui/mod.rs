@@ -24,6 +24,8 @@ pub struct Ui {
     quiet: bool,
     color: bool,
     live: bool,
+    /// Standard output is not for people.
+    aside: bool,
 }
 
 /// Standard output went away or could not be written.
@@ -56,7 +58,13 @@ impl Ui {
             ColorChoice::Auto => terminal && !no_color,
         };
         let live = terminal && !global.json && !global.quiet;
-        Self { json: global.json, quiet: global.quiet, color, live }
+        Self { json: global.json, quiet: global.quiet, color, live, aside: false }
+    }
+
+    /// With results on standard error, or nowhere: somebody else reads standard output.
+    #[must_use]
+    pub const fn aside(self, quiet: bool) -> Self {
+        Self { aside: true, json: false, quiet: self.quiet || quiet, live: self.live && !quiet, ..self }
     }
 
     /// Whether results are JSON.
@@ -90,7 +98,11 @@ impl Ui {
     /// # Errors
     /// [`OutputError`].
     pub fn raw(&self, bytes: &[u8]) -> Result<(), OutputError> {
-        let mut out = io::stdout().lock();
+        let mut out: Box<dyn Write> = match self.aside {
+            true if self.quiet => return Ok(()),
+            true => Box::new(io::stderr().lock()),
+            false => Box::new(io::stdout().lock()),
+        };
         out.write_all(bytes)?;
         out.flush()?;
         Ok(())

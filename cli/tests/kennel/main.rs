@@ -9,9 +9,15 @@ mod command;
 #[cfg(test)]
 mod data;
 #[cfg(test)]
+mod depot;
+#[cfg(test)]
 mod egress;
 #[cfg(test)]
 mod env;
+#[cfg(test)]
+mod git;
+#[cfg(test)]
+mod host;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]

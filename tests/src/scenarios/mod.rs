@@ -22,6 +22,7 @@ mod egress;
 mod exec;
 mod failsafe;
 mod found;
+mod git;
 mod https;
 mod ipv6;
 mod ladder;

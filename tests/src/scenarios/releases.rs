@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Group, Scenario, betas, people_image, printed, trials};
+use super::{Group, Scenario, betas, git, people_image, printed, trials};
 use crate::checks::{contains, holds, same};
 use crate::http;
 use crate::vm::{Output, PAGE_DEADLINE, Vm};
@@ -43,6 +43,10 @@ pub(super) fn group() -> Group {
                 betas::promoted,
             ),
             Scenario::new("releases: what is shown goes with its program, or for another", betas::gone),
+            Scenario::new(
+                "git: what is pushed serves, what is no good is refused, another branch is shown",
+                git::pushed,
+            ),
             Scenario::new("releases: what is no good is tried, and never serves", trials::no_good),
             Scenario::new(
                 "releases: what crashes again and again once it serves is taken back from",

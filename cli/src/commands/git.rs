@@ -1,0 +1,204 @@
+//! `git push` to a host, and `kennel git setup`. Git calls this program, asks what the host has and says what it pushes; that is
+//! written out and deployed as a folder is, and git prints for each ref what has become of it. Standard output is git's.
+
+use std::io;
+use std::process::Command;
+
+use serde::Serialize;
+
+use super::deploy::{Wish, release};
+use super::{Context, block_on};
+use crate::args::{GitCommand, GitHelper, GitSetup, Global, HostArg};
+use crate::deploy::Source;
+use crate::exit::Failure;
+use crate::git::{Address, Ask, GitError, HELPER, Installed, Place, Push, Repository, Talk, install, place};
+use crate::hosts::HostBook;
+use crate::paths::Paths;
+use crate::ui::{SafeLines, Ui};
+
+/// What is understood here; `fetch` only to say that there is nothing to.
+const CAPABILITIES: [&str; 3] = ["option", "push", "fetch"];
+/// Letters of a reason that git prints beside a ref.
+const REASON: usize = 200;
+
+/// Answers git until it asks no more.
+///
+/// # Errors
+/// [`Failure`], to be shown. A ref that is refused is none: git hears of it.
+pub fn helper(args: GitHelper) -> Result<(), Failure> {
+    let address: Address = args.url.parse().map_err(GitError::Address)?;
+    let ui = Ui::new(&args.global).aside(false);
+    let global = Global { host: address.host.clone().or(args.global.host.clone()), ..args.global };
+    let context = Context { ui, paths: Paths::from_env()?, global };
+    let helper = Helper { context, address, dry: false };
+    block_on(helper.serve(Talk::new(io::stdin().lock(), io::stdout().lock())))
+}
+
+struct Helper {
+    context: Context,
+    address: Address,
+    /// Nothing is to be changed.
+    dry: bool,
+}
+
+impl Helper {
+    async fn serve<R: io::BufRead, W: io::Write>(mut self, mut talk: Talk<R, W>) -> Result<(), Failure> {
+        loop {
+            match talk.ask()? {
+                Ask::End => return Ok(()),
+                Ask::Capabilities => talk.lines(&CAPABILITIES.map(str::to_owned))?,
+                Ask::Option(name, value) => {
+                    let known = self.option(&name, &value);
+                    talk.word(if known { "ok" } else { "unsupported" })?;
+                }
+                Ask::List => talk.lines(&[])?,
+                Ask::Push(all) => {
+                    let answers = self.push(&all).await?;
+                    talk.lines(&answers)?;
+                }
+                Ask::Fetch => return Err(GitError::NothingToFetch.into()),
+            }
+        }
+    }
+
+    /// Whether it is known here.
+    fn option(&mut self, name: &str, value: &str) -> bool {
+        match name {
+            "verbosity" => {
+                let quiet = value.parse().is_ok_and(|level: i32| level < 1);
+                self.context.ui = self.context.ui.aside(quiet);
+            }
+            "dry-run" => self.dry = value == "true",
+            // A bar is shown where there is a terminal.
+            "progress" => {}
+            _ => return false,
+        }
+        true
+    }
+
+    /// What has become of each.
+    async fn push(&self, all: &[Push]) -> Result<Vec<String>, Failure> {
+        let repository = Repository::of_helper()?;
+        let branches = all.iter().filter(|push| push.source.is_some() && place(&push.name).is_ok()).count();
+        let mut answers = Vec::new();
+        for push in all {
+            let refused = match (&push.source, place(&push.name)) {
+                (_, Err(refused)) => Some(refused.to_string()),
+                (None, Ok(_)) => Some(format!(
+                    "a push removes nothing from a host; kennel tenant rm {} does",
+                    self.address.tenant
+                )),
+                (Some(_), Ok(_)) if branches > 1 => Some("one branch at a time is deployed".to_owned()),
+                (Some(_), Ok(_)) if self.dry => None,
+                (Some(source), Ok(place)) => self.deploy(&repository, source, place).await.err(),
+            };
+            answers.push(match refused {
+                None => format!("ok {}", push.name),
+                Some(why) => format!("error {} {why}", push.name),
+            });
+        }
+        Ok(answers)
+    }
+
+    /// Deploys a commit. What went wrong is shown, and its reason is for git.
+    async fn deploy(&self, repository: &Repository, source: &str, place: Place) -> Result<(), String> {
+        self.brought(repository, source, place).await.map_err(|failure| {
+            self.context.ui.failure(&failure);
+            reason(&failure.message)
+        })
+    }
+
+    async fn brought(&self, repository: &Repository, source: &str, place: Place) -> Result<(), Failure> {
+        let client = self.context.client()?;
+        let commit = repository.commit(source)?;
+        let tree = repository.check_out(&commit)?;
+        let (plan, note) = tree.plan()?;
+        if let Some(note) = note {
+            self.context.ui.warn(&note);
+        }
+        let wish = Wish::shown(place == Place::Shown);
+        let done = release(&self.context, client, &self.address.tenant, &wish, Source::Folder(plan)).await;
+        done.map_err(|failure| tree.told(failure))
+    }
+}
+
+/// The first line of it, for a line of git's.
+fn reason(message: &str) -> String {
+    let line = SafeLines::new(false).push(message.as_bytes()).into_iter().next();
+    let line = line.unwrap_or_else(|| message.to_owned());
+    let line = line.lines().next().unwrap_or_default().trim_end_matches(':');
+    // Git reads what begins with a quote as quoted.
+    let line = line.trim_start_matches('"');
+    match line.char_indices().nth(REASON) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
+    }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct SetUp<'a> {
+    remote: &'a str,
+    url: String,
+    helper: Installed,
+}
+
+pub(super) fn git(context: &Context, command: &GitCommand) -> Result<(), Failure> {
+    let GitCommand::Setup(args) = command;
+    setup(context, args)
+}
+
+fn setup(context: &Context, args: &GitSetup) -> Result<(), Failure> {
+    // By name, so that it leads to the same host tomorrow.
+    let host = match &context.global.host {
+        Some(host) => host.clone(),
+        None => HostArg::Named(HostBook::load(&context.paths.hosts_file())?.resolve(None)?.0.clone()),
+    };
+    let url = Address { host: Some(host), tenant: args.tenant.clone() }.to_string();
+    add_remote(&args.remote, &url)?;
+    let done = SetUp { remote: &args.remote, url, helper: install()? };
+    Ok(context.ui.result(&done, |done| words(done, args))?)
+}
+
+/// Adds it, unless it is there.
+fn add_remote(name: &str, url: &str) -> Result<(), GitError> {
+    let git = |args: &[&str]| Command::new("git").args(args).output().map_err(GitError::NoGit);
+    let known = git(&["remote", "get-url", name])?;
+    if known.status.success() {
+        let there = String::from_utf8_lossy(&known.stdout).trim().to_owned();
+        return match there == url {
+            true => Ok(()),
+            false => Err(GitError::Taken { name: name.to_owned(), url: there, wanted: url.to_owned() }),
+        };
+    }
+    let added = git(&["remote", "add", name, url])?;
+    let said = String::from_utf8_lossy(&added.stderr).trim().to_owned();
+    if added.status.success() { Ok(()) } else { Err(GitError::Git { what: "remote add", said }) }
+}
+
+fn words(done: &SetUp<'_>, args: &GitSetup) -> String {
+    let SetUp { remote, url, helper } = done;
+    let mut text = format!("`git push {remote} main` deploys {}: {url}\n", args.tenant);
+    let link = helper.link.display();
+    if helper.made {
+        text.push_str(&format!("  made {link}, which git calls\n"));
+    }
+    if !helper.in_path {
+        let folder = helper.link.parent().map_or_else(String::new, |folder| folder.display().to_string());
+        text.push_str(&format!("  git finds {HELPER} when its folder is in PATH: PATH={folder}:$PATH\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_line_that_git_takes_as_it_is() {
+        assert_eq!(reason("it exited with code 3:\n  the log"), "it exited with code 3");
+        assert_eq!(reason("\"x\" is bad\u{1b}[2J"), "x\" is bad");
+        let long = reason(&"ä".repeat(300));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (201, true));
+    }
+}
