@@ -37,7 +37,7 @@ impl Control {
     pub(crate) async fn save_data(self: Arc<Self>, name: &TenantName) -> Result<Saved> {
         let claim = self.claim(name, "a copy of its data")?;
         let row = self.ready(name).await?;
-        let given = self.init.ask(ControlRequest::SaveData(row.slot), vec![], QUICK).await?;
+        let given = self.begin(ControlRequest::SaveData(row.slot)).await?;
         let [archive] =
             given.try_into().map_err(|_| Error::Internal("init sent no pipe for the data".into()))?;
         let archive = pipe::Receiver::from_owned_fd(archive).map_err(|e| Error::Io("the data's pipe", e))?;
@@ -67,8 +67,7 @@ impl Control {
     {
         let _claim = self.claim(name, "a change of its data")?;
         let row = self.ready(name).await?;
-        let request = ControlRequest::RestoreData(row.slot, row.limits);
-        let pipes = self.init.ask(request, vec![], QUICK).await?;
+        let pipes = self.begin(ControlRequest::RestoreData(row.slot, row.limits)).await?;
         let received = upload::receive(body, pipes, &self.config.http).await.map_err(|error| match error {
             Error::UploadRefused(reason) => Error::DataRefused(reason),
             other => other,

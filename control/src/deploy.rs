@@ -2,6 +2,7 @@
 //! commit is the point of no return: before it a cut leaves the old release serving and a leftover to remove; after
 //! it the next start of control finishes what is missing.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,8 +25,9 @@ use crate::{say, upload};
 /// Attempts at removing a leftover while init says that the slot is busy, and the pause between them.
 const ATTEMPTS: u32 = 10;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
-/// For init to see that a listing, which has come whole, has ended.
+/// For init to see that an act, of which all has come, has ended; and how often.
 const MOMENT: std::time::Duration = std::time::Duration::from_millis(20);
+const MOMENTS: u32 = 50;
 
 /// What a deploy is asked for with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -155,18 +157,23 @@ impl Control {
         B::Error: std::fmt::Display,
     {
         let request = ControlRequest::Unpack { slot: row.slot, release: id, limits: row.limits, onto };
-        let mut pipes = self.init.ask(request.clone(), vec![], QUICK).await;
-        for _ in 1..ATTEMPTS {
-            // What was listed just now may not have ended yet, as init sees it; this deploy has the slot's claim.
-            let Err(InitError::Refused(Refusal::Busy(_))) = pipes else { break };
-            tokio::time::sleep(MOMENT).await;
-            pipes = self.init.ask(request.clone(), vec![], QUICK).await;
-        }
-        let pipes = pipes?;
+        let pipes = self.begin(request).await?;
         let received = upload::receive(body, pipes, &self.config.http).await?;
         let home = Home { row, runtime, runtimes: &self.facts.runtimes };
         let chosen = home.choose(asked, &received.found)?;
         Ok((received, chosen))
+    }
+
+    /// Has `kennel-unpack` begin an act in a slot whose claim is held. The act before has said its last word, and may not have ended
+    /// yet as init sees it.
+    pub(crate) async fn begin(&self, request: ControlRequest) -> Result<Vec<OwnedFd>> {
+        for _ in 1..MOMENTS {
+            match self.init.ask(request.clone(), vec![], QUICK).await {
+                Err(InitError::Refused(Refusal::Busy(_))) => tokio::time::sleep(MOMENT).await,
+                other => return Ok(other?),
+            }
+        }
+        Ok(self.init.ask(request, vec![], QUICK).await?)
     }
 
     /// Tries the release, if that is wanted of it and it has a program. Then the commit: from here on it is acknowledged.

@@ -14,7 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::control::{Claim, Control, QUICK};
+use crate::control::{Claim, Control};
 use crate::deploy::files_of;
 use crate::error::{Error, Result};
 use crate::http::Streamed;
@@ -31,7 +31,7 @@ impl Control {
         let claim = self.claim(name, "a look at its files")?;
         let row = self.ready(name).await?;
         let files = files_of(&row, id)?;
-        let given = self.init.ask(ControlRequest::ListRelease(row.slot, files), vec![], QUICK).await?;
+        let given = self.begin(ControlRequest::ListRelease(row.slot, files)).await?;
         let [listing] =
             given.try_into().map_err(|_| Error::Internal("init sent no pipe for the listing".into()))?;
         let listing = pipe::Receiver::from_owned_fd(listing).map_err(|e| Error::Io("the listing's pipe", e))?;

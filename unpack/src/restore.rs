@@ -16,9 +16,18 @@ use crate::{Bounds, MAX_PATH_BYTES, Unpacked, empty_folder};
 /// Unpacks `input` into the folder `data`, which is emptied before.
 ///
 /// # Errors
-/// [`UnpackError`]; what is in the folder then is of no use.
+/// [`UnpackError`]; the folder is empty then.
 pub fn restore_data(input: impl Read, data: BorrowedFd<'_>, bounds: Bounds) -> Result<Unpacked, UnpackError> {
     empty_folder(data)?;
+    let result = fill(input, data, bounds);
+    if result.is_err() {
+        // The refusal is the answer; what cannot be removed now is removed later.
+        let _ = empty_folder(data);
+    }
+    result
+}
+
+fn fill(input: impl Read, data: BorrowedFd<'_>, bounds: Bounds) -> Result<Unpacked, UnpackError> {
     let mut restore = Restore { tree: Tree::new(data), bounds, done: Unpacked::default(), folders: vec![] };
     let mut archive = Archive::new(input);
     while let Some(entry) = archive.next_entry()? {

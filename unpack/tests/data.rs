@@ -120,8 +120,11 @@ fn what_cannot_come_back_is_not_saved_and_named() {
 #[test]
 fn what_harms_is_refused() {
     let data = tempfile::tempdir().unwrap();
-    let refused = |archive: Tar| match restore(&archive.done(), data.path(), BOUNDS) {
-        Err(UnpackError::Entry { fault, .. }) => fault,
+    let refused = |archive: Tar| match restore(&archive.file("more", b"").done(), data.path(), BOUNDS) {
+        Err(UnpackError::Entry { fault, .. }) => {
+            assert_eq!(data.path().read_dir().unwrap().count(), 0, "{fault}");
+            fault
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(Tar::new().file("../x", b"")), Fault::DotDot);

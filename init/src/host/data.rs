@@ -57,20 +57,23 @@ impl Host {
 
     /// Has what was unpacked take the place of a slot's data as soon as nothing runs there: what does is ended.
     pub(super) fn take_data(&mut self, id: SlotId, request: RequestId) -> Result<(), Refusal> {
-        self.is_free(id)?;
         if !Path::new(&folders::new_data(id)).exists() {
             return Err(Refusal::Invalid(format!("there is no new data for {id:?}")));
         }
-        self.slots.entry(id).or_default().exchange = Some(Exchange { request: Some(request), done: false });
+        let slot = self.slots.entry(id).or_default();
+        if slot.wipe.is_some() || slot.exchange.is_some() {
+            return Err(Refusal::Busy("it is being wiped, or its data replaced".into()));
+        }
+        slot.exchange = Some(Exchange { request: Some(request), done: false });
         self.kill_tasks_of(id);
         self.continue_exchange(id);
         Ok(())
     }
 
-    /// Goes on with an exchange when something of the slot has ended: its tasks come first, then its program.
+    /// Goes on with an exchange when something of the slot has ended: `kennel-unpack` and tasks come first, then its program.
     pub(super) fn continue_exchange(&mut self, id: SlotId) {
         let Some(slot) = self.slots.get(&id).filter(|slot| slot.is_to_exchange()) else { return };
-        if self.tasks.values().any(|task| task.slot() == id) {
+        if slot.job.is_some() || self.tasks.values().any(|task| task.slot() == id) {
             return;
         }
         if slot.state.is_alive() {
@@ -84,7 +87,7 @@ impl Host {
 
     /// The slot's program has ended, and nobody has been told yet: whoever waits for its next life finds the new data.
     pub(super) fn exchange_at_end(&mut self, id: SlotId) {
-        let is_wanted = self.slots.get(&id).is_some_and(|slot| slot.is_to_exchange());
+        let is_wanted = self.slots.get(&id).is_some_and(|slot| slot.is_to_exchange() && slot.job.is_none());
         if is_wanted && !self.tasks.values().any(|task| task.slot() == id) {
             self.exchange(id);
         }

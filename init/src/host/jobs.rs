@@ -261,14 +261,20 @@ impl Host {
                 self.end_wipe(id, Err(refusal));
             }
             _ if wiped => self.continue_wipe(id),
-            (Act::RestoreData(_), Err(_)) => self.remove_new_data(id),
+            // It has cleared away itself what it had made, unless it was killed.
+            (Act::RestoreData(_), Err(refusal)) => {
+                self.end_exchange(id, Err(refusal));
+                if folders::remove_new_data(id).is_err() {
+                    self.remove_new_data(id);
+                }
+            }
             (Act::WipeNewData, result) => {
                 if let Err(refusal) = result {
                     say!("FAILED in {id:?}: {refusal}");
                 }
                 self.new_data_removed(id);
             }
-            _ => {}
+            _ => self.continue_exchange(id),
         }
     }
 }
