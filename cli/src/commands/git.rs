@@ -124,14 +124,13 @@ impl Helper {
 
 /// The first line of it, for a line of git's.
 fn reason(message: &str) -> String {
-    let line = SafeLines::new(false).push(message.as_bytes()).into_iter().next();
-    let line = line.unwrap_or_else(|| message.to_owned());
-    let line = line.lines().next().unwrap_or_default().trim_end_matches(':');
+    let lines = SafeLines::new(false).push(format!("{message}\n").as_bytes());
+    let line = lines.first().map_or("", |line| line.trim_end_matches(':'));
     // Git reads what begins with a quote as quoted.
-    let line = line.trim_start_matches('"');
+    let line = line.replace('"', "'");
     match line.char_indices().nth(REASON) {
         Some((at, _)) => format!("{}…", &line[..at]),
-        None => line.to_owned(),
+        None => line,
     }
 }
 
@@ -197,7 +196,7 @@ mod tests {
     #[test]
     fn a_reason_is_one_line_that_git_takes_as_it_is() {
         assert_eq!(reason("it exited with code 3:\n  the log"), "it exited with code 3");
-        assert_eq!(reason("\"x\" is bad\u{1b}[2J"), "x\" is bad");
+        assert_eq!(reason("\"x\" is bad\u{1b}[2J"), "'x' is bad");
         let long = reason(&"ä".repeat(300));
         assert_eq!((long.chars().count(), long.ends_with('…')), (201, true));
     }
