@@ -184,7 +184,6 @@ fn environment(spec: &LaunchSpec, port: u16, runtimes: &[RuntimeFacts]) -> Vec<S
 }
 
 /// What `kennel-unpack` is to do.
-#[expect(clippy::large_enum_variant, reason = "one for each act, never many")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// Write a new release from its standard input, perhaps with files of this earlier one.
