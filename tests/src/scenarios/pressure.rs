@@ -98,7 +98,7 @@ fn crowd(vm: &mut Vm) -> Result<(), String> {
     holds(&format!("the least recently used went first: {states:?}"), in_order && awake < CROWD)?;
     for (name, before) in names.iter().zip(&lives) {
         let facts = vm.page_json(name, "/whole")?;
-        same(&format!("the process that answers for {name}"), &life(&facts)?, before)?;
+        lives_on(vm, name, &life(&facts)?, before)?;
         same(&format!("whether {name} has what it had"), facts["whole"].as_bool(), Some(true))?;
     }
     at_once(vm, &names, &lives)?;
@@ -112,6 +112,15 @@ fn crowd(vm: &mut Vm) -> Result<(), String> {
     holds(&format!("from the first one too ({of_first} bytes)"), of_first >= u64::from(BALLAST) << 20)?;
     nobody_was_killed(vm, seen)?;
     remove(vm, &names)
+}
+
+/// It is the same process that answers; if not, what became of the one before is told.
+fn lives_on(vm: &Vm, name: &str, life: &str, before: &str) -> Result<(), String> {
+    if life == before {
+        return Ok(());
+    }
+    let timeline = vm.ok(&["tenant", "timeline", name, "-n", "12"])?;
+    Err(format!("the process that answers for {name} is {life:?}, not {before:?}:\n{timeline}"))
 }
 
 /// All of them are asked for at once, and need more memory together than there is: they are woken one after the other, and
@@ -131,7 +140,7 @@ fn at_once(vm: &Vm, names: &[String], lives: &[String]) -> Result<(), String> {
         let answer = visitor.join().map_err(|_| "a visitor panicked")??;
         same(&format!("the status of {name} among all"), answer.status, 200)?;
         let facts = serde_json::from_str(&answer.body).map_err(|e| format!("{name} is no JSON ({e})"))?;
-        same(&format!("the process that answers for {name} among all"), &life(&facts)?, before)?;
+        lives_on(vm, name, &life(&facts)?, before)?;
     }
     let delayed = until("memory to be enough again", SOON, || {
         let console = vm.console();
