@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Body;
-use kennel_model::api::Deployed;
+use kennel_model::api::{Deployed, Source};
 use kennel_model::command;
 use kennel_model::layout::RuntimeFacts;
 use kennel_model::msg::{ControlRequest, Refusal};
@@ -40,6 +40,8 @@ pub struct Wish {
     pub runtime: Option<RuntimeName>,
     /// It is only shown.
     pub beta: Option<At>,
+    /// The commit that it is made from.
+    pub source: Option<Source>,
 }
 
 /// Where a release is shown beside the one that serves.
@@ -129,7 +131,8 @@ impl Control {
         let (received, chosen) = self.unpack((row, runtime), (id, onto), body, &wish.command).await?;
         let Chosen { command, origin, notes } = chosen;
         let (bytes, entries, runtime) = (received.bytes, received.entries, runtime.name.clone());
-        let facts = Unpacked { bytes, entries, command, origin, runtime, by };
+        let source = wish.source.clone();
+        let facts = Unpacked { bytes, entries, command, origin, runtime, source, by };
         Ok((self.introduce(row, id, facts, shown_at).await?, notes))
     }
 
@@ -258,6 +261,7 @@ fn with(row: &TenantRow, id: ReleaseId, facts: &Unpacked) -> TenantRow {
         command: facts.command.clone(),
         origin: Some(facts.origin),
         runtime: facts.runtime.clone(),
+        source: facts.source.clone(),
         by: facts.by.clone(),
         created_at_s: 0,
     });

@@ -268,8 +268,8 @@ fn shown(
         (true, Some(_)) => ReleaseState::Trying,
         (false, _) => ReleaseState::Kept,
     };
-    let ReleaseRow { id, files, bytes, entries, command, origin, runtime, by, created_at_s } = row;
+    let ReleaseRow { id, files, bytes, entries, command, origin, runtime, source, by, created_at_s } = row;
     let (files, runtime) = ((files != id).then_some(files), Some(runtime));
     let beta = beta.filter(|(shown, _)| *shown == id).map(|(_, beta)| beta.clone());
-    Release { files, id, bytes, entries, created_at_s, by, command, origin, runtime, state, beta }
+    Release { files, id, bytes, entries, created_at_s, by, command, origin, runtime, source, state, beta }
 }

@@ -35,7 +35,9 @@ use crate::egress::Action;
 use crate::layout::RuntimeFacts;
 use crate::memory::{Pressure, Reclaimed, Swap};
 use crate::msg::ServiceStatus;
-pub use crate::release::{Beta, Move, Moved, Promote, Release, ReleaseState, Rollback, RolledBack, RuntimeUse};
+pub use crate::release::{
+    Beta, Move, Moved, Promote, Release, ReleaseState, Rollback, RolledBack, RuntimeUse, Source,
+};
 pub use crate::session::{
     Challenge, ChallengeRequest, SIGNATURE_NAMESPACE, Session, SessionRequest, signed_text,
 };

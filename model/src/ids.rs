@@ -155,6 +155,24 @@ name_type!(
     |s| HostName::new(s.strip_prefix("*.").unwrap_or(s)).is_ok()
 );
 
+name_type!(
+    /// A commit of git's, in full, by SHA-1 or SHA-256.
+    CommitId,
+    "commit",
+    "use all 40 or 64 of its digits, 0-9 and a-f",
+    |s| matches!(s.len(), 40 | 64) && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+);
+
+name_type!(
+    /// A ref of git's in full, such as `refs/heads/main`; of those that git allows, the printable ones.
+    RefName,
+    "ref",
+    "use refs/ and a name without spaces, control characters and ~^:?*[\\, 255 bytes at most",
+    |s| s.len() <= 255
+        && s.strip_prefix("refs/").is_some_and(|rest| !rest.is_empty())
+        && !s.chars().any(|c| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c))
+);
+
 /// The number of a release within its tenant, counted from 1 and never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ReleaseId(pub u32);
@@ -169,6 +187,25 @@ impl fmt::Display for ReleaseId {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn commits_and_refs() {
+        for good in ["0123456789abcdef0123456789abcdef01234567".to_owned(), "a".repeat(64)] {
+            assert!(CommitId::new(good).is_ok());
+        }
+        for bad in [String::new(), "a".repeat(39), "a".repeat(41), "A".repeat(40), "g".repeat(40)] {
+            assert!(CommitId::new(bad).is_err());
+        }
+        for good in ["refs/heads/main", "refs/heads/fix/ä-1", "refs/x"] {
+            assert!(RefName::new(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["main", "refs/", "refs/heads/a b", "refs/heads/\u{1b}[2J", "refs/heads/a:b", "refs/heads/a\\b"]
+        {
+            assert!(RefName::new(bad).is_err(), "{bad}");
+        }
+        assert!(RefName::new(format!("refs/{}", "x".repeat(251))).is_err());
+    }
 
     #[test]
     fn tenant_names() {

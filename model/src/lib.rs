@@ -52,8 +52,8 @@ pub use domain::Domain;
 pub use files::StaticFiles;
 pub use health::{HealthPath, InvalidHealthPath};
 pub use ids::{
-    AccountName, CertificateName, EnvName, HostName, InvalidId, NodeName, ReleaseId, RuntimeName, TenantName,
-    TokenName,
+    AccountName, CertificateName, CommitId, EnvName, HostName, InvalidId, NodeName, RefName, ReleaseId,
+    RuntimeName, TenantName, TokenName,
 };
 pub use launch::{LaunchSpec, Limits};
 pub use slot::{SlotId, SlotState};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::Tenant;
 use crate::found::Origin;
-use crate::{Domain, ReleaseId, RuntimeName, TenantName};
+use crate::{CommitId, Domain, RefName, ReleaseId, RuntimeName, TenantName};
 
 /// One release as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +34,22 @@ pub struct Release {
     /// The runtime that it runs on; absent from hosts that are older than that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimeName>,
+    /// The commit that it was made from, if whoever deployed it has said one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// What becomes of it; [`ReleaseState::Kept`] from hosts that are older than that.
     #[serde(default)]
     pub state: ReleaseState,
+}
+
+/// What a release was made from, in the words of whoever deployed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The commit.
+    pub commit: CommitId,
+    /// The ref to which it was pushed.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub name: Option<RefName>,
 }
 
 /// Where a release is shown before it serves.

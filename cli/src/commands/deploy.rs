@@ -153,18 +153,20 @@ pub(super) struct Wish {
     runtime: Option<RuntimeName>,
     /// Where it is shown; empty for the usual place.
     beta: Option<String>,
+    /// The commit that it is made from.
+    source: Option<api::Source>,
 }
 
 impl Wish {
     fn of(args: &Deploy) -> Self {
         let beta = args.beta.as_ref().map(|at| at.as_ref().map_or_else(String::new, ToString::to_string));
         let command = args.command.as_ref().map_or_else(Vec::new, |words| words.0.clone());
-        Self { command, runtime: args.runtime.clone(), beta }
+        Self { command, runtime: args.runtime.clone(), beta, source: None }
     }
 
-    /// To be shown at the usual place, or to serve.
-    pub(super) fn shown(beta: bool) -> Self {
-        Self { beta: beta.then(String::new), ..Self::default() }
+    /// Of a commit, to be shown at the usual place, or to serve.
+    pub(super) fn of_commit(source: api::Source, beta: bool) -> Self {
+        Self { beta: beta.then(String::new), source: Some(source), ..Self::default() }
     }
 
     /// Where it is sent to, with what it builds on.
@@ -175,7 +177,10 @@ impl Wish {
         let runtime = self.runtime.as_ref().map(|name| ("runtime", name.to_string()));
         let beta = self.beta.clone().map(|at| ("beta", at));
         let mut query = form_urlencoded::Serializer::new(String::new());
-        match query.extend_pairs(words.chain(onto).chain(runtime).chain(beta)).finish().as_str() {
+        let commit = self.source.as_ref().map(|source| ("commit", source.commit.to_string()));
+        let named = self.source.as_ref().and_then(|source| Some(("ref", source.name.as_ref()?.to_string())));
+        let all = words.chain(onto).chain(runtime).chain(beta).chain(commit).chain(named);
+        match query.extend_pairs(all).finish().as_str() {
             "" => path,
             query => format!("{path}?{query}"),
         }
@@ -274,6 +279,10 @@ mod tests {
         assert_eq!(none.path(&name, onto), "/v1/tenants/blog/releases?onto=7");
         let moved = Wish { runtime: Some("python-3.13".parse().unwrap()), ..Wish::default() };
         assert_eq!(moved.path(&name, None), "/v1/tenants/blog/releases?runtime=python-3.13");
+        let (commit, main) = ("0a".repeat(20), Some("refs/heads/main".parse().unwrap()));
+        let source = api::Source { commit: commit.parse().unwrap(), name: main };
+        let pushed = Wish::of_commit(source, true).path(&name, None);
+        assert_eq!(pushed, format!("/v1/tenants/blog/releases?beta=&commit={commit}&ref=refs%2Fheads%2Fmain"));
         let shown = |at: &str| Wish { beta: Some(at.to_owned()), ..Wish::default() }.path(&name, None);
         assert_eq!(
             [shown(""), shown("next.example.com")],

@@ -4,12 +4,13 @@
 use std::io;
 use std::process::Command;
 
+use kennel_model::api::{self, ReleaseState, Source};
 use serde::Serialize;
 
 use super::deploy::{Wish, release};
-use super::{Context, block_on};
+use super::{Context, block_on, tenant_path};
 use crate::args::{GitCommand, GitHelper, GitSetup, Global, HostArg};
-use crate::deploy::Source;
+use crate::deploy::Source as Files;
 use crate::exit::Failure;
 use crate::git::{Address, Ask, GitError, HELPER, Installed, Place, Push, Repository, Talk, install, place};
 use crate::hosts::HostBook;
@@ -17,7 +18,7 @@ use crate::paths::Paths;
 use crate::ui::{SafeLines, Ui};
 
 /// What is understood here; `fetch` only to say that there is nothing to.
-const CAPABILITIES: [&str; 3] = ["option", "push", "fetch"];
+const CAPABILITIES: [&str; 4] = ["option", "push", "fetch", "object-format"];
 /// Letters of a reason that git prints beside a ref.
 const REASON: usize = 200;
 
@@ -30,7 +31,7 @@ pub fn helper(args: GitHelper) -> Result<(), Failure> {
     let ui = Ui::new(&args.global).aside(false);
     let global = Global { host: address.host.clone().or(args.global.host.clone()), ..args.global };
     let context = Context { ui, paths: Paths::from_env()?, global };
-    let helper = Helper { context, address, dry: false };
+    let helper = Helper { context, address, dry: false, formats: false };
     block_on(helper.serve(Talk::new(io::stdin().lock(), io::stdout().lock())))
 }
 
@@ -39,6 +40,8 @@ struct Helper {
     address: Address,
     /// Nothing is to be changed.
     dry: bool,
+    /// It is to be said how objects are named.
+    formats: bool,
 }
 
 impl Helper {
@@ -51,7 +54,7 @@ impl Helper {
                     let known = self.option(&name, &value);
                     talk.word(if known { "ok" } else { "unsupported" })?;
                 }
-                Ask::List => talk.lines(&[])?,
+                Ask::List => talk.lines(&self.list().await?)?,
                 Ask::Push(all) => {
                     let answers = self.push(&all).await?;
                     talk.lines(&answers)?;
@@ -71,9 +74,30 @@ impl Helper {
             "dry-run" => self.dry = value == "true",
             // A bar is shown where there is a terminal.
             "progress" => {}
+            "object-format" => self.formats = true,
             _ => return false,
         }
         true
+    }
+
+    /// The commits that the host says it has: of what serves, and of what is shown.
+    async fn list(&self) -> Result<Vec<String>, Failure> {
+        let tenant: api::Tenant = self.context.client()?.get(&tenant_path(&self.address.tenant)).await?;
+        // Somebody may ask from outside of a repository.
+        let format = Repository::of_helper().and_then(|repository| repository.format());
+        let (format, digits) = if format.is_ok_and(|f| f == "sha256") { ("sha256", 64) } else { ("sha1", 40) };
+        let mut lines = if self.formats { vec![format!(":object-format {format}")] } else { vec![] };
+        for release in &tenant.releases {
+            let there = release.beta.is_some() || release.state == ReleaseState::Serving;
+            let source = release.source.as_ref().filter(|_| there);
+            if let Some(Source { commit, name: Some(name) }) = source
+                && commit.as_str().len() == digits
+                && !lines.iter().any(|line| line.ends_with(&format!(" {name}")))
+            {
+                lines.push(format!("{commit} {name}"));
+            }
+        }
+        Ok(lines)
     }
 
     /// What has become of each.
@@ -90,7 +114,7 @@ impl Helper {
                 )),
                 (Some(_), Ok(_)) if branches > 1 => Some("one branch at a time is deployed".to_owned()),
                 (Some(_), Ok(_)) if self.dry => None,
-                (Some(source), Ok(place)) => self.deploy(&repository, source, place).await.err(),
+                (Some(source), Ok(place)) => self.deploy(&repository, (source, &push.name), place).await.err(),
             };
             answers.push(match refused {
                 None => format!("ok {}", push.name),
@@ -101,14 +125,19 @@ impl Helper {
     }
 
     /// Deploys a commit. What went wrong is shown, and its reason is for git.
-    async fn deploy(&self, repository: &Repository, source: &str, place: Place) -> Result<(), String> {
-        self.brought(repository, source, place).await.map_err(|failure| {
+    async fn deploy(&self, repository: &Repository, from: (&str, &str), place: Place) -> Result<(), String> {
+        self.brought(repository, from, place).await.map_err(|failure| {
             self.context.ui.failure(&failure);
             reason(&failure.message)
         })
     }
 
-    async fn brought(&self, repository: &Repository, source: &str, place: Place) -> Result<(), Failure> {
+    async fn brought(
+        &self,
+        repository: &Repository,
+        (source, name): (&str, &str),
+        place: Place,
+    ) -> Result<(), Failure> {
         let client = self.context.client()?;
         let commit = repository.commit(source)?;
         let tree = repository.check_out(&commit)?;
@@ -116,8 +145,10 @@ impl Helper {
         if let Some(note) = note {
             self.context.ui.warn(&note);
         }
-        let wish = Wish::shown(place == Place::Shown);
-        let done = release(&self.context, client, &self.address.tenant, &wish, Source::Folder(plan)).await;
+        // A name that is not kept is only not listed again.
+        let source = Source { commit, name: name.parse().ok() };
+        let wish = Wish::of_commit(source, place == Place::Shown);
+        let done = release(&self.context, client, &self.address.tenant, &wish, Files::Folder(plan)).await;
         done.map_err(|failure| tree.told(failure))
     }
 }

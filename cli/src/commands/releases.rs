@@ -1,6 +1,6 @@
 //! `kennel releases`, `kennel rollback` and `kennel promote`: which releases are kept, and the ways back and forth between them.
 
-use kennel_model::api::{Promote, Release, ReleaseState, Rollback, RolledBack};
+use kennel_model::api::{Promote, Release, ReleaseState, Rollback, RolledBack, Source};
 use kennel_model::{Domain, TenantName};
 
 use super::{Context, tenant_path};
@@ -47,7 +47,7 @@ fn words(name: &TenantName, releases: &[Release], url: impl Fn(&Domain) -> Strin
     if releases.is_empty() {
         return format!("{name} has no release yet; bring one: kennel deploy {name} FOLDER\n");
     }
-    let rows: Vec<[String; 7]> = releases
+    let rows: Vec<[String; 8]> = releases
         .iter()
         .map(|release| {
             let state = word(release).to_owned();
@@ -61,11 +61,12 @@ fn words(name: &TenantName, releases: &[Release], url: impl Fn(&Domain) -> Strin
                 release.by.clone(),
                 size,
                 runtime,
+                release.source.as_ref().map_or_else(|| "-".to_owned(), from),
                 command,
             ]
         })
         .collect();
-    let mut text = table(["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "RUNTIME", "COMMAND"], &rows);
+    let mut text = table(["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "RUNTIME", "COMMIT", "COMMAND"], &rows);
     for (release, beta) in releases.iter().filter_map(|release| Some((release.id, release.beta.as_ref()?))) {
         text.push_str(&format!(
             "{release} is shown at {}, gone {}; `kennel promote {name}` has it serve\n",
@@ -75,6 +76,14 @@ fn words(name: &TenantName, releases: &[Release], url: impl Fn(&Domain) -> Strin
     }
     // A command is whatever somebody has typed.
     SafeLines::new(false).push(text.as_bytes()).join("\n") + "\n"
+}
+
+/// The beginning of its commit, and the branch or whatever it was.
+fn from(source: &Source) -> String {
+    let commit: String = source.commit.as_str().chars().take(10).collect();
+    let name = source.name.as_ref().map(|name| name.as_str());
+    let name = name.map(|name| name.strip_prefix("refs/heads/").unwrap_or(name));
+    name.map_or_else(|| commit.clone(), |name| format!("{commit} {name}"))
 }
 
 const fn word(release: &Release) -> &'static str {
@@ -105,18 +114,26 @@ mod tests {
             origin: None,
             beta: (id == 12).then(|| Beta { domain: "r12.blog.example".parse().unwrap(), until_s: 86_400 }),
             runtime: Some("node-24".parse().unwrap()),
+            source: (id == 7).then(|| Source {
+                commit: "0a".repeat(20).parse().unwrap(),
+                name: Some("refs/heads/main".parse().unwrap()),
+            }),
             state,
         };
         let url = |domain: &Domain| format!("https://{domain}/");
         let name = "blog".parse().unwrap();
         let text = words(&name, &[release(12, ReleaseState::Kept), release(7, ReleaseState::Serving)], url);
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(lines[0], ["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "RUNTIME", "COMMAND"]);
+        assert_eq!(lines[0], ["RELEASE", "STATE", "DEPLOYED", "BY", "SIZE", "RUNTIME", "COMMIT", "COMMAND"]);
         assert_eq!(lines[1][..2], ["r12", "beta"]);
         let shown = "r12 is shown at https://r12.blog.example/, gone in 0 s; `kennel promote blog` has";
         assert!(text.contains(shown), "{text}");
         assert_eq!(lines[2][..2], ["r7", "serving"]);
-        assert!(text.contains("SHA256:me  2K    node-24") && text.contains("/usr/bin/node"), "{text}");
+        assert!(
+            text.contains("SHA256:me  2K    node-24  0a0a0a0a0a main  /usr/bin/node")
+                && text.contains("/usr/bin/node"),
+            "{text}"
+        );
         assert!(!text.contains('\u{1b}'), "{text:?}");
         assert!(words(&name, &[], url).contains("kennel deploy blog FOLDER"));
     }

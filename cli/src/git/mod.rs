@@ -16,7 +16,7 @@ use crate::exit::{Exit, Explain, FileError};
 pub use address::{Address, InvalidAddress};
 pub use program::{HELPER, Installed, install, is_helper};
 pub use refs::{Place, Refused, place};
-pub use repository::{Commit, Repository, Tree};
+pub use repository::{Repository, Tree};
 pub use talk::{Ask, Push, Talk};
 
 /// Why something about git went wrong.

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use kennel_model::CommitId;
 use tempfile::TempDir;
 
 use super::GitError;
@@ -25,10 +26,6 @@ const SETTINGS: [&str; 7] = [
 ];
 /// The kind of a submodule in an index.
 const SUBMODULE: &[u8] = b"160000 ";
-
-/// A commit's name in full.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit(pub String);
 
 /// A repository.
 #[derive(Debug)]
@@ -59,10 +56,21 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::NoCommit`], or git itself failed.
-    pub fn commit(&self, source: &str) -> Result<Commit, GitError> {
+    pub fn commit(&self, source: &str) -> Result<CommitId, GitError> {
         // In two steps: not everything that names a commit can have a suffix.
         let object = self.resolved(source)?;
-        self.resolved(&format!("{object}^{{commit}}")).map(Commit)
+        let commit = self.resolved(&format!("{object}^{{commit}}"))?;
+        CommitId::new(commit).map_err(|e| GitError::Git { what: "rev-parse", said: e.to_string() })
+    }
+
+    /// How it names objects: `sha1` or `sha256`.
+    ///
+    /// # Errors
+    /// Git itself failed.
+    pub fn format(&self) -> Result<String, GitError> {
+        let output =
+            self.git().args(["rev-parse", "--show-object-format"]).output().map_err(GitError::NoGit)?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     fn resolved(&self, name: &str) -> Result<String, GitError> {
@@ -79,13 +87,13 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError`].
-    pub fn check_out(&self, commit: &Commit) -> Result<Tree, GitError> {
+    pub fn check_out(&self, commit: &CommitId) -> Result<Tree, GitError> {
         let temporary = std::env::temp_dir();
         let place = tempfile::Builder::new().prefix("kennel-push-").tempdir();
         let place = place.map_err(|e| FileError::at("write", &temporary)(e))?;
         let mut tree = Tree { place, submodules: vec![] };
         std::fs::create_dir(tree.folder()).map_err(FileError::at("write", &tree.folder()))?;
-        self.in_tree(&tree, "read-tree", &[&commit.0])?;
+        self.in_tree(&tree, "read-tree", &[commit.as_str()])?;
         self.in_tree(&tree, "checkout-index", &["--all", "--quiet"])?;
         let listed = self.in_tree(&tree, "ls-files", &["--stage", "-z"])?.stdout;
         let submodules = listed.split(|byte| *byte == 0).filter(|line| line.starts_with(SUBMODULE));

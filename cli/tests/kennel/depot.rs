@@ -33,6 +33,8 @@ pub(crate) struct Depot {
     folder: Arc<tempfile::TempDir>,
     /// Written into a file once a release has been listed.
     pub(crate) damage: Arc<Mutex<Option<Damage>>>,
+    /// What the releases were made from, and those that are only shown.
+    pub(crate) sources: Arc<Mutex<Vec<(Option<api::Source>, bool)>>>,
     /// Why the next release is no good.
     pub(crate) no_good: Arc<Mutex<Option<&'static str>>>,
 }
@@ -42,6 +44,7 @@ impl Depot {
         let depot = Self {
             folder: Arc::new(tempfile::tempdir().unwrap()),
             damage: Arc::default(),
+            sources: Arc::default(),
             no_good: Arc::default(),
         };
         host.state.lock().unwrap().depot = Some(depot.clone());
@@ -58,7 +61,7 @@ impl Depot {
 
     /// Answers what is about releases.
     pub(crate) async fn answer(&self, request: Request<Incoming>, tenant: api::Tenant) -> Answer {
-        let releases = (1..=self.newest()).map(release).collect();
+        let releases = self.releases();
         let tenant = api::Tenant { releases, ..tenant };
         let path = request.uri().path().to_owned();
         if let Some(number) = path.strip_suffix("/files").and_then(|path| path.rsplit('/').next()) {
@@ -76,11 +79,33 @@ impl Depot {
         if let Some(why) = self.no_good.lock().unwrap().take() {
             return problem(422, "not-ready", why);
         }
-        match self.take(&sent, onto) {
+        let made = self.take(&sent, onto);
+        if made.is_ok() {
+            let word =
+                |name: &str| form_urlencoded::parse(query.as_bytes()).find(|(n, _)| n == name).map(|(_, v)| v);
+            let source = word("commit").map(|commit| api::Source {
+                commit: commit.parse().unwrap(),
+                name: word("ref").map(|name| name.parse().unwrap()),
+            });
+            self.sources.lock().unwrap().push((source, word("beta").is_some()));
+        }
+        match made {
             Ok(release) => answered(201, &api::Deployed { release, tenant, notes: vec![], ready_ms: None }),
             Err(error @ UnpackError::Basis { .. }) => problem(409, "basis-differs", &error.to_string()),
             Err(error) => problem(422, "upload-refused", &error.to_string()),
         }
+    }
+
+    fn releases(&self) -> Vec<api::Release> {
+        let sources = self.sources.lock().unwrap();
+        let serving = sources.iter().rposition(|(_, shown)| !shown);
+        let one = |(at, (source, shown)): (usize, &(Option<api::Source>, bool))| api::Release {
+            source: source.clone(),
+            state: if serving == Some(at) { api::ReleaseState::Serving } else { api::ReleaseState::Kept },
+            beta: shown.then(|| api::Beta { domain: "r1.blog.localhost".parse().unwrap(), until_s: 0 }),
+            ..release(at as u32 + 1)
+        };
+        sources.iter().enumerate().map(one).collect()
     }
 
     fn take(&self, sent: &[u8], onto: Option<u32>) -> Result<api::Release, UnpackError> {

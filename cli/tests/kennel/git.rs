@@ -147,6 +147,7 @@ fn what_is_committed_is_deployed_and_what_is_not_is_not() {
     repository.commit();
     repository.pushed(&["kennel", "HEAD:main"]);
     assert_eq!(repository.released(), ["dist/tracked.js", "link", "run", "server.js", "untracked"]);
+    repository.commit();
     assert_eq!(repository.pushed(&["--quiet", "kennel", "HEAD:main"]), "");
 }
 
@@ -164,6 +165,35 @@ fn of_a_second_push_what_has_changed_travels() {
     assert!(said.contains("looking for what has changed since r1\n"), "{said}");
     assert!(said.contains("  1 of 40 files changed: "), "{said}");
     assert_eq!(std::fs::read(repository.depot.place(2).join("lib/7.js")).unwrap(), b"seven");
+}
+
+#[test]
+fn what_serves_and_what_is_shown_is_known_to_git() {
+    let repository = Repository::new();
+    repository.file("server.js", "one");
+    let one = repository.commit();
+    repository.pushed(&["kennel", "main"]);
+    let asked = format!("POST /v1/tenants/blog/releases?commit={one}&ref=refs%2Fheads%2Fmain");
+    assert!(repository.host.requests().contains(&asked), "{:?}", repository.host.requests());
+    assert_eq!(repository.pushed(&["kennel", "main"]), "Everything up-to-date\n");
+    assert_eq!(repository.depot.newest(), 1);
+    repository.git(&["checkout", "--quiet", "-b", "fix"]);
+    repository.file("server.js", "two");
+    let two = repository.commit();
+    repository.pushed(&["kennel", "fix"]);
+    let listed = repository.git(&["ls-remote", "kennel"]);
+    let mut listed: Vec<&str> = listed.lines().collect();
+    listed.sort_by_key(|line| line.split_once('\t').map(|(_, name)| name));
+    assert_eq!(listed, [format!("{two}\trefs/heads/fix"), format!("{one}\trefs/heads/main")]);
+    let said = repository.pushed(&["kennel", "fix:main"]);
+    assert!(said.contains(&format!("{}..{}  fix -> main", &one[..7], &two[..7])), "{said}");
+    repository.git(&["commit", "--quiet", "--amend", "--message", "another"]);
+    repository.refused(&["kennel", "fix:main"], &["! [rejected]", "fix -> main (non-fast-forward)"]);
+    repository.pushed(&["--force", "kennel", "fix:main"]);
+    repository.refused(&["kennel", ":main"], &["! [remote rejected] main (a push removes nothing from a host"]);
+    let cloned = repository.command(&["clone", "kennel::blog", "../cloned"]).output().unwrap();
+    let said = text(&cloned.stderr);
+    assert!(!cloned.status.success() && said.contains("error: nothing can be fetched from a host"), "{said}");
 }
 
 #[test]
@@ -186,26 +216,31 @@ fn other_branches_are_shown_and_what_has_no_place_is_refused() {
     repository.file("server.js", "one");
     repository.commit();
     repository.git(&["branch", "fix"]);
+    repository.git(&["branch", "more"]);
     repository.git(&["tag", "--annotate", "v1", "--message", "one"]);
     repository.pushed(&["kennel", "fix"]);
-    let asked = |words: &str| repository.host.requests().iter().any(|asked| asked == words);
-    assert!(asked("POST /v1/tenants/blog/releases?beta="), "{:?}", repository.host.requests());
+    let asked = |words: &str| repository.host.requests().iter().any(|asked| asked.starts_with(words));
+    assert!(asked("POST /v1/tenants/blog/releases?beta=&commit="), "{:?}", repository.host.requests());
     repository.refused(&["kennel", "v1"], &["! [remote rejected] v1 -> v1 (tags are not deployed"]);
     repository.refused(
-        &["kennel", "main", "fix"],
-        &["main -> main (one branch at a time", "fix -> fix (one branch at a time"],
+        &["kennel", "main", "more"],
+        &["main -> main (one branch at a time", "more -> more (one branch at a time"],
     );
     repository.refused(&["kennel", "main:refs/notes/x"], &["(only branches are deployed)"]);
     let said = repository.push(&["kennel", "main", "v1"]);
     assert!(!said.0 && said.1.contains("main -> main\n") && said.1.contains("v1 -> v1 (tags"), "{}", said.1);
     assert_eq!(repository.depot.newest(), 2, "a branch beside a tag is deployed");
-    repository.pushed(&["kennel", "v1^{}:refs/heads/main"]);
-    repository.pushed(&["kennel", "v1:refs/heads/main"]);
+    repository.file("server.js", "two");
+    repository.commit();
+    repository.git(&["tag", "--annotate", "v2", "--message", "two"]);
+    repository.pushed(&["kennel", "v2^{}:refs/heads/main"]);
+    assert_eq!(repository.depot.newest(), 3);
+    repository.commit();
     let before = repository.depot.newest();
     repository.pushed(&["--dry-run", "kennel", "main"]);
     assert_eq!(repository.depot.newest(), before, "a rehearsal changes nothing");
     let blob = repository.git(&["rev-parse", "HEAD:server.js"]);
-    repository.refused(&["kennel", &format!("{}:refs/heads/main", blob.trim())], &["is no commit"]);
+    repository.refused(&["kennel", &format!("{}:refs/heads/blob", blob.trim())], &["is no commit"]);
 }
 
 #[test]
@@ -274,6 +309,8 @@ fn what_a_person_has_set_for_their_working_tree_has_no_part_in_it() {
     let hooks = std::fs::read_to_string(repository.home.path("hooks")).unwrap();
     assert_eq!(hooks.lines().filter(|hook| *hook == "pre-push").count(), 1, "{hooks}");
     assert!(!hooks.contains("post-checkout") && !hooks.contains("post-index-change"), "{hooks}");
+    let (content, said) = repository.push(&["kennel", "main"]);
+    assert!(content && said == "Everything up-to-date\n", "{said}");
 }
 
 #[test]
@@ -288,7 +325,7 @@ fn a_bare_repository_and_a_shallow_one_push_as_well() {
     repository.git(&["clone", "--quiet", "--bare", &source, "../bare"]);
     repository.git(&["clone", "--quiet", "--depth", "1", &source, "../shallow"]);
     for (number, folder) in [(1, "bare"), (2, "shallow")] {
-        let mut command = repository.command(&["push", "kennel::blog", "main"]);
+        let mut command = repository.command(&["push", "kennel::blog", &format!("main:refs/heads/{folder}")]);
         let output = command.current_dir(repository.home.path(folder)).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert_eq!(std::fs::read(repository.depot.place(number).join("server.js")).unwrap(), b"two");
@@ -301,6 +338,7 @@ fn an_address_leads_to_a_host_and_a_tenant_or_is_an_error() {
     repository.file("server.js", "one");
     repository.commit();
     repository.pushed(&["kennel://local/blog", "main"]);
+    repository.commit();
     for (url, words) in [
         ("kennel://berlin/blog", "error: host berlin is not known here\nhint: known are: local"),
         ("kennel::Bad_Name", "error: \"Bad_Name\" names no tenant"),

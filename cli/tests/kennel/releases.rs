@@ -25,6 +25,7 @@ pub(crate) fn release(id: u32) -> Release {
         origin: Some(Origin::PackageStart),
         beta: None,
         runtime: Some("node-24".parse().unwrap()),
+        source: None,
         state: if id == 2 { ReleaseState::Serving } else { ReleaseState::Kept },
     }
 }
@@ -60,7 +61,7 @@ fn releases_are_a_table_and_a_document() {
     let table = String::from_utf8(table.stdout).unwrap();
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[1].starts_with("r2       serving  ") && lines[2].starts_with("r1       kept "), "{table}");
-    assert!(lines[1].ends_with("SHA256:x  2K    node-24  /usr/bin/node server.js"), "{table}");
+    assert!(lines[1].ends_with("SHA256:x  2K    node-24  -       /usr/bin/node server.js"), "{table}");
     let document = result(&home.kennel(&["releases", "blog", "--json"]).output().unwrap());
     assert_eq!((&document[1]["id"], &document[1]["state"]), (&json!(1), &json!("kept")));
     let missing = home.kennel(&["releases", "other", "--json"]).output().unwrap();

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt;
 use hyper::StatusCode;
-use kennel_model::api::{Move, Promote, Rollback};
+use kennel_model::api::{Move, Promote, Rollback, Source};
 use kennel_model::env::ChangeEnv;
 use kennel_model::listing::{CHANGES, LISTING};
-use kennel_model::{Domain, ReleaseId, RuntimeName, TenantName};
+use kennel_model::{CommitId, Domain, RefName, ReleaseId, RuntimeName, TenantName};
 
 use super::answers::{
     Answer, Asked, cut, gone, last_segment, media_type, note, number_of, read_of, undisturbed,
@@ -35,26 +35,33 @@ pub(super) async fn deploy(control: &Arc<Control>, name: TenantName, asked: Aske
 }
 
 /// The words of a command in a query, `command=node&command=server.js`, the release that it builds on, `onto=7`, what it is to run
-/// on, `runtime=node-24`, and where it is only to be shown.
+/// on, `runtime=node-24`, where it is only to be shown, and the commit that it is made from, `commit=…&ref=refs/heads/main`.
 fn wish(query: Option<&str>) -> Result<Wish> {
-    let mut wish = Wish::default();
+    let (mut wish, mut commit, mut named) = (Wish::default(), None, None);
+    let bad = |invalid: kennel_model::InvalidId| Error::BadRequest(invalid.to_string());
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*name {
             "command" => wish.command.push(value.into_owned()),
             "onto" if wish.onto.is_none() => wish.onto = Some(ReleaseId(number_of(&value)?)),
             "runtime" if wish.runtime.is_none() => {
-                let named = RuntimeName::new(&*value);
-                wish.runtime = Some(named.map_err(|invalid| Error::BadRequest(invalid.to_string()))?);
+                wish.runtime = Some(RuntimeName::new(&*value).map_err(bad)?);
             }
+            "commit" if commit.is_none() => commit = Some(CommitId::new(&*value).map_err(bad)?),
+            "ref" if named.is_none() => named = Some(RefName::new(&*value).map_err(bad)?),
             "beta" if wish.beta.is_none() => wish.beta = Some(at(&value)?),
             other => {
                 let other = cut(other);
                 return Err(Error::BadRequest(format!(
-                    "there is no parameter {other:?}: use command, and onto, runtime and beta once"
+                    "there is no parameter {other:?}: use command, and onto, runtime, beta, commit and ref once"
                 )));
             }
         }
     }
+    wish.source = match (commit, named) {
+        (Some(commit), name) => Some(Source { commit, name }),
+        (None, None) => None,
+        (None, Some(_)) => return Err(Error::BadRequest("ref= needs a commit".to_owned())),
+    };
     Ok(wish)
 }
 
@@ -125,7 +132,14 @@ mod tests {
         assert_eq!(wish(Some("beta=")).unwrap().beta, Some(At::Own));
         let next = At::Domain("next.example.com".parse().unwrap());
         assert_eq!(wish(Some("beta=next.example.com")).unwrap().beta, Some(next));
+        let commit = "0a".repeat(20);
+        let source = wish(Some(&format!("ref=refs/heads/main&commit={commit}"))).unwrap().source.unwrap();
+        assert_eq!((source.commit.as_str(), source.name.unwrap().as_str()), (&*commit, "refs/heads/main"));
         for bad in [
+            "commit=",
+            "commit=0a",
+            "ref=refs/heads/main",
+            "ref=main&commit=0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
             "beta=*.example.com",
             "beta=example.com/x",
             "beta=&beta=",

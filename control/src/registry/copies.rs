@@ -56,8 +56,9 @@ pub(super) fn next(db: &Connection, name: &TenantName) -> Result<(i64, u32, Opti
 pub(super) fn take(db: &Connection, tenant: i64, (of, number): (u32, u32), by: &str) -> Result<()> {
     db.execute(
         "INSERT INTO releases (tenant, number, state, bytes, entries, command, by, created_at_s, env, files, tried,
-                               origin, runtime)
-         SELECT tenant, ?3, 'done', bytes, entries, command, ?4, ?5, env, coalesce(files, number), 0, origin, runtime
+                               origin, runtime, source)
+         SELECT tenant, ?3, 'done', bytes, entries, command, ?4, ?5, env, coalesce(files, number), 0, origin, runtime,
+                source
          FROM releases WHERE tenant = ?1 AND number = ?2",
         params![tenant, of, number, by, now_s()],
     )?;
@@ -112,6 +113,7 @@ mod tests {
             entries: 1,
             command: vec!["a".into()],
             origin: Origin::Name,
+            source: None,
             runtime: node.clone(),
             by: "me".into(),
         };

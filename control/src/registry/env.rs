@@ -82,6 +82,7 @@ mod tests {
             entries: 1,
             command: vec!["./server".into()],
             origin: Origin::Name,
+            source: None,
             runtime: "node-24".parse().unwrap(),
             by: "SHA256:me".into(),
         };

@@ -27,6 +27,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kennel_model::api::Source;
 use kennel_model::doctor::Snapshot;
 use kennel_model::egress::Egress;
 use kennel_model::found::Origin;
@@ -160,6 +161,8 @@ pub struct ReleaseRow {
     pub origin: Option<Origin>,
     /// What it runs on.
     pub runtime: RuntimeName,
+    /// The commit that it was made from, if one was said.
+    pub source: Option<Source>,
     /// Who deployed it: an account, or the fingerprint of a key.
     pub by: String,
     /// Seconds since 1970-01-01 UTC.

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use kennel_model::api::Source;
 use kennel_model::found::Origin;
 use kennel_model::{ReleaseId, RuntimeName, TenantName};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -23,6 +24,8 @@ pub struct Unpacked {
     pub origin: Origin,
     /// What it runs on.
     pub runtime: RuntimeName,
+    /// The commit that it was made from.
+    pub source: Option<Source>,
     /// Fingerprint of the key that deployed it.
     pub by: String,
 }
@@ -82,7 +85,7 @@ impl Store {
             })?;
         let changed = tx.execute(
             "UPDATE releases SET state = 'done', bytes = ?3, entries = ?4, command = ?5, by = ?6, created_at_s = ?7,
-                 origin = ?8, runtime = ?9, env = (SELECT env FROM tenants WHERE id = ?1)
+                 origin = ?8, runtime = ?9, source = ?10, env = (SELECT env FROM tenants WHERE id = ?1)
              WHERE tenant = ?1 AND number = ?2 AND state = 'begun'",
             params![
                 tenant,
@@ -93,7 +96,8 @@ impl Store {
                 facts.by,
                 now_s(),
                 json(&facts.origin)?,
-                facts.runtime.as_str()
+                facts.runtime.as_str(),
+                facts.source.as_ref().map(json).transpose()?
             ],
         )?;
         if changed != 1 {
@@ -173,30 +177,35 @@ impl Store {
 /// The complete releases of those who have any, oldest first.
 pub(super) fn of(db: &Connection, whose: Whose) -> Result<HashMap<i64, Vec<ReleaseRow>>> {
     let sql =
-        "SELECT tenant, number, bytes, entries, by, created_at_s, command, coalesce(files, number), origin, runtime
+        "SELECT tenant, number, bytes, entries, by, created_at_s, command, coalesce(files, number), origin, runtime,
+                source
          FROM releases
          WHERE state = 'done'";
     let rows = whose.rows(db, sql, "number", |row| {
         let texts = (row.get::<_, String>(6)?, row.get::<_, Option<String>>(8)?, row.get::<_, String>(9)?);
+        let source = row.get::<_, Option<String>>(10)?;
         let numbers = (ReleaseId(row.get(1)?), ReleaseId(row.get(7)?));
-        Ok((numbers, (row.get(2)?, row.get(3)?), (row.get(4)?, row.get(5)?), texts))
+        Ok((numbers, (row.get(2)?, row.get(3)?), (row.get(4)?, row.get(5)?), (texts, source)))
     })?;
-    let complete = |((id, files), (bytes, entries), (by, created_at_s), (command, origin, runtime))| {
-        let command: String = command;
-        let origin: Option<String> = origin;
-        let runtime: String = runtime;
-        Ok(ReleaseRow {
-            id,
-            files,
-            bytes,
-            entries,
-            by,
-            created_at_s,
-            command: checked("command", serde_json::from_str(&command))?,
-            origin: checked("origin", origin.map(|origin| serde_json::from_str(&origin)).transpose())?,
-            runtime: checked("runtime", runtime.parse())?,
-        })
-    };
+    let complete =
+        |((id, files), (bytes, entries), (by, created_at_s), ((command, origin, runtime), source))| {
+            let command: String = command;
+            let origin: Option<String> = origin;
+            let runtime: String = runtime;
+            let source: Option<String> = source;
+            Ok(ReleaseRow {
+                id,
+                files,
+                bytes,
+                entries,
+                by,
+                created_at_s,
+                command: checked("command", serde_json::from_str(&command))?,
+                origin: checked("origin", origin.map(|origin| serde_json::from_str(&origin)).transpose())?,
+                runtime: checked("runtime", runtime.parse())?,
+                source: checked("source", source.map(|source| serde_json::from_str(&source)).transpose())?,
+            })
+        };
     rows.into_iter()
         .map(|(tenant, rows)| Ok((tenant, rows.into_iter().map(complete).collect::<Result<_>>()?)))
         .collect()
@@ -214,6 +223,10 @@ mod tests {
             command: vec!["./server".into()],
             origin: Origin::Name,
             runtime: "node-24".parse().unwrap(),
+            source: Some(Source {
+                commit: "a".repeat(40).parse().unwrap(),
+                name: Some("refs/heads/main".parse().unwrap()),
+            }),
             by: "SHA256:me".into(),
         }
     }
@@ -239,6 +252,7 @@ mod tests {
         assert_eq!((row.current, row.settled, row.releases.len()), (Some(id), false, 1));
         let release = row.current_release().unwrap();
         assert_eq!((&release.command, release.origin), (&facts().command, Some(Origin::Name)));
+        assert_eq!(release.source, facts().source);
         store.settle(&name).unwrap();
         assert!(store.tenant(&name).unwrap().unwrap().settled);
         assert!(store.finish_release(&name, id, &facts(), (true, 5)).is_err(), "twice");

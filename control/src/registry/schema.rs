@@ -285,6 +285,8 @@ const MIGRATIONS: &[&str] = &[
     // 15: the runtime of each release; those before were of their tenant's.
     "ALTER TABLE releases ADD COLUMN runtime TEXT;
     UPDATE releases SET runtime = (SELECT runtime FROM tenants WHERE tenants.id = releases.tenant);",
+    // 16: the commits that releases were made from, as JSON.
+    "ALTER TABLE releases ADD COLUMN source TEXT;",
 ];
 
 /// Opens the file with the promises that the rest relies on. Before it is brought up to date from an older version, it is shown

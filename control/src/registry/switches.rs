@@ -102,6 +102,7 @@ mod tests {
             entries: 1,
             command: vec!["./server".into()],
             origin: Origin::Name,
+            source: None,
             runtime: "node-24".parse().unwrap(),
             by: "SHA256:me".into(),
         };
@@ -166,6 +167,7 @@ mod tests {
             entries: 1,
             command: vec![],
             origin: Origin::Index,
+            source: None,
             runtime: "static".parse().unwrap(),
             by: String::new(),
         };

@@ -163,6 +163,22 @@ async fn what_a_release_says_is_run_unless_it_is_said_otherwise() {
 }
 
 #[tokio::test]
+async fn a_release_keeps_the_commit_that_it_was_made_from() {
+    let (_host, operator) = deployed().await;
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let path = format!("/v1/tenants/blog/releases?commit={commit}&ref=refs%2Fheads%2Fmain");
+    let archive = || Bytes::from(archive(&[("server.js", 1)]));
+    let answer = operator.ask(Method::POST, &path, "application/x-tar", archive()).await;
+    let made: Deployed = answer.expect(StatusCode::CREATED);
+    let source = made.release.source.unwrap();
+    assert_eq!((source.commit.as_str(), source.name.as_ref().unwrap().as_str()), (commit, "refs/heads/main"));
+    let releases: Vec<Release> = operator.get("/v1/tenants/blog/releases").await.expect(StatusCode::OK);
+    assert_eq!(releases.iter().map(|r| r.source.clone()).collect::<Vec<_>>(), [Some(source), None]);
+    let bad = "/v1/tenants/blog/releases?commit=main";
+    assert_eq!(operator.ask(Method::POST, bad, "application/x-tar", archive()).await.code(), "bad-request");
+}
+
+#[tokio::test]
 async fn what_cannot_be_run_leaves_nothing() {
     let (host, operator) = deployed().await;
     for (found, code, message) in [

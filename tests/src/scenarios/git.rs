@@ -101,6 +101,9 @@ pub(super) fn pushed(vm: &mut Vm) -> Result<(), String> {
     let said = repository.ok("git", &["push", "kennel", "main"])?;
     contains("what git showed", &said, "  1 of 2 files changed: ")?;
     same("which program answers", vm.page_json(NAME, "/")?["mark"].as_str(), Some("pushed-2"))?;
+    contains("what git said", &repository.ok("git", &["push", "kennel", "main"])?, "Everything up-to-date")?;
+    let commit = repository.ok("git", &["rev-parse", "HEAD"])?;
+    contains("the releases", &vm.ok(&["releases", NAME])?, &format!("{} main", &commit[..10]))?;
     repository.ok("git", &["checkout", "--quiet", "-b", "fix"])?;
     repository.commit("seen first", &slow_to_start("fix", 200))?;
     let said = repository.ok("git", &["push", "kennel", "fix"])?;
