@@ -27,6 +27,9 @@ const BOUNDS: Bounds = Bounds { bytes: 1 << 30, entries: 50_000 };
 /// A file, and what is written into it.
 type Damage = (PathBuf, Vec<u8>);
 
+/// What a release was made from, and whether it is only shown.
+type Made = (Option<api::Source>, bool);
+
 /// The releases of `blog`.
 #[derive(Clone)]
 pub(crate) struct Depot {
@@ -34,7 +37,7 @@ pub(crate) struct Depot {
     /// Written into a file once a release has been listed.
     pub(crate) damage: Arc<Mutex<Option<Damage>>>,
     /// What the releases were made from, and those that are only shown.
-    pub(crate) sources: Arc<Mutex<Vec<(Option<api::Source>, bool)>>>,
+    pub(crate) sources: Arc<Mutex<Vec<Made>>>,
     /// Why the next release is no good.
     pub(crate) no_good: Arc<Mutex<Option<&'static str>>>,
 }
@@ -99,7 +102,7 @@ impl Depot {
     fn releases(&self) -> Vec<api::Release> {
         let sources = self.sources.lock().unwrap();
         let serving = sources.iter().rposition(|(_, shown)| !shown);
-        let one = |(at, (source, shown)): (usize, &(Option<api::Source>, bool))| api::Release {
+        let one = |(at, (source, shown)): (usize, &Made)| api::Release {
             source: source.clone(),
             state: if serving == Some(at) { api::ReleaseState::Serving } else { api::ReleaseState::Kept },
             beta: shown.then(|| api::Beta { domain: "r1.blog.localhost".parse().unwrap(), until_s: 0 }),
