@@ -98,7 +98,7 @@ mod tests {
         names.sort();
         assert_eq!(
             names,
-            [("out".into(), 0o777, true), ("sub/".into(), 0o755, false), ("sub/db".to_owned(), 0o600, false)]
+            [("out".into(), 0o777, true), ("sub".into(), 0o755, false), ("sub/db".to_owned(), 0o600, false)]
         );
         assert!(DataSource::of(&dir.path().join("absent")).is_err());
     }

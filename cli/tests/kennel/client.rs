@@ -221,7 +221,7 @@ fn ctrl_c_ends_an_upload_and_says_that_nothing_changed() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(error(&output)["code"], "cancelled");
-    assert!(error(&output)["hint"].as_str().unwrap().contains("still serves"));
+    assert!(error(&output)["hint"].as_str().unwrap().contains("nothing has changed on the host"));
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn data_is_fetched_as_an_archive_as_a_folder_and_into_a_pipe() {
     let out = home.kennel(&["data", "pull", "blog", "-"]).output().unwrap();
     assert!(out.status.success() && out.stdout == archive, "{out:?}");
     let words = home.kennel(&["data", "pull", "blog", "here/"]).output().unwrap();
-    assert_eq!(String::from_utf8(words.stdout).unwrap(), "the data of blog is in here/: 3.5K\n");
+    assert_eq!(String::from_utf8(words.stdout).unwrap(), "the data of blog is in here/: 2.5K\n");
     assert_eq!(fs::read_to_string(home.path("here/sub/db")).unwrap(), "rows");
 
     for (to, code) in [("blog.tar", "exists"), ("here", "exists"), ("no/such/x.tar", "file")] {
