@@ -334,10 +334,14 @@ mod tests {
     #[test]
     fn what_has_just_changed_may_change_again() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("a"), "new").unwrap();
         let folder = File::open(dir.path()).unwrap();
-        let mut settled = true;
-        pack(&Tree::new(folder.as_fd()), io::sink(), &mut settled).unwrap();
-        assert!(!settled);
+        let just_changed = || {
+            std::fs::write(dir.path().join("a"), "new").unwrap();
+            let mut settled = true;
+            pack(&Tree::new(folder.as_fd()), io::sink(), &mut settled).unwrap();
+            !settled
+        };
+        // On a busy machine much time may go by between the two.
+        assert!((0..100).any(|_| just_changed()));
     }
 }

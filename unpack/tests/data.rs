@@ -89,15 +89,19 @@ fn no_data_is_an_archive_too() {
 #[test]
 fn what_changes_all_the_time_is_not_saved_and_that_is_said() {
     let data = tempfile::tempdir().unwrap();
-    let path = data.path().join("journal");
     let over = AtomicBool::new(false);
-    let mut journal = File::create(&path).unwrap();
     let (report, archive) = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                journal.write_all(b"a line\n").unwrap();
-            }
-        });
+        // Some, each of which sleeps in between, so that even a busy machine lets one of them run at any time.
+        for n in 0..8 {
+            let mut journal = File::create(data.path().join(format!("journal{n}"))).unwrap();
+            let over = &over;
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    journal.write_all(b"a line\n").unwrap();
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+        }
         let saved = save(data.path());
         over.store(true, Ordering::Relaxed);
         saved

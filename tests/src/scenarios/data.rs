@@ -23,7 +23,7 @@ require("node:http").createServer((request, answer) => {
   const url = new URL(request.url, "http://notes");
   if (url.pathname === "/add") db.prepare("INSERT INTO note VALUES (?)").run(url.searchParams.get("text"));
   if (url.pathname === "/fill") fs.writeFileSync("/data/ballast", Buffer.alloc(Number(url.searchParams.get("mib")) << 20, 7));
-  if (url.pathname === "/restless") setInterval(() => fs.writeFileSync("/data/clock", String(process.hrtime.bigint())), 1);
+  if (url.pathname === "/restless") setInterval(() => fs.writeFileSync("/data/clock", Buffer.alloc(1 << 20, 7)), 1);
   const { notes } = db.prepare("SELECT count(*) AS notes FROM note").get();
   answer.end(JSON.stringify({ notes, life, files: fs.readdirSync("/data").sort() }));
 }).listen(process.env.PORT, "127.0.0.1");
