@@ -36,10 +36,13 @@ fn main() -> ExitCode {
     // tests/coverage.sh looks at what one image's console says; the others are as ever.
     let covers = std::env::var_os("KENNEL_TEST_CONSOLES").is_some();
     let covered = |group: &Group| !covers || (group.image)(&places) == places.image;
-    let mut groups: Vec<Group> = scenarios::all().into_iter().filter(covered).collect();
-    groups.iter_mut().for_each(|group| group.scenarios.retain(wanted));
-    groups.retain(|group| !group.scenarios.is_empty());
-    let tally = run(&groups, &places);
+    let [busy, waiting] = [scenarios::busy(), scenarios::waiting()].map(|groups| {
+        let mut groups: Vec<Group> = groups.into_iter().filter(covered).collect();
+        groups.iter_mut().for_each(|group| group.scenarios.retain(wanted));
+        groups.retain(|group| !group.scenarios.is_empty());
+        groups
+    });
+    let tally = run(&busy, &waiting, &places);
     for failure in &tally.failures {
         println!("\n{failure}");
     }
@@ -69,22 +72,26 @@ impl Tally {
     }
 }
 
-/// Runs the groups, several side by side: an emulated machine keeps one processor busy.
-fn run(groups: &[Group], places: &Places) -> Tally {
+/// Runs the groups, several side by side: an emulated machine keeps one processor busy, unless it waits, and of those that do
+/// there is one more.
+fn run(busy: &[Group], waiting: &[Group], places: &Places) -> Tally {
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_MACHINES);
-    let (left, tally) = (Mutex::new(groups.iter()), Mutex::new(Tally::default()));
+    let tally = Mutex::new(Tally::default());
+    let work = |left: &Mutex<std::slice::Iter<'_, Group>>| {
+        while let Some(group) = next(left) {
+            let mut done = Tally::default();
+            run_group(group, places, &mut done);
+            // In one piece, as others go on beside it.
+            print!("{}", done.lines);
+            tally.lock().unwrap_or_else(PoisonError::into_inner).add(done);
+        }
+    };
+    let [busy, waiting] = [busy, waiting].map(|groups| Mutex::new(groups.iter()));
     std::thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some(group) = next(&left) {
-                    let mut done = Tally::default();
-                    run_group(group, places, &mut done);
-                    // In one piece, as others go on beside it.
-                    print!("{}", done.lines);
-                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(done);
-                }
-            });
+            scope.spawn(|| work(&busy));
         }
+        scope.spawn(|| work(&waiting));
     });
     tally.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -112,8 +112,8 @@ fn begin_large_deploy(vm: &Vm, tenant: &str, folder: &Path) -> Result<Child, Str
     Ok(upload)
 }
 
-/// Every group, quick ones first.
-pub fn all() -> Vec<Group> {
+/// Groups whose machines compute most of the time, quick ones first.
+pub fn busy() -> Vec<Group> {
     vec![
         tenants::group(),
         releases::group(),
@@ -129,7 +129,6 @@ pub fn all() -> Vec<Group> {
         wakes::group(),
         https::group(),
         routing::group(),
-        acme::group(),
         seeing::group(),
         traffic::group(),
         protocols::group(),
@@ -139,13 +138,9 @@ pub fn all() -> Vec<Group> {
         proof::group(),
         static_files::group(),
         services::group(),
-        clock::group(),
-        clock::killed_group(),
-        cloud::group(),
         ipv6::group(),
         leaving::group(),
         registered::group(),
-        late::group(),
         failsafe::group(),
         cuts::group(),
         boot::group(),
@@ -153,4 +148,9 @@ pub fn all() -> Vec<Group> {
         attest::group(),
         secure::group(),
     ]
+}
+
+/// Groups that wait by the clock most of the time: for a server of NTP, a certificate's half life, an announcement.
+pub fn waiting() -> Vec<Group> {
+    vec![clock::group(), acme::group(), cloud::group(), late::group(), clock::killed_group()]
 }
