@@ -1,5 +1,5 @@
-//! `kennel-unpack` at work in slots: unpacking a release, listing one, removing one, and wiping a slot; its data is in `data.rs`. One act at a time in a slot,
-//! beside its running program; wiping comes before all others.
+//! `kennel-unpack` at work in slots: unpacking a release, listing one, removing one, and wiping a slot; what becomes of its data is
+//! decided in `data.rs`. One act at a time in a slot, beside its running program; wiping comes before all others.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

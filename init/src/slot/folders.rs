@@ -120,7 +120,7 @@ pub fn make_new_data(slot: SlotId) -> Result<(), Failed> {
 /// Has the two change places, in one step and on the disk.
 ///
 /// # Errors
-/// The system's; then nothing has changed.
+/// The system's: they have not changed places, or have and that may not outlast a power cut.
 pub fn exchange_data(slot: SlotId) -> Result<(), Failed> {
     let (one, other) = (data(slot), new_data(slot));
     rustix::fs::renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE)
