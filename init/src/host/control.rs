@@ -65,8 +65,10 @@ impl Host {
             ControlRequest::Unpack { slot, release, limits, onto } => {
                 self.begin_unpack(slot, Act::Unpack(release, limits, onto), id).err().map(Err)
             }
-            ControlRequest::ListRelease(slot, release) => self.begin_listing(slot, release, id).err().map(Err),
-            ControlRequest::SaveData(slot) => self.begin_save(slot, id).err().map(Err),
+            ControlRequest::ListRelease(slot, release) => {
+                self.begin_telling(slot, Act::List(release), id).err().map(Err)
+            }
+            ControlRequest::SaveData(slot) => self.begin_telling(slot, Act::SaveData, id).err().map(Err),
             ControlRequest::RestoreData(slot, limits) => self.begin_restore(slot, limits, id).err().map(Err),
             ControlRequest::TakeData(slot) => self.take_data(slot, id).err().map(Err),
             ControlRequest::RemoveRelease(slot, release) => {

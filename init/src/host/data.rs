@@ -1,14 +1,11 @@
-//! A slot's data goes out, and other data takes its place. What comes is unpacked into a folder beside the one that is `/data`
-//! inside; when it is whole, and nothing runs in the slot, the two folders change places in one step, so that no program, and no
-//! power cut, ever finds half of the one and half of the other.
+//! Other data takes the place of a slot's. (That its data goes out is an act like others: `jobs.rs`.) What comes is unpacked into
+//! a folder beside the one that is `/data` inside; when it is whole, and nothing runs in the slot, the two change places in one
+//! step, so that no program, and no power cut, ever finds half of the one and half of the other.
 
-use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::rc::Rc;
 
 use kennel_model::msg::{ControlReply, Refusal, RequestId};
 use kennel_model::{Limits, SlotId};
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::Host;
 use super::control::failed;
@@ -32,16 +29,6 @@ impl Exchange {
 }
 
 impl Host {
-    /// Starts packing a slot's data. Control is answered at once, with its end of the pipe.
-    pub(super) fn begin_save(&mut self, id: SlotId, request: RequestId) -> Result<(), Refusal> {
-        self.is_free(id)?;
-        let (archive_end, archive) = pipe_with(PipeFlags::CLOEXEC)
-            .map_err(|e| Refusal::Failed(format!("make a pipe: {}", std::io::Error::from(e))))?;
-        self.start_job(id, Act::SaveData, None, (None, Some(archive.as_fd()))).map_err(failed)?;
-        self.reply(request, Ok(ControlReply::Done), vec![Rc::new(archive_end)]);
-        Ok(())
-    }
-
     /// Starts unpacking what is to be a slot's data. Control is answered at once, with its ends of the two pipes.
     pub(super) fn begin_restore(
         &mut self,

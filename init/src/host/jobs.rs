@@ -7,9 +7,9 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use kennel_model::SlotId;
 use kennel_model::msg::{ControlReply, Refusal, RequestId, ToProxy};
 use kennel_model::task::Place;
-use kennel_model::{ReleaseId, SlotId};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::control::failed;
@@ -90,18 +90,13 @@ impl Host {
         Ok(())
     }
 
-    /// Starts telling what a release holds. Control is answered at once, with its end of the pipe.
-    pub(super) fn begin_listing(
-        &mut self,
-        id: SlotId,
-        release: ReleaseId,
-        request: RequestId,
-    ) -> Result<(), Refusal> {
+    /// Starts an act that only tells: what a release holds, or all of the data. Control is answered at once, with its end of the pipe.
+    pub(super) fn begin_telling(&mut self, id: SlotId, act: Act, request: RequestId) -> Result<(), Refusal> {
         self.is_free(id)?;
-        let (listing_end, listing) = pipe_with(PipeFlags::CLOEXEC)
+        let (told_end, told) = pipe_with(PipeFlags::CLOEXEC)
             .map_err(|e| Refusal::Failed(format!("make a pipe: {}", io::Error::from(e))))?;
-        self.start_job(id, Act::List(release), None, (None, Some(listing.as_fd()))).map_err(failed)?;
-        self.reply(request, Ok(ControlReply::Done), vec![Rc::new(listing_end)]);
+        self.start_job(id, act, None, (None, Some(told.as_fd()))).map_err(failed)?;
+        self.reply(request, Ok(ControlReply::Done), vec![Rc::new(told_end)]);
         Ok(())
     }
 
