@@ -5,17 +5,26 @@
 import { createHash, randomFillSync, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { setImmediate as pause } from "node:timers/promises";
 
+const PIECE = 4 << 20;
 const life = randomUUID();
-const digest = (buffer) => createHash("sha256").update(buffer).digest("hex");
 const held = [];
 
-function hold(mib, kind) {
-  const buffer = Buffer.alloc(mib << 20, life);
-  if (kind === "random") {
-    randomFillSync(buffer);
+const digest = (buffer) => createHash("sha256").update(buffer).digest("hex");
+
+// Whoever asks sees after each piece that it goes on, however slow the machine is.
+async function hold(mib, kind, response) {
+  const buffer = Buffer.alloc(mib << 20);
+  const hash = createHash("sha256");
+  for (let at = 0; at < buffer.length; at += PIECE) {
+    const piece = buffer.subarray(at, at + PIECE);
+    kind === "random" ? randomFillSync(piece) : piece.fill(life);
+    hash.update(piece);
+    response.write(" ");
+    await pause();
   }
-  held.push({ buffer, digest: digest(buffer) });
+  held.push({ buffer, digest: hash.digest("hex") });
 }
 
 function facts() {
@@ -25,20 +34,20 @@ function facts() {
   return { life, mib, rss: kib("VmRSS"), swap: kib("VmSwap") };
 }
 
-const server = createServer((request, response) => {
+const server = createServer(async (request, response) => {
   const url = new URL(request.url, "http://localhost");
-  if (url.pathname === "/hold") {
-    hold(Number(url.searchParams.get("mib")), url.searchParams.get("kind"));
-  }
   if (url.pathname === "/stay") {
     response.writeHead(200, { "content-type": "text/plain" }).write("here\n");
     return;
   }
+  response.setHeader("content-type", "application/json");
+  if (url.pathname === "/hold") {
+    await hold(Number(url.searchParams.get("mib")), url.searchParams.get("kind"), response);
+  }
   const part = Number(url.searchParams.get("part") ?? NaN);
   const asked = Number.isNaN(part) ? held : held.slice(part, part + 1);
   const whole = url.pathname === "/whole" && asked.length > 0 && asked.every((one) => digest(one.buffer) === one.digest);
-  const body = JSON.stringify({ ...facts(), whole });
-  response.writeHead(200, { "content-type": "application/json" }).end(body);
+  response.end(JSON.stringify({ ...facts(), whole }));
 });
 
 server.listen(Number(process.env.PORT), "127.0.0.1");

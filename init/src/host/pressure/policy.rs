@@ -173,8 +173,6 @@ impl Policy {
         moving: bool,
         now: Duration,
     ) -> Option<(SlotId, Relief)> {
-        // A disk takes its time.
-        let moving = moving && self.swaps_to_disk();
         let (_, figures) = self.last.as_ref().filter(|_| self.short && self.calm.is_none())?;
         let quiet = || candidates.iter().filter(|c| c.idle + LEFT_ALONE <= now);
         let gives = |c: &&Candidate| !c.reclaimed && (c.freezes || !self.spent.contains_key(&c.slot));

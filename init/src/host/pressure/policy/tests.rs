@@ -158,12 +158,12 @@ fn compressed_memory_may_be_full_while_a_disk_has_room() {
 }
 
 #[test]
-fn nobody_is_stopped_while_a_disk_takes_what_somebody_gives() {
-    for (disk, chosen) in [(0, Some(Relief::Stop)), (1600, None)] {
+fn nobody_is_stopped_while_there_is_room_for_what_somebody_gives() {
+    for (zram, disk, chosen) in [(256, 0, None), (512, 0, Some(Relief::Stop)), (256, 1600, None)] {
         let mut policy = short();
         let mut figures = figures(20, 0, 0);
         let swap = &mut figures.memory.swap;
-        swap.zram_memory_bytes = 256 * MIB;
+        swap.zram_memory_bytes = zram * MIB;
         swap.total_bytes += disk * MIB;
         swap.disk_total_bytes = disk * MIB;
         policy.look(figures, 0, false, s(101));
