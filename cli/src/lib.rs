@@ -2,6 +2,7 @@
 //! running them here in QEMU, and speaking to hosts' APIs. What hosts do is decided in `control` and `init`.
 
 pub mod args;
+pub mod backup;
 pub mod client;
 pub mod commands;
 pub mod data;

@@ -1,5 +1,5 @@
-//! A tenant's data goes out as one archive, to whoever may run commands with it, and another archive takes its place. `kennel-unpack`
-//! packs and unpacks it in the slot; nothing of it is looked at here.
+//! A tenant's data goes out as one archive, to whoever may run commands with it, and so does a release; another archive takes the
+//! data's place. `kennel-unpack` packs and unpacks in the slot; nothing of it is looked at here.
 
 use std::io;
 use std::sync::Arc;
@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Body;
-use kennel_model::TenantName;
 use kennel_model::api::DataReplaced;
 use kennel_model::data::{MAX_SAVE_LINE_BYTES, SaveReport};
 use kennel_model::msg::ControlRequest;
+use kennel_model::{ReleaseId, TenantName};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
-use crate::control::{Control, QUICK, REMOVAL};
+use crate::control::{Claim, Control, QUICK, REMOVAL};
+use crate::deploy::files_of;
 use crate::error::{Error, Result};
 use crate::http::Streamed;
 use crate::listing::pass_on;
@@ -37,15 +38,30 @@ impl Control {
     pub(crate) async fn save_data(self: Arc<Self>, name: &TenantName) -> Result<Saved> {
         let claim = self.claim(name, "a copy of its data")?;
         let row = self.ready(name).await?;
-        let given = self.begin(ControlRequest::SaveData(row.slot)).await?;
+        self.save(ControlRequest::SaveData(row.slot), claim).await
+    }
+
+    /// All files of a release that is kept.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRelease`], [`Error::NotSaved`], [`Error::Busy`] and others.
+    pub(crate) async fn save_release(self: Arc<Self>, name: &TenantName, id: ReleaseId) -> Result<Saved> {
+        let claim = self.claim(name, "a copy of its files")?;
+        let row = self.ready(name).await?;
+        let files = files_of(&row, id)?;
+        self.save(ControlRequest::SaveRelease(row.slot, files), claim).await
+    }
+
+    async fn save(&self, request: ControlRequest, claim: Claim) -> Result<Saved> {
+        let given = self.begin(request).await?;
         let [archive] =
-            given.try_into().map_err(|_| Error::Internal("init sent no pipe for the data".into()))?;
-        let archive = pipe::Receiver::from_owned_fd(archive).map_err(|e| Error::Io("the data's pipe", e))?;
+            given.try_into().map_err(|_| Error::Internal("init sent no pipe for the archive".into()))?;
+        let archive = pipe::Receiver::from_owned_fd(archive).map_err(|e| Error::Io("the archive's pipe", e))?;
         let mut archive = BufReader::new(archive);
         let bounds = &self.config.http;
         let said = timeout(bounds.unpack, read_line(&mut archive)).await;
         let said = said.map_err(|_| Error::NotSaved(format!("that took over {:?}", bounds.unpack)))?;
-        let bytes = match said.map_err(|e| Error::Io("what was said of the data", e))? {
+        let bytes = match said.map_err(|e| Error::Io("what was said of the archive", e))? {
             SaveReport::Saved { archive_bytes } => archive_bytes,
             SaveReport::Refused { reason } => return Err(Error::NotSaved(reason)),
         };
@@ -74,7 +90,10 @@ impl Control {
         })?;
         let patience = Duration::from_millis(row.limits.stop_grace_ms.into()) + REMOVAL + QUICK;
         self.init.act(ControlRequest::TakeData(row.slot), patience).await?;
-        self.start_if_always_on(&row).await?;
+        // Before the first deploy there is nothing to start.
+        if row.current.is_some() {
+            self.start_if_always_on(&row).await?;
+        }
         Ok(DataReplaced { bytes: received.bytes, entries: received.entries })
     }
 }

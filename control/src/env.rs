@@ -92,6 +92,14 @@ impl Control {
         Ok(all.into_iter().map(open).collect())
     }
 
+    /// A tenant's variables with their values.
+    ///
+    /// # Errors
+    /// One that cannot be opened.
+    pub(crate) async fn values(&self, name: &TenantName) -> Result<BTreeMap<EnvName, EnvValue>> {
+        Ok(self.variables(name).await?.into_iter().map(|(name, stored)| (name, stored.value)).collect())
+    }
+
     async fn variables(&self, name: &TenantName) -> Result<Variables> {
         let wanted = name.clone();
         match self.registry.with(move |store| store.env(&wanted)).await? {

@@ -19,6 +19,7 @@ mod access;
 mod acme;
 mod attest;
 pub mod auth;
+mod backup;
 mod beta;
 pub mod certificate;
 pub mod config;

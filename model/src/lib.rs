@@ -7,6 +7,7 @@ pub mod account;
 pub mod acme;
 pub mod api;
 pub mod audit;
+pub mod backup;
 pub mod certificate;
 pub mod clock;
 pub mod cloud;

@@ -132,6 +132,8 @@ pub enum ControlRequest {
     /// Start `kennel-unpack` to pack the slot's data. The reply carries one descriptor: the read end of the pipe that a
     /// [`crate::data::SaveReport`] and the archive come through.
     SaveData(SlotId),
+    /// Start `kennel-unpack` to pack a release's files. Answered as [`ControlRequest::SaveData`] is.
+    SaveRelease(SlotId, ReleaseId),
     /// Start `kennel-unpack` for what is to be the slot's data, within the limits on what the slot may hold. The reply carries two
     /// descriptors, as that of [`ControlRequest::Unpack`] does.
     RestoreData(SlotId, Limits),

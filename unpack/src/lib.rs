@@ -25,7 +25,7 @@ pub use name::EntryName;
 pub use release::{Unpacked, unpack_changes, unpack_release};
 pub use remove::{empty_folder, remove_release};
 pub use restore::restore_data;
-pub use save::save_data;
+pub use save::{save_data, save_release};
 pub use stall::StallGuard;
 
 /// What one release may unpack to.

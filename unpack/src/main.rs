@@ -6,6 +6,7 @@
 //! kennel-unpack list <N>                                # stdout: what release N holds
 //! kennel-unpack remove <N>                              # cwd: the slot's releases
 //! kennel-unpack save                                    # cwd: the slot's data; stdout: a line, and a tar stream
+//! kennel-unpack save <N>                                # cwd: the slot's releases; stdout: the same, of release N
 //! kennel-unpack restore <max_bytes> <max_entries>       # cwd: the slot's data to be; stdin: a tar stream
 //! kennel-unpack wipe                                    # empties the working directory
 //! ```
@@ -16,7 +17,7 @@
 use kennel_model::msg::UnpackReport;
 use kennel_unpack::{
     Bounds, StallGuard, UnpackError, empty_folder, list_release, remove_release, restore_data, save_data,
-    unpack_changes, unpack_release,
+    save_release, unpack_changes, unpack_release,
 };
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -28,13 +29,14 @@ use std::time::Duration;
 /// How long an upload may be silent. Control gives a client less than that.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const USAGE: &str = "usage: kennel-unpack release <N> <max_bytes> <max_entries> [<M>] | list <N> | remove <N> | save | restore <max_bytes> <max_entries> | wipe";
+const USAGE: &str = "usage: kennel-unpack release <N> <max_bytes> <max_entries> [<M>] | list <N> | remove <N> | save [<N>] | restore <max_bytes> <max_entries> | wipe";
 
 enum Act {
     Release(u32, Bounds, Option<u32>),
     List(u32),
     Remove(u32),
-    Save,
+    SaveRelease(u32),
+    SaveData,
     Restore(Bounds),
     Wipe,
 }
@@ -66,7 +68,8 @@ fn parse(args: &[String]) -> Option<Act> {
         )),
         ["list", number] => Some(Act::List(number.parse().ok()?)),
         ["remove", number] => Some(Act::Remove(number.parse().ok()?)),
-        ["save"] => Some(Act::Save),
+        ["save", number] => Some(Act::SaveRelease(number.parse().ok()?)),
+        ["save"] => Some(Act::SaveData),
         ["restore", bytes, entries] => {
             Some(Act::Restore(Bounds { bytes: bytes.parse().ok()?, entries: entries.parse().ok()? }))
         }
@@ -89,7 +92,8 @@ fn run(act: &Act) -> Result<(), UnpackError> {
             result.map(|_| ())
         }
         Act::List(number) => list_release(here?.as_fd(), *number, std::io::stdout()),
-        Act::Save => save_data(here?.as_fd(), std::io::stdout()),
+        Act::SaveRelease(number) => save_release(here?.as_fd(), *number, std::io::stdout()),
+        Act::SaveData => save_data(here?.as_fd(), std::io::stdout()),
         Act::Restore(bounds) => {
             // Whom else the bits let in does not matter: there is nobody else.
             rustix::process::umask(Mode::empty());

@@ -1,4 +1,5 @@
-//! All of a tenant's data as one tar archive, as it was at one moment, while the tenant's programs go on.
+//! All of a tenant's data as one tar archive, as it was at one moment, while the tenant's programs go on; and a release, which is
+//! simpler, as it does not change.
 //!
 //! Nobody is stopped for it. Everything is read once, into a file without a name, and then looked at once more: where inode, size and
 //! times of every file, folder and link are what they were before it was read, nothing has changed in between, and what was
@@ -8,7 +9,7 @@
 
 use kennel_model::data::SaveReport;
 use rustix::event::{Timespec, poll};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
@@ -20,6 +21,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::UnpackError;
+use crate::listing::open_release;
 use crate::name::EntryName;
 use crate::tree::Tree;
 use crate::walk::{Step, unreadable, walk};
@@ -47,17 +49,33 @@ pub fn save_data(data: BorrowedFd<'_>, mut out: impl Write) -> Result<(), Unpack
             pass_on(copy, &mut out)
         }
         // It need not be copied to be sent; only whoever reads slowly gives it more time to change.
-        Err(cause) if is_full(&cause) => {
-            say(&mut out, &SaveReport::Saved { archive_bytes: None })?;
-            let mut settled = false;
-            pack(&tree, BufWriter::with_capacity(BLOCK, out), &mut settled)?;
-            if settled { Ok(()) } else { Err(UnpackError::Unsettled(1)) }
-        }
-        Err(cause) => {
-            say(&mut out, &SaveReport::Refused { reason: cause.to_string() })?;
-            Err(cause)
-        }
+        Err(cause) if is_full(&cause) => send(&tree, out),
+        Err(cause) => refuse(out, cause),
     }
+}
+
+/// The same of release `number` of the slot whose `releases` folder is given. As nobody changes a release, it is packed while it is sent.
+///
+/// # Errors
+/// [`UnpackError`].
+pub fn save_release(releases: BorrowedFd<'_>, number: u32, out: impl Write) -> Result<(), UnpackError> {
+    match open_release(releases, number) {
+        Ok(root) => send(&Tree::new(root.as_fd()), out),
+        Err(cause) => refuse(out, cause),
+    }
+}
+
+/// Packs while it sends.
+fn send(tree: &Tree<'_>, mut out: impl Write) -> Result<(), UnpackError> {
+    say(&mut out, &SaveReport::Saved { archive_bytes: None })?;
+    let mut settled = false;
+    pack(tree, BufWriter::with_capacity(BLOCK, out), &mut settled)?;
+    if settled { Ok(()) } else { Err(UnpackError::Unsettled(1)) }
+}
+
+fn refuse(mut out: impl Write, cause: UnpackError) -> Result<(), UnpackError> {
+    say(&mut out, &SaveReport::Refused { reason: cause.to_string() })?;
+    Err(cause)
 }
 
 /// A copy that nothing has changed under, and its size.
@@ -271,7 +289,6 @@ fn failed_at(name: &EntryName) -> impl FnOnce(io::Error) -> UnpackError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fd::AsFd as _;
 
     /// Does something when the first bytes are written.
     struct Meanwhile<F: FnMut()> {
@@ -305,6 +322,29 @@ mod tests {
         let mut settled = false;
         let packed = pack(&Tree::new(folder.as_fd()), &mut meanwhile, &mut settled);
         (packed.map(|()| settled), meanwhile.out)
+    }
+
+    #[test]
+    fn a_release_is_sent_as_it_is_and_one_that_is_not_there_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("7/public")).unwrap();
+        std::fs::write(dir.path().join("7/public/index.html"), "seven").unwrap();
+        std::thread::sleep(2 * FRESH);
+        let releases = File::open(dir.path()).unwrap();
+        let mut out = vec![];
+        save_release(releases.as_fd(), 7, &mut out).unwrap();
+        let line = out.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let said: SaveReport = serde_json::from_slice(&out[..line]).unwrap();
+        assert_eq!(said, SaveReport::Saved { archive_bytes: None });
+        assert!(has_end(&out));
+        let mut archive = tar::Archive::new(&out[line..]);
+        let names = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned());
+        assert_eq!(names.collect::<Vec<_>>(), [Path::new("public"), Path::new("public/index.html")]);
+
+        let mut out = vec![];
+        assert!(save_release(releases.as_fd(), 8, &mut out).is_err());
+        let said: SaveReport = serde_json::from_slice(&out).unwrap();
+        assert!(matches!(said, SaveReport::Refused { reason } if reason.contains("release 8")));
     }
 
     fn has_end(archive: &[u8]) -> bool {

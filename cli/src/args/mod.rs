@@ -3,6 +3,7 @@
 
 mod account;
 mod acme;
+mod backup;
 mod cert;
 mod cron;
 mod data;
@@ -31,6 +32,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 
 pub use account::{AccountCommand, AccountKeyCommand, Audit, RightsArgs};
 pub use acme::AcmeCommand;
+pub use backup::{BackupOf, Restore};
 pub use cert::CertCommand;
 pub use cron::CronCommand;
 pub use data::DataCommand;
@@ -146,6 +148,10 @@ pub enum Command {
     /// Fetch and replace a tenant's data
     #[command(subcommand, after_help = "Example:\n  kennel data pull blog blog-data.tar")]
     Data(DataCommand),
+    /// Keep a tenant in one file: its release, its data and its settings
+    Backup(BackupOf),
+    /// Make a tenant of such a file
+    Restore(Restore),
     /// Set, unset and list variables of a tenant's program, such as its secrets
     #[command(subcommand, after_help = "Example:\n  kennel env set blog COLOUR=blue")]
     Env(EnvCommand),

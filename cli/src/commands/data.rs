@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::Method;
+use hyper::body::Incoming;
 use kennel_model::TenantName;
 use kennel_model::api::DataReplaced;
 use kennel_model::data::ARCHIVE;
@@ -13,9 +14,10 @@ use tokio::time::timeout;
 use super::upload::{Aborted, send_stream};
 use super::{Context, tenant_path};
 use crate::args::{ByteSize, DataCommand};
-use crate::client::{BrokenCause, ClientError};
-use crate::data::{DataSource, Target};
+use crate::client::{BrokenCause, Client, ClientError};
+use crate::data::{DataError, DataSource, Target};
 use crate::exit::{Exit, Failure};
+use crate::ui::Bar;
 
 /// Without a byte of the archive.
 const STALL: Duration = Duration::from_secs(60);
@@ -35,23 +37,10 @@ async fn pull(context: &Context, name: &TenantName, to: &Path) -> Result<(), Fai
     let mut target = Target::of(to)?;
     let mut client = context.client()?;
     let waiting = context.ui.spinner(&format!("copying the data of {name}"));
-    let (bytes, mut body) = client.save(&format!("{}/data/save", tenant_path(name))).await?;
+    let (bytes, body) = client.save(&format!("{}/data/save", tenant_path(name))).await?;
     drop(waiting);
     let bar = context.ui.bar(&format!("fetching the data of {name}"), bytes.unwrap_or_default());
-    let mut come = 0;
-    loop {
-        let frame = timeout(STALL, body.frame())
-            .await
-            .map_err(|_| ClientError::Late { host: client.name().clone(), what: "the archive stalled" })?;
-        let Some(frame) = frame else { break };
-        let frame = frame
-            .map_err(|e| ClientError::Broken { host: client.name().clone(), cause: BrokenCause::from(e) })?;
-        if let Some(piece) = frame.data_ref() {
-            target.take(piece)?;
-            come += piece.len() as u64;
-            bar.set(come);
-        }
-    }
+    receive(&client, body, &bar, |piece| target.take(piece)).await?;
     let bytes = target.finish()?;
     drop(bar);
     if out {
@@ -62,6 +51,29 @@ async fn pull(context: &Context, name: &TenantName, to: &Path) -> Result<(), Fai
     Ok(context
         .ui
         .result(&document, |_| format!("the data of {name} is in {}: {}", to.display(), ByteSize(bytes)))?)
+}
+
+/// Passes an archive on as it comes.
+pub(super) async fn receive(
+    client: &Client,
+    mut body: Incoming,
+    bar: &Bar,
+    mut take: impl FnMut(&[u8]) -> Result<(), DataError>,
+) -> Result<(), Failure> {
+    let mut come = 0;
+    loop {
+        let frame = timeout(STALL, body.frame())
+            .await
+            .map_err(|_| ClientError::Late { host: client.name().clone(), what: "the archive stalled" })?;
+        let Some(frame) = frame else { return Ok(()) };
+        let frame = frame
+            .map_err(|e| ClientError::Broken { host: client.name().clone(), cause: BrokenCause::from(e) })?;
+        if let Some(piece) = frame.data_ref() {
+            take(piece)?;
+            come += piece.len() as u64;
+            bar.set(come);
+        }
+    }
 }
 
 async fn push(context: &Context, name: &TenantName, from: &Path, yes: bool) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use kennel_model::backup::KeptRelease;
 use kennel_model::listing::Listing;
 use kennel_model::{Domain, ReleaseId, RuntimeName, TenantName, api};
 use serde::Serialize;
@@ -169,8 +170,14 @@ impl Wish {
         Self { beta: beta.then(String::new), source: Some(source), ..Self::default() }
     }
 
+    /// Of a release that was kept, as far as whoever deployed it had wishes.
+    pub(super) fn of_kept(kept: &KeptRelease) -> Self {
+        let KeptRelease { runtime, command, source, .. } = kept.clone();
+        Self { command, runtime: Some(runtime), beta: None, source }
+    }
+
     /// Where it is sent to, with what it builds on.
-    fn path(&self, name: &TenantName, onto: Option<ReleaseId>) -> String {
+    pub(super) fn path(&self, name: &TenantName, onto: Option<ReleaseId>) -> String {
         let path = format!("{}/releases", tenant_path(name));
         let words = self.command.iter().map(|word| ("command", word.clone()));
         let onto = onto.map(|onto| ("onto", onto.0.to_string()));

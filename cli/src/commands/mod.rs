@@ -6,6 +6,7 @@ mod account;
 mod acme;
 mod apart;
 mod attest;
+mod backup;
 mod cert;
 mod cron;
 mod data;
@@ -98,6 +99,8 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Exec(args) => block_on(exec::exec(&context, &args)),
         Command::Cron(command) => block_on(cron::cron(&context, command)),
         Command::Data(command) => block_on(data::data(&context, command)),
+        Command::Backup(args) => block_on(backup::backup(&context, &args)),
+        Command::Restore(args) => block_on(backup::restore(&context, &args)),
         Command::Env(command) => block_on(env::env(&context, command)),
         Command::Limits(args) => block_on(limits::limits(&context, &args)),
         Command::Logs(args) if args.access => block_on(access::access(&context, &args)),

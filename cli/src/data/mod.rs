@@ -5,7 +5,7 @@ mod source;
 mod target;
 
 pub use source::DataSource;
-pub use target::Target;
+pub use target::{Ending, Target};
 
 use crate::exit::{Exit, Explain, FileError};
 
@@ -15,6 +15,9 @@ pub enum DataError {
     /// Something is there already.
     #[error("{0} is there already")]
     Exists(String),
+    /// A folder where a file is to be.
+    #[error("{0} is a folder, or would be one")]
+    Folder(String),
     /// A folder that is not empty.
     #[error("the folder {0} is not empty")]
     NotEmpty(String),
@@ -32,6 +35,7 @@ pub enum DataError {
 impl Explain for DataError {
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Folder(_) => "name a file, or - for standard output".to_owned(),
             Self::Exists(_) | Self::NotEmpty(_) => "nothing is overwritten: choose another name".to_owned(),
             Self::Changed => {
                 "try it again; there was no room on the host for a copy that does not change (`kennel limits NAME` shows \
@@ -45,7 +49,7 @@ impl Explain for DataError {
 
     fn code(&self) -> String {
         match self {
-            Self::Exists(_) | Self::NotEmpty(_) => "exists",
+            Self::Folder(_) | Self::Exists(_) | Self::NotEmpty(_) => "exists",
             Self::Changed => "data-changed",
             Self::Unpack(..) => "unpack",
             Self::File(_) => "file",

@@ -14,9 +14,29 @@ const END: usize = 1024;
 #[derive(Debug)]
 pub struct Target {
     to: To,
+    ending: Ending,
+    bytes: u64,
+}
+
+/// Tells whether an archive of which piece by piece comes has its end.
+#[derive(Debug, Default)]
+pub struct Ending {
     /// The last bytes that came, no more than [`END`].
     last: Vec<u8>,
-    bytes: u64,
+}
+
+impl Ending {
+    /// The next piece.
+    pub fn take(&mut self, piece: &[u8]) {
+        self.last.extend_from_slice(&piece[piece.len().saturating_sub(END)..]);
+        let surplus = self.last.len().saturating_sub(END);
+        self.last.drain(..surplus);
+    }
+
+    /// Whether that was all of it.
+    pub fn is_there(&self) -> bool {
+        self.last.len() == END && self.last.iter().all(|byte| *byte == 0)
+    }
 }
 
 #[derive(Debug)]
@@ -54,7 +74,7 @@ impl Target {
                 .map_err(FileError::at("write", path))?;
             To::File(path.to_owned(), file)
         };
-        Ok(Self { to, last: Vec::new(), bytes: 0 })
+        Ok(Self { to, ending: Ending::default(), bytes: 0 })
     }
 
     /// Takes the next piece.
@@ -63,9 +83,7 @@ impl Target {
     /// The system's.
     pub fn take(&mut self, piece: &[u8]) -> Result<(), DataError> {
         self.bytes += piece.len() as u64;
-        self.last.extend_from_slice(&piece[piece.len().saturating_sub(END)..]);
-        let surplus = self.last.len().saturating_sub(END);
-        self.last.drain(..surplus);
+        self.ending.take(piece);
         match &mut self.to {
             To::Out => {
                 io::stdout().write_all(piece).map_err(FileError::at("write", Path::new("standard output")))
@@ -81,7 +99,7 @@ impl Target {
     /// # Errors
     /// [`DataError::Changed`] when it is not whole after all, and others; under its name there is nothing then.
     pub fn finish(self) -> Result<u64, DataError> {
-        if self.last.len() < END || self.last.iter().any(|byte| *byte != 0) {
+        if !self.ending.is_there() {
             return Err(DataError::Changed);
         }
         match self.to {

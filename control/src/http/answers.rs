@@ -256,7 +256,9 @@ async fn of_tenant(
         }
         Endpoint::Deploy => releases::deploy(control, name, asked).await,
         Endpoint::Exec => tasks::exec(control, name, asked).await,
+        Endpoint::Backup => Ok(json(StatusCode::OK, &control.backup(&name).await?)),
         Endpoint::SaveData => data::save(control, name).await,
+        Endpoint::SaveRelease => data::save_release(control, name, asked.head.uri.path()).await,
         Endpoint::ReplaceData => data::replace(control, name, asked).await,
         Endpoint::Jobs | Endpoint::AddJob | Endpoint::RemoveJob | Endpoint::RunJob => {
             tasks::jobs(control, endpoint, name, asked).await

@@ -52,6 +52,8 @@ pub enum Endpoint {
     RemoveTenant,
     /// A new release.
     Deploy,
+    /// What it is beside its files.
+    Backup,
     /// All of its data.
     SaveData,
     /// Other data.
@@ -60,6 +62,8 @@ pub enum Endpoint {
     Releases,
     /// What one holds.
     ReleaseFiles,
+    /// One's files.
+    SaveRelease,
     /// A switch to another release.
     Rollback,
     /// A switch to a newer one.
@@ -203,11 +207,13 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/v1/tenants/{name}/releases", Endpoint::Deploy),
     (Method::GET, "/v1/tenants/{name}/releases", Endpoint::Releases),
     (Method::GET, "/v1/tenants/{name}/releases/{number}/files", Endpoint::ReleaseFiles),
+    (Method::POST, "/v1/tenants/{name}/releases/{number}/save", Endpoint::SaveRelease),
     (Method::POST, "/v1/tenants/{name}/rollback", Endpoint::Rollback),
     (Method::POST, "/v1/tenants/{name}/promote", Endpoint::Promote),
     (Method::GET, "/v1/runtimes", Endpoint::Runtimes),
     (Method::POST, "/v1/tenants/{name}/move", Endpoint::Move),
     (Method::POST, "/v1/tenants/{name}/exec", Endpoint::Exec),
+    (Method::POST, "/v1/tenants/{name}/backup", Endpoint::Backup),
     (Method::POST, "/v1/tenants/{name}/data/save", Endpoint::SaveData),
     (Method::PUT, "/v1/tenants/{name}/data", Endpoint::ReplaceData),
     (Method::GET, "/v1/tenants/{name}/cron", Endpoint::Jobs),

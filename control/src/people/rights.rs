@@ -38,6 +38,7 @@ pub const RIGHTS: &[(Right, &[E])] = &[
         &[E::Deploy, E::ReleaseFiles, E::Rollback, E::Promote, E::Move, E::Env, E::ChangeEnv],
     ),
     (Right::From(Role::Deployer), &[E::Exec, E::AddJob, E::RemoveJob, E::RunJob, E::SaveData, E::ReplaceData]),
+    (Right::From(Role::Deployer), &[E::SaveRelease, E::Backup]),
     // And what its visitors see, and who did what to it.
     (Right::From(Role::Owner), &[E::Start, E::Stop, E::Sleep, E::BeginMaintenance, E::EndMaintenance]),
     (Right::From(Role::Owner), &[E::SetTenantPage, E::RemoveTenantPage, E::Audit]),

@@ -48,6 +48,7 @@ async fn a_tenants_whole_life() {
     operator.post("/v1/tenants/blog/start", &()).await.expect::<Tenant>(StatusCode::OK);
     crate::releases::there_and_back(&operator, "blog").await;
     crate::listing::told_and_built_on(&operator, "blog", 2).await;
+    crate::backup::each_operation(&operator, "blog").await;
     crate::env::each_operation(&operator, "blog").await;
     crate::runtimes::each_operation(&operator, "blog").await;
     crate::exec::each_operation(&operator, "blog").await;

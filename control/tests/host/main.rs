@@ -7,6 +7,7 @@ mod access;
 mod acme;
 mod api;
 mod attest;
+mod backup;
 mod betas;
 mod certificates;
 mod cloud;

@@ -22,7 +22,7 @@ const LEAST: &[(&str, &str)] = &[
     ("viewer", "egress usage tenantUsage timeline domains redirects pageOfTenant"),
     ("viewer", "jobs runtimes"),
     ("deployer", "deploy releaseFiles rollback promote moveTenant env changeEnv exec addJob removeJob runJob"),
-    ("deployer", "saveData replaceData"),
+    ("deployer", "saveData replaceData saveRelease backup"),
     ("owner", "start stop sleep beginMaintenance endMaintenance setPageOfTenant removePageOfTenant audit"),
     ("in person", "tokens addToken removeToken"),
     (

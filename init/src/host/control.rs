@@ -68,6 +68,9 @@ impl Host {
             ControlRequest::ListRelease(slot, release) => {
                 self.begin_telling(slot, Act::List(release), id).err().map(Err)
             }
+            ControlRequest::SaveRelease(slot, release) => {
+                self.begin_telling(slot, Act::SaveRelease(release), id).err().map(Err)
+            }
             ControlRequest::SaveData(slot) => self.begin_telling(slot, Act::SaveData, id).err().map(Err),
             ControlRequest::RestoreData(slot, limits) => self.begin_restore(slot, limits, id).err().map(Err),
             ControlRequest::TakeData(slot) => self.take_data(slot, id).err().map(Err),
@@ -201,6 +204,7 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::Wipe(slot)
         | ControlRequest::Unpack { slot, .. }
         | ControlRequest::ListRelease(slot, _)
+        | ControlRequest::SaveRelease(slot, _)
         | ControlRequest::SaveData(slot)
         | ControlRequest::RestoreData(slot, _)
         | ControlRequest::TakeData(slot)

@@ -198,7 +198,9 @@ impl Host {
         self.children.insert(started.pid, Child::Job(id));
         self.poller.add(&started.report, Source::JobReport(id))?;
         let limit = match act {
-            Act::Unpack(..) | Act::List(_) | Act::SaveData | Act::RestoreData(_) => UNPACK_LIMIT,
+            Act::Unpack(..) | Act::List(_) | Act::SaveRelease(_) | Act::SaveData | Act::RestoreData(_) => {
+                UNPACK_LIMIT
+            }
             Act::Remove(_) | Act::WipeReleases | Act::WipeData | Act::WipeNewData => REMOVE_LIMIT,
         };
         let deadline = uptime() + limit;

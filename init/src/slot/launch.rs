@@ -190,6 +190,8 @@ pub enum Act {
     Unpack(ReleaseId, Limits, Option<ReleaseId>),
     /// Tell on its standard output what a release holds.
     List(ReleaseId),
+    /// Pack a release onto its standard output.
+    SaveRelease(ReleaseId),
     /// Remove a release.
     Remove(ReleaseId),
     /// Pack the tenant's data onto its standard output.
@@ -208,7 +210,9 @@ impl Act {
     /// The folder that it happens in, which is all that `kennel-unpack` sees.
     pub fn folder(self, slot: SlotId) -> String {
         match self {
-            Self::Unpack(..) | Self::List(_) | Self::Remove(_) | Self::WipeReleases => folders::releases(slot),
+            Self::Unpack(..) | Self::List(_) | Self::SaveRelease(_) | Self::Remove(_) | Self::WipeReleases => {
+                folders::releases(slot)
+            }
             Self::SaveData | Self::WipeData => folders::data(slot),
             Self::RestoreData(_) | Self::WipeNewData => folders::new_data(slot),
         }
@@ -224,6 +228,7 @@ impl Act {
             }
             Self::List(release) => vec!["list".into(), release.0.to_string()],
             Self::Remove(release) => vec!["remove".into(), release.0.to_string()],
+            Self::SaveRelease(release) => vec!["save".into(), release.0.to_string()],
             Self::SaveData => vec!["save".into()],
             Self::RestoreData(limits) => {
                 let bounds = [limits.disk_max_bytes, limits.disk_max_inodes.into()];
@@ -355,6 +360,7 @@ mod tests {
         assert_eq!(Act::Unpack(two, limits, None).arguments(), ["release", "2", "10", "5"]);
         assert_eq!(Act::Unpack(two, limits, Some(one)).arguments(), ["release", "2", "10", "5", "1"]);
         assert_eq!(Act::List(two).arguments(), ["list", "2"]);
+        assert_eq!(Act::SaveRelease(two).arguments(), ["save", "2"]);
         assert_eq!(Act::Remove(ReleaseId(2)).arguments(), ["remove", "2"]);
         let slot = SlotId::new(1).unwrap();
         assert_eq!(Act::WipeData.folder(slot), "/data/slots/0001/data");

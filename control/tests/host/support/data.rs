@@ -27,14 +27,22 @@ pub(crate) struct Data {
 
 /// Says what was found, and sends some bytes that stand for the archive.
 pub(super) fn save(data: &Data) -> Vec<OwnedFd> {
-    let (archive, mut send) = io::pipe().unwrap();
     let content = format!("{} entries", data.entries);
     let archive_bytes = data.said.unwrap_or(Some(content.len() as u64));
-    let (report, content) = match data.refused.clone() {
-        Some(reason) => (SaveReport::Refused { reason }, String::new()),
-        None => (SaveReport::Saved { archive_bytes }, content),
-    };
-    let line = serde_json::to_string(&report).unwrap();
+    match data.refused.clone() {
+        Some(reason) => sent(&SaveReport::Refused { reason }, String::new()),
+        None => sent(&SaveReport::Saved { archive_bytes }, content),
+    }
+}
+
+/// The same of a release, whose size is not known before.
+pub(super) fn save_release(number: u32) -> Vec<OwnedFd> {
+    sent(&SaveReport::Saved { archive_bytes: None }, format!("the files of release {number}"))
+}
+
+fn sent(report: &SaveReport, content: String) -> Vec<OwnedFd> {
+    let (archive, mut send) = io::pipe().unwrap();
+    let line = serde_json::to_string(report).unwrap();
     thread::spawn(move || {
         // Control may be gone.
         let _ = send.write_all(format!("{line}\n{content}").as_bytes());

@@ -213,6 +213,10 @@ impl Shared {
             ControlRequest::SaveData(slot) => {
                 return Ok((ControlReply::Done, super::data::save(&world.slot(slot)?.data)));
             }
+            ControlRequest::SaveRelease(slot, release) => {
+                assert!(world.slot(slot)?.releases.contains(&release.0), "{release} is saved, and not there");
+                return Ok((ControlReply::Done, super::data::save_release(release.0)));
+            }
             ControlRequest::RestoreData(slot, _) => {
                 return Ok((ControlReply::Done, super::data::restore(self, slot)));
             }
