@@ -21,7 +21,7 @@ use ssh_key::{PublicKey, SshSig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::depot::{Depot, Metered};
-use crate::{data, egress, people, releases, routing, seeing};
+use crate::{backup, data, egress, people, releases, routing, seeing};
 
 /// What the stand-in was asked and what it holds.
 #[derive(Default)]
@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) received: Arc<AtomicU64>,
     /// Where the tenant's data is, if it has any.
     pub(crate) data: Option<PathBuf>,
+    /// A tenant that is kept as a whole, if one is.
+    pub(crate) whole: Option<backup::Whole>,
     /// Where releases are kept, if they are.
     pub(crate) depot: Option<Depot>,
     challenges: HashMap<String, String>,
@@ -165,10 +167,13 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
     if let Some((status, answer)) = people::answer(method.as_str(), &path) {
         return Some(json(status, &answer));
     }
-    let (limits, depot, data) = {
+    let (limits, depot, data, whole) = {
         let state = state.lock().unwrap();
-        (state.limits, state.depot.clone(), state.data.clone())
+        (state.limits, state.depot.clone(), state.data.clone(), state.whole.clone())
     };
+    if let Some(whole) = whole {
+        return Some(whole.answer(request, tenant(limits)).await);
+    }
     if let Some(data) = data {
         return Some(data::answer(request, &data).await);
     }

@@ -1,6 +1,8 @@
 //! Tests of the `kennel` program as a whole, by its command line.
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod client;

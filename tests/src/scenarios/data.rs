@@ -11,7 +11,7 @@ use crate::checks::{contains, holds, same};
 use crate::http;
 use crate::vm::{PAGE_DEADLINE, Vm};
 
-const NAME: &str = "notes";
+pub(super) const NAME: &str = "notes";
 /// Keeps notes in SQLite, says how many there are and since when it runs; and writes without rest, if it is told to.
 const PROGRAM: &str = r#"
 const { DatabaseSync } = require("node:sqlite");
@@ -25,11 +25,12 @@ require("node:http").createServer((request, answer) => {
   if (url.pathname === "/fill") fs.writeFileSync("/data/ballast", Buffer.alloc(Number(url.searchParams.get("mib")) << 20, 7));
   if (url.pathname === "/restless") setInterval(() => fs.writeFileSync("/data/clock", Buffer.alloc(1 << 20, 7)), 1);
   const { notes } = db.prepare("SELECT count(*) AS notes FROM note").get();
-  answer.end(JSON.stringify({ notes, life, files: fs.readdirSync("/data").sort() }));
+  const secret = process.env.SECRET;
+  answer.end(JSON.stringify({ notes, life, secret, files: fs.readdirSync("/data").sort() }));
 }).listen(process.env.PORT, "127.0.0.1");
 "#;
 
-fn ensure(vm: &Vm) -> Result<(), String> {
+pub(super) fn ensure(vm: &Vm) -> Result<(), String> {
     if vm.show(NAME).is_ok() {
         return Ok(());
     }
@@ -41,7 +42,7 @@ fn ensure(vm: &Vm) -> Result<(), String> {
     vm.ok(&["deploy", NAME, &folder.display().to_string()]).map(drop)
 }
 
-fn notes(vm: &Vm, path: &str) -> Result<u64, String> {
+pub(super) fn notes(vm: &Vm, path: &str) -> Result<u64, String> {
     let facts = vm.page_json(NAME, path)?;
     facts["notes"].as_u64().ok_or(format!("no notes in {facts}"))
 }

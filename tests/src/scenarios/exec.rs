@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Group, Scenario, data, people_image};
+use super::{Group, Scenario, backup, data, people_image};
 use crate::checks::{contains, holds, same};
 use crate::vm::{Vm, until};
 
@@ -43,6 +43,10 @@ pub(super) fn group() -> Group {
             Scenario::new(
                 "data: what harms, what is too much and what never rests leaves all as it was",
                 data::as_it_was,
+            ),
+            Scenario::new(
+                "backup: a tenant becomes a file, and the file a tenant, beside it and in its place",
+                backup::there_and_back,
             ),
         ],
     }

@@ -10,6 +10,7 @@ use crate::vm::{Places, Vm};
 mod acme;
 mod archives;
 mod attest;
+mod backup;
 mod betas;
 mod boot;
 mod changes;
