@@ -11,7 +11,7 @@ $(shell mkdir -p '$(CARGO_TARGET_DIR)' && cd '$(CARGO_TARGET_DIR)' && \
 
 TARGET  := $(CARGO_TARGET_DIR)/x86_64-unknown-linux-gnu
 RELEASE := $(TARGET)/release
-GUEST   := kennel-init kennel-proxy kennel-control kennel-unpack kennel-dhcp kennel-audit kennel-imds kennel-acme kennel-tpm kennel-villain
+GUEST   := kennel-init kennel-proxy kennel-control kennel-unpack kennel-dhcp kennel-audit kennel-imds kennel-acme kennel-tpm kennel-php kennel-villain
 SHIPPED := $(addprefix -p ,kennel $(GUEST))
 
 .DEFAULT_GOAL := help

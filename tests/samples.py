@@ -6,12 +6,16 @@ held against the digests of the lock, and unpacked where npm would; programs of 
 and neither npm nor Node.js is needed.
 
 Those of Python have a requirements.txt with versions and digests, which pip fetches once into the same cache and installs into the
-folder vendor: for the runtime's Python, which need not be here, and without building anything."""
+folder vendor: for the runtime's Python, which need not be here, and without building anything.
+
+Those of PHP have a packages.json: libraries as Debian has packed them, by their digests, since a `composer.lock` has none. They
+are unpacked into the folder vendor too."""
 
 import base64
 import hashlib
 import io
 import json
+import lzma
 import os
 import shutil
 import subprocess
@@ -22,6 +26,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent / "samples"
 REGISTRY = os.environ.get("KENNEL_NPM_REGISTRY", "https://registry.npmjs.org").rstrip("/")
+DEBIAN = os.environ.get("KENNEL_MIRROR", "https://deb.debian.org/debian").rstrip("/")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kennel/samples"
 LARGEST = 32 << 20
 # What pip is told of the runtime.
@@ -37,18 +42,22 @@ def archive(name, version, integrity):
     kind, digest = integrity.split("-", 1)
     if kind != "sha512":
         sys.exit(f"error: {name} {version} is locked by {kind}, and not by sha512")
-    wanted = base64.b64decode(digest)
+    url = f"{REGISTRY}/{name}/-/{name.split('/')[-1]}-{version}.tgz"
+    return fetched(url, hashlib.sha512, base64.b64decode(digest), f"{name} {version}")
+
+
+def fetched(url, digest, wanted, what):
+    """What is at an address, by its digest from the cache or from there."""
     file = CACHE / wanted.hex()
     if not file.exists():
-        url = f"{REGISTRY}/{name}/-/{name.split('/')[-1]}-{version}.tgz"
         with urllib.request.urlopen(url, timeout=60) as answer:
             content = answer.read(LARGEST)
         file.with_suffix(".part").write_bytes(content)
         file.with_suffix(".part").rename(file)
     content = file.read_bytes()
-    if hashlib.sha512(content).digest() != wanted:
+    if digest(content).digest() != wanted:
         file.unlink()
-        sys.exit(f"error: {name} {version} is not what the lock says")
+        sys.exit(f"error: {what} is not what the lock says")
     return content
 
 
@@ -92,6 +101,31 @@ def install(requirements, folder):
                 sys.exit(f"error: pip {act}: {done.stderr.strip()}")
 
 
+def libraries(listed, folder):
+    """Libraries of PHP, out of Debian's packages: what these put below /usr/share/php. Their own autoload.php name each other by
+    where Debian has them, and are left there."""
+    for package in listed:
+        content = fetched(f"{DEBIAN}/{package['path']}", hashlib.sha256, bytes.fromhex(package["sha256"]), package["path"])
+        with tarfile.open(fileobj=io.BytesIO(lzma.decompress(member(content, b"data.tar.xz")))) as tar:
+            for file in tar.getmembers():
+                name = file.name.removeprefix("./").removeprefix("usr/share/php/")
+                if file.isfile() and name != file.name.removeprefix("./") and not name.endswith("autoload.php"):
+                    place = folder / name
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    place.write_bytes(tar.extractfile(file).read())
+
+
+def member(content, wanted):
+    """A member of an ar archive, which packages of Debian are."""
+    at = 8
+    while at < len(content):
+        name, size = content[at : at + 16].rstrip(b" /"), int(content[at + 48 : at + 58])
+        if name == wanted:
+            return content[at + 60 : at + 60 + size]
+        at += 60 + size + size % 2
+    sys.exit(f"error: there is no {wanted.decode()} in a package")
+
+
 def main(out, names):
     CACHE.mkdir(parents=True, exist_ok=True)
     for sample in sorted(HERE.iterdir()):
@@ -102,6 +136,9 @@ def main(out, names):
         shutil.copytree(sample, folder)
         if (sample / "requirements.txt").exists():
             install(sample / "requirements.txt", folder / "vendor")
+            continue
+        if (sample / "packages.json").exists():
+            libraries(json.loads((sample / "packages.json").read_text()), folder / "vendor")
             continue
         lock = json.loads((sample / "package-lock.json").read_text())
         for place, package in sorted(lock["packages"].items()):

@@ -16,6 +16,9 @@ const NODE_FALLBACKS: [&str; 3] = ["index.js", "app.js", "main.js"];
 const PYTHON_FALLBACKS: [&str; 2] = ["main.py", "server.py"];
 /// What a runtime without a default command starts.
 const STATIC_PROGRAM: &str = "server";
+/// What serves sites of PHP, as `kennel-unpack` names it, and what runs other programs of that language.
+const SITE_SERVER: &str = "kennel-php";
+const PHP: &str = "php";
 /// Files that a language's programs have at their top, and how its runtimes' names begin.
 const LANGUAGES: [(&str, &str, &str); 12] = [
     ("package.json", "Node.js", "node"),
@@ -66,9 +69,9 @@ impl Home<'_> {
             _ if !asked.is_empty() => (Origin::CommandLine, Ok(asked)),
             _ if !self.row.command.is_empty() => (Origin::Tenant, Ok(self.row.command.as_slice())),
             Some(said) if self.hears(said) => (said.origin, said.command.as_deref()),
-            _ => match &found.python {
-                Some(said) if self.hears(said) => (said.origin, said.command.as_deref()),
-                _ => return self.unsaid(found).or_else(|cause| self.files(cause)),
+            _ => match [&found.python, &found.php].into_iter().flatten().find(|said| self.hears(said)) {
+                Some(said) => (said.origin, said.command.as_deref()),
+                None => return self.unsaid(found).or_else(|cause| self.files(cause)),
             },
         };
         match words.map_err(String::clone).and_then(|words| self.runnable(words, found)) {
@@ -78,13 +81,16 @@ impl Home<'_> {
         }
     }
 
-    /// Whether what a file says is for the tenant's runtime: `package.json` is of no program of Python's, which may have one for what
-    /// it shows in browsers.
+    /// Whether what a file says is for the tenant's runtime: `package.json` is of no program of Python's or PHP's, which may have one
+    /// for what it shows in browsers.
     fn hears(&self, said: &Said) -> bool {
-        let is_python = language(self.runtime) == Some(Language::Python);
+        let language = language(self.runtime);
         match said.origin {
-            Origin::PackageStart | Origin::PackageMain => !is_python,
-            Origin::Django | Origin::PythonApp => is_python,
+            Origin::PackageStart | Origin::PackageMain => {
+                !matches!(language, Some(Language::Python | Language::Php))
+            }
+            Origin::Django | Origin::PythonApp => language == Some(Language::Python),
+            Origin::PhpSite => language == Some(Language::Php),
             _ => true,
         }
     }
@@ -129,7 +135,7 @@ impl Home<'_> {
         let [program, arguments @ ..] = words else { return Err("there is no program in it".to_owned()) };
         let program = match interpreter(self.runtime) {
             _ if program.contains('/') => program.clone(),
-            Some((_, path)) if runs(self.runtime, program) => path.to_owned(),
+            Some(_) if runs(self.runtime, program) => of_runtime(self.runtime, program),
             _ if found.top.contains(program) => format!("./{program}"),
             _ => return Err(self.nowhere(program)),
         };
@@ -232,7 +238,7 @@ pub(crate) fn carried(release: &ReleaseRow, to: &RuntimeFacts) -> Result<Vec<Str
         return Ok(release.command.clone());
     };
     match interpreter(to) {
-        Some((_, path)) if runs(to, name) => Ok([&[path.to_owned()], arguments].concat()),
+        Some(_) if runs(to, name) => Ok([&[of_runtime(to, name)], arguments].concat()),
         _ => Err(Error::NotMovable {
             release: release.id,
             runs: release.command.join(" ").chars().take(200).collect(),
@@ -277,6 +283,7 @@ fn interpreter(runtime: &RuntimeFacts) -> Option<(&str, &str)> {
 enum Language {
     Node,
     Python,
+    Php,
 }
 
 fn language(runtime: &RuntimeFacts) -> Option<Language> {
@@ -289,8 +296,25 @@ fn language_of(program: &str) -> Option<Language> {
     let is_version = |rest: &str| rest.is_empty() || rest.strip_prefix('3').is_some_and(is_minor);
     match program {
         "node" | "nodejs" => Some(Language::Node),
+        SITE_SERVER => Some(Language::Php),
+        _ if program.strip_prefix(PHP).is_some_and(is_number) => Some(Language::Php),
         _ => program.strip_prefix("python").filter(|rest| is_version(rest)).map(|_| Language::Python),
     }
+}
+
+/// Where the runtime has what runs a program of this name: its interpreter, whichever version is named; of PHP that is another program
+/// than the one that serves sites.
+fn of_runtime(runtime: &RuntimeFacts, program: &str) -> String {
+    let Some((_, path)) = interpreter(runtime) else { return program.to_owned() };
+    match path.rsplit_once('/') {
+        Some((folder, SITE_SERVER)) if program != SITE_SERVER => format!("{folder}/{PHP}"),
+        _ => path.to_owned(),
+    }
+}
+
+/// `8`, `8.4`, or nothing.
+fn is_number(rest: &str) -> bool {
+    rest.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
 fn is_minor(rest: &str) -> bool {

@@ -28,6 +28,8 @@ pub struct Found {
     pub said: Option<Said>,
     /// How the application of Python is served that its files have, for runtimes of that language.
     pub python: Option<Said>,
+    /// How the site of PHP is served that its files are, for runtimes of that language.
+    pub php: Option<Said>,
     /// Machine programs at its top, at most [`MAX_PROGRAMS`].
     pub programs: Vec<Program>,
     /// The versions of Node.js that `package.json` asks for, as npm writes ranges: `>=20 <25`.
@@ -67,6 +69,8 @@ pub enum Origin {
     Django,
     /// An application in a Python file of a usual name.
     PythonApp,
+    /// A front controller of PHP, `index.php`, at its top or in the folder that visitors see.
+    PhpSite,
     /// A file has one of the names that are looked for.
     Name,
     /// There is one static program.
@@ -118,6 +122,7 @@ impl Origin {
             Self::PackageMain => "package.json, main",
             Self::Django => "manage.py, a site of Django",
             Self::PythonApp => "an application of Python",
+            Self::PhpSite => "a site of PHP",
             Self::Name => "found by its name",
             Self::Executable => "the one static program",
             Self::Index => "index.html, and no program",
@@ -132,10 +137,13 @@ impl Found {
     /// # Errors
     /// [`OutOfBounds`] names the part.
     pub fn validate(&self) -> Result<(), OutOfBounds> {
-        let said_well = [&self.said, &self.python].into_iter().flatten().all(|said| match &said.command {
-            Ok(words) => !words.is_empty() && command::check(words).is_ok() && words.iter().all(|w| plain(w)),
-            Err(why) => short(why, MAX_WHY_BYTES),
-        });
+        let said_well =
+            [&self.said, &self.python, &self.php].into_iter().flatten().all(|said| match &said.command {
+                Ok(words) => {
+                    !words.is_empty() && command::check(words).is_ok() && words.iter().all(|w| plain(w))
+                }
+                Err(why) => short(why, MAX_WHY_BYTES),
+            });
         let range = |range: &String| short(range, MAX_RANGE_BYTES) && range.chars().all(in_ranges);
         let programs = self.programs.iter().all(|program| self.top.contains(&program.name));
         // Names in a release may hold anything but a slash; these are looked up, and not shown.
@@ -178,6 +186,7 @@ mod tests {
             top: vec![name.clone(), "package.json".into()],
             said: Some(Said { origin: Origin::PackageStart, command: Ok(vec!["node".into(), "a.js".into()]) }),
             python: Some(Said { origin: Origin::Django, command: Err("there is no server".into()) }),
+            php: Some(Said { origin: Origin::PhpSite, command: Err("there is no package".into()) }),
             programs: vec![Program { name, kind: ProgramKind::Static, executable: true }],
             node: Some(">=20 <25 || ^26.1.0-rc.1".into()),
             left: vec!["worker in the Procfile".into()],
@@ -211,9 +220,11 @@ mod tests {
             Err("x".repeat(MAX_WHY_BYTES + 1)),
             Err("a\nb".into()),
         ] {
-            for bad in
-                [Found { said: said(command.clone()), ..found() }, Found { python: said(command), ..found() }]
-            {
+            for bad in [
+                Found { said: said(command.clone()), ..found() },
+                Found { python: said(command.clone()), ..found() },
+                Found { php: said(command), ..found() },
+            ] {
                 assert_eq!(bad.validate(), Err(OutOfBounds("what is said")), "{bad:?}");
             }
         }

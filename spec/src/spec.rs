@@ -123,6 +123,15 @@ pub struct Runtime {
     pub npm: Option<Npm>,
     /// What of it is compiled when the image is built.
     pub bytecode: Option<Bytecode>,
+    /// Programs of Kennel's own that it brings, by their name, and where they go.
+    #[serde(default)]
+    pub programs: BTreeMap<String, String>,
+    /// Files that no package brings, by their path: settings, which maintainer scripts would have made.
+    #[serde(default)]
+    pub texts: BTreeMap<String, String>,
+    /// Links that these would have made, by their path, and to where.
+    #[serde(default)]
+    pub links: BTreeMap<String, String>,
     /// Variables that its programs find, unless the tenant sets them.
     #[serde(default)]
     pub env: BTreeMap<EnvName, String>,
@@ -259,7 +268,9 @@ impl Spec {
         let inside = inside.chain(self.extra.files.iter().map(|file| &file.path));
         let compiled = self.runtimes.iter().filter_map(|r| r.bytecode.as_ref());
         let compiled = compiled.flat_map(|bytecode| [&bytecode.program, &bytecode.folder]);
-        for path in inside.chain(compiled) {
+        let own =
+            self.runtimes.iter().flat_map(|r| r.programs.values().chain(r.texts.keys()).chain(r.links.keys()));
+        for path in inside.chain(compiled).chain(own) {
             if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
                 return Err((format!("{path:?} is not an absolute path in the image"), "begin it with /"));
             }

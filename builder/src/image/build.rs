@@ -78,6 +78,7 @@ struct Material<'a> {
     policy: Vec<u8>,
     tools: Tools,
     guests: Vec<Guest>,
+    brought: Vec<Guest>,
     kernel: Sourced,
     runtimes: Vec<Runtime>,
     build: &'a Build<'a>,
@@ -109,11 +110,13 @@ impl Build<'_> {
     /// [`BuildError`]; then the output folder is as it was.
     pub fn run(&self, steps: &Steps) -> Result<Built, BuildError> {
         let guests = guests::read(self.guests, self.flavour)?;
+        let wanted = self.spec.runtimes.iter().flat_map(|runtime| runtime.programs.keys());
+        let brought = guests::read_wanted(self.guests, wanted)?;
         let step = steps.start("unpack");
         let sources = Sources::open(self.lock, self.store, self.cache, &step)?;
         step.done(format!("{} packages", self.lock.packages.len()));
 
-        let material = self.material(&sources, guests, steps)?;
+        let material = self.material(&sources, guests, brought, steps)?;
         let modules = Modules::of(&material.kernel.tree)?;
         let Loaded { early, late, swap } = self.modules(&modules)?;
         // The boot program's parts are packed while the root is.
@@ -137,6 +140,7 @@ impl Build<'_> {
         &self,
         sources: &Sources<'_>,
         guests: Vec<Guest>,
+        brought: Vec<Guest>,
         steps: &Steps,
     ) -> Result<Material<'_>, BuildError> {
         let tools = sources.tree(&PackageSet::Tools, |path| self.spec.tools.takes(path))?;
@@ -159,16 +163,17 @@ impl Build<'_> {
                 step.done(format!("{} slots, {}", rendered.slots, steps::bytes(policy.len() as u64)));
                 Ok(policy)
             });
-            let runtimes = self.runtimes(sources, &rendered, &tools, steps);
+            let runtimes = self.runtimes(sources, &brought, &rendered, &tools, steps);
             (compiled.join().unwrap_or_else(|_| Err(BuildError::Panicked("policy".into()))), runtimes)
         });
         let (policy, runtimes) = (policy?, runtimes?);
-        Ok(Material { rendered, policy, tools, guests, kernel, runtimes, build: self })
+        Ok(Material { rendered, policy, tools, guests, brought, kernel, runtimes, build: self })
     }
 
     fn runtimes(
         &self,
         sources: &Sources<'_>,
+        brought: &[Guest],
         rendered: &Rendered,
         tools: &Tools,
         steps: &Steps,
@@ -176,7 +181,8 @@ impl Build<'_> {
         let one = |wanted: &crate::spec::Runtime| {
             let step = steps.start(wanted.name.as_str());
             let contexts = &rendered.runtime;
-            let runtime = runtime::build(self.spec, wanted, sources, self.lock, contexts, tools, self.cache)?;
+            let runtime =
+                runtime::build(self.spec, wanted, sources, self.lock, brought, contexts, tools, self.cache)?;
             let size = size_of(&runtime.image)?;
             step.done(format!("{} {}", runtime.facts.version, steps::bytes(size)).trim_start());
             Ok(runtime)
@@ -289,6 +295,7 @@ impl Material<'_> {
             kernel,
             runtimes: &self.runtimes,
             guests: &self.guests,
+            brought: &self.brought,
             rendered: &self.rendered,
             policy: &self.policy,
         };

@@ -72,6 +72,10 @@ mod tests {
             assert!(names.contains(&program) && names.contains(&"kennel-model"), "{program}: {names:?}");
             assert!(names.contains(&"serde"), "{program}: {names:?}");
         }
+        for program in super::super::guests::FOR_RUNTIMES {
+            let names: Vec<_> = below(&all, program).iter().map(|one| one.name.as_str()).collect();
+            assert!(names.contains(&program) && names.contains(&"hyper"), "{program}: {names:?}");
+        }
         assert!(below(&all, "no-such-crate").is_empty());
     }
 }

@@ -44,8 +44,10 @@ pub(super) struct Facts<'a> {
     pub kernel: &'a [Share],
     /// The runtimes.
     pub runtimes: &'a [Runtime],
-    /// Kennel's programs.
+    /// Kennel's programs for the host.
     pub guests: &'a [Guest],
+    /// And those in runtimes.
+    pub brought: &'a [Guest],
     /// The policy's sources.
     pub rendered: &'a Rendered,
     /// The compiled policy.

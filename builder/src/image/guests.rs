@@ -1,6 +1,7 @@
 //! Kennel's own programs for the host: found in one folder, and insisted to be what the host can run, static programs
 //! for x86-64. Who starts them is the sealed table of services' business.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -27,6 +28,9 @@ pub(super) const NAMES: [&str; 10] = [
     "kennel-villain",
 ];
 
+/// Programs for runtimes that ask for them.
+pub(super) const FOR_RUNTIMES: [&str; 1] = ["kennel-php"];
+
 /// One program.
 #[derive(Debug, Clone)]
 pub(super) struct Guest {
@@ -36,13 +40,30 @@ pub(super) struct Guest {
     pub content: Content,
 }
 
-/// Reads all of them.
+/// Reads all of the host's.
 ///
 /// # Errors
 /// When one is missing, or cannot run on the host.
 pub(super) fn read(folder: &Path, flavour: Flavour) -> Result<Vec<Guest>, BuildError> {
     let file = |name| if name == INIT { flavour.init() } else { name };
     NAMES.into_iter().map(|name| read_one(&folder.join(file(name)), name)).collect()
+}
+
+/// Reads those that runtimes ask for.
+///
+/// # Errors
+/// As [`read`], and when there is no such program.
+pub(super) fn read_wanted<'a>(
+    folder: &Path,
+    wanted: impl Iterator<Item = &'a String>,
+) -> Result<Vec<Guest>, BuildError> {
+    let names: BTreeSet<&str> = wanted.map(String::as_str).collect();
+    let known = |name| FOR_RUNTIMES.into_iter().find(|known| *known == name);
+    let one = |name: &str| match known(name) {
+        Some(name) => read_one(&folder.join(name), name),
+        None => Err(BuildError::Guest(format!("{name} is no program of Kennel's for runtimes"))),
+    };
+    names.into_iter().map(one).collect()
 }
 
 fn read_one(path: &Path, name: &'static str) -> Result<Guest, BuildError> {
@@ -80,6 +101,9 @@ mod tests {
         assert!(error().ends_with("kennel-init is not there"));
         std::fs::write(folder.path().join(INIT), "#!/bin/sh").unwrap();
         assert!(error().ends_with("kennel-init is not a 64-bit ELF program"));
+        let wanted = |name: &str| read_wanted(folder.path(), [name.to_owned()].iter()).unwrap_err().to_string();
+        assert!(wanted("kennel-php").ends_with("kennel-php is not there"));
+        assert!(wanted("../../bin/sh").contains("is no program of Kennel's for runtimes"));
         // This computer's own shell is dynamic; this very test is static.
         std::fs::copy("/bin/sh", folder.path().join(INIT)).unwrap();
         assert!(error().contains("kennel-init is not static"));

@@ -157,7 +157,7 @@ impl<'a> Manifest<'a> {
             inputs: Inputs {
                 spec_digest: lock.spec,
                 packages: &lock.packages,
-                programs: facts.guests.iter().map(Program::of).collect(),
+                programs: facts.guests.iter().chain(facts.brought).map(Program::of).collect(),
             },
         })
     }

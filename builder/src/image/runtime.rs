@@ -8,9 +8,10 @@ use kennel_policy::Contexts;
 
 use super::BuildError;
 use super::cache::Cache;
+use super::guests::Guest;
 use super::sources::{Share, Sourced, Sources};
 use super::tools::Tools;
-use super::tree::{Tree, TreeError};
+use super::tree::{Node, Tree, TreeError};
 use super::{bytecode, erofs, etc, labels, lint, merge};
 use crate::lock::{Lock, PackageSet};
 use crate::spec::{self, Spec};
@@ -37,6 +38,7 @@ pub(super) fn build(
     runtime: &spec::Runtime,
     sources: &Sources<'_>,
     lock: &Lock,
+    guests: &[Guest],
     contexts: &Contexts,
     tools: &Tools,
     cache: &Cache,
@@ -52,7 +54,9 @@ pub(super) fn build(
         bytecode::add(&mut tree, wanted, &format!("bytecode-{}", runtime.name), &name, cache)?;
     }
     etc::bundle_certificates(&mut tree).map_err(BuildError::io(&name))?;
-    furnish(&mut tree, spec.image.slots).map_err(|cause| BuildError::Tree { tree: name.clone(), cause })?;
+    furnish(&mut tree, spec.image.slots)
+        .and_then(|()| add_own(&mut tree, runtime, guests))
+        .map_err(|cause| BuildError::Tree { tree: name.clone(), cause })?;
     lint::check(&name, lint::lint_runtime(&tree))?;
     labels::label(&mut tree, contexts, &name)?;
     let image = erofs::make(&tree, &format!("erofs-{}", runtime.name), erofs::Style::default(), tools, cache)?;
@@ -70,8 +74,19 @@ pub(super) fn build(
 /// write it. Nothing where there is no interpreter.
 fn version(runtime: &spec::Runtime, sources: &Sources<'_>, lock: &Lock, set: &PackageSet) -> String {
     let by_npm = || lock.npm_of(&runtime.name).map(|package| package.version.clone());
-    let brought = || sources.bringer(set, runtime.default_command.first()?.strip_prefix('/')?);
+    let brought = || sources.bringer(set, interpreter(runtime)?.strip_prefix('/')?);
     by_npm().or_else(|| brought().map(|package| upstream(&package.version).to_owned())).unwrap_or_default()
+}
+
+/// What runs programs: of the default command; where that is a program of Kennel's own, what the runtime's first link leads to, which is
+/// the name that people know the interpreter by.
+fn interpreter(runtime: &spec::Runtime) -> Option<String> {
+    let program = runtime.default_command.first()?;
+    if !runtime.programs.values().any(|own| own == program) {
+        return Some(program.clone());
+    }
+    let (link, to) = runtime.links.first_key_value()?;
+    Some(format!("{}/{to}", link.rsplit_once('/')?.0))
 }
 
 /// `3.13.5` of `1:3.13.5-2+deb13u5`.
@@ -92,9 +107,39 @@ fn furnish(tree: &mut Tree, slots: u16) -> Result<(), TreeError> {
     merge::link_merged(tree)
 }
 
+/// What the spec says itself.
+fn add_own(tree: &mut Tree, runtime: &spec::Runtime, guests: &[Guest]) -> Result<(), TreeError> {
+    for (name, path) in &runtime.programs {
+        for guest in guests.iter().filter(|guest| guest.name == name) {
+            tree.add(path, Node::file(0o755, guest.content.clone()))?;
+        }
+    }
+    for (path, text) in &runtime.texts {
+        tree.add_bytes(path, 0o644, text.as_str())?;
+    }
+    for (path, to) in &runtime.links {
+        tree.add(path, Node::symlink(to))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interpreter_is_what_runs_programs() {
+        let of = |text: &str| {
+            let text =
+                format!("[host]\npackages = []\n[tools]\npackages = []\n[[runtime]]\nname = \"a\"\n{text}");
+            interpreter(&Spec::parse(&text, "kennel.toml".as_ref()).unwrap().runtimes[0])
+        };
+        assert_eq!(of("default_command = [\"/usr/bin/node\", \"a.js\"]").as_deref(), Some("/usr/bin/node"));
+        let php = "default_command = [\"/usr/bin/kennel-php\", \"index.php\"]\nlinks = { \"/usr/bin/php\" = \"php8.4\" }\n\
+            programs = { kennel-php = \"/usr/bin/kennel-php\" }";
+        assert_eq!(of(php).as_deref(), Some("/usr/bin/php8.4"));
+        assert_eq!(of(""), None);
+    }
 
     #[test]
     fn a_version_is_what_its_authors_call_it() {

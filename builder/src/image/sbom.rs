@@ -143,7 +143,7 @@ impl Document {
     fn add_programs(&mut self, facts: &Facts<'_>) -> Result<(), BuildError> {
         let all = crates::all()?;
         let mut listed = BTreeSet::new();
-        for guest in facts.guests {
+        for guest in facts.guests.iter().chain(facts.brought) {
             let program = id(&["Program", guest.name]);
             let sha256 = guest.content.digest().to_string();
             let version = env!("CARGO_PKG_VERSION");

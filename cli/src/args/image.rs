@@ -30,7 +30,7 @@ pub struct Build {
     /// Folder for the image, its manifest, SBOM and policy report
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,
-    /// Folder with kennel-init, kennel-proxy, kennel-control, kennel-unpack, kennel-dhcp, kennel-audit, kennel-imds and kennel-tpm [default: where `kennel` itself is]
+    /// Folder with kennel-init, kennel-proxy, kennel-control, kennel-unpack, kennel-dhcp, kennel-audit, kennel-imds, kennel-tpm and kennel-php [default: where `kennel` itself is]
     #[arg(long, value_name = "FOLDER")]
     pub guest_dir: Option<PathBuf>,
     /// Build the image in which some slots are deliberately open, to prove that each layer holds alone; never for tenants

@@ -11,8 +11,10 @@ use crate::exit::FileError;
 
 /// Names of what is left out, one pattern a line, as in a `.gitignore`. If the folder has one, no `.gitignore` counts.
 const IGNORE_FILE: &str = ".kennelignore";
-/// Seldom in a repository, and nothing runs without it: it comes along, whole, where only a `.gitignore` leaves it out.
-const PACKAGES: &str = "node_modules";
+/// Seldom in a repository, and nothing runs without them: they come along, whole, where only a `.gitignore` leaves them out.
+const PACKAGES: [&str; 2] = ["node_modules", COMPOSER.0];
+/// The second has many meanings: it is a folder of packages beside this file.
+const COMPOSER: (&str, &str) = ("vendor", "composer.json");
 
 /// What is to be sent.
 #[derive(Debug)]
@@ -130,7 +132,13 @@ fn is_left(entry: &DirEntry) -> bool {
 /// A folder of packages below the one that is deployed.
 fn is_packages(entry: &DirEntry) -> bool {
     let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-    entry.depth() > 0 && is_folder && entry.file_name() == PACKAGES
+    entry.depth() > 0 && is_folder && is_packages_at(entry.path())
+}
+
+/// Whether a folder of this path is one of packages, by its name and by what lies beside it.
+fn is_packages_at(path: &Path) -> bool {
+    let named = |name: &str| path.file_name().is_some_and(|own| own == name);
+    PACKAGES.into_iter().any(named) && (!named(COMPOSER.0) || path.with_file_name(COMPOSER.1).is_file())
 }
 
 /// All that a walk finds below the folder.
@@ -154,8 +162,11 @@ fn look_through(walk: &WalkBuilder, folder: &Path, entries: &mut Vec<Entry>) -> 
 /// The folders of packages beside what comes along.
 fn packages_in(folder: &Path, entries: &[Entry]) -> Vec<PathBuf> {
     let folders = entries.iter().filter(|entry| entry.kind == Kind::Folder).map(|entry| entry.path.as_path());
-    let places = [Path::new("")].into_iter().chain(folders).map(|place| place.join(PACKAGES));
-    places.filter(|place| folder.join(place).symlink_metadata().is_ok_and(|meta| meta.is_dir())).collect()
+    let places = [Path::new("")].into_iter().chain(folders);
+    let places = places.flat_map(|place| PACKAGES.map(|name| place.join(name)));
+    let is_there =
+        |place: &Path| place.symlink_metadata().is_ok_and(|meta| meta.is_dir()) && is_packages_at(place);
+    places.filter(|place| is_there(&folder.join(place))).collect()
 }
 
 /// Names at the top of the folder of which nothing comes along.
@@ -257,6 +268,32 @@ mod tests {
         ];
         assert_eq!(names(&plan), expected);
         assert_eq!(plan.bytes(), 3 + 12 + 2 + 1);
+    }
+
+    #[test]
+    fn packages_of_php_come_along_beside_what_asks_for_them() {
+        let dir = folder(&[
+            (".gitignore", "/vendor/\n/old/vendor\n"),
+            ("composer.json", "{}"),
+            ("index.php", ""),
+            ("vendor/autoload.php", ""),
+            ("vendor/slim/.gitattributes", ""),
+            ("vendor/slim/vendor/x.php", ""),
+            ("old/vendor/x.php", ""),
+        ]);
+        let plan = Plan::of(dir.path()).unwrap();
+        let files = plan.entries().iter().filter(|e| e.kind != Kind::Folder);
+        let files: Vec<_> = files.map(|e| e.path.to_str().unwrap()).collect();
+        let expected = [
+            ".gitignore",
+            "composer.json",
+            "index.php",
+            "vendor/autoload.php",
+            "vendor/slim/.gitattributes",
+            "vendor/slim/vendor/x.php",
+        ];
+        assert_eq!(files, expected);
+        assert_eq!(plan.left_out(), [""; 0]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ fn runtimes() -> Vec<RuntimeFacts> {
         runtime("node-22", "22.1.0", &["/usr/bin/node", "server.js"]),
         runtime("static", "", &["./server"]),
         runtime("python-3.13", "3.13.5", &["/usr/bin/python3.13", "app.py"]),
+        runtime("php-8.4", "8.4.28", &["/usr/bin/kennel-php", "index.php"]),
     ]
 }
 
@@ -86,7 +87,10 @@ fn programs_are_the_runtimes_or_the_releases() {
     }
     let error = choose("node-24", &found("gunicorn")).unwrap_err();
     assert!(error.starts_with("the release cannot be run (Procfile, web): \"gunicorn\" is neither"), "{error}");
-    assert!(error.contains("the host has the runtimes node-24, node-22, static, python-3.13"), "{error}");
+    assert!(
+        error.contains("the host has the runtimes node-24, node-22, static, python-3.13, php-8.4"),
+        "{error}"
+    );
     let error = choose("static", &found("node")).unwrap_err();
     assert!(error.contains("the runtime node-24, node-22 has it"), "{error}");
 }
@@ -183,7 +187,7 @@ fn nothing_to_start_says_what_was_looked_for_and_what_is_there() {
         (
             &["requirements.txt", "app.py"],
             "requirements.txt is of a program for Python, and the tenant's runtime is node-24; the host has node-24, \
-             node-22, static, python-3.13; ",
+             node-22, static, python-3.13, php-8.4; ",
         ),
         (&["go.mod", "main.go"], "go.mod is of a program in Go: build it, and deploy what was built; "),
     ] {
@@ -245,6 +249,35 @@ fn python_runs_what_is_found_for_it_and_no_package_json() {
     for name in ["python2", "python2.7", "pythonista", "python3x", "python3.x"] {
         let other = Found { said: said(Origin::Procfile, Ok(&[name, "a.py"])), ..top(&["a.py"]) };
         assert!(choose("python-3.13", &other).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn sites_of_php_are_served_and_other_programs_of_it_run() {
+    let site = || said(Origin::PhpSite, Ok(&["kennel-php", "public/index.php"]));
+    let of = |said, php| Found { said, php, ..top(&["package.json", "composer.json"]) };
+    let serves = ("/usr/bin/kennel-php public/index.php".to_owned(), Origin::PhpSite);
+    assert_eq!(choose("php-8.4", &of(None, site())).unwrap(), serves);
+    let package = said(Origin::PackageStart, Err("vite is not in the release"));
+    assert_eq!(choose("php-8.4", &of(package, site())).unwrap(), serves);
+    for (words, command) in [
+        (["php", "worker.php"], "/usr/bin/php worker.php"),
+        (["php8.3", "worker.php"], "/usr/bin/php worker.php"),
+        (["kennel-php", "web/app.php"], "/usr/bin/kennel-php web/app.php"),
+    ] {
+        let expected = (command.to_owned(), Origin::Procfile);
+        assert_eq!(choose("php-8.4", &of(said(Origin::Procfile, Ok(&words)), site())).unwrap(), expected);
+    }
+    let error = choose("php-8.4", &of(None, said(Origin::PhpSite, Err("no autoload.php")))).unwrap_err();
+    assert!(error.starts_with("the release cannot be run (a site of PHP): no autoload.php"), "{error}");
+    let error = choose("python-3.13", &Found { php: site(), ..top(&["index.php"]) }).unwrap_err();
+    assert!(
+        error.contains("index.php is of a program for PHP, and the tenant's runtime is python-3.13"),
+        "{error}"
+    );
+    for name in ["phpunit", "php-fpm", "php8x"] {
+        let other = of(said(Origin::Procfile, Ok(&[name, "x"])), None);
+        assert!(choose("php-8.4", &other).is_err(), "{name}");
     }
 }
 

@@ -77,7 +77,14 @@ fn decoded(name: &str) -> Option<Cow<'_, str>> {
 /// Not empty, not hidden, which `.` and `..` are as well, and one name only.
 fn is_shown(name: &str, first: bool) -> bool {
     let hidden = name.starts_with('.') && !(first && name == WELL_KNOWN);
-    !name.is_empty() && !hidden && !name.contains('/') && !name.chars().any(char::is_control)
+    !name.is_empty() && !hidden && !is_source(name) && !name.contains('/') && !name.chars().any(char::is_control)
+}
+
+/// Whether it is a program of PHP, or a copy that somebody has left of one: who asks for it by its name is to have it run, and would
+/// get it as text, passwords and all. `config.php`, `config.php.bak`, `config.php~`.
+fn is_source(name: &str) -> bool {
+    let is_php = |part: &str| part.trim_end_matches('~').eq_ignore_ascii_case("php");
+    name.contains('.') && name.split('.').skip(1).any(is_php)
 }
 
 #[cfg(test)]
@@ -102,6 +109,8 @@ mod tests {
             ("/.well-known/security.txt", ".well-known/security.txt"),
             ("/%2Ewell-known/x", ".well-known/x"),
             ("/a\\b", "a\\b"),
+            ("/php", "php"),
+            ("/a.phpx", "a.phpx"),
         ] {
             assert_eq!(file(below).as_deref(), Some(found), "{below}");
         }
@@ -128,6 +137,12 @@ mod tests {
             "/.env",
             "/.git/config",
             "/a/.htaccess",
+            "/index.php",
+            "/a/config.PHP",
+            "/config.php.bak",
+            "/config.php~",
+            "/%69ndex%2Ephp",
+            "/a.php/b",
             "/a/.well-known/x",
             "/%2Egit/config",
             "/a%2Fb",

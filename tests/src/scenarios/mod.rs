@@ -30,6 +30,7 @@ mod ladder;
 mod late;
 mod leaving;
 mod people;
+mod php;
 mod pressure;
 mod printed;
 mod probes;

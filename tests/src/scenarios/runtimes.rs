@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Group, Scenario, people_image, samples};
+use super::{Group, Scenario, people_image, php, samples};
 use crate::checks::{contains, holds, same};
 use crate::http;
 use crate::vm::{PAGE_DEADLINE, Vm};
@@ -39,6 +39,7 @@ pub(super) fn group() -> Group {
             Scenario::new("runtimes: Flask under gunicorn, with a package that is machine code", flask)
                 .denying(&["execmem"]),
             Scenario::new("runtimes: Django keeps what SQLite has across a deploy and a boot", django),
+            Scenario::new("runtimes: a site of PHP, with Slim, SQLite and sessions", php::slim),
             Scenario::new("runtimes: a tenant moves to another, and back", moves),
             Scenario::new("runtimes: a rollback goes back to the runtime of its release", back),
         ],

@@ -5,6 +5,7 @@
 mod files;
 mod head;
 mod package;
+mod php;
 mod python;
 mod resolve;
 mod seen;
@@ -23,7 +24,7 @@ pub(crate) use seen::Seen;
 /// Files that say something of the release, if they lie at its top.
 const SPOKEN: [&str; 3] = ["kennel.toml", "Procfile", "package.json"];
 /// And others that only show what they are.
-const SHOWING: [&str; 8] = python::LOOKED_INTO;
+const SHOWING: [&str; 9] = with(python::LOOKED_INTO, php::COMPOSER);
 /// How much of one of them is read; what is longer is not.
 const MAX_TEXT_BYTES: usize = 256 << 10;
 
@@ -65,8 +66,15 @@ fn said(release: &impl Release, found: Found) -> Found {
     let node = package.ok().flatten().and_then(|package| package.node_range());
     let reported = |(origin, command): Word| Said { origin, command: command.and_then(bounded).map_err(short) };
     let (said, python) = (said.map(reported), python::by_application(release).map(reported));
+    let php = php::by_site(release, &mut left).map(reported);
     left.truncate(MAX_LEFT);
-    Found { said, python, node, left: left.into_iter().map(short).collect(), ..found }
+    Found { said, python, php, node, left: left.into_iter().map(short).collect(), ..found }
+}
+
+/// The names, and one more.
+const fn with(names: [&'static str; 8], one: &'static str) -> [&'static str; 9] {
+    let [a, b, c, d, e, f, g, h] = names;
+    [a, b, c, d, e, f, g, h, one]
 }
 
 /// A file's word: where it stands, and what it is or why it cannot be followed.

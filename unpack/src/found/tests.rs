@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+mod php;
 mod python;
 
 /// A release in memory: files by their path, folders by the files below them.

@@ -1,0 +1,3 @@
+<?php
+
+not_defined();
