@@ -58,8 +58,7 @@ pub(super) fn read_wanted<'a>(
     wanted: impl Iterator<Item = &'a String>,
 ) -> Result<Vec<Guest>, BuildError> {
     let names: BTreeSet<&str> = wanted.map(String::as_str).collect();
-    let known = |name| FOR_RUNTIMES.into_iter().find(|known| *known == name);
-    let one = |name: &str| match known(name) {
+    let one = |name: &str| match FOR_RUNTIMES.into_iter().find(|known| *known == name) {
         Some(name) => read_one(&folder.join(name), name),
         None => Err(BuildError::Guest(format!("{name} is no program of Kennel's for runtimes"))),
     };
