@@ -77,7 +77,11 @@ fn decoded(name: &str) -> Option<Cow<'_, str>> {
 /// Not empty, not hidden, which `.` and `..` are as well, and one name only.
 fn is_shown(name: &str, first: bool) -> bool {
     let hidden = name.starts_with('.') && !(first && name == WELL_KNOWN);
-    !name.is_empty() && !hidden && !is_source(name) && !name.contains('/') && !name.chars().any(char::is_control)
+    !name.is_empty()
+        && !hidden
+        && !is_source(name)
+        && !name.contains('/')
+        && !name.chars().any(char::is_control)
 }
 
 /// Whether it is a program of PHP, or a copy that somebody has left of one: who asks for it by its name is to have it run, and would
