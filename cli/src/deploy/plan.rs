@@ -271,39 +271,16 @@ mod tests {
     }
 
     #[test]
-    fn packages_of_php_come_along_beside_what_asks_for_them() {
-        let dir = folder(&[
-            (".gitignore", "/vendor/\n/old/vendor\n"),
-            ("composer.json", "{}"),
-            ("index.php", ""),
-            ("vendor/autoload.php", ""),
-            ("vendor/slim/.gitattributes", ""),
-            ("vendor/slim/vendor/x.php", ""),
-            ("old/vendor/x.php", ""),
-        ]);
-        let plan = Plan::of(dir.path()).unwrap();
-        let files = plan.entries().iter().filter(|e| e.kind != Kind::Folder);
-        let files: Vec<_> = files.map(|e| e.path.to_str().unwrap()).collect();
-        let expected = [
-            ".gitignore",
-            "composer.json",
-            "index.php",
-            "vendor/autoload.php",
-            "vendor/slim/.gitattributes",
-            "vendor/slim/vendor/x.php",
-        ];
-        assert_eq!(files, expected);
-        assert_eq!(plan.left_out(), [""; 0]);
-    }
-
-    #[test]
     fn gitignore_leaves_out_all_but_packages() {
         let dir = folder(&[
-            (".gitignore", "node_modules\n/dist\n.env\n*.log\n!keep.log\n"),
+            (".gitignore", "node_modules\nvendor\n/dist\n.env\n*.log\n!keep.log\n"),
             (".env", "SECRET=1"),
             ("dist/server.js", ""),
             ("a.log", ""),
+            ("go/vendor/x.go", ""),
             ("keep.log", ""),
+            ("php/composer.json", "{}"),
+            ("php/vendor/a/dist/x.php", ""),
             ("server.js", ""),
             ("node_modules/a/.gitignore", "lib"),
             ("node_modules/a/lib/dist/x.log", ""),
@@ -322,6 +299,8 @@ mod tests {
             "node_modules/a/.gitignore",
             "node_modules/a/lib/dist/x.log",
             "node_modules/a/node_modules/b/i.js",
+            "php/composer.json",
+            "php/vendor/a/dist/x.php",
             "server.js",
             "sub/.gitignore",
             "sub/dist/y",
