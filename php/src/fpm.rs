@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, kill_process};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
@@ -16,8 +17,6 @@ const PROGRAM: &str = "/usr/sbin/php-fpm8.4";
 pub const SOCKET: &str = "/tmp/.php-fpm.sock";
 /// The variable by which the configuration knows how many workers there may be.
 const WORKERS: &str = "KENNEL_PHP_WORKERS";
-/// Who has just answered may not be back yet when the next request is sent, and it would warn of having nobody.
-const SPARE: usize = 1;
 /// How many, unless somebody says.
 const USUAL_WORKERS: usize = 4;
 /// How many there may be at most.
@@ -78,7 +77,7 @@ impl Fpm {
         sessions(Path::new(SESSIONS)).map_err(FpmError::Sessions)?;
         let mut command = Command::new(PROGRAM);
         // In the foreground, and telling its standard error, which is the tenant's log.
-        command.args(["--nodaemonize", "--force-stderr"]).env(WORKERS, (workers + SPARE).to_string());
+        command.args(["--nodaemonize", "--force-stderr"]).env(WORKERS, workers.to_string());
         command.stdin(Stdio::null());
         let children = signal(SignalKind::child()).map_err(FpmError::Start)?;
         let child = command.spawn().map_err(FpmError::Start)?;
@@ -121,7 +120,12 @@ impl Fpm {
 /// It ends with this program: nobody is being answered any more.
 impl Drop for Fpm {
     fn drop(&mut self) {
-        if self.child.kill().is_ok() {
+        // Asked, and not killed: it has to end its workers.
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none())
+            && let Some(pid) = pid
+            && kill_process(pid, rustix::process::Signal::TERM).is_ok()
+        {
             let _ = self.child.wait();
         }
     }
