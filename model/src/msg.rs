@@ -385,6 +385,7 @@ pub enum ToProxy {
 /// The one line of JSON that `kennel-unpack` writes to its report pipe before it exits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "there is one of an upload, and it is not kept")]
 pub enum UnpackReport {
     /// The release is complete, on disk, and in its place.
     Done {

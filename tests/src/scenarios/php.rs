@@ -87,7 +87,7 @@ fn session(vm: &Vm, cookie: &str) -> Result<(String, String), String> {
     let fields = [("Cookie", cookie)];
     let fields = if cookie.is_empty() { &[][..] } else { &fields };
     let Answer { head, body, .. } =
-        http::get_with(vm.web_port(), "slim.localhost", "/session.php", fields, PAGE_DEADLINE)?;
+        http::get_with(vm.web_port(), ("slim.localhost", "/session.php"), fields, PAGE_DEADLINE)?;
     let set = head.split("set-cookie: phpsessid=").nth(1).and_then(|rest| rest.split(';').next());
     Ok((set.map(|id| format!("PHPSESSID={id}")).unwrap_or_default(), body))
 }
