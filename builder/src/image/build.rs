@@ -182,7 +182,7 @@ impl Build<'_> {
             let step = steps.start(wanted.name.as_str());
             let contexts = &rendered.runtime;
             let runtime =
-                runtime::build(self.spec, wanted, sources, self.lock, brought, contexts, tools, self.cache)?;
+                runtime::build(self.spec, wanted, (sources, brought), self.lock, contexts, tools, self.cache)?;
             let size = size_of(&runtime.image)?;
             step.done(format!("{} {}", runtime.facts.version, steps::bytes(size)).trim_start());
             Ok(runtime)

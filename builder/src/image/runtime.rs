@@ -36,9 +36,8 @@ pub(super) struct Runtime {
 pub(super) fn build(
     spec: &Spec,
     runtime: &spec::Runtime,
-    sources: &Sources<'_>,
+    (sources, guests): (&Sources<'_>, &[Guest]),
     lock: &Lock,
-    guests: &[Guest],
     contexts: &Contexts,
     tools: &Tools,
     cache: &Cache,
