@@ -47,7 +47,7 @@ impl Explain for BackupError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
 
     use kennel_model::Limits;
@@ -56,7 +56,8 @@ mod tests {
     use super::*;
     use crate::data::DataError;
 
-    fn settings(with_release: bool) -> Backup {
+    /// What a tenant of nothing in particular is.
+    pub(crate) fn settings(with_release: bool) -> Backup {
         let release = KeptRelease {
             id: kennel_model::ReleaseId(7),
             runtime: "node-24".parse().unwrap(),

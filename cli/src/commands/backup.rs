@@ -227,8 +227,7 @@ fn words(restored: &Restored) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kennel_model::backup::FORMAT;
-    use kennel_model::{Limits, cron::NewJob};
+    use kennel_model::cron::NewJob;
 
     use super::*;
 
@@ -236,21 +235,8 @@ mod tests {
         let domain = |text: &str| NewDomain { domain: text.parse().unwrap(), strip: false };
         let job = serde_json::json!({"schedule": "@daily", "command": ["node", "x"]});
         let job: NewJob = serde_json::from_value(job).unwrap();
-        Backup {
-            format: FORMAT,
-            taken_at_s: 0,
-            name: "blog".parse().unwrap(),
-            runtime: "node-24".parse().unwrap(),
-            command: vec![],
-            limits: Limits::default(),
-            domains: vec![domain("a.test"), domain("b.test")],
-            redirects: vec![],
-            egress: vec![],
-            env: [].into(),
-            jobs: vec![job],
-            page: None,
-            release: None,
-        }
+        let domains = vec![domain("a.test"), domain("b.test")];
+        Backup { domains, jobs: vec![job], ..crate::backup::tests::settings(false) }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::client::{Answer, Client};
 use crate::support::data::Data;
-use crate::support::{Host, archive, deployed};
+use crate::support::{Host, archive, deployed, wish};
 
 const SAVE: &str = "/v1/tenants/blog/data/save";
 const DATA: &str = "/v1/tenants/blog/data";
@@ -66,6 +66,18 @@ async fn what_runs_is_ended_before_the_data_changes_and_started_again_if_it_is_t
     let audit: Audit = operator.get("/v1/audit").await.expect(StatusCode::OK);
     let told: Vec<_> = audit.entries.iter().filter(|e| e.act == "replace-data").map(|e| &*e.detail).collect();
     assert_eq!(told, ["1 bytes in 1 entries", "3 bytes in 2 entries"]);
+}
+
+#[tokio::test]
+async fn before_the_first_deploy_there_is_nothing_to_start() {
+    let host = Host::start();
+    let operator = host.operator().await;
+    let mut wish = wish("blog");
+    wish.limits.always_on = true;
+    operator.post("/v1/tenants", &wish).await.expect::<Tenant>(StatusCode::CREATED);
+    replace(&operator, DATA, archive(&[("a", 1)])).await.expect::<DataReplaced>(StatusCode::OK);
+    let world = host.world.lock();
+    assert!(!world.requests.iter().any(|request| matches!(request, ControlRequest::Start(..))));
 }
 
 #[tokio::test]
