@@ -24,7 +24,7 @@ use waiting::{appears, wait};
 /// For one command: emulation is slow, and CI's machine has two processors.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
 /// For one page, a cold start of Node.js under emulation included.
-pub const PAGE_DEADLINE: Duration = Duration::from_secs(90);
+pub const PAGE_DEADLINE: Duration = Duration::from_secs(150);
 
 /// Where things are, the same for all scenarios.
 #[derive(Debug, Clone)]
@@ -326,9 +326,12 @@ impl Vm {
     /// Waits until the tenant's log has the words: what is printed gets there in its own time.
     ///
     /// # Errors
-    /// The deadline, with the end of the log.
+    /// The deadline, with the end of the log and of the tenant's timeline.
     pub fn logged(&self, tenant: &str, words: &str) -> Result<(), String> {
-        appears(&format!("{tenant}'s log"), words, || self.logs(tenant))
+        appears(&format!("{tenant}'s log"), words, || self.logs(tenant)).map_err(|why| {
+            let timeline = self.ok(&["tenant", "timeline", tenant, "-n", "12"]).unwrap_or_else(|e| e);
+            format!("{why}\n{timeline}")
+        })
     }
 
     /// Waits until the console says the words, after its first `seen` bytes: what a service prints gets there through

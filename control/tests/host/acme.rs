@@ -173,6 +173,12 @@ async fn a_tenants_domains_get_certificates_and_nobody_elses() {
     assert_eq!(operator.get("/v1/acme").await.expect::<Acme>(StatusCode::OK), Acme::default());
 }
 
+/// Whether the timeline says that there was no certificate.
+async fn has_been_told(operator: &Client) -> bool {
+    let told: Vec<Transition> = operator.get("/v1/tenants/blog/timeline").await.expect(StatusCode::OK);
+    told.iter().any(|t| t.note && t.reason.starts_with("no certificate for blog.example: "))
+}
+
 #[tokio::test]
 async fn a_name_that_fails_waits_and_a_restart_does_not_forget() {
     let mut host = Host::start();
@@ -183,6 +189,11 @@ async fn a_name_that_fails_waits_and_a_restart_does_not_forget() {
     operator.put("/v1/acme", &on(&pebble, true)).await.expect::<Acme>(StatusCode::OK);
     let first = until(&operator, "blog.example", |n| n.failures == 1).await;
     assert!(first.error.as_ref().unwrap().contains("cannot reach this host as blog.example"), "{first:?}");
+    // The tenant's timeline is told a moment later, and is kept as well.
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !has_been_told(&operator).await {
+        assert!(Instant::now() < patience, "the timeline says nothing of it");
+    }
     host.stop();
     host.restart();
     let operator = host.operator().await;
@@ -192,11 +203,7 @@ async fn a_name_that_fails_waits_and_a_restart_does_not_forget() {
         (first.next_s, 1, &first.error),
         "it waits as before"
     );
-    let told: Vec<Transition> = operator.get("/v1/tenants/blog/timeline").await.expect(StatusCode::OK);
-    assert!(
-        told.iter().any(|t| t.note && t.reason.starts_with("no certificate for blog.example: ")),
-        "{told:?}"
-    );
+    assert!(has_been_told(&operator).await);
     // Asked for, it is tried at once, and by the other proof.
     operator.post("/v1/acme/blog.example", &()).await.expect::<Acme>(StatusCode::ACCEPTED);
     let issued = until(&operator, "blog.example", |n| n.state == NameState::Issued).await;

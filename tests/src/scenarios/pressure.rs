@@ -14,9 +14,9 @@ use crate::vm::{Vm, until};
 /// Enough for the host and a few programs at a time.
 const MEMORY: &str = "448M";
 /// Emulated, it compresses slowly.
-const SOON: Duration = Duration::from_secs(90);
-/// Of many visitors who come at once the last may stand in line for two minutes, and then wait a minute for his site.
-const IN_LINE: Duration = Duration::from_secs(190);
+const SOON: Duration = Duration::from_secs(180);
+/// Of many visitors who come at once the last may stand in line for two minutes, and then wait two more for his site.
+const IN_LINE: Duration = Duration::from_secs(250);
 /// Many small sites on one host.
 const CROWD: usize = 12;
 /// What each has of its own beside what it runs on, in MiB.
@@ -38,11 +38,13 @@ pub(super) fn group() -> Group {
     }
 }
 
-/// A tenant whom nothing but want of memory puts to sleep.
+/// A tenant whom nothing but want of memory puts to sleep, and who has all the time there is to start and to end: emulated beside
+/// others and short of memory, a program takes long to read its own back from swap.
 pub(super) fn settle(vm: &Vm, name: &str) -> Result<(), String> {
     vm.tenant(name, "tests/hoarder")?;
     let never = ["--freeze-after", "1d", "--reclaim-after", "never", "--stop-after", "never"];
-    vm.ok(&[&["limits", name], &never[..]].concat()).map(drop)
+    let patient = ["--start-timeout", "2m", "--stop-grace", "60s"];
+    vm.ok(&[&["limits", name], &never[..], &patient].concat()).map(drop)
 }
 
 pub(super) fn remove(vm: &Vm, names: &[String]) -> Result<(), String> {
