@@ -21,7 +21,7 @@ impl Control {
     pub(crate) async fn backup(&self, name: &TenantName) -> Result<Backup> {
         let row = self.ready(name).await?;
         let env: BTreeMap<_, _> = self.values(name).await?;
-        let jobs = self.jobs(name).await?.into_iter().map(|job| job.wish).collect();
+        let jobs = self.timetable(name).await?.into_iter().map(|job| job.wish).collect();
         let wanted = name.clone();
         let page = self.registry.with(move |store| store.page(Some(&wanted))).await?;
         let egress = row.egress.rules().iter();

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::denials::News;
 use crate::error::{Error, Result};
 use crate::init::Init;
+use crate::jobs::step;
 use crate::logs::Logs;
 use crate::registry::{Registry, TenantPhase, TenantRow, now_s};
 
@@ -48,6 +49,8 @@ pub struct Control {
     pub(crate) people: crate::people::People,
     /// Opens environments.
     pub(crate) env_key: Arc<crate::secrets::Key>,
+    /// Changes that are under way.
+    pub(crate) jobs: crate::jobs::Jobs,
     /// What runs by the clock.
     pub(crate) cron: crate::cron::Cron,
     /// What has been taken over from.
@@ -116,6 +119,7 @@ impl Control {
             timeline: crate::timeline::Timeline::default(),
             people: crate::people::People::default(),
             env_key,
+            jobs: crate::jobs::Jobs::default(),
             cron: crate::cron::Cron::default(),
             warm: crate::trial::Warm::default(),
             betas: crate::beta::Betas::default(),
@@ -184,7 +188,7 @@ impl Control {
             return Ok(());
         }
         let deadline = Duration::from_millis(limits.stop_grace_ms.into()) + QUICK;
-        Ok(self.init.act(ControlRequest::Stop(slot), deadline).await?)
+        Ok(step("stop its program", self.init.act(ControlRequest::Stop(slot), deadline)).await?)
     }
 
     /// What visitors come through.

@@ -19,6 +19,7 @@ use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::deploy::files_of;
 use crate::error::{Error, Result};
 use crate::http::Streamed;
+use crate::jobs::step;
 use crate::listing::pass_on;
 use crate::upload;
 
@@ -84,12 +85,14 @@ impl Control {
         let _claim = self.claim(name, "a change of its data")?;
         let row = self.ready(name).await?;
         let pipes = self.begin(ControlRequest::RestoreData(row.slot, row.limits)).await?;
-        let received = upload::receive(body, pipes, &self.config.http).await.map_err(|error| match error {
+        let received = step("receive and unpack the data", upload::receive(body, pipes, &self.config.http));
+        let received = received.await.map_err(|error| match error {
             Error::UploadRefused(reason) => Error::DataRefused(reason),
             other => other,
         })?;
         let patience = Duration::from_millis(row.limits.stop_grace_ms.into()) + REMOVAL + QUICK;
-        self.init.act(ControlRequest::TakeData(row.slot), patience).await?;
+        let taken = self.init.act(ControlRequest::TakeData(row.slot), patience);
+        step("put it in the place of what there is", taken).await?;
         // Before the first deploy there is nothing to start.
         if row.current.is_some() {
             self.start_if_always_on(&row).await?;

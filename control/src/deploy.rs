@@ -16,6 +16,7 @@ use kennel_model::{Domain, LaunchSpec, ReleaseId, RuntimeName, TenantName};
 use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
 use crate::init::InitError;
+use crate::jobs::step;
 use crate::program::{Chosen, Home};
 use crate::registry::{ReleaseRow, TenantRow, Unpacked};
 use crate::trial::{Passed, look_after};
@@ -97,7 +98,8 @@ impl Control {
         };
         let ready_ms = made.passed.as_ref().map(Passed::ready_ms);
         let serves = made.shown_at.is_none();
-        self.put_to_use(&row, made).await.map_err(|cause| match cause {
+        let used = self.put_to_use(&row, made);
+        step(if serves { "switch to it" } else { "show it" }, used).await.map_err(|cause| match cause {
             Error::Init(cause) => Error::NotActivated(id, cause),
             other => other,
         })?;
@@ -128,7 +130,8 @@ impl Control {
             Some(at) => Some(self.beta_domain(row, id, at).await?),
             None => None,
         };
-        let (received, chosen) = self.unpack((row, runtime), (id, onto), body, &wish.command).await?;
+        let unpacked = self.unpack((row, runtime), (id, onto), body, &wish.command);
+        let (received, chosen) = step(&format!("receive and unpack release {id}"), unpacked).await?;
         let Chosen { command, origin, notes } = chosen;
         let (bytes, entries, runtime) = (received.bytes, received.entries, runtime.name.clone());
         let source = wish.source.clone();
@@ -227,7 +230,7 @@ impl Control {
     async fn try_sweep(&self, row: &TenantRow) -> Result<()> {
         let name = row.name.clone();
         for id in self.registry.with(move |store| store.leftovers(&name)).await? {
-            self.remove_release(row, id).await?;
+            step(&format!("remove the files of {id}"), self.remove_release(row, id)).await?;
             let name = row.name.clone();
             self.registry.with(move |store| store.forget_release(&name, id)).await?;
         }

@@ -92,6 +92,9 @@ pub enum Error {
     /// No job of that number.
     #[error("{0} has no job {1}")]
     NoSuchJob(TenantName, u32),
+    /// No change of that number is known that is under way, or was not long ago.
+    #[error("there is no job {0}, or it is not known any more")]
+    UnknownJob(u64),
     /// No more of them.
     #[error("{0} has as many jobs as a tenant may have")]
     TooManyJobs(TenantName),

@@ -41,6 +41,7 @@ mod exec;
 mod host;
 pub mod http;
 pub mod init;
+mod jobs;
 mod listing;
 pub mod logs;
 mod maintenance;

@@ -14,6 +14,7 @@ use kennel_model::{ReleaseId, SlotId, SlotState, TenantName};
 use crate::control::{Claim, Control, QUICK};
 use crate::error::{Error, Result};
 use crate::init::InitError;
+use crate::jobs::step;
 use crate::registry::TenantRow;
 use crate::trial::{LOG_LINES, Passed, look_after};
 use crate::{program, say};
@@ -150,10 +151,11 @@ impl Control {
                 return Err(cause);
             }
         };
+        let switch = format!("switch to {to}");
         let switched = match passed {
-            Some(Switch::Known) => self.published(before).await,
-            Some(Switch::Passed(passed)) => self.take_over(before, passed).await,
-            None => self.run_current(&name).await,
+            Some(Switch::Known) => step(&switch, self.published(before)).await,
+            Some(Switch::Passed(passed)) => step(&switch, self.take_over(before, passed)).await,
+            None => step(&switch, self.run_current(&name)).await,
         };
         let Err(cause) = switched else {
             let note = self.note_of(before.slot, told);
@@ -168,7 +170,8 @@ impl Control {
             },
             other => other,
         };
-        if let Err(second) = self.go_back(claim, before, was_alive).await {
+        let back = step("go back to what served", self.go_back(claim, before, was_alive));
+        if let Err(second) = back.await {
             say!("{name}: {to} is not switched to, and what served before is not back yet: {second}");
         }
         Err(cause)
@@ -209,7 +212,7 @@ impl Control {
         // The end of the one before is known here by now. A program may end before the answer to its start is heard.
         let ends = self.init.ends(row.slot).count;
         self.init.act(ControlRequest::Start(row.slot, Cause::operator()), QUICK).await?;
-        self.stays_up(row.slot, ends).await
+        step("see that it stays up", self.stays_up(row.slot, ends)).await
     }
 
     /// Whether the program that was just started goes on for a while, so that its slot's programs have ended as often as before.

@@ -13,6 +13,7 @@ use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, TenantName};
 use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
 use crate::init::InitError;
+use crate::jobs::step;
 use crate::registry::{ReleaseRow, TenantPhase, TenantRow};
 use crate::{program, say};
 
@@ -33,7 +34,7 @@ impl Control {
         let is_occupied = move |slot: SlotId| slots.join(slot.to_string()).exists();
         let slot = self.registry.with(move |store| store.reserve_unless(&wish, pool, is_occupied)).await?;
         drop(turn);
-        if let Err(cause) = self.prepare(slot).await {
+        if let Err(cause) = step(&format!("prepare slot {slot}"), self.prepare(slot)).await {
             if let Err(second) = self.remove_claimed(&claim, &name).await {
                 say!("{name}: not made, and its removal is not done: {second}");
             }
@@ -69,7 +70,7 @@ impl Control {
         self.publish_routes().await?;
         self.stop_if_running(row.slot, &row.limits).await?;
         self.close_account(name).await;
-        self.init.act(ControlRequest::Wipe(row.slot), REMOVAL).await?;
+        step("remove its files", self.init.act(ControlRequest::Wipe(row.slot), REMOVAL)).await?;
         self.logs.forget(row.slot).await?;
         self.access.requests.forget(name);
         self.init.forget(row.slot);
@@ -123,7 +124,7 @@ impl Control {
         let row = self.ready(name).await?;
         let spec = self.spec(&row).await?.ok_or_else(|| Error::NotDeployed(row.name.clone()))?;
         self.init.act(ControlRequest::Configure(row.slot, spec), QUICK).await?;
-        self.init.act(ControlRequest::Start(row.slot, by), QUICK).await?;
+        step("start its program", self.init.act(ControlRequest::Start(row.slot, by), QUICK)).await?;
         self.tenant(name).await
     }
 

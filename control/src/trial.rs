@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::control::{Control, QUICK};
 use crate::error::{Error, Result};
 use crate::init::{InitError, Started};
+use crate::jobs::step;
 use crate::registry::TenantRow;
 use crate::say;
 
@@ -107,6 +108,12 @@ impl Control {
     /// # Errors
     /// [`Error::NotReady`], or what kept it from being tried; nothing of it runs then.
     pub(crate) async fn try_beside(&self, row: &TenantRow, spec: LaunchSpec) -> Result<Passed> {
+        let beside = row.current.map_or_else(String::new, |current| format!(" beside {current}"));
+        let name = format!("try {}{beside}", spec.release);
+        step(&name, self.try_it(row, spec)).await
+    }
+
+    async fn try_it(&self, row: &TenantRow, spec: LaunchSpec) -> Result<Passed> {
         let release = spec.release;
         let mut started = self.init.run_task(row.slot, spec.clone(), TaskIo::Trial, QUICK).await?;
         let why = match self.watch(row, &mut started).await {
@@ -186,11 +193,28 @@ impl Control {
     /// How long it took to get ready.
     async fn watch(&self, row: &TenantRow, started: &mut Started) -> std::result::Result<Duration, Verdict> {
         let ask = ask(row);
+        let ready_after = step("start it, until it is ready", self.gets_ready(row, started, &ask)).await?;
+        let steady = self.config.steady;
+        step(&format!("see that it goes on for {} s", steady.as_secs_f32()), goes_on(started, steady)).await?;
+        match self.ask_once(started, &ask).await? {
+            Some(asked) if !asked.is_ready() => {
+                Err(Verdict::Bad(format!("it was ready first, and then {}", words(Some(asked), row))))
+            }
+            _ => Ok(ready_after),
+        }
+    }
+
+    async fn gets_ready(
+        &self,
+        row: &TenantRow,
+        started: &mut Started,
+        ask: &Ask,
+    ) -> std::result::Result<Duration, Verdict> {
         let patience = Duration::from_millis(row.limits.start_timeout_ms.into());
         let (began, mut pause, mut last) = (Instant::now(), FIRST_PAUSE, None);
         loop {
-            match self.ask_once(started, &ask).await? {
-                Some(asked) if asked.is_ready() => break,
+            match self.ask_once(started, ask).await? {
+                Some(asked) if asked.is_ready() => return Ok(began.elapsed()),
                 Some(asked) => last = Some(asked),
                 None => {}
             }
@@ -200,14 +224,6 @@ impl Control {
             }
             goes_on(started, pause).await?;
             pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-        let ready_after = began.elapsed();
-        goes_on(started, self.config.steady).await?;
-        match self.ask_once(started, &ask).await? {
-            Some(asked) if !asked.is_ready() => {
-                Err(Verdict::Bad(format!("it was ready first, and then {}", words(Some(asked), row))))
-            }
-            _ => Ok(ready_after),
         }
     }
 

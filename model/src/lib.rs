@@ -24,6 +24,7 @@ pub mod files;
 pub mod found;
 mod health;
 pub mod ids;
+pub mod job;
 pub mod labels;
 pub mod launch;
 pub mod layout;

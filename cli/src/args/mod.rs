@@ -14,6 +14,7 @@ mod exec;
 mod git;
 mod host;
 mod image;
+mod jobs;
 mod limit_values;
 mod limits;
 mod local;
@@ -43,6 +44,7 @@ pub use exec::Exec;
 pub use git::{GitCommand, GitHelper, GitSetup};
 pub use host::{Attest, HostAdd, HostArg, HostCommand, RepairArgs};
 pub use image::{Build, KeysCommand, Lock};
+pub use jobs::{JobCommand, Jobs};
 pub use limit_values::After;
 pub use limits::{LimitArgs, LimitsOf};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
@@ -206,6 +208,11 @@ pub enum Command {
     Account(AccountCommand),
     /// Show who changed what on the host, from where, and what came of it
     Audit(Audit),
+    /// Show what is being changed on the host, and what was of late
+    Jobs(Jobs),
+    /// Show one change with its steps, or follow it to its end
+    #[command(subcommand, after_help = "Example:\n  kennel jobs\n  kennel job show 41\n  kennel job follow 41")]
+    Job(JobCommand),
     /// Sign in to the host, and show who one is there
     #[command(after_help = "\
 Example:

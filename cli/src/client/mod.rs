@@ -4,9 +4,11 @@
 mod body;
 mod documents;
 mod error;
+mod jobs;
 mod releases;
 mod session;
 mod tls;
+mod verbs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +41,8 @@ pub(crate) use kennel_known::tls::CONNECT;
 const ANSWER: Duration = Duration::from_secs(60);
 /// Without a byte of an answer's body.
 const STALL: Duration = Duration::from_secs(60);
+/// What is sent and answered unless it is something else.
+const JSON: &str = "application/json";
 /// No JSON answer is longer.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
@@ -51,14 +55,46 @@ pub struct Client {
     /// A token's secret, which is shown instead of signing in.
     secret: Option<String>,
     connection: Option<SendRequest<Body>>,
+    /// The job that the host told of last, 0 if it told of none.
+    job: AtomicU64,
     /// What went out over each connection there was, in bytes.
     sent: Vec<Arc<AtomicU64>>,
+}
+
+/// Media types of a request.
+#[derive(Debug, Clone, Copy)]
+struct Types {
+    /// Of its body.
+    sent: &'static str,
+    /// Of its answer.
+    accepted: &'static str,
+}
+
+impl Types {
+    /// With an answer of any type that answers have once they are there.
+    const fn of(sent: &'static str) -> Self {
+        Self { sent, accepted: "application/json, application/x-ndjson, text/plain" }
+    }
+
+    /// With an answer that tells of its job on the way.
+    const fn live(sent: &'static str) -> Self {
+        Self { sent, accepted: "application/json, text/event-stream" }
+    }
 }
 
 impl Client {
     /// A client that has not connected yet. `identity` is the key named on the command line.
     pub fn new(name: HostName, host: KnownHost, paths: Paths, identity: Option<std::path::PathBuf>) -> Self {
-        Self { name, host, paths, identity, secret: None, connection: None, sent: vec![] }
+        Self {
+            name,
+            host,
+            paths,
+            identity,
+            secret: None,
+            connection: None,
+            job: AtomicU64::new(0),
+            sent: vec![],
+        }
     }
 
     /// The host's name here.
@@ -69,6 +105,11 @@ impl Client {
     /// The host as it is known here.
     pub const fn host(&self) -> &KnownHost {
         &self.host
+    }
+
+    /// The job that the host told of last.
+    pub fn job(&self) -> Option<u64> {
+        Some(self.job.load(Ordering::Relaxed)).filter(|job| *job > 0)
     }
 
     /// Bytes that went out to the host so far, TLS and all.
@@ -86,119 +127,14 @@ impl Client {
         shown.map(|der| der.to_vec()).ok_or_else(|| self.malformed(&"it showed no certificate"))
     }
 
-    /// `GET`, signed in.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, ClientError> {
-        self.call::<(), T>(Method::GET, path, None).await
-    }
-
-    /// `POST` with a JSON body, signed in.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn post<B: Serialize, T: DeserializeOwned>(
-        &mut self,
-        path: &str,
-        body: &B,
-    ) -> Result<T, ClientError> {
-        self.call(Method::POST, path, Some(body)).await
-    }
-
-    /// `PUT` of a JSON document, signed in.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn put<B: Serialize, T: DeserializeOwned>(
-        &mut self,
-        path: &str,
-        body: &B,
-    ) -> Result<T, ClientError> {
-        self.call(Method::PUT, path, Some(body)).await
-    }
-
-    /// `PUT` that is answered by nothing, signed in.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn put_only<B: Serialize>(&mut self, path: &str, body: &B) -> Result<(), ClientError> {
-        let body = serde_json::to_vec(body).map_err(|e| self.malformed(&e))?;
-        let response = self.signed(Method::PUT, path, Some(body.into())).await?;
-        self.checked(response).await.map(drop)
-    }
-
-    /// `POST` without a body, signed in.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn act<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, ClientError> {
-        self.call::<(), T>(Method::POST, path, None).await
-    }
-
-    /// `DELETE`, signed in.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn delete(&mut self, path: &str) -> Result<(), ClientError> {
-        let response = self.signed(Method::DELETE, path, None).await?;
-        self.checked(response).await.map(drop)
-    }
-
-    /// `DELETE` that is answered by what is gone, signed in.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn remove<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, ClientError> {
-        self.call::<(), T>(Method::DELETE, path, None).await
-    }
-
-    /// Whether the host answers at all, without signing in.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn ping(&mut self) -> Result<(), ClientError> {
-        let response = self.send(Method::GET, "/v1/ping", None, Body::empty(), ANSWER).await?;
-        self.checked(response).await.map(drop)
-    }
-
-    /// `GET` of a text, signed in.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn text(&mut self, path: &str) -> Result<String, ClientError> {
-        let response = self.signed(Method::GET, path, None).await?;
-        let response = self.checked(response).await?;
-        let bytes = self.collect(response.into_body()).await?;
-        String::from_utf8(bytes).map_err(|e| self.malformed(&e))
-    }
-
-    /// `GET` of a stream, signed in; the body is the caller's to read.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn stream(&mut self, path: &str) -> Result<Incoming, ClientError> {
-        let response = self.signed(Method::GET, path, None).await?;
-        Ok(self.checked(response).await?.into_body())
-    }
-
-    /// `POST` of JSON that is answered by a stream.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn stream_of<B: Serialize>(&mut self, path: &str, body: &B) -> Result<Incoming, ClientError> {
-        let body = serde_json::to_vec(body).map_err(|e| self.malformed(&e))?;
-        let response = self.signed(Method::POST, path, Some(body.into())).await?;
-        Ok(self.checked(response).await?.into_body())
-    }
-
     /// `POST` of frames that is answered by frames, both for as long as it takes; the body is the caller's to read.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn frames(&mut self, path: &str, body: Body) -> Result<Incoming, ClientError> {
         let token = self.token(false).await?;
-        let response = self.send_typed(Method::POST, path, Some(&token), FRAMES, body, Some(ANSWER)).await?;
+        let types = Types::of(FRAMES);
+        let response = self.send_typed(Method::POST, path, Some(&token), types, body, Some(ANSWER)).await?;
         Ok(self.checked(response).await?.into_body())
     }
 
@@ -214,22 +150,34 @@ impl Client {
         self.json(response).await
     }
 
-    /// A request with a token; a token that is no longer good is renewed once.
+    /// A request with a token.
     async fn signed(
         &mut self,
         method: Method,
         path: &str,
         body: Option<Bytes>,
     ) -> Result<Response<Incoming>, ClientError> {
+        self.signed_typed(method, path, Types::of(JSON), body).await
+    }
+
+    /// A request with a token; a token that is no longer good is renewed once.
+    async fn signed_typed(
+        &mut self,
+        method: Method,
+        path: &str,
+        types: Types,
+        body: Option<Bytes>,
+    ) -> Result<Response<Incoming>, ClientError> {
         let whole = || body.clone().map_or_else(Body::empty, Body::whole);
         let token = self.token(false).await?;
-        let response = self.send(method.clone(), path, Some(&token), whole(), ANSWER).await?;
+        let response =
+            self.send_typed(method.clone(), path, Some(&token), types, whole(), Some(ANSWER)).await?;
         if response.status() != StatusCode::UNAUTHORIZED || self.secret.is_some() {
             return Ok(response);
         }
         drop(response);
         let token = self.token(true).await?;
-        self.send(method, path, Some(&token), whole(), ANSWER).await
+        self.send_typed(method, path, Some(&token), types, whole(), Some(ANSWER)).await
     }
 
     /// A token that was not refused yet: the one on disk, or a new one.
@@ -288,7 +236,7 @@ impl Client {
         body: Body,
         patience: Duration,
     ) -> Result<Response<Incoming>, ClientError> {
-        self.send_typed(method, path, token, "application/json", body, Some(patience)).await
+        self.send_typed(method, path, token, Types::of(JSON), body, Some(patience)).await
     }
 
     async fn send_typed(
@@ -296,18 +244,15 @@ impl Client {
         method: Method,
         path: &str,
         token: Option<&str>,
-        content_type: &'static str,
+        types: Types,
         body: Body,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, ClientError> {
         let authority = format!("{}:{}", self.host.url.host, self.host.url.port);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, authority)
-            .header(ACCEPT, "application/json, application/x-ndjson, text/plain");
+        let mut request =
+            Request::builder().method(method).uri(path).header(HOST, authority).header(ACCEPT, types.accepted);
         if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, content_type);
+            request = request.header(CONTENT_TYPE, types.sent);
         }
         if let Some(token) = token {
             let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|e| self.malformed(&e))?;

@@ -6,16 +6,17 @@ use hyper::Method;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_LENGTH;
 use kennel_model::data::ARCHIVE;
+use kennel_model::job::Job;
 use kennel_model::listing::Listing;
 use serde::de::DeserializeOwned;
 
-use super::{Body, Client, ClientError};
+use super::{Body, Client, ClientError, Types};
 
 /// For the host to copy all of a tenant's data; it gives up earlier by itself.
 const COPY: Duration = Duration::from_secs(330);
 
 impl Client {
-    /// Sends a release, or data. `patience` ends when the upload makes no headway; its owner knows that better than a fixed time would.
+    /// Sends a release, or data, and is told how its job goes on. `patience` ends when the upload makes no headway; its owner knows that better than a fixed time would.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -23,16 +24,20 @@ impl Client {
         &mut self,
         (method, path, media_type): (Method, &str, &'static str),
         body: Body,
+        news: impl FnMut(&Job),
         patience: impl Future<Output = ()>,
     ) -> Result<T, ClientError> {
         let token = self.token(false).await?;
-        let exchange = self.send_typed(method, path, Some(&token), media_type, body, None);
-        let response = tokio::select! {
-            response = exchange => response?,
-            () = patience => return Err(self.late("the upload made no headway")),
+        let exchange = async {
+            let types = Types::live(media_type);
+            let response = self.send_typed(method, path, Some(&token), types, body, None).await?;
+            self.answered(response, news).await
         };
-        let response = self.checked(response).await?;
-        self.json(response).await
+        tokio::select! {
+            answer = exchange => return answer,
+            () = patience => {}
+        }
+        Err(self.late("the upload made no headway"))
     }
 
     /// An archive of a tenant's data: its size, where the host knows it before, and itself.
@@ -41,8 +46,9 @@ impl Client {
     /// [`ClientError`].
     pub async fn save(&mut self, path: &str) -> Result<(Option<u64>, Incoming), ClientError> {
         let token = self.token(false).await?;
-        let response =
-            self.send_typed(Method::POST, path, Some(&token), ARCHIVE, Body::empty(), Some(COPY)).await?;
+        let response = self
+            .send_typed(Method::POST, path, Some(&token), Types::of(ARCHIVE), Body::empty(), Some(COPY))
+            .await?;
         let response = self.checked(response).await?;
         let bytes = response.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
         Ok((bytes, response.into_body()))

@@ -100,7 +100,7 @@ pub(super) async fn restore(context: &Context, args: &Restore) -> Result<(), Fai
     let making = fill(context, &mut client, &kept, &wanted);
     let made = tokio::select! {
         made = making => made,
-        _ = tokio::signal::ctrl_c() => Err(Aborted::Cancelled.into()),
+        _ = tokio::signal::ctrl_c() => Err(Aborted::Cancelled(client.job()).into()),
     };
     let data = made.map_err(|failure| unfinished(&wanted.name, failure))?;
     let tenant: Tenant = client.get(&tenant_path(&wanted.name)).await?;

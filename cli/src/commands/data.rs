@@ -96,7 +96,7 @@ async fn push(context: &Context, name: &TenantName, from: &Path, yes: bool) -> R
         send_stream(&mut client, (Method::PUT, &path, ARCHIVE), write, (&bar, "the host puts it in place"));
     let replaced: DataReplaced = tokio::select! {
         replaced = sending => replaced?,
-        _ = tokio::signal::ctrl_c() => return Err(Aborted::Cancelled.into()),
+        _ = tokio::signal::ctrl_c() => return Err(Aborted::Cancelled(client.job()).into()),
     };
     drop(bar);
     Ok(context.ui.result(&replaced, |replaced| {

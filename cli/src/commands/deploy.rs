@@ -68,7 +68,7 @@ pub(super) async fn release(
     let left_out = source.left_out();
     let brought = tokio::select! {
         brought = bring(context, &mut client, (&tenant, wish), &source) => brought?,
-        _ = tokio::signal::ctrl_c() => return Err(Aborted::Cancelled.into()),
+        _ = tokio::signal::ctrl_c() => return Err(Aborted::Cancelled(client.job()).into()),
     };
     let (deployed, onto, counts) = brought;
     let travelled = Travelled { sent_bytes: client.sent(), of_bytes: source.bytes(), onto, counts };

@@ -66,11 +66,10 @@ fn text(from: impl Read, path: &Path) -> Result<String, FileError> {
 }
 
 async fn change(context: &Context, name: &TenantName, wish: &ChangeEnv) -> Result<(), Failure> {
-    let waiting = context.ui.spinner(&format!("changing the environment of {name}"));
+    let label = format!("changing the environment of {name}");
     let path = format!("{}/env", tenant_path(name));
-    let changed: Result<EnvChanged, _> = context.client()?.post(&path, wish).await;
-    drop(waiting);
-    Ok(context.ui.result(&changed?, |changed| {
+    let changed: EnvChanged = context.change(&path, wish, &label).await?;
+    Ok(context.ui.result(&changed, |changed| {
         let count = changed.variables.len();
         match &changed.release {
             Some(release) => format!("release {} of {name} serves, with {count} variables\n", release.id),

@@ -19,6 +19,7 @@ mod exec;
 mod git;
 mod host;
 mod image;
+mod jobs;
 mod keys;
 mod limits;
 mod logs;
@@ -44,6 +45,8 @@ use std::io;
 pub use git::helper as git_helper;
 use kennel_model::token::Secret;
 use kennel_model::{HostName, TenantName, layout};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::args::{Cli, Command, Global, HostArg, PassedOn};
 use crate::client::Client;
@@ -51,7 +54,7 @@ use crate::exit::{Explain, Failure};
 use crate::hosts::{ApiUrl, HostBook, KnownHost};
 use crate::paths::Paths;
 use crate::pin::Fingerprint;
-use crate::ui::Ui;
+use crate::ui::{Narration, Ui};
 
 /// The variable that has a token's secret, instead of signing in.
 const TOKEN: &str = "KENNEL_TOKEN";
@@ -119,6 +122,8 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Cert(command) => block_on(cert::cert(&context, command)),
         Command::Account(command) => block_on(account::account(&context, command)),
         Command::Audit(args) => block_on(account::audit(&context, &args)),
+        Command::Jobs(args) => block_on(jobs::jobs(&context, &args)),
+        Command::Job(command) => block_on(jobs::job(&context, &command)),
         Command::Login => block_on(account::login(&context)),
         Command::Token(command) => block_on(token::token(&context, command)),
         Command::Host(command) => block_on(host::host(&context, command)),
@@ -134,6 +139,17 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
 }
 
 impl Context {
+    /// `POST` of a change, whose steps are shown as they come.
+    async fn change<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        label: &str,
+    ) -> Result<T, Failure> {
+        let (mut waiting, mut told) = (self.ui.spinner(label), Narration::default());
+        Ok(self.client()?.change(path, body, |job| waiting.tell(job, &mut told)).await?)
+    }
+
     /// A client of the host that is meant.
     fn client(&self) -> Result<Client, Failure> {
         let secret = secret()?;

@@ -18,20 +18,18 @@ pub(super) async fn releases(context: &Context, name: &TenantName) -> Result<(),
 
 pub(super) async fn rollback(context: &Context, args: &args::Rollback) -> Result<(), Failure> {
     let name = &args.name;
-    let waiting = context.ui.spinner(&format!("switching {name}, when what is wanted has shown that it runs"));
+    let label = format!("switching {name}, when what is wanted has shown that it runs");
     let path = format!("{}/rollback", tenant_path(name));
-    let done: Result<RolledBack, _> = context.client()?.post(&path, &Rollback { to: args.to }).await;
-    drop(waiting);
-    Ok(context.ui.result(&done?, switched)?)
+    let done: RolledBack = context.change(&path, &Rollback { to: args.to }, &label).await?;
+    Ok(context.ui.result(&done, switched)?)
 }
 
 pub(super) async fn promote(context: &Context, args: &args::Promote) -> Result<(), Failure> {
     let name = &args.name;
-    let waiting = context.ui.spinner(&format!("promoting a release of {name}"));
+    let label = format!("promoting a release of {name}");
     let path = format!("{}/promote", tenant_path(name));
-    let done: Result<RolledBack, _> = context.client()?.post(&path, &Promote { release: args.release }).await;
-    drop(waiting);
-    Ok(context.ui.result(&done?, switched)?)
+    let done: RolledBack = context.change(&path, &Promote { release: args.release }, &label).await?;
+    Ok(context.ui.result(&done, switched)?)
 }
 
 fn switched(done: &RolledBack) -> String {

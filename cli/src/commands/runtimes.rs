@@ -13,13 +13,10 @@ pub(super) async fn runtimes(context: &Context) -> Result<(), Failure> {
 }
 
 pub(super) async fn move_to(context: &Context, name: &TenantName, runtime: RuntimeName) -> Result<(), Failure> {
-    let waiting = context
-        .ui
-        .spinner(&format!("moving {name} to {runtime}, when what serves has shown that it runs there"));
+    let label = format!("moving {name} to {runtime}, when what serves has shown that it runs there");
     let path = format!("{}/move", tenant_path(name));
-    let done: Result<Moved, _> = context.client()?.post(&path, &Move { runtime }).await;
-    drop(waiting);
-    Ok(context.ui.result(&done?, moved)?)
+    let done: Moved = context.change(&path, &Move { runtime }, &label).await?;
+    Ok(context.ui.result(&done, moved)?)
 }
 
 fn words(runtimes: &[RuntimeUse]) -> String {

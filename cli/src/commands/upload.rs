@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::Method;
+use kennel_model::job::Job;
 use kennel_model::{ReleaseId, api};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
@@ -13,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::client::{Body, BodySender, Client, ClientError};
 use crate::deploy::Parcel;
 use crate::exit::{Exit, Explain, Failure};
-use crate::ui::Bar;
+use crate::ui::{Bar, Narration};
 
 /// Without a byte taken by the host.
 const STALL: Duration = Duration::from_secs(60);
@@ -28,19 +29,26 @@ const TICK: Duration = Duration::from_millis(100);
 pub(super) enum Aborted {
     #[error("the upload was broken off: {0}")]
     Reading(std::io::Error),
+    /// With the job that was made of it, if it got as far.
     #[error("the upload was cancelled")]
-    Cancelled,
+    Cancelled(Option<u64>),
 }
 
 impl Explain for Aborted {
     fn hint(&self) -> Option<String> {
-        Some("nothing has changed on the host".to_owned())
+        Some(match self {
+            // What has come whole is carried out, whoever still waits.
+            Self::Cancelled(Some(job)) => {
+                format!("`kennel job follow {job}` tells what becomes of what has come")
+            }
+            _ => "nothing has changed on the host".to_owned(),
+        })
     }
 
     fn code(&self) -> String {
         match self {
             Self::Reading(_) => "deploy",
-            Self::Cancelled => "cancelled",
+            Self::Cancelled(_) => "cancelled",
         }
         .to_owned()
     }
@@ -107,7 +115,13 @@ pub(super) async fn send_stream<T: DeserializeOwned>(
     let (sender, body) = Body::stream(Arc::clone(&sent));
     // On a thread of its own: reads the files and writes the stream.
     let writer = tokio::task::spawn_blocking(move || write(sender)?.finish());
-    match client.upload((method, path, media_type), body, headway(&sent, (bar, settling))).await {
+    let (heard, mut told) = (AtomicU64::new(0), Narration::default());
+    let news = |job: &Job| {
+        heard.fetch_add(1, Ordering::Relaxed);
+        bar.tell(job, &mut told);
+    };
+    let patience = headway((&sent, &heard), (bar, settling));
+    match client.upload((method, path, media_type), body, news, patience).await {
         Ok(done) => Ok(done),
         // When our own end broke off, that is the cause, and not what the connection made of it.
         Err(e @ (ClientError::Broken { .. } | ClientError::Late { .. })) => {
@@ -122,14 +136,15 @@ pub(super) async fn send_stream<T: DeserializeOwned>(
     }
 }
 
-/// Moves the bar; returns when the upload has made no headway for too long.
-async fn headway(sent: &AtomicU64, (bar, settling): (&Bar, &str)) {
-    let mut last = (0, Instant::now());
+/// Moves the bar; returns when for too long nothing was taken by the host, nor heard from it once it has everything.
+async fn headway((sent, heard): (&AtomicU64, &AtomicU64), (bar, settling): (&Bar, &str)) {
+    let mut last = ((0, 0), Instant::now());
     loop {
         sleep(TICK).await;
         let now = sent.load(Ordering::Relaxed);
-        if now != last.0 {
-            last = (now, Instant::now());
+        let news = if bar.is_full(now) { heard.load(Ordering::Relaxed) } else { 0 };
+        if (now, news) != last.0 {
+            last = ((now, news), Instant::now());
             bar.set(now);
         }
         let whole = now > 0 && bar.is_full(now);

@@ -1,6 +1,7 @@
 //! Everything that reaches the person: results on standard output, everything else on standard error, in words or
 //! as JSON. What is said is the commands' business.
 
+mod job;
 mod progress;
 mod steps;
 mod table;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::args::Global;
 use crate::exit::{Explain, Failure, FileError};
 
+pub use job::{Narration, line as step_line, seconds};
 pub use kennel_known::SafeLines;
 pub use progress::{Bar, Spinner};
 pub use table::{ago, fields, remaining, table, until};

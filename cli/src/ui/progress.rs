@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use kennel_model::job::Job;
+
 use super::Ui;
+use super::job::{Narration, under_way};
 
 /// A plain line at most this often where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(15);
@@ -12,6 +15,7 @@ const PLAIN_EVERY: Duration = Duration::from_secs(15);
 /// A bar that fills by bytes.
 #[derive(Debug)]
 pub struct Bar {
+    ui: Ui,
     bar: ProgressBar,
     total: u64,
 }
@@ -20,7 +24,7 @@ impl Bar {
     pub(super) fn new(ui: &Ui, label: &str, total: u64) -> Self {
         if !ui.live {
             ui.note(label);
-            return Self { bar: ProgressBar::hidden(), total };
+            return Self { ui: *ui, bar: ProgressBar::hidden(), total };
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
         if let Ok(style) =
@@ -29,7 +33,7 @@ impl Bar {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(label.to_owned());
-        Self { bar, total }
+        Self { ui: *ui, bar, total }
     }
 
     /// Sets what is done so far.
@@ -45,6 +49,11 @@ impl Bar {
     /// Changes the words beside it.
     pub fn say(&self, text: &str) {
         self.bar.set_message(text.to_owned());
+    }
+
+    /// Says above it what of a job is over.
+    pub fn tell(&self, job: &Job, told: &mut Narration) {
+        say_above(&self.ui, &self.bar, told.lines(job));
     }
 }
 
@@ -78,6 +87,14 @@ impl Spinner {
         Self { ui: *ui, bar, label: label.to_owned(), since: now, said: now }
     }
 
+    /// Says above it what of a job is over, and beside it what is under way.
+    pub fn tell(&mut self, job: &Job, told: &mut Narration) {
+        say_above(&self.ui, &self.bar, told.lines(job));
+        if let Some(step) = under_way(job) {
+            self.tick(&step);
+        }
+    }
+
     /// News; to be called often, also without any.
     pub fn tick(&mut self, news: &str) {
         if self.ui.live {
@@ -86,6 +103,17 @@ impl Spinner {
         } else if self.said.elapsed() >= PLAIN_EVERY {
             self.said = Instant::now();
             self.ui.note(&format!("{} ({} s): {news}", self.label, self.since.elapsed().as_secs()));
+        }
+    }
+}
+
+/// Lines that stay, above something that goes.
+fn say_above(ui: &Ui, bar: &ProgressBar, lines: Vec<String>) {
+    for line in lines {
+        if ui.live {
+            bar.println(line);
+        } else {
+            ui.note(&line);
         }
     }
 }

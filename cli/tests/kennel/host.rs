@@ -14,6 +14,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use kennel_cli::pin::Fingerprint;
 use kennel_model::egress::Action;
+use kennel_model::job::EVENTS;
 use kennel_model::token::{NewToken, Scope, Token, TokenMade};
 use kennel_model::{Limits, RuntimeName, SlotId, SlotState, TenantName, api};
 use rustls::pki_types::PrivateKeyDer;
@@ -21,7 +22,7 @@ use ssh_key::{PublicKey, SshSig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::depot::{Depot, Metered};
-use crate::{backup, data, egress, people, releases, routing, seeing};
+use crate::{backup, data, egress, jobs, people, releases, routing, seeing};
 
 /// What the stand-in was asked and what it holds.
 #[derive(Default)]
@@ -44,6 +45,8 @@ pub(crate) struct State {
     pub(crate) data: Option<PathBuf>,
     /// A tenant that is kept as a whole, if one is.
     pub(crate) whole: Option<backup::Whole>,
+    /// Whoever wants to see the job of a change is shown one.
+    pub(crate) live: bool,
     /// Where releases are kept, if they are.
     pub(crate) depot: Option<Depot>,
     challenges: HashMap<String, String>,
@@ -120,7 +123,10 @@ async fn serve(
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
         async move {
+            let accepted = request.headers().get("accept").and_then(|value| value.to_str().ok());
+            let live = state.lock().unwrap().live && accepted.is_some_and(|types| types.contains(EVENTS));
             match answer(request, &state, fingerprint).await {
+                Some(response) if live => Ok(jobs::live(response).await),
                 Some(response) => Ok::<_, Infallible>(response),
                 // A connection that breaks: the task ends without an answer.
                 None => std::future::pending().await,
@@ -163,6 +169,9 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>, fingerprint: F
     }
     if !signed_in {
         return Some(problem(401, "sign-in-required", "this needs a signed-in operator"));
+    }
+    if let Some(answer) = jobs::answer(&path) {
+        return Some(answer);
     }
     if let Some((status, answer)) = people::answer(method.as_str(), &path) {
         return Some(json(status, &answer));

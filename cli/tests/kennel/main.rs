@@ -21,6 +21,8 @@ mod git;
 #[cfg(test)]
 mod host;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod people;

@@ -88,7 +88,7 @@ impl Control {
     ///
     /// # Errors
     /// [`Error::NoSuchTenant`].
-    pub(crate) async fn jobs(&self, name: &TenantName) -> Result<Vec<Job>> {
+    pub(crate) async fn timetable(&self, name: &TenantName) -> Result<Vec<Job>> {
         let wanted = name.clone();
         let mut jobs = self.registry.with(move |store| store.jobs(&wanted)).await?;
         for job in &mut jobs {
@@ -128,7 +128,7 @@ impl Control {
     pub(crate) async fn run_job_now(self: Arc<Self>, name: &TenantName, number: u32) -> Result<Job> {
         let find = |jobs: Vec<Job>| jobs.into_iter().find(|job| job.number == number);
         let none = || Error::NoSuchJob(name.clone(), number);
-        let job = find(self.jobs(name).await?).ok_or_else(none)?;
+        let job = find(self.timetable(name).await?).ok_or_else(none)?;
         let id = JobId { tenant: name.clone(), number };
         let started = self.begin_task(name, job.wish.command.clone(), TaskIo::Log).await?;
         let control = Arc::clone(&self);
@@ -137,7 +137,7 @@ impl Control {
             control.see_through(&id, &job, Ok(started)).await;
         });
         // It has begun, whether or not that is counted already.
-        find(self.jobs(name).await?).ok_or_else(none)
+        find(self.timetable(name).await?).ok_or_else(none)
     }
 
     /// Begins what is due, until control ends.

@@ -40,6 +40,7 @@ impl Error {
             Self::TooManyTokens(_) => ("too-many-tokens", S::CONFLICT),
             Self::InvalidJob(_) => ("invalid-job", S::UNPROCESSABLE_ENTITY),
             Self::NoSuchJob(..) => ("no-such-job", S::NOT_FOUND),
+            Self::UnknownJob(_) => ("unknown-job", S::NOT_FOUND),
             Self::TooManyJobs(_) => ("too-many-jobs", S::CONFLICT),
             Self::BadCertificate(_) => ("bad-certificate", S::UNPROCESSABLE_ENTITY),
             Self::NoSuchCertificate(_) => ("no-such-certificate", S::NOT_FOUND),

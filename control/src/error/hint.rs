@@ -41,6 +41,7 @@ impl Error {
             Self::NoSuchToken(_) | Self::TooManyTokens(_) => "`kennel token ls` lists them".into(),
             Self::InvalidJob(_) => "see `kennel cron add --help`".into(),
             Self::NoSuchJob(name, _) | Self::TooManyJobs(name) => format!("`kennel cron ls {name}` lists them"),
+            Self::UnknownJob(_) => "`kennel jobs` lists those that are known, `kennel audit` all".into(),
             Self::BadCertificate(_) => {
                 "it takes the chain in PEM, the site's own certificate first, and its key, not encrypted".into()
             }

@@ -11,22 +11,22 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use kennel_model::CertificateName;
-use kennel_model::acme::NewAcme;
 use kennel_model::api::{NewEgressRule, NewTenant, Sleep};
 use kennel_model::audit::DONE;
 use kennel_model::certificate::NewCertificate;
 use kennel_model::doctor::Repair;
 use kennel_model::msg::{Cause, ControlRequest};
-use kennel_model::{AccountName, HostName, Limits, TenantName};
+use kennel_model::{AccountName, CertificateName, Limits, TenantName};
 use serde::de::DeserializeOwned;
 
 use super::Server;
-use super::body::{AnswerBody, Streamed, empty, json, problem, raw, read_json, stream};
+use super::body::{AnswerBody, Streamed, empty, json, problem, raw, read_json, stream, told};
+use super::jobs::{self, Announce};
 use super::paths::{Endpoint, resolve};
-use super::{data, people, releases, routing, seeing, streams, tasks};
+use super::{acme, data, people, releases, routing, seeing, streams, tasks};
 use crate::control::Control;
 use crate::error::{Error, Result};
+use crate::jobs::within;
 use crate::people::rights::sees;
 use crate::people::{Note, Told, Who};
 use crate::upload;
@@ -43,9 +43,11 @@ pub(super) async fn answer(server: Arc<Server>, from: IpAddr, request: Request<I
     let (mut head, body) = request.into_parts();
     head.extensions.insert(Arc::new(Note::default()));
     let changes = head.method != Method::GET;
+    let (announce, begun) = jobs::live(&head).unzip();
     let answering = async move {
         let mut body = Some(body);
-        let answer = dispatch(&server, from, &head, &mut body).await.unwrap_or_else(|error| problem(&error));
+        let answered = dispatch(&server, from, (&head, announce), &mut body).await;
+        let answer = answered.unwrap_or_else(|error| problem(&error));
         if let Some(unread) = body {
             let_go(&head, unread, &server.control);
         }
@@ -54,7 +56,11 @@ pub(super) async fn answer(server: Arc<Server>, from: IpAddr, request: Request<I
     if !changes {
         return answering.await;
     }
-    tokio::spawn(answering).await.unwrap_or_else(|cause| problem(&cause.into()))
+    let answering = tokio::spawn(answering);
+    match begun {
+        Some(begun) => jobs::as_it_comes(begun, answering).await,
+        None => jobs::whole(answering).await,
+    }
 }
 
 /// Reads on for a while in a body that was answered early, or its client would see a reset connection instead of the
@@ -66,7 +72,12 @@ fn let_go(head: &Parts, body: Incoming, control: &Control) {
 }
 
 /// Lets in who may ask, and does it; what changes something is in the audit log before, and with what came of it afterwards.
-async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option<Incoming>) -> Result<Answer> {
+async fn dispatch(
+    server: &Server,
+    from: IpAddr,
+    (head, announce): (&Parts, Option<Announce>),
+    body: &mut Option<Incoming>,
+) -> Result<Answer> {
     let (endpoint, name) = resolve(&head.method, head.uri.path())?;
     let door = people::Door { server, endpoint, tenant: name, from, head };
     let who = door.admit().await?;
@@ -77,9 +88,25 @@ async fn dispatch(server: &Server, from: IpAddr, head: &Parts, body: &mut Option
     }
     let note = note(head);
     let record = server.control.audit_begin(&who, from, endpoint.word(), name, &note).await?;
-    let answer = carry_out(server, endpoint, name, who.clone(), head, body).await;
+    let job = record.number().filter(|_| endpoint.is_job()).map(|number| {
+        let tenant = name.and_then(|name| TenantName::new(name).ok());
+        server.control.jobs.begin(number, endpoint.word(), tenant, who.by())
+    });
+    if let (Some(job), Some(announce)) = (&job, announce) {
+        // Who does not listen any more need not be told.
+        let _ = announce.send(job.follow());
+    }
+    let acts = carry_out(server, endpoint, name, who.clone(), head, body);
+    let answer = match &job {
+        Some(job) => job.carry_out(acts).await,
+        None => acts.await,
+    };
     let result = answer.as_ref().map_or_else(|error| error.code().0, |_| DONE);
     server.control.audit_end(record, &note, result).await;
+    if let Some(job) = job {
+        job.is_of(note.tenant());
+        job.end(answer.as_ref().err().map(told));
+    }
     door.while_admitted(&who, answer?)
 }
 
@@ -160,10 +187,13 @@ async fn carry_out(
             Ok(empty(StatusCode::NO_CONTENT))
         }
         (Endpoint::Acme | Endpoint::AcmeOn | Endpoint::AcmeOff | Endpoint::AcmeRetry, _) => {
-            acme(server, endpoint, head, body, operator).await
+            acme::of(server, endpoint, head, body, operator).await
         }
         (Endpoint::Denials | Endpoint::Access | Endpoint::Traffic, _) => {
             streams::of(control, endpoint, None, head.uri.query()).await
+        }
+        (Endpoint::Jobs | Endpoint::Job | Endpoint::JobEvents, _) => {
+            jobs::of(control, endpoint, &who, head.uri.path())
         }
         (Endpoint::Tenants, _) => {
             let mut tenants = control.tenants().await?;
@@ -183,35 +213,6 @@ async fn carry_out(
             of_tenant(control, endpoint, name, Asked { head, body, operator, account: who.account }).await
         }
         (_, None) => Err(Error::Internal("a path without its tenant".into())),
-    }
-}
-
-async fn acme(
-    server: &Server,
-    endpoint: Endpoint,
-    head: &Parts,
-    body: &mut Option<Incoming>,
-    operator: String,
-) -> Result<Answer> {
-    let control = &server.control;
-    match endpoint {
-        Endpoint::AcmeOn => {
-            let wish: NewAcme = read(server, head, body).await?;
-            let act = |control: Arc<Control>| async move { control.acme_on(wish, operator).await };
-            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
-        }
-        Endpoint::AcmeOff => {
-            undisturbed(control, |control| async move { control.acme_off().await }).await?;
-            Ok(empty(StatusCode::NO_CONTENT))
-        }
-        Endpoint::AcmeRetry => {
-            let name = last_segment(head.uri.path());
-            let name =
-                HostName::new(name).map_err(|bad| Error::NotOrdered(bad.value, "it is no host name".into()))?;
-            let act = |control: Arc<Control>| async move { control.acme_retry(name).await };
-            Ok(json(StatusCode::ACCEPTED, &undisturbed(control, act).await?))
-        }
-        _ => Ok(json(StatusCode::OK, &control.acme().await?)),
     }
 }
 
@@ -260,8 +261,8 @@ async fn of_tenant(
         Endpoint::SaveData => data::save(control, name).await,
         Endpoint::SaveRelease => data::save_release(control, name, asked.head.uri.path()).await,
         Endpoint::ReplaceData => data::replace(control, name, asked).await,
-        Endpoint::Jobs | Endpoint::AddJob | Endpoint::RemoveJob | Endpoint::RunJob => {
-            tasks::jobs(control, endpoint, name, asked).await
+        Endpoint::Timetable | Endpoint::AddJob | Endpoint::RemoveJob | Endpoint::RunJob => {
+            tasks::timetable(control, endpoint, name, asked).await
         }
         Endpoint::ReleaseFiles => releases::files(control, name, asked.head.uri.path()).await,
         Endpoint::Releases => Ok(json(StatusCode::OK, &control.releases(&name).await?)),
@@ -302,7 +303,7 @@ where
     F: Future<Output = Result<T>> + Send + 'static,
     T: Send + 'static,
 {
-    tokio::spawn(act(Arc::clone(control))).await?
+    tokio::spawn(within(act(Arc::clone(control)))).await?
 }
 
 pub(super) async fn read<T: DeserializeOwned + Told>(

@@ -89,13 +89,18 @@ pub(super) fn empty(status: StatusCode) -> Response<AnswerBody> {
     answer
 }
 
+/// What is told of what went wrong.
+pub(super) fn told(error: &Error) -> Problem {
+    Problem { code: error.code().0.to_owned(), message: error.to_string(), hint: error.hint() }
+}
+
 /// The answer to what went wrong. What is the host's fault is also said on its console.
 pub(super) fn problem(error: &Error) -> Response<AnswerBody> {
     let (code, status) = error.code();
     if status.is_server_error() {
         say!("{code}: {error}");
     }
-    let body = Problem { code: code.to_owned(), message: error.to_string(), hint: error.hint() };
+    let body = told(error);
     let mut answer = json(status, &body);
     if status == StatusCode::UNAUTHORIZED {
         answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

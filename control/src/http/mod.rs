@@ -1,9 +1,11 @@
 //! The HTTPS server: bounded connections, each with its TLS handshake and HTTP/1.1, until it is told to stop. What is
 //! answered is decided in `answers`.
 
+mod acme;
 mod answers;
 mod body;
 mod data;
+mod jobs;
 mod paths;
 mod people;
 mod releases;

@@ -32,6 +32,12 @@ pub enum Endpoint {
     RemoveAccountKey,
     /// Who changed what.
     Audit,
+    /// Changes that are under way, and the last that were.
+    Jobs,
+    /// One.
+    Job,
+    /// How one goes on.
+    JobEvents,
     /// The host's state.
     Host,
     /// A clean shutdown.
@@ -75,7 +81,7 @@ pub enum Endpoint {
     /// Something else run in a tenant's slot.
     Exec,
     /// What runs by the clock.
-    Jobs,
+    Timetable,
     /// Something more.
     AddJob,
     /// A job's end.
@@ -193,6 +199,9 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/v1/accounts/{account}/keys", Endpoint::AddAccountKey),
     (Method::DELETE, "/v1/accounts/{account}/keys", Endpoint::RemoveAccountKey),
     (Method::GET, "/v1/audit", Endpoint::Audit),
+    (Method::GET, "/v1/jobs", Endpoint::Jobs),
+    (Method::GET, "/v1/jobs/{number}", Endpoint::Job),
+    (Method::GET, "/v1/jobs/{number}/events", Endpoint::JobEvents),
     (Method::GET, "/v1/host", Endpoint::Host),
     (Method::POST, "/v1/host/power-off", Endpoint::PowerOff),
     (Method::POST, "/v1/host/reboot", Endpoint::Reboot),
@@ -216,7 +225,7 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/v1/tenants/{name}/backup", Endpoint::Backup),
     (Method::POST, "/v1/tenants/{name}/data/save", Endpoint::SaveData),
     (Method::PUT, "/v1/tenants/{name}/data", Endpoint::ReplaceData),
-    (Method::GET, "/v1/tenants/{name}/cron", Endpoint::Jobs),
+    (Method::GET, "/v1/tenants/{name}/cron", Endpoint::Timetable),
     (Method::POST, "/v1/tenants/{name}/cron", Endpoint::AddJob),
     (Method::DELETE, "/v1/tenants/{name}/cron/{number}", Endpoint::RemoveJob),
     (Method::POST, "/v1/tenants/{name}/cron/{number}/run", Endpoint::RunJob),
@@ -285,6 +294,14 @@ impl Endpoint {
             self,
             E::Whoami | E::Accounts | E::AddAccount | E::SetAccount | E::RemoveAccount | E::AddAccountKey
         ) || matches!(self, E::RemoveAccountKey | E::Tokens | E::AddToken | E::RemoveToken | E::Audit)
+    }
+
+    /// Whether it changes something and may take a while, so that it is worth to be told of while it goes on.
+    pub(super) fn is_job(self) -> bool {
+        use Endpoint as E;
+        matches!(self, E::AddTenant | E::RemoveTenant | E::Deploy | E::Rollback | E::Promote | E::Move)
+            || matches!(self, E::ChangeEnv | E::ReplaceData | E::SetLimits | E::Start | E::Stop | E::Sleep)
+            || matches!(self, E::Repair)
     }
 
     /// Whether anybody may ask, signed in or not.

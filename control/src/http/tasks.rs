@@ -24,7 +24,7 @@ pub(super) async fn exec(control: &Arc<Control>, name: TenantName, asked: Asked<
 }
 
 /// What runs by the clock.
-pub(super) async fn jobs(
+pub(super) async fn timetable(
     control: &Arc<Control>,
     endpoint: Endpoint,
     name: TenantName,
@@ -47,6 +47,6 @@ pub(super) async fn jobs(
             let act = |control: Arc<Control>| async move { control.run_job_now(&name, number).await };
             Ok(json(StatusCode::ACCEPTED, &undisturbed(control, act).await?))
         }
-        _ => Ok(json(StatusCode::OK, &control.jobs(&name).await?)),
+        _ => Ok(json(StatusCode::OK, &control.timetable(&name).await?)),
     }
 }

@@ -44,6 +44,11 @@ impl Note {
         detail.push_str(words);
     }
 
+    /// Whom a body is about.
+    pub(crate) fn tenant(&self) -> Option<TenantName> {
+        self.held().0.clone()
+    }
+
     fn held(&self) -> MutexGuard<'_, (Option<TenantName>, String)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,6 +56,13 @@ impl Note {
 
 /// An entry whose end is to be written down; of one that could not be kept there is no number.
 pub(crate) struct Record(Option<i64>);
+
+impl Record {
+    /// Its number, which grows from entry to entry.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.0.and_then(|id| u64::try_from(id).ok())
+    }
+}
 
 /// Attempts that were refused.
 #[derive(Debug, Default)]

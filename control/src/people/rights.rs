@@ -28,8 +28,8 @@ pub const RIGHTS: &[(Right, &[E])] = &[
     (Right::Anybody, &[E::Ping, E::Challenge, E::SignIn]),
     (Right::From(Role::Viewer), &[E::OpenApi, E::Whoami]),
     // To look at a tenant.
-    (Right::From(Role::Viewer), &[E::Tenants, E::Tenant, E::Releases, E::Jobs, E::Logs, E::Timeline]),
-    (Right::From(Role::Viewer), &[E::Runtimes]),
+    (Right::From(Role::Viewer), &[E::Tenants, E::Tenant, E::Releases, E::Timetable, E::Logs, E::Timeline]),
+    (Right::From(Role::Viewer), &[E::Runtimes, E::Jobs, E::Job, E::JobEvents]),
     (Right::From(Role::Viewer), &[E::Usage, E::TenantUsage, E::TenantAccess, E::TenantTraffic]),
     (Right::From(Role::Viewer), &[E::TenantDenials, E::Egress, E::Domains, E::Redirects, E::TenantPage]),
     // To change what it runs.
@@ -154,6 +154,9 @@ mod tests {
                 "/v1/openapi.json",
                 "/v1/session",
                 "/v1/audit",
+                "/v1/jobs",
+                "/v1/jobs/{number}",
+                "/v1/jobs/{number}/events",
                 "/v1/tenants",
                 "/v1/runtimes",
                 "/v1/usage",

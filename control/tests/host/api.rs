@@ -53,6 +53,7 @@ async fn a_tenants_whole_life() {
     crate::runtimes::each_operation(&operator, "blog").await;
     crate::exec::each_operation(&operator, "blog").await;
     crate::cron::each_operation(&operator, "blog").await;
+    crate::jobs::each_operation(&operator).await;
     let frozen: Tenant =
         operator.post("/v1/tenants/blog/sleep", &serde_json::json!({})).await.expect(StatusCode::OK);
     assert_eq!(frozen.state, SlotState::Frozen);

@@ -108,6 +108,7 @@ fn one_of_each() -> Vec<Error> {
         Error::NoSuchSnapshot(String::new()),
         Error::NotBroken,
         Error::NoSuchJob("a".parse().unwrap(), 1),
+        Error::UnknownJob(1),
         Error::TooManyJobs("a".parse().unwrap()),
         Error::BadCertificate(text()),
         Error::NoSuchCertificate(text()),

@@ -20,6 +20,7 @@ mod egress;
 mod env;
 mod exec;
 mod failsafe;
+mod jobs;
 mod listing;
 mod logs;
 #[path = "../../../tests/src/pebble.rs"]

@@ -136,9 +136,25 @@ impl Client {
         B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.begin_accepting(method, path, (media_type, "*/*"), body).await
+    }
+
+    /// The same, with the media types that are accepted.
+    pub(crate) async fn begin_accepting<B>(
+        &self,
+        method: Method,
+        path: &str,
+        (media_type, accept): (&str, &str),
+        body: B,
+    ) -> hyper::Result<Response<Incoming>>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let (mut sender, connection) = http1::handshake(TokioIo::new(self.connect().await)).await?;
         tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header("host", "kennel");
+        let mut request =
+            Request::builder().method(method).uri(path).header("host", "kennel").header("accept", accept);
         if !media_type.is_empty() {
             request = request.header("content-type", media_type);
         }
