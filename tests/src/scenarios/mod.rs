@@ -26,6 +26,7 @@ mod found;
 mod git;
 mod https;
 mod ipv6;
+mod jobs;
 mod ladder;
 mod late;
 mod leaving;

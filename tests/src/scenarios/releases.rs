@@ -47,6 +47,10 @@ pub(super) fn group() -> Group {
                 "git: what is pushed serves, what is no good is refused, another branch is shown",
                 git::pushed,
             ),
+            Scenario::new(
+                "jobs: a deploy goes on without who began it, and others follow it",
+                super::jobs::followed,
+            ),
             Scenario::new("releases: what is no good is tried, and never serves", trials::no_good),
             Scenario::new(
                 "releases: what crashes again and again once it serves is taken back from",
@@ -91,11 +95,16 @@ pub(super) fn deploy_as(vm: &Vm, mark: &str, program: &str, more: &[&str]) -> Re
 
 /// What a deploy of it said, well or not.
 pub(super) fn deployed(vm: &Vm, mark: &str, program: &str, more: &[&str]) -> Result<Output, String> {
+    vm.run(&[&["deploy", NAME, &folder(vm, mark, program)?], more].concat())
+}
+
+/// A folder with the program in it.
+pub(super) fn folder(vm: &Vm, mark: &str, program: &str) -> Result<String, String> {
     let fault = |e: std::io::Error| e.to_string();
     let folder = vm.scratch().join(format!("back-{mark}"));
     std::fs::create_dir_all(&folder).map_err(fault)?;
     std::fs::write(folder.join("server.js"), program).map_err(fault)?;
-    vm.run(&[&["deploy", NAME, &folder.display().to_string()], more].concat())
+    Ok(folder.display().to_string())
 }
 
 fn says(mark: &str) -> String {

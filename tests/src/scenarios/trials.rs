@@ -156,6 +156,10 @@ pub(super) fn no_good(vm: &mut Vm) -> Result<(), String> {
         if mark == "ends" {
             contains("the end of its log", &refused.err, "no such module as ever")?;
         }
+        let told = super::jobs::last(vm)?;
+        let failed = vm.ok(&["job", "show", &told["number"].to_string()])?;
+        contains("its job", &failed, "\n    start it, until it is ready: failed after ")?;
+        contains("its job", &failed, why)?;
         same("the life that answers", &vm.page_json(NAME, "/")?["life"], &before["life"])?;
     }
     let counted = load.end()?;
