@@ -75,6 +75,14 @@ impl Jobs {
         all.iter().find(|one| one.job.borrow().number == number).map(|one| one.job.subscribe())
     }
 
+    /// Those of an earlier tenant of this name are not told to whoever looks at the new one.
+    pub(crate) fn forget(&self, tenant: &TenantName) {
+        self.all().retain(|one| {
+            let job = one.job.borrow();
+            job.state == JobState::Running || job.tenant.as_ref() != Some(tenant)
+        });
+    }
+
     fn all(&self) -> MutexGuard<'_, VecDeque<Arc<UnderWay>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -34,6 +34,7 @@ impl Control {
         let is_occupied = move |slot: SlotId| slots.join(slot.to_string()).exists();
         let slot = self.registry.with(move |store| store.reserve_unless(&wish, pool, is_occupied)).await?;
         drop(turn);
+        self.jobs.forget(&name);
         if let Err(cause) = step(&format!("prepare slot {slot}"), self.prepare(slot)).await {
             if let Err(second) = self.remove_claimed(&claim, &name).await {
                 say!("{name}: not made, and its removal is not done: {second}");

@@ -172,6 +172,12 @@ async fn others_see_the_jobs_of_their_tenants() {
     let others = all.iter().find(|job| !is_blogs(job)).unwrap().number;
     assert_eq!(viewer.get(&format!("/v1/jobs/{others}")).await.code(), "unknown-job");
     assert_eq!(viewer.get(&format!("/v1/jobs/{others}/events")).await.code(), "unknown-job");
+    // Another tenant of the same name is another's.
+    assert_eq!(operator.delete("/v1/tenants/blog").await.status, StatusCode::NO_CONTENT);
+    operator.post("/v1/tenants", &wish("blog")).await.expect::<Tenant>(StatusCode::CREATED);
+    let of_new: Vec<Job> = operator.get("/v1/jobs").await.expect(StatusCode::OK);
+    let of_new: Vec<_> = of_new.iter().filter(is_blogs).map(|job| job.act.as_str()).collect();
+    assert_eq!(of_new, ["add-tenant"]);
 }
 
 /// For the test of every operation.
