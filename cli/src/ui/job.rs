@@ -38,12 +38,11 @@ pub(super) fn under_way(job: &Job) -> Option<String> {
 /// A step's line, with its time unless its parts have theirs.
 pub fn line(step: &JobStep, has_parts: bool) -> String {
     let indent = "  ".repeat(usize::try_from(step.depth).unwrap_or(0).min(8) + 1);
-    let failed = if step.state == JobState::Failed { "failed " } else { "" };
-    let after = if step.state == JobState::Failed { "after " } else { "" };
+    let failed = if step.state == JobState::Failed { "failed after " } else { "" };
     let name = safe(&step.name);
     match step.took_ms {
         _ if has_parts && step.state != JobState::Failed => format!("{indent}{name}:"),
-        Some(ms) => format!("{indent}{name}: {failed}{after}{}", seconds(ms)),
+        Some(ms) => format!("{indent}{name}: {failed}{}", seconds(ms)),
         None => format!("{indent}{name} …"),
     }
 }
