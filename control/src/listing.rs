@@ -43,7 +43,8 @@ impl Control {
     }
 }
 
-/// Passes on what `kennel-unpack` says until it has said all, or so much, or one of the two sides takes too long.
+/// Passes on what `kennel-unpack` says until it has said all, or so much, or one of the two sides takes too long. A piece waits until
+/// there is another or the end: whoever knows the length takes the last of it for the end, and acts on the tenant at once.
 pub(crate) async fn pass_on(
     mut said: impl AsyncRead + Unpin,
     sink: mpsc::Sender<io::Result<Bytes>>,
@@ -52,24 +53,30 @@ pub(crate) async fn pass_on(
     claim: Claim,
 ) {
     let mut told = 0;
-    loop {
+    let mut held: Option<Bytes> = None;
+    let end = loop {
         let mut block = vec![0; BLOCK];
         let read = timeout(silence, said.read(&mut block)).await;
         let piece = match read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(0) => break,
-            Ok(n) if told + n as u64 > most => Err(io::Error::other("there is more than there can be")),
+            Ok(0) => break Ok(()),
+            Ok(n) if told + n as u64 > most => break Err(io::Error::other("there is more than there can be")),
             Ok(n) => {
                 told += n as u64;
                 block.truncate(n);
-                Ok(Bytes::from(block))
+                Bytes::from(block)
             }
-            Err(cause) => Err(cause),
+            Err(cause) => break Err(cause),
         };
-        let failed = piece.is_err();
-        if !matches!(timeout(idle, sink.send(piece)).await, Ok(Ok(()))) || failed {
-            break;
+        if let Some(before) = held.replace(piece)
+            && !matches!(timeout(idle, sink.send(Ok(before))).await, Ok(Ok(())))
+        {
+            return;
+        }
+    };
+    drop(claim);
+    for piece in held.map(Ok).into_iter().chain(end.err().map(Err)) {
+        if !matches!(timeout(idle, sink.send(piece)).await, Ok(Ok(()))) {
+            return;
         }
     }
-    // Before the answer ends: whoever has read it deploys at once.
-    drop(claim);
 }

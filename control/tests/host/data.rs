@@ -69,6 +69,15 @@ async fn what_runs_is_ended_before_the_data_changes_and_started_again_if_it_is_t
 }
 
 #[tokio::test]
+async fn whoever_has_all_of_an_archive_acts_at_once() {
+    let (_host, operator) = deployed().await;
+    for path in [SAVE, "/v1/tenants/blog/releases/1/save", SAVE] {
+        assert_eq!(save(&operator, path).await.status, StatusCode::OK);
+    }
+    assert_eq!(operator.delete("/v1/tenants/blog").await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn before_the_first_deploy_there_is_nothing_to_start() {
     let host = Host::start();
     let operator = host.operator().await;

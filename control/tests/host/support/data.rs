@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::thread;
+use std::time::Duration;
 
 use kennel_model::SlotId;
 use kennel_model::data::SaveReport;
@@ -11,6 +12,9 @@ use kennel_sys::Channel;
 
 use super::pipes::{read_archive, write_report};
 use super::world::{Shared, World};
+
+/// From the last byte of an archive to the end of who sent it.
+const TO_END: Duration = Duration::from_millis(50);
 
 /// The data of a slot.
 #[derive(Default, Debug, Clone)]
@@ -46,6 +50,8 @@ fn sent(report: &SaveReport, content: String) -> Vec<OwnedFd> {
     thread::spawn(move || {
         // Control may be gone.
         let _ = send.write_all(format!("{line}\n{content}").as_bytes());
+        // A program that has said its last word has not ended yet.
+        thread::sleep(TO_END);
     });
     vec![archive.into()]
 }
