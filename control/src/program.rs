@@ -178,7 +178,7 @@ impl Home<'_> {
         }
         let better = self.runtimes.iter().find(|runtime| is_node(runtime) && fits(runtime));
         let better = match better {
-            Some(runtime) => format!("{} of this host would fit", runtime.name),
+            Some(runtime) => format!("{0} of this host would fit: --runtime {0}", runtime.name),
             None => "no runtime of this host fits".to_owned(),
         };
         Some(format!(

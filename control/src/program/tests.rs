@@ -206,9 +206,10 @@ fn another_node_than_is_asked_for_is_said() {
     for range in [">=20", "24", "24.x", "^24.1 || ^26", "*", "not a range"] {
         assert_eq!(notes(range, &[]), ["not done: scripts.prestart"], "{range}");
     }
-    for (range, better) in
-        [("22.x", "node-22 of this host would fit"), ("<20 || >=30", "no runtime of this host fits")]
-    {
+    for (range, better) in [
+        ("22.x", "node-22 of this host would fit: --runtime node-22"),
+        ("<20 || >=30", "no runtime of this host fits"),
+    ] {
         let expected = format!("package.json asks for Node.js {range}, and it runs on 24.11.1; {better}");
         assert_eq!(notes(range, &[])[0], expected);
         assert_eq!(notes(range, &["./other"]).len(), 0, "it does not run on Node.js");

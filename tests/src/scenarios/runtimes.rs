@@ -42,6 +42,7 @@ pub(super) fn group() -> Group {
             Scenario::new("runtimes: a site of PHP, with Slim, SQLite and sessions", php::slim),
             Scenario::new("runtimes: a tenant moves to another, and back", moves),
             Scenario::new("runtimes: a rollback goes back to the runtime of its release", back),
+            Scenario::new("runtimes: a program for an earlier Node.js, beside the later", earlier),
         ],
     }
 }
@@ -169,4 +170,26 @@ fn back(vm: &mut Vm) -> Result<(), String> {
     vm.stop()?;
     vm.boot()?;
     page(vm, "Python 3.13.")
+}
+
+fn earlier(vm: &mut Vm) -> Result<(), String> {
+    let folder = release(vm, "server.js", NODE)?;
+    let package = r#"{"engines": {"node": "^22.11"}}"#;
+    fs::write(PathBuf::from(&folder).join("package.json"), package).map_err(|e| e.to_string())?;
+    vm.ok(&["tenant", "add", "earlier", "--runtime", "node-24", "--domain", "earlier.localhost"])?;
+    let page = |vm: &Vm, begins: &str| {
+        let body = vm.page("earlier", "/")?.body;
+        holds(&body, body.starts_with(begins))
+    };
+    let said = vm.ok(&["deploy", "earlier", &folder])?;
+    contains("what would fit", &said, "node-22 of this host would fit: --runtime node-22")?;
+    page(vm, "Node.js v24.")?;
+    let said = vm.ok(&["deploy", "earlier", &folder, "--runtime", "node-22"])?;
+    holds(&said, !said.contains("would fit"))?;
+    page(vm, "Node.js v22.")?;
+    vm.ok(&["tenant", "move", "earlier", "--runtime", "node-24"])?;
+    page(vm, "Node.js v24.")?;
+    vm.ok(&["tenant", "move", "earlier", "--runtime", "node-22"])?;
+    page(vm, "Node.js v22.")?;
+    same("who is on it", on(vm, "node-22")?, vec!["earlier".to_owned()])
 }
