@@ -225,7 +225,7 @@ fn unclear(vm: &mut Vm) -> Result<(), String> {
             &[("requirements.txt", "flask"), ("app.py", "")],
             "no-program",
             &[
-                "requirements.txt is of a program for Python, and the tenant's runtime is node-24; the host has node-24, static, python-3.13",
+                "requirements.txt is of a program for Python, and the tenant's runtime is node-24; the host has node-24, node-22, static, python-3.13",
             ],
         ),
         ("gunicorn", &[("Procfile", "web: gunicorn app:app")], "not-runnable", &["\"gunicorn\" is neither in"]),

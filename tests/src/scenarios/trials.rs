@@ -129,22 +129,25 @@ pub(super) fn no_good(vm: &mut Vm) -> Result<(), String> {
     ensure(vm)?;
     vm.ok(&["limits", NAME, "--trial", "on", "--health", "/healthz"])?;
     deploy(vm, "good", &slow_to_start("good", 200))?;
-    vm.ok(&["limits", NAME, "--start-timeout", "6s"])?;
     let before = vm.page_json(NAME, "/")?;
     let load = Load::begin(vm);
-    for (mark, program, why) in [
+    for (mark, program, timeout, why) in [
         (
             "ends",
             "console.error('no such module as ever'); process.exit(3);\n".to_owned(),
+            "60s",
             "exited with code 3",
         ),
         (
             "deaf",
             "setInterval(() => {}, 1000);\n".to_owned(),
+            "6s",
             "within 6 s it did not listen on the port in PORT",
         ),
-        ("ill", slow_to_start("ill", 503), "within 6 s it answered /healthz with 503"),
+        // Long enough to get to listen on a busy machine.
+        ("ill", slow_to_start("ill", 503), "25s", "within 25 s it answered /healthz with 503"),
     ] {
+        vm.ok(&["limits", NAME, "--start-timeout", timeout])?;
         let refused = deployed(vm, mark, &program, &[])?;
         same("the exit code", refused.code, 2)?;
         contains("the error", &refused.err, why)?;
