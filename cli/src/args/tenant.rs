@@ -138,6 +138,8 @@ Example:
   kennel deploy blog ./app --command 'node --enable-source-maps dist/server.js'
   kennel deploy blog . --beta                # shown at r12.blog.example.com; then `kennel promote blog`
   kennel deploy blog ./site --runtime python-3.13
+  kennel deploy blog https://github.com/ada/blog#v2    # a branch, a tag or a commit, as git fetches it
+  kennel deploy blog .#main                  # what is committed here
 
 What is run is what --command says, or else the first of these at the top of the folder: kennel.toml,
 `web` in a Procfile, `start` or `main` in package.json (for Python a site of Django, or an application, and
@@ -154,8 +156,9 @@ good never serves.")]
 pub struct Deploy {
     /// The tenant
     pub name: TenantName,
-    /// The folder with the program, or a tar archive of it
-    #[arg(value_name = "FOLDER")]
+    /// The folder with the program, a tar archive of it, or a repository that git fetches from, as in
+    /// `https://example.org/blog.git#main`
+    #[arg(value_name = "FOLDER|ARCHIVE|URL#REF", default_value = ".")]
     pub source: PathBuf,
     /// Program and arguments, as in a shell, but without one [default: what the release says]
     #[arg(long, value_name = "COMMAND", value_parser = command)]

@@ -14,6 +14,7 @@ use crate::args::{ByteSize, Deploy};
 use crate::client::Client;
 use crate::deploy::{Contents, Counts, Delta, Parcel, Source};
 use crate::exit::Failure;
+use crate::git::{Fetched, Remote, Tree};
 use crate::ui::{SafeLines, until};
 
 /// What is smaller is sent as it is: to ask what the host has would cost as much.
@@ -49,8 +50,34 @@ struct Travelled {
 
 pub(super) async fn deploy(context: &Context, args: &Deploy) -> Result<(), Failure> {
     let client = context.client()?;
-    let source = Source::of(&args.source)?;
-    release(context, client, &args.name, &Wish::of(args), source).await
+    let Some(remote) = Remote::of(&args.source) else {
+        let source = Source::of(&args.source)?;
+        return release(context, client, &args.name, &Wish::of(args), source).await;
+    };
+    context.ui.note(&format!("fetching {remote}"));
+    let Fetched { tree, source } = tokio::select! {
+        // Ctrl-C ends git too.
+        fetched = tokio::task::spawn_blocking(move || remote.fetch()) => fetched.map_err(std::io::Error::other).map_err(Aborted::Reading)??,
+        _ = tokio::signal::ctrl_c() => return Err(Aborted::Cancelled(None).into()),
+    };
+    let wish = Wish { source: Some(source), ..Wish::of(args) };
+    release_of(context, client, &args.name, &wish, &tree).await
+}
+
+/// Makes a release of a commit.
+pub(super) async fn release_of(
+    context: &Context,
+    client: Client,
+    name: &TenantName,
+    wish: &Wish,
+    tree: &Tree,
+) -> Result<(), Failure> {
+    let (plan, note) = tree.plan()?;
+    if let Some(note) = note {
+        context.ui.warn(&note);
+    }
+    let done = release(context, client, name, wish, Source::Folder(plan)).await;
+    done.map_err(|failure| tree.told(failure))
 }
 
 /// Makes a release of it, and says what has become of that.

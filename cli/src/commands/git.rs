@@ -7,10 +7,9 @@ use std::process::Command;
 use kennel_model::api::{self, ReleaseState, Source};
 use serde::Serialize;
 
-use super::deploy::{Wish, release};
+use super::deploy::{Wish, release_of};
 use super::{Context, block_on, tenant_path};
 use crate::args::{GitCommand, GitHelper, GitSetup, Global, HostArg};
-use crate::deploy::Source as Files;
 use crate::exit::Failure;
 use crate::git::{Address, Ask, GitError, HELPER, Installed, Place, Push, Repository, Talk, install, place};
 use crate::hosts::HostBook;
@@ -141,15 +140,10 @@ impl Helper {
         let client = self.context.client()?;
         let commit = repository.commit(source)?;
         let tree = repository.check_out(&commit)?;
-        let (plan, note) = tree.plan()?;
-        if let Some(note) = note {
-            self.context.ui.warn(&note);
-        }
         // A name that is not kept is only not listed again.
         let source = Source { commit, name: name.parse().ok() };
         let wish = Wish::of_commit(source, place == Place::Shown);
-        let done = release(&self.context, client, &self.address.tenant, &wish, Files::Folder(plan)).await;
-        done.map_err(|failure| tree.told(failure))
+        release_of(&self.context, client, &self.address.tenant, &wish, &tree).await
     }
 }
 

@@ -1,10 +1,12 @@
 //! `git push` to a host: git calls this program as `git-remote-kennel` and speaks gitremote-helpers(7) with it (`talk`).
-//! What is pushed is written out by git itself (`repository`) and then sent as any folder is; no host reads a pack.
+//! What is pushed is written out by git itself (`repository`) and then sent as any folder is; no host reads a pack. So is what is
+//! fetched for a deploy (`remote`).
 //! Which branch is deployed how is decided here (`refs`), deploying is `commands`' work.
 
 mod address;
 mod program;
 mod refs;
+mod remote;
 mod repository;
 mod talk;
 
@@ -16,6 +18,7 @@ use crate::exit::{Exit, Explain, FileError};
 pub use address::{Address, InvalidAddress};
 pub use program::{HELPER, Installed, install, is_helper};
 pub use refs::{Place, Refused, place};
+pub use remote::{Fetched, Remote};
 pub use repository::{Repository, Tree};
 pub use talk::{Ask, Push, Talk};
 
@@ -34,6 +37,14 @@ pub enum GitError {
         /// Its command.
         what: &'static str,
         /// Its words, or how it ended.
+        said: String,
+    },
+    /// No such repository or ref, or no way to it.
+    #[error("cannot fetch {from}: {said}")]
+    NotFetched {
+        /// From where, and what.
+        from: String,
+        /// Git's words.
         said: String,
     },
     /// It is a tree or a file.
@@ -87,6 +98,9 @@ impl Explain for GitError {
         match self {
             Self::NotByGit => Some("`kennel git setup TENANT`, then `git push kennel main`".to_owned()),
             Self::NoGit(_) => Some("install git".to_owned()),
+            Self::NotFetched { .. } => {
+                Some("what `git fetch` reads is read; behind # goes a branch, a tag or all digits of a commit".to_owned())
+            }
             Self::Submodule(_) => Some(
                 "`kennel deploy TENANT .` sends a folder with its submodules; or name it in a .kennelignore file"
                     .to_owned(),

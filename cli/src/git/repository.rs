@@ -52,6 +52,11 @@ impl Repository {
         Ok(Self { folder })
     }
 
+    /// One whose `.git` is this, or is to be.
+    pub(super) const fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
     /// The commit that is meant by `source`, a ref or whatever else names one.
     ///
     /// # Errors
@@ -109,13 +114,12 @@ impl Repository {
         let mut command = self.git();
         command.current_dir(tree.folder());
         command.env("GIT_WORK_TREE", tree.folder()).env("GIT_INDEX_FILE", tree.place.path().join("index"));
-        let output = command.arg(what).args(args).output().map_err(GitError::NoGit)?;
-        if output.status.success() {
-            return Ok(output);
-        }
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        let said = if said.is_empty() { output.status.to_string() } else { said };
-        Err(GitError::Git { what, said })
+        done(command, what, args)
+    }
+
+    /// Has git do something with the repository itself.
+    pub(super) fn run(&self, what: &'static str, args: &[&str]) -> Result<(), GitError> {
+        done(self.git(), what, args).map(drop)
     }
 
     /// Git for this repository. It must not read what git has to say to the helper.
@@ -131,6 +135,16 @@ impl Repository {
         command.stdin(Stdio::null());
         command
     }
+}
+
+fn done(mut command: Command, what: &'static str, args: &[&str]) -> Result<Output, GitError> {
+    let output = command.arg(what).args(args).output().map_err(GitError::NoGit)?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let said = if said.is_empty() { output.status.to_string() } else { said };
+    Err(GitError::Git { what, said })
 }
 
 impl Tree {

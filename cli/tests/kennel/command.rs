@@ -9,7 +9,7 @@ fn bad_usage_is_64_in_words_and_in_json() {
     for args in [
         &["frobnicate"][..],
         &[],
-        &["deploy", "blog"],
+        &["deploy"],
         &["deploy", "Bad_Name", "."],
         &["deploy", "blog", ".", "--command", "node a.js && node b.js"],
         &["tenant", "add", "blog", "--runtime", "node-24", "--domain", "Not A Host"],

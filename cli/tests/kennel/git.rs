@@ -383,3 +383,62 @@ fn a_setup_adds_the_remote_once_and_says_what_git_calls() {
     repository.commit();
     repository.pushed(&["live", "main"]);
 }
+
+#[test]
+fn a_deploy_fetches_what_is_named_and_nothing_that_is_not_committed() {
+    let repository = Repository::new();
+    repository.file("server.js", "one");
+    let one = repository.commit();
+    repository.git(&["tag", "--annotate", "v1", "--message", "one"]);
+    repository.file("server.js", "two");
+    repository.commit();
+    repository.git(&["checkout", "--quiet", "-b", "fix/it"]);
+    repository.file("server.js", "three");
+    repository.commit();
+    repository.file("server.js", "not yet");
+    let (host, home) = (&repository.host, &repository.home);
+    let deploy = |source: &str, more: &[&str]| {
+        let mut command = home.kennel(&[&["deploy", "blog", source], more].concat());
+        let Output { status, stdout, stderr } = command.current_dir(repository.top()).output().unwrap();
+        (status.success(), text(&stdout) + &text(&stderr))
+    };
+    let url = format!("file://{}", repository.top().display());
+    let content =
+        || std::fs::read(repository.depot.place(repository.depot.newest()).join("server.js")).unwrap();
+    let asked =
+        || host.requests().into_iter().rfind(|asked| asked.starts_with("POST /v1/tenants/blog/releases"));
+    for (source, fetched, name) in [
+        (format!("{url}#main"), "two", "ref=refs%2Fheads%2Fmain"),
+        (format!("{url}#v1"), "one", "ref=refs%2Ftags%2Fv1"),
+        (format!("{url}#{one}"), "one", ""),
+        (url.clone(), "three", ""),
+        (".#fix/it".to_owned(), "three", "ref=refs%2Fheads%2Ffix%2Fit"),
+        (".#".to_owned(), "three", ""),
+    ] {
+        let (content_with_it, said) = deploy(&source, &[]);
+        assert!(content_with_it && said.contains("fetching "), "{source}: {said}");
+        assert_eq!(text(&content()), fetched, "{source}");
+        let asked = asked().unwrap();
+        assert!(asked.contains("commit=") && asked.ends_with(name), "{source}: {asked}");
+        assert_eq!(asked.contains("ref="), !name.is_empty(), "{source}: {asked}");
+    }
+    assert!(deploy(&format!("{url}#v1"), &["--beta"]).0);
+    assert!(asked().unwrap().contains("beta=&commit="), "{:?}", asked());
+    assert!(deploy(".", &[]).0);
+    assert_eq!(text(&content()), "not yet", "a folder is sent as it is");
+    let mut command = home.kennel(&["deploy", "blog"]);
+    assert!(command.current_dir(repository.top()).output().unwrap().status.success(), "the folder one is in");
+    let newest = repository.depot.newest();
+    for (source, words) in [
+        (format!("{url}#absent"), "error: cannot fetch file://"),
+        ("file:///nowhere/at/all".to_owned(), "error: cannot fetch file:///nowhere/at/all: "),
+        ("absent#main".to_owned(), "error: cannot read absent#main"),
+        ("ext::touch% touched#main".to_owned(), "transport 'ext' not allowed"),
+        ("--upload-pack=touch touched:x".to_owned(), "error: "),
+    ] {
+        let (content_with_it, said) = deploy(&source, &[]);
+        assert!(!content_with_it && said.contains(words), "{source}: {said}");
+        assert!(!repository.top().join("touched").exists(), "{source}");
+    }
+    assert_eq!(repository.depot.newest(), newest);
+}
