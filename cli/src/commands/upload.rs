@@ -149,7 +149,7 @@ async fn headway((sent, heard): (&AtomicU64, &AtomicU64), (bar, settling): (&Bar
         }
         let whole = now > 0 && bar.is_full(now);
         if whole {
-            bar.say(settling);
+            bar.turn(settling);
         }
         if last.1.elapsed() > if whole { SETTLE } else { STALL } {
             return;

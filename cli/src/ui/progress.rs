@@ -1,5 +1,6 @@
 //! Progress: bars and spinners on a terminal, few plain lines elsewhere, nothing with `--quiet` and `--json`.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,19 +13,21 @@ use super::job::{Narration, under_way};
 /// A plain line at most this often where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(15);
 
-/// A bar that fills by bytes.
+/// A bar that fills by bytes; and then, if it is said so, something that turns beside what is done with them.
 #[derive(Debug)]
 pub struct Bar {
     ui: Ui,
     bar: ProgressBar,
     total: u64,
+    turns: Cell<bool>,
 }
 
 impl Bar {
     pub(super) fn new(ui: &Ui, label: &str, total: u64) -> Self {
+        let of = |bar| Self { ui: *ui, bar, total, turns: Cell::new(false) };
         if !ui.live {
             ui.note(label);
-            return Self { ui: *ui, bar: ProgressBar::hidden(), total };
+            return of(ProgressBar::hidden());
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
         if let Ok(style) =
@@ -33,7 +36,7 @@ impl Bar {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(label.to_owned());
-        Self { ui: *ui, bar, total }
+        of(bar)
     }
 
     /// Sets what is done so far.
@@ -46,14 +49,22 @@ impl Bar {
         done >= self.total
     }
 
-    /// Changes the words beside it.
-    pub fn say(&self, text: &str) {
-        self.bar.set_message(text.to_owned());
+    /// From now on it turns, to be called often; these are the words as long as no job tells any.
+    pub fn turn(&self, words: &str) {
+        if !self.turns.replace(true) {
+            self.bar.set_style(turning());
+            self.bar.reset_elapsed();
+            self.bar.set_message(words.to_owned());
+        }
+        self.bar.tick();
     }
 
-    /// Says above it what of a job is over.
+    /// Says above it what of a job is over, and once it turns, beside it what is under way.
     pub fn tell(&self, job: &Job, told: &mut Narration) {
         say_above(&self.ui, &self.bar, told.lines(job));
+        if let Some(step) = under_way(job).filter(|_| self.turns.get()) {
+            self.bar.set_message(step);
+        }
     }
 }
 
@@ -77,9 +88,7 @@ impl Spinner {
     pub(super) fn new(ui: &Ui, label: &str) -> Self {
         let now = Instant::now();
         let bar = if ui.live { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
-            bar.set_style(style);
-        }
+        bar.set_style(turning());
         if !ui.live {
             ui.note(label);
         }
@@ -105,6 +114,11 @@ impl Spinner {
             self.ui.note(&format!("{} ({} s): {news}", self.label, self.since.elapsed().as_secs()));
         }
     }
+}
+
+fn turning() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 /// Lines that stay, above something that goes.
