@@ -74,10 +74,13 @@ pub(super) fn gets_volumes_later() -> bool {
     maker() == EC2_VENDOR
 }
 
-/// Waits like [`poll`], and powers off when a power button is pressed meanwhile: somebody stops a machine that has nothing
-/// to lose yet.
-pub(super) fn poll_or_end<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let mut buttons = buttons();
+/// Waits like [`poll`], and powers off when one of `buttons` is pressed meanwhile, or was since it was opened: somebody
+/// stops a machine that has nothing to lose yet.
+pub(super) fn poll_or_end<T>(
+    limit: Duration,
+    buttons: &mut [File],
+    mut ask: impl FnMut() -> Option<T>,
+) -> Option<T> {
     poll(limit, || {
         if buttons.iter_mut().any(ending::is_pressed) {
             say!("the power button was pressed");
@@ -105,19 +108,13 @@ pub(super) fn user_data() -> Result<OwnedFd, Failed> {
 }
 
 /// Every power button. Without one, shutting down takes the API; Ctrl-Alt-Del is made to ask.
+///
+/// The kernel keeps a press for those alone who have the button open: what is pressed before this is lost
+/// (drivers/input/evdev.c: events go into the buffer of each open client).
 pub(super) fn power_buttons() -> Vec<File> {
     if let Err(e) = power::ask_on_ctrl_alt_del() {
         say!("FAILED to take over Ctrl-Alt-Del: {e}");
     }
-    let buttons = buttons();
-    if buttons.is_empty() {
-        say!("no power button found");
-    }
-    buttons
-}
-
-/// Those that there are.
-fn buttons() -> Vec<File> {
     let entries = fs::read_dir("/dev/input").into_iter().flatten().flatten();
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK);
@@ -126,5 +123,9 @@ fn buttons() -> Vec<File> {
         is_event.then(|| options.open(entry.path()).ok()).flatten()
     };
     let is_power_button = |file: &File| power::input_name(file).is_ok_and(|name| name == "Power Button");
-    entries.filter_map(open).filter(is_power_button).collect()
+    let buttons: Vec<_> = entries.filter_map(open).filter(is_power_button).collect();
+    if buttons.is_empty() {
+        say!("no power button found");
+    }
+    buttons
 }

@@ -72,7 +72,10 @@ fn prepare() -> Result<Setting, Failed> {
     kernel::connections();
     kernel::lock_modules()?;
 
-    match volume::mount_data() {
+    // Before anything that takes its time.
+    let mut buttons = machine::power_buttons();
+
+    match volume::mount_data(&mut buttons) {
         Ok(what) => say!("data volume: {what}"),
         Err(e) => {
             say!("FAILED to {e}");
@@ -118,7 +121,7 @@ fn prepare() -> Result<Setting, Failed> {
         acme,
         kernel_log,
         network: network.map(Network::new),
-        buttons: machine::power_buttons(),
+        buttons,
     })
 }
 

@@ -25,12 +25,12 @@ const DISK_LIMIT: Duration = Duration::from_secs(10);
 /// A check reads all metadata; a large volume after a crash takes minutes.
 const CHECK_LIMIT: Duration = Duration::from_secs(1800);
 
-/// Mounts the data volume; answers what it did.
+/// Mounts the data volume; answers what it did. Who presses one of `buttons` while there is none to mount ends the machine.
 ///
 /// # Errors
 /// Why there is none, and what a person can do about it.
-pub(super) fn mount_data() -> Result<String, Failed> {
-    let (device, content) = choose(look()?)?;
+pub(super) fn mount_data(buttons: &mut [File]) -> Result<String, Failed> {
+    let (device, content) = choose(look(buttons)?)?;
     let path = format!("/dev/{device}");
     if let Some(serial) = disks::serial(&device) {
         say!("{path} has the serial number {serial}");
@@ -77,13 +77,13 @@ fn follow(device: &str, size: u64) -> String {
 }
 
 /// Every disk that might be it, with what it holds.
-fn look() -> Result<Vec<(String, Content)>, Failed> {
+fn look(buttons: &mut [File]) -> Result<Vec<(String, Content)>, Failed> {
     let kept = |disk: &String| disks::is_for_swap(disk).is_none();
     let there = || Some(disks::other_disks()).filter(|found| found.iter().any(kept));
     let disks = poll(DISK_LIMIT, there).or_else(|| {
         machine::gets_volumes_later().then(|| {
             say!("no disk for data is attached: waiting {} s for one", VOLUME_WAIT.as_secs());
-            machine::poll_or_end(VOLUME_WAIT, there)
+            machine::poll_or_end(VOLUME_WAIT, buttons, there)
         })?
     });
     disks
