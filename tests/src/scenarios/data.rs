@@ -23,7 +23,11 @@ require("node:http").createServer((request, answer) => {
   const url = new URL(request.url, "http://notes");
   if (url.pathname === "/add") db.prepare("INSERT INTO note VALUES (?)").run(url.searchParams.get("text"));
   if (url.pathname === "/fill") fs.writeFileSync("/data/ballast", Buffer.alloc(Number(url.searchParams.get("mib")) << 20, 7));
-  if (url.pathname === "/restless") setInterval(() => fs.writeFileSync("/data/clock", Buffer.alloc(1 << 20, 7)), 1);
+  if (url.pathname === "/restless") {
+    // A byte at a time: who writes much is made to wait for the disk, and rests.
+    const clock = fs.openSync("/data/clock", "a");
+    setInterval(() => fs.writeSync(clock, "."), 1);
+  }
   const { notes } = db.prepare("SELECT count(*) AS notes FROM note").get();
   const secret = process.env.SECRET;
   answer.end(JSON.stringify({ notes, life, secret, files: fs.readdirSync("/data").sort() }));
@@ -133,6 +137,9 @@ pub(super) fn as_it_was(vm: &mut Vm) -> Result<(), String> {
     notes(vm, "/fill?mib=30")?;
     vm.ok(&["limits", NAME, "--disk", "1G"])?;
 
+    // Nobody visits it meanwhile, and what is frozen rests.
+    let never = ["--freeze-after", "never", "--reclaim-after", "never", "--stop-after", "never"];
+    vm.ok(&[&["limits", NAME][..], &never].concat())?;
     notes(vm, "/restless")?;
     let restless = vm.run(&["data", "pull", NAME, &vm.scratch().join("restless.tar").display().to_string()])?;
     same("the exit code of what never rests", restless.code, 2)?;
