@@ -17,8 +17,11 @@ fn the_lock_is_of_the_spec_and_fills_every_tree() {
     for set in [PackageSet::Host, PackageSet::Kernel, PackageSet::Tools].into_iter().chain(runtimes) {
         assert!(lock.of(&set).count() > 0, "{set} is empty");
     }
-    for runtime in spec.runtimes.iter().filter(|runtime| runtime.npm.is_some()) {
-        assert_eq!(lock.npm_of(&runtime.name).map(|package| package.from), Some(Origin::Npm));
+    for runtime in spec.runtimes.iter().filter(|runtime| !runtime.npm.is_empty()) {
+        assert_eq!(
+            lock.npm_of(&runtime.name, &runtime.npm[0].package).map(|package| package.from),
+            Some(Origin::Npm)
+        );
     }
 }
 

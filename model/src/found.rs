@@ -24,6 +24,8 @@ const MAX_NAME_BYTES: usize = 255;
 pub struct Found {
     /// Names of files and links at its top, at most [`MAX_TOP`].
     pub top: Vec<String>,
+    /// Names of folders there, at most [`MAX_TOP`].
+    pub folders: Vec<String>,
     /// What `kennel.toml`, `Procfile` or `package.json` says, whichever comes first.
     pub said: Option<Said>,
     /// How the application of Python is served that its files have, for runtimes of that language.
@@ -147,9 +149,11 @@ impl Found {
         let range = |range: &String| short(range, MAX_RANGE_BYTES) && range.chars().all(in_ranges);
         let programs = self.programs.iter().all(|program| self.top.contains(&program.name));
         // Names in a release may hold anything but a slash; these are looked up, and not shown.
-        let names = self.top.iter().all(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES);
+        let names = [&self.top, &self.folders].into_iter().all(|names| {
+            names.len() <= MAX_TOP && names.iter().all(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)
+        });
         for (good, what) in [
-            (self.top.len() <= MAX_TOP && names, "names"),
+            (names, "names"),
             (said_well, "what is said"),
             (self.programs.len() <= MAX_PROGRAMS && programs, "programs"),
             (self.node.as_ref().is_none_or(range), "versions of Node.js"),
@@ -184,6 +188,7 @@ mod tests {
         let name = "server".to_owned();
         Found {
             top: vec![name.clone(), "package.json".into()],
+            folders: vec!["lib".into()],
             said: Some(Said { origin: Origin::PackageStart, command: Ok(vec!["node".into(), "a.js".into()]) }),
             python: Some(Said { origin: Origin::Django, command: Err("there is no server".into()) }),
             php: Some(Said { origin: Origin::PhpSite, command: Err("there is no package".into()) }),
@@ -201,6 +206,7 @@ mod tests {
         for (part, spoil) in [
             ("names", (|f: &mut Found| f.top = vec!["x".into(); MAX_TOP + 1]) as fn(&mut Found)),
             ("names", |f| f.top.push(String::new())),
+            ("names", |f| f.folders = vec!["x".into(); MAX_TOP + 1]),
             ("programs", |f| f.top.clear()),
             ("programs", |f| f.programs = vec![f.programs[0].clone(); MAX_PROGRAMS + 1]),
             ("versions of Node.js", |f| f.node = Some("20\n".into())),

@@ -49,6 +49,12 @@ pub mod slot_dirs {
     pub const DATA: &str = "data";
     /// What is to become its data, while it is unpacked; after that what was its data, until it is removed. `slot:slot 0700`.
     pub const NEW_DATA: &str = "data.new";
+    /// Where a release is made complete that needs packages: [`BUILD_APP`] and [`BUILD_CACHE`]. `slot:slot 0700`.
+    pub const BUILD: &str = "build";
+    /// In that, `/app` of what fetches them.
+    pub const BUILD_APP: &str = "app";
+    /// And what that keeps for the next time, its `/data`.
+    pub const BUILD_CACHE: &str = "cache";
     /// What programs print into ([`crate::printed::LogFile`]): they hold their file open for append, control reads and truncates
     /// it; what it has read it keeps in its own folder, as this one is not its to write in.
     /// Folder `root:control 0750`, files `root:control 0660`.
@@ -110,4 +116,21 @@ pub struct RuntimeFacts {
     /// Variables that its programs find, unless the tenant sets them.
     #[serde(default)]
     pub env: std::collections::BTreeMap<crate::EnvName, String>,
+    /// How what a release needs and does not bring is fetched, where the runtime can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
+}
+
+/// What makes a release complete that says which packages it needs, and came without them.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// As people know it: `npm ci`.
+    pub name: String,
+    /// One of these files is at the release's top.
+    pub when: Vec<String>,
+    /// And none of these folders, which hold packages.
+    pub unless: Vec<String>,
+    /// What is run in the release's folder, which it may write to: a program of the runtime's, and nothing that came with packages.
+    pub command: Vec<String>,
 }

@@ -82,7 +82,10 @@ pub enum TaskIo {
     Streams,
     /// It reads nothing, and prints into the tenant's log.
     Log,
-    /// The same, of a release that is tried beside the one that serves: it may take that one's place, see
+    /// The same, of what fetches the packages of a release that is not complete yet: its `/app` is [`crate::layout::slot_dirs::BUILD_APP`],
+    /// which it may write to, and it has limits of its own. See [`ControlRequest::BeginBuild`](crate::msg::ControlRequest::BeginBuild).
+    Build,
+    /// The same as [`TaskIo::Log`], of a release that is tried beside the one that serves: it may take that one's place, see
     /// [`ControlRequest::Promote`](crate::msg::ControlRequest::Promote), and has the limits of a program meanwhile.
     Trial,
 }

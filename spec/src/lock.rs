@@ -188,10 +188,11 @@ impl Lock {
         self.packages.iter().filter(move |package| package.sets.contains(set))
     }
 
-    /// The npm package of a runtime.
-    pub fn npm_of(&self, runtime: &RuntimeName) -> Option<&Package> {
+    /// An npm package of a runtime.
+    pub fn npm_of(&self, runtime: &RuntimeName, name: &str) -> Option<&Package> {
         let set = PackageSet::Runtime(runtime.clone());
-        self.packages.iter().find(|package| package.from == Origin::Npm && package.sets.contains(&set))
+        let is_it = |package: &&Package| package.from == Origin::Npm && package.name == name;
+        self.packages.iter().filter(is_it).find(|package| package.sets.contains(&set))
     }
 
     /// Where the lock of a spec file is: beside it, as `.lock`.
@@ -276,12 +277,12 @@ struct Tree<'a> {
     set: PackageSet,
     packages: &'a [String],
     without: &'a [String],
-    /// Name and version prefix.
-    npm: Option<[&'a str; 2]>,
+    /// Names and version prefixes.
+    npm: Vec<[&'a str; 2]>,
 }
 
 fn asked_for(spec: &Spec) -> Sha256 {
-    let tree = |set, packages, without| Tree { set, packages, without, npm: None };
+    let tree = |set, packages, without| Tree { set, packages, without, npm: vec![] };
     let runtime = |runtime: &Runtime| PackageSet::Runtime(runtime.name.clone());
     let mut trees = vec![
         tree(PackageSet::Host, &spec.host.packages[..], &spec.host.without[..]),
@@ -289,7 +290,7 @@ fn asked_for(spec: &Spec) -> Sha256 {
         tree(PackageSet::Tools, &spec.tools.packages, &spec.tools.without),
     ];
     trees.extend(spec.runtimes.iter().map(|r| Tree {
-        npm: r.npm.as_ref().map(|npm| [npm.package.as_str(), npm.version.as_str()]),
+        npm: r.npm.iter().map(|npm| [npm.package.as_str(), npm.version.as_str()]).collect(),
         ..tree(runtime(r), &r.packages, &r.without)
     }));
     let asked = AskedFor { suite: &spec.debian.suite, components: &spec.debian.components, trees };

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use kennel_model::layout::Build;
 use kennel_model::services::Service;
 use kennel_model::{EnvName, RuntimeName};
 use serde::Deserialize;
@@ -119,8 +120,9 @@ pub struct Runtime {
     /// Files not taken, even if `keep` matches.
     #[serde(default)]
     pub drop: Globs,
-    /// A package from the npm registry that brings the interpreter.
-    pub npm: Option<Npm>,
+    /// Packages from the npm registry: the first brings the interpreter.
+    #[serde(default)]
+    pub npm: Vec<Npm>,
     /// What of it is compiled when the image is built.
     pub bytecode: Option<Bytecode>,
     /// Programs of Kennel's own that it brings, by their name, and where they go.
@@ -141,9 +143,11 @@ pub struct Runtime {
     /// Its programs make code at run time, as a JavaScript engine does. Where not, SELinux refuses them that.
     #[serde(default)]
     pub jit: bool,
+    /// How the packages of a release are fetched that came without them.
+    pub build: Option<Build>,
 }
 
-/// `[runtime.npm]`
+/// `[[runtime.npm]]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Npm {
@@ -151,7 +155,8 @@ pub struct Npm {
     pub package: String,
     /// Leading parts of the version: `24` takes the newest 24.x.y when locking.
     pub version: String,
-    /// What is taken from the package, and where it goes in the runtime. Nothing else is taken.
+    /// What is taken from the package, and where it goes in the runtime. Nothing else is taken; of a name that ends in a slash, all that is
+    /// below it.
     pub files: BTreeMap<String, String>,
 }
 
@@ -161,8 +166,8 @@ pub struct Npm {
 pub struct Bytecode {
     /// The interpreter, in the runtime.
     pub program: String,
-    /// The folder of what it compiles.
-    pub folder: String,
+    /// The folders of what it compiles.
+    pub folders: Vec<String>,
 }
 
 /// `[extra]`
@@ -264,10 +269,10 @@ impl Spec {
                 return Err((format!("two runtimes are called {}", runtime.name), "give one another name"));
             }
         }
-        let inside = self.runtimes.iter().filter_map(|r| r.npm.as_ref()).flat_map(|npm| npm.files.values());
+        let inside = self.runtimes.iter().flat_map(|r| &r.npm).flat_map(|npm| npm.files.values());
         let inside = inside.chain(self.extra.files.iter().map(|file| &file.path));
         let compiled = self.runtimes.iter().filter_map(|r| r.bytecode.as_ref());
-        let compiled = compiled.flat_map(|bytecode| [&bytecode.program, &bytecode.folder]);
+        let compiled = compiled.flat_map(|bytecode| [&bytecode.program].into_iter().chain(&bytecode.folders));
         let own =
             self.runtimes.iter().flat_map(|r| r.programs.values().chain(r.texts.keys()).chain(r.links.keys()));
         for path in inside.chain(compiled).chain(own) {

@@ -23,7 +23,7 @@ const CODE: &str = "code";
 /// Changes when the same tree would give other code.
 const RECIPE: u32 = 1;
 
-/// Compiles what the tree has of that folder, or finds it in the cache, and adds the code. `kind` is the cache's, `set` for messages.
+/// Compiles what the tree has of those folders, or finds it in the cache, and adds the code. `kind` is the cache's, `set` for messages.
 ///
 /// # Errors
 /// When the interpreter is not there or fails, or the cache cannot be written.
@@ -42,8 +42,10 @@ pub(super) fn add(
     let made = cache.entry(kind, &Sha256::of(recipe.as_bytes()), |folder| compile(tree, wanted, folder))?;
     let mut code = Vec::new();
     find(&made.join(CODE), &mut code).map_err(BuildError::io(&made))?;
-    if code.is_empty() {
-        return Err(missing(&format!("{}/__pycache__", wanted.folder)));
+    let is_compiled =
+        |folder: &&String| code.iter().any(|file| file.starts_with(made.join(CODE).join(inside(folder))));
+    if let Some(folder) = wanted.folders.iter().find(|folder| !is_compiled(folder)) {
+        return Err(missing(&format!("{folder}/__pycache__")));
     }
     for file in code {
         let content = Content::file(&file).map_err(BuildError::io(&file))?;
@@ -62,7 +64,8 @@ fn compile(tree: &Tree, wanted: &Bytecode, folder: &Path) -> Result<(), BuildErr
     tools::write_out(tree, &root)?;
     let mut command = tools::command_in(&root, inside(&wanted.program));
     // The sources are named as they will be found, and not where they are now.
-    command.args(ARGUMENTS).arg("-s").arg(&root).args(["-p", "/"]).arg(root.join(inside(&wanted.folder)));
+    command.args(ARGUMENTS).arg("-s").arg(&root).args(["-p", "/"]);
+    command.args(wanted.folders.iter().map(|folder| root.join(inside(folder))));
     tools::run(&wanted.program, command, folder, |_| Ok(()))?;
     let all = folder.join(CODE);
     fs::create_dir(&all).map_err(BuildError::io(&all))?;
@@ -112,7 +115,7 @@ mod tests {
     }
 
     fn wanted() -> Bytecode {
-        Bytecode { program: "/usr/bin/python".into(), folder: "/usr/lib/python".into() }
+        Bytecode { program: "/usr/bin/python".into(), folders: vec!["/usr/lib/python".into()] }
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) fn build(
     let set = PackageSet::Runtime(runtime.name.clone());
     let name = set.to_string();
     let mut sourced = sources.tree(&set, |path| runtime.takes(path))?;
-    if let Some(npm) = &runtime.npm {
+    for npm in &runtime.npm {
         sources.add_npm(&mut sourced, &set, npm)?;
     }
     let Sourced { mut tree, shares } = sourced;
@@ -65,6 +65,7 @@ pub(super) fn build(
         default_command: runtime.default_command.clone(),
         jit: runtime.jit,
         env: runtime.env.clone(),
+        build: runtime.build.clone(),
     };
     Ok(Runtime { facts, image, shares })
 }
@@ -72,7 +73,8 @@ pub(super) fn build(
 /// The version of what runs programs: of the npm package, or of the Debian package that brings the interpreter, as its authors
 /// write it. Nothing where there is no interpreter.
 fn version(runtime: &spec::Runtime, sources: &Sources<'_>, lock: &Lock, set: &PackageSet) -> String {
-    let by_npm = || lock.npm_of(&runtime.name).map(|package| package.version.clone());
+    let by_npm =
+        || lock.npm_of(&runtime.name, &runtime.npm.first()?.package).map(|package| package.version.clone());
     let brought = || sources.bringer(set, interpreter(runtime)?.strip_prefix('/')?);
     by_npm().or_else(|| brought().map(|package| upstream(&package.version).to_owned())).unwrap_or_default()
 }

@@ -97,21 +97,30 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// When the package has no such file, or something is in its place.
     pub(super) fn add_npm(&self, sourced: &mut Sourced, set: &PackageSet, npm: &Npm) -> Result<(), BuildError> {
-        let wanted = |package: &Package| package.from == Origin::Npm && package.sets.contains(set);
+        let wanted = |package: &Package| {
+            package.from == Origin::Npm && package.name == npm.package && package.sets.contains(set)
+        };
         let missing = |path: &str| BuildError::NotBrought { set: set.to_string(), path: path.to_owned() };
         let found = self.packages.iter().find(|(package, _)| wanted(package));
         let (package, unpacked) = found.ok_or_else(|| missing(&npm.package))?;
         let mut bytes = 0;
         for (from, to) in &npm.files {
-            let unit = unpacked.entries.iter().find(|unit| unit.path == *from);
-            let Some((unit, What::File(place))) = unit.map(|unit| (unit, &unit.what)) else {
+            let mut taken = 0;
+            for unit in &unpacked.entries {
+                let below = unit.path.strip_prefix(from.as_str());
+                let below = below.filter(|below| below.is_empty() || from.ends_with('/'));
+                let (Some(below), What::File(place)) = (below, &unit.what) else { continue };
+                // Who owned it on the computer of whoever published it says nothing.
+                let mode = if unit.mode & 0o111 == 0 { 0o644 } else { 0o755 };
+                let node = Node::file(mode, unpacked.content(place));
+                let added = sourced.tree.add(&format!("{to}{below}"), node);
+                added.map_err(|cause| BuildError::Tree { tree: set.to_string(), cause })?;
+                taken += 1;
+                bytes += place.size();
+            }
+            if taken == 0 {
                 return Err(missing(&format!("{from} (of {})", unpacked.name)));
-            };
-            // Who owned it on the computer of whoever published it says nothing.
-            let mode = if unit.mode & 0o111 == 0 { 0o644 } else { 0o755 };
-            let node = Node::file(mode, unpacked.content(place));
-            sourced.tree.add(to, node).map_err(|cause| BuildError::Tree { tree: set.to_string(), cause })?;
-            bytes += place.size();
+            }
         }
         sourced.note(package, bytes);
         Ok(())

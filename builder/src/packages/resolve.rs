@@ -12,7 +12,7 @@ use super::release::Release;
 use super::signature::Keyring;
 use super::{npm, solve};
 use crate::lock::{Change, Lock, LockError, Origin, Package, PackageSet, changes};
-use crate::spec::{Runtime, Spec};
+use crate::spec::{Npm, Runtime, Spec};
 use crate::steps::{self, Step, Steps};
 
 /// An `InRelease` is a few hundred kilobytes.
@@ -67,7 +67,7 @@ pub fn resolve(
 ) -> Result<Lock, PackagesError> {
     let index = read_indexes(spec, fetcher, steps)?;
     let mut packages = solve_all(spec, &index, steps)?;
-    if spec.runtimes.iter().any(|runtime| runtime.npm.is_some()) {
+    if spec.runtimes.iter().any(|runtime| !runtime.npm.is_empty()) {
         packages.extend(look_up_npm(spec, fetcher, previous, steps)?);
     }
     Ok(Lock::new(spec, packages))
@@ -191,13 +191,13 @@ fn look_up_npm(
     steps: &Steps,
 ) -> Result<Vec<Package>, PackagesError> {
     let step = steps.start("npm");
-    let look_up = |runtime: &Runtime| {
-        let npm = runtime.npm.as_ref()?;
-        let before = previous.and_then(|lock| lock.npm_of(&runtime.name)).filter(|old| old.name == npm.package);
+    let look_up = |(runtime, npm): (&Runtime, &Npm)| {
+        let before = previous.and_then(|lock| lock.npm_of(&runtime.name, &npm.package));
         let sets = [PackageSet::Runtime(runtime.name.clone())].into();
-        Some(npm::lock(fetcher, npm, before, &step).map(|package| Package { sets, ..package }))
+        npm::lock(fetcher, npm, before, &step).map(|package| Package { sets, ..package })
     };
-    let packages = spec.runtimes.iter().filter_map(look_up).collect::<Result<Vec<_>, _>>()?;
+    let wanted = spec.runtimes.iter().flat_map(|runtime| runtime.npm.iter().map(move |npm| (runtime, npm)));
+    let packages = wanted.map(look_up).collect::<Result<Vec<_>, _>>()?;
     let names: Vec<_> =
         packages.iter().map(|package| format!("{} {}", package.name, package.version)).collect();
     step.done(names.join(", "));
