@@ -4,7 +4,8 @@
 use std::fmt::Debug;
 use std::path::{Component, Path};
 
-use kennel_init::slot::launch::{self, Act};
+use kennel_init::slot::install::Act;
+use kennel_init::slot::launch;
 use kennel_model::acme::{Ask, FromAcme, Proof, Said, ToAcme};
 use kennel_model::cloud::{Instance, Notice, Report};
 use kennel_model::denial::Batch;
@@ -76,7 +77,9 @@ fn judge(request: &ControlRequest) {
                 judge_launch(spec);
             }
         }
-        ControlRequest::Unpack { slot, limits, .. } => {
+        ControlRequest::Unpack { slot, limits, .. }
+        | ControlRequest::BeginBuild(slot, _, limits)
+        | ControlRequest::EndBuild { slot, limits, .. } => {
             judge_slot(*slot);
             judge_limits(limits);
         }
@@ -180,6 +183,8 @@ fn sample_requests() -> Vec<ControlRequest> {
         R::Wipe(slot),
         R::Unpack { slot, release, limits: Limits::default(), onto: Some(ReleaseId(2)) },
         R::ListRelease(slot, release),
+        R::BeginBuild(slot, release, Limits::default()),
+        R::EndBuild { slot, release, limits: Limits::default(), onto: Some(ReleaseId(2)) },
         R::RemoveRelease(slot, release),
         R::PublishRoutes,
         R::PublishCertificates,

@@ -89,6 +89,7 @@ impl Slot {
         let root = TenantRoot {
             runtime: part("runtime"),
             release: part("release"),
+            builds: false,
             data: part("data"),
             devices: part("dev"),
             resolv_conf: part("resolv.conf"),

@@ -115,6 +115,7 @@ impl Place {
         let root = TenantRoot {
             runtime: self.path("runtime"),
             release: self.path("release"),
+            builds: false,
             data: self.path("data"),
             devices: self.path("dev"),
             resolv_conf: self.path("resolv.conf"),

@@ -126,7 +126,10 @@ fn look_through(mut job: Job<'_>) -> Result<(Unpacked, Sum), UnpackError> {
         let (name, thing) = match step {
             Step::Leave => return Ok(true),
             Step::Other(name) => return Err(unreadable(name.as_str())(Errno::INVAL)),
-            Step::Folder(name) => (name, Thing::Folder),
+            Step::Folder(name) => {
+                job.seen.folder(name);
+                (name, Thing::Folder)
+            }
             Step::File(name) => {
                 let mut look = Seen::look(name);
                 let (digest, meta) = digest_of(&tree, name, |piece| look.more(piece))?;

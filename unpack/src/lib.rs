@@ -4,6 +4,7 @@
 //! Who may upload, and what becomes of the report, is control's business; starting this program is init's.
 
 mod archive;
+mod build;
 mod changes;
 mod error;
 mod found;
@@ -19,6 +20,7 @@ mod tree;
 mod walk;
 
 pub use archive::{Archive, Entry, Kind};
+pub use build::{begin_build, end_build, remove};
 pub use error::{Fault, UnpackError};
 pub use listing::list_release;
 pub use name::EntryName;

@@ -53,7 +53,7 @@ pub fn unpack_release(
     number: u32,
     bounds: Bounds,
 ) -> Result<Unpacked, UnpackError> {
-    place(releases, number, |root| unpack(input, root, bounds))
+    place(releases, number, false, |root| unpack(input, root, bounds))
 }
 
 /// The same from what has changed since release `basis`, whose other files the new one shares.
@@ -68,27 +68,30 @@ pub fn unpack_changes(
     basis: u32,
     bounds: Bounds,
 ) -> Result<Unpacked, UnpackError> {
-    place(releases, number, |root| changes::unpack(input, releases, basis, root, bounds))
+    place(releases, number, false, |root| changes::unpack(input, releases, basis, root, bounds))
 }
 
-/// Has a release made in a folder of its own, and puts it in its place.
-fn place(
+/// Has a release made in a folder of its own, and puts it in its place; `over` the one that is there, where that is wanted.
+pub(crate) fn place(
     releases: BorrowedFd<'_>,
     number: u32,
+    over: bool,
     make: impl FnOnce(BorrowedFd<'_>) -> Result<Unpacked, UnpackError>,
 ) -> Result<Unpacked, UnpackError> {
     let incoming = remove::incoming_name(number);
     let place = number.to_string();
     match rustix::fs::statat(releases, &place, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => {}
+        Ok(_) if over => {}
         Ok(_) => return Err(UnpackError::ReleaseExists(number)),
         Err(e) => return Err(UnpackError::io(format!("look for release {number}"))(e)),
     }
     // What an interrupted upload under the same number left behind.
     remove::remove_folder(releases, &incoming)?;
-    let result = fill_and_rename(releases, &incoming, &place, number, make);
-    if result.is_err() {
-        // The refusal is the answer; a folder that cannot be removed now is removed before the next upload.
+    let how = if over { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+    let result = fill_and_rename(releases, &incoming, (&place, how), number, make);
+    if result.is_err() || over {
+        // The result is the answer; a folder that cannot be removed now is removed before the next upload.
         let _ = remove::remove_folder(releases, &incoming);
     }
     result
@@ -97,7 +100,7 @@ fn place(
 fn fill_and_rename(
     releases: BorrowedFd<'_>,
     incoming: &str,
-    place: &str,
+    (place, how): (&str, RenameFlags),
     number: u32,
     make: impl FnOnce(BorrowedFd<'_>) -> Result<Unpacked, UnpackError>,
 ) -> Result<Unpacked, UnpackError> {
@@ -109,7 +112,7 @@ fn fill_and_rename(
     let unpacked = make(root.as_fd())?;
     // One flush of the file system instead of one per file: a release can have tens of thousands.
     rustix::fs::syncfs(&root).map_err(UnpackError::io("flush the release to disk"))?;
-    match rustix::fs::renameat_with(releases, incoming, releases, place, RenameFlags::NOREPLACE) {
+    match rustix::fs::renameat_with(releases, incoming, releases, place, how) {
         Err(Errno::EXIST) => return Err(UnpackError::ReleaseExists(number)),
         result => result.map_err(UnpackError::io(format!("rename {incoming} to {place}")))?,
     }
@@ -179,6 +182,7 @@ impl<'a> Job<'a> {
         match &entry.kind {
             Kind::Folder => {
                 self.tree.folder(&name)?;
+                self.seen.folder(&name);
                 return Ok(());
             }
             Kind::Symlink(target) => {

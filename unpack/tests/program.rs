@@ -49,9 +49,9 @@ fn a_release_is_reported_done() {
     assert_eq!(report(&output), done);
     assert_eq!(slot.names(), ["4"]);
 
-    assert!(run(&slot.releases(), &["remove", "4"], b"").status.success());
+    assert!(run(slot.folder(), &["remove", "4"], b"").status.success());
     assert!(slot.names().is_empty());
-    assert!(run(&slot.releases(), &["remove", "4"], b"").status.success(), "removing twice is fine");
+    assert!(run(slot.folder(), &["remove", "4"], b"").status.success(), "removing twice is fine");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_killed_upload_leaves_what_remove_takes_away() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(slot.names(), [".incoming-9"]);
-    assert!(run(&slot.releases(), &["remove", "9"], b"").status.success());
+    assert!(run(slot.folder(), &["remove", "9"], b"").status.success());
     assert!(slot.names().is_empty());
 }
 

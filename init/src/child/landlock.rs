@@ -45,6 +45,16 @@ pub enum Reach {
 /// Places of a tenant's program.
 pub const TENANT: &[(&str, Reach)] =
     &[("/", Reach::Run), ("/data", Reach::Keep), ("/tmp", Reach::Keep), ("/dev", Reach::Use)];
+/// Those of what fetches a release's packages, which come to be in `/app`.
+pub const BUILD: &[(&str, Reach)] = &[
+    ("/", Reach::Run),
+    ("/app", Reach::Keep),
+    ("/data", Reach::Keep),
+    ("/tmp", Reach::Keep),
+    ("/dev", Reach::Use),
+];
+/// Those of `kennel-unpack` where its root is the slot's folder: around a build, and to clear away.
+pub const RELEASES_AND_BUILD: &[(&str, Reach)] = &[("/releases", Reach::Keep), ("/build", Reach::Keep)];
 /// Places of `kennel-unpack`, whose root is one folder. That it executes itself is by a descriptor.
 pub const UNPACK: &[(&str, Reach)] = &[("/", Reach::Keep)];
 

@@ -28,6 +28,8 @@ pub struct TenantRoot {
     pub runtime: String,
     /// Becomes `/app`, read-only.
     pub release: String,
+    /// But for what fetches packages, which may write there; nothing there can be executed then.
+    pub builds: bool,
     /// Becomes `/data`, where nothing can be executed.
     pub data: String,
     /// Becomes `/dev`, read-only.
@@ -68,7 +70,8 @@ impl TenantRoot {
         let plain = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         let inside = |name: &str| format!("{}{name}", self.runtime);
         bind(&self.runtime, &self.runtime, RDONLY | NOSUID | NODEV)?;
-        bind(&self.release, &inside("/app"), RDONLY | NOSUID | NODEV)?;
+        let app = if self.builds { NOEXEC } else { RDONLY };
+        bind(&self.release, &inside("/app"), app | NOSUID | NODEV)?;
         bind(&self.data, &inside("/data"), NOSUID | NODEV | NOEXEC)?;
         bind(&self.devices, &inside("/dev"), RDONLY | NOSUID | NOEXEC)?;
         bind(&self.resolv_conf, &inside("/etc/resolv.conf"), RDONLY | NOSUID | NODEV | NOEXEC)?;

@@ -18,8 +18,8 @@ use super::waiting::{Starter, Who};
 use crate::console::{self, uptime};
 use crate::say;
 use crate::slot::folders;
+use crate::slot::install::Act;
 use crate::slot::ladder::Event;
-use crate::slot::launch::Act;
 use crate::slot::quota;
 use crate::step::Failed;
 
@@ -70,6 +70,12 @@ impl Host {
             }
             ControlRequest::SaveRelease(slot, release) => {
                 self.begin_telling(slot, Act::SaveRelease(release), id).err().map(Err)
+            }
+            ControlRequest::BeginBuild(slot, release, limits) => {
+                self.begin_build(slot, (release, limits), id).err().map(Err)
+            }
+            ControlRequest::EndBuild { slot, release, limits, onto } => {
+                self.begin_telling(slot, Act::EndBuild(release, limits, onto), id).err().map(Err)
             }
             ControlRequest::SaveData(slot) => self.begin_telling(slot, Act::SaveData, id).err().map(Err),
             ControlRequest::RestoreData(slot, limits) => self.begin_restore(slot, limits, id).err().map(Err),
@@ -205,6 +211,8 @@ const fn slot_of(request: &ControlRequest) -> Option<SlotId> {
         | ControlRequest::Unpack { slot, .. }
         | ControlRequest::ListRelease(slot, _)
         | ControlRequest::SaveRelease(slot, _)
+        | ControlRequest::BeginBuild(slot, ..)
+        | ControlRequest::EndBuild { slot, .. }
         | ControlRequest::SaveData(slot)
         | ControlRequest::RestoreData(slot, _)
         | ControlRequest::TakeData(slot)

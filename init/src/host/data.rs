@@ -10,7 +10,7 @@ use kennel_model::{Limits, SlotId};
 use super::Host;
 use super::control::failed;
 use crate::say;
-use crate::slot::launch::Act;
+use crate::slot::install::Act;
 use crate::slot::{folders, quota};
 
 /// New data that is about to take the place of what there is.

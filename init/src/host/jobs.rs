@@ -7,14 +7,15 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use kennel_model::SlotId;
 use kennel_model::msg::{ControlReply, Refusal, RequestId, ToProxy};
 use kennel_model::task::Place;
+use kennel_model::{Limits, ReleaseId, SlotId};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::control::failed;
 use super::link::Outgoing;
 use super::poller::Source;
+use super::tasks::Kind;
 use super::timers::Timer;
 use super::{Child, Host};
 use crate::child;
@@ -24,7 +25,7 @@ use crate::say;
 use crate::slot::cgroup::{Cgroup, INSTALLS};
 use crate::slot::ending::End;
 use crate::slot::folders;
-use crate::slot::launch::{self, Act};
+use crate::slot::install::{self, Act};
 use crate::slot::quota;
 use crate::step::Failed;
 
@@ -100,6 +101,22 @@ impl Host {
         Ok(())
     }
 
+    /// Starts copying a release to where a build may write.
+    pub(super) fn begin_build(
+        &mut self,
+        id: SlotId,
+        (release, limits): (ReleaseId, Limits),
+        request: RequestId,
+    ) -> Result<(), Refusal> {
+        self.is_free(id)?;
+        if self.tasks.values().any(|task| task.slot() == id && matches!(task.kind, Kind::Build)) {
+            return Err(Refusal::Busy("a build runs in it".into()));
+        }
+        quota::limit(id, &limits).map_err(failed)?;
+        folders::make_build(id).map_err(failed)?;
+        self.start_job(id, Act::BeginBuild(release), Some(request), (None, None)).map_err(failed)
+    }
+
     /// Starts removing a release.
     pub(super) fn begin_removal(&mut self, id: SlotId, act: Act, request: RequestId) -> Result<(), Refusal> {
         self.is_free(id)?;
@@ -109,6 +126,7 @@ impl Host {
             self.cool(|task| task.uses(id, release));
             return Err(Refusal::Busy("a task runs in that release".into()));
         }
+        folders::make_build(id).map_err(failed)?;
         self.start_job(id, act, Some(request), (None, None)).map_err(failed)
     }
 
@@ -132,7 +150,7 @@ impl Host {
             return Ok(());
         }
         slot.spec = None;
-        let left = vec![Act::WipeNewData, Act::WipeData, Act::WipeReleases];
+        let left = vec![Act::WipeBuild, Act::WipeNewData, Act::WipeData, Act::WipeReleases];
         slot.wipe = Some(Wipe { requests: vec![request], left });
         if slot.job.is_some() {
             self.kill_job(id);
@@ -193,7 +211,7 @@ impl Host {
         let folder = group.open()?;
         let null = self.surroundings.null.as_fd();
         let stdio = [input.unwrap_or(null), output.unwrap_or(null), null];
-        let plan = launch::install(id, act, stdio, folder.as_fd(), &self.surroundings)?;
+        let plan = install::plan(id, act, stdio, folder.as_fd(), &self.surroundings)?;
         let started = child::start(plan)?;
         self.children.insert(started.pid, Child::Job(id));
         self.poller.add(&started.report, Source::JobReport(id))?;
@@ -201,7 +219,13 @@ impl Host {
             Act::Unpack(..) | Act::List(_) | Act::SaveRelease(_) | Act::SaveData | Act::RestoreData(_) => {
                 UNPACK_LIMIT
             }
-            Act::Remove(_) | Act::WipeReleases | Act::WipeData | Act::WipeNewData => REMOVE_LIMIT,
+            Act::Remove(_)
+            | Act::WipeReleases
+            | Act::WipeData
+            | Act::WipeNewData
+            | Act::WipeBuild
+            | Act::BeginBuild(_)
+            | Act::EndBuild(..) => REMOVE_LIMIT,
         };
         let deadline = uptime() + limit;
         self.timers.arm(deadline, Timer::Job(id));
@@ -254,7 +278,7 @@ impl Host {
             self.reply(request, result.clone(), vec![]);
         }
         match (job.act, result) {
-            (Act::WipeReleases | Act::WipeData | Act::WipeNewData, Err(refusal)) if wiped => {
+            (Act::WipeReleases | Act::WipeData | Act::WipeNewData | Act::WipeBuild, Err(refusal)) if wiped => {
                 self.end_wipe(id, Err(refusal));
             }
             _ if wiped => self.continue_wipe(id),

@@ -227,6 +227,7 @@ impl Host {
                 argv: &argv,
                 port: place.port(),
                 stdio: [self.surroundings.null.as_fd(), output.as_fd(), output.as_fd()],
+                builds: false,
             };
             let plan = launch::tenant(place.slot, spec, role, folder.as_fd(), &self.surroundings)?;
             let said = format!("starting release {}{what_for}: {}", spec.release.0, argv.join(" "));

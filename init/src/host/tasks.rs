@@ -22,7 +22,7 @@ use crate::child::report::{News, Report};
 use crate::console::uptime;
 use crate::fs::write;
 use crate::say;
-use crate::slot::cgroup::Cgroup;
+use crate::slot::cgroup::{BUILDS, Cgroup};
 use crate::slot::ending::{self, End};
 use crate::slot::launch::{self, Role};
 use crate::slot::meter::Counted;
@@ -59,6 +59,8 @@ pub(super) enum Kind {
     Attended,
     /// Its end is said in the tenant's log.
     Logged,
+    /// It fetches a release's packages; its end is said there too.
+    Build,
     /// It may become the slot's program, with this.
     Trial(Rc<LaunchSpec>),
     /// It was the slot's program.
@@ -106,6 +108,7 @@ impl Task {
     pub(super) fn group(&self) -> Cgroup {
         match self.kind {
             Kind::Attended | Kind::Logged => Cgroup::at(&self.place.task_cgroup()),
+            Kind::Build => build_group(self.place),
             Kind::Trial(_) | Kind::Relieved { .. } => Cgroup::at(&self.place.program_cgroup()),
         }
     }
@@ -123,7 +126,7 @@ impl Task {
     fn counts_kills(&self) -> Cgroup {
         match self.kind {
             Kind::Attended | Kind::Logged => Cgroup::at(&Place::cgroup_of_all(self.place.slot)),
-            Kind::Trial(_) | Kind::Relieved { .. } => self.group(),
+            Kind::Build | Kind::Trial(_) | Kind::Relieved { .. } => self.group(),
         }
     }
 
@@ -163,6 +166,7 @@ impl Host {
         let place = self.free_place(slot)?;
         let started = match io {
             TaskIo::Trial => self.start_trial(place, task, spec).map(|()| vec![]),
+            TaskIo::Build => self.start_build(place, task, &spec).map(|()| vec![]),
             TaskIo::Streams | TaskIo::Log => self.start_task(place, task, &spec, io),
         };
         let ends = started.map_err(failed)?;
@@ -202,6 +206,17 @@ impl Host {
         Ok(ends)
     }
 
+    fn start_build(&mut self, place: Place, task: TaskId, spec: &LaunchSpec) -> Result<(), Failed> {
+        let group = build_group(place);
+        group.make()?;
+        let started = group.limit_build().and_then(|()| self.clone_task(place, spec, TaskIo::Build, &group));
+        let (started, _) = started.inspect_err(|_| {
+            let _ = group.remove();
+        })?;
+        let program = spec.argv.first().cloned().unwrap_or_default();
+        self.add_task(task, Task::new(place, started, spec, program, Counted::default(), Kind::Build))
+    }
+
     /// What is known of a task that was just started; its report is listened to.
     pub(super) fn add_task(&mut self, id: TaskId, task: Task) -> Result<(), Failed> {
         self.children.insert(task.pid, Child::Task(id));
@@ -222,7 +237,7 @@ impl Host {
         quota::limit(slot, &spec.limits)?;
         let (own, ends) = match io {
             TaskIo::Streams => streams(&slot.run_context(launch::makes_code(spec, &self.surroundings)))?,
-            TaskIo::Log | TaskIo::Trial => {
+            TaskIo::Log | TaskIo::Build | TaskIo::Trial => {
                 log::note(place, spec.release, &format!("running {}", spec.argv.join(" ")));
                 let output = OwnedFd::from(log::open(place, spec.release)?);
                 let again = output.try_clone().step(|| "open the log twice".to_owned())?;
@@ -236,6 +251,7 @@ impl Host {
             argv: &spec.argv,
             port: place.port(),
             stdio: [input.as_fd(), output.as_fd(), errors.as_fd()],
+            builds: io == TaskIo::Build,
         };
         let folder = group.open()?;
         let plan = launch::tenant(slot, spec, role, folder.as_fd(), &self.surroundings)?;
@@ -311,7 +327,7 @@ impl Host {
         let ended = end_of(&task, end, oom_kills > 0);
         let said = match task.kind {
             Kind::Attended => None,
-            Kind::Logged => Some(format!("{}: {}", task.program, ended.why)),
+            Kind::Logged | Kind::Build => Some(format!("{}: {}", task.program, ended.why)),
             Kind::Trial(spec) => Some(format!("release {} on trial: {}", spec.release.0, ended.why)),
             Kind::Relieved { .. } => Some(format!("the release before: {}", ended.why)),
         };
@@ -330,6 +346,10 @@ fn kill(task: &Task) {
     if let Err(e) = task.group().kill() {
         say!("FAILED to {e}");
     }
+}
+
+fn build_group(place: Place) -> Cgroup {
+    Cgroup::at(&format!("{BUILDS}/{}", place.index()))
 }
 
 /// A task's three streams, and control's ends of them. The sockets are the tenant's by their label, not init's, so that this

@@ -17,6 +17,8 @@ pub const ROOT: &str = "/sys/fs/cgroup";
 pub const TENANTS: &str = "tenants";
 /// Parent of the slots' tasks.
 pub const TASKS: &str = "tasks";
+/// Parent of what fetches releases' packages.
+pub const BUILDS: &str = "builds";
 /// Parent of `kennel-unpack` at work in slots.
 pub const INSTALLS: &str = "installs";
 /// Parent of the services.
@@ -25,13 +27,19 @@ pub const SERVICES: &str = "services";
 /// `kennel-unpack` handles one entry at a time; what it writes counts too until it is on disk.
 const INSTALL_MEMORY: u64 = 96 << 20;
 
+/// What a build may use of memory, and of swap; where that is not enough, it ends.
+const BUILD_MEMORY: u64 = 512 << 20;
+
+/// Processes and threads of a build.
+const BUILD_PIDS: u64 = 128;
+
 /// A deploy can wait; requests cannot.
 const INSTALL_WEIGHT: u16 = 50;
 
 /// What the parents get of processor and disk beside each other, when all want some. Every request passes the proxy twice
 /// and needs little each time: when tenants take the rest of the machine, it is not to stand in line with them. Installs
-/// are few, and together less than the tenants; and so are tasks, which nobody's visitor waits for.
-const PARENTS: [(&str, u16); 4] = [(TENANTS, 100), (TASKS, 50), (INSTALLS, 25), (SERVICES, 1000)];
+/// are few, and together less than the tenants; and so are tasks, which nobody's visitor waits for, and builds, which are the longest.
+const PARENTS: [(&str, u16); 5] = [(TENANTS, 100), (TASKS, 50), (INSTALLS, 25), (BUILDS, 10), (SERVICES, 1000)];
 
 /// What has gone to swap of a group's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +151,18 @@ impl Cgroup {
     pub fn limit_tasks(&self, limits: &Limits) -> Result<(), Failed> {
         self.limit(&Limits { memory_reserved_bytes: 0, ..*limits })?;
         self.set("memory.oom.group", 0)
+    }
+
+    /// Sets the limits of a build. Its memory is the first that the kernel turns to.
+    ///
+    /// # Errors
+    /// The first that the kernel refused.
+    pub fn limit_build(&self) -> Result<(), Failed> {
+        self.set("memory.high", BUILD_MEMORY - BUILD_MEMORY / 16)?;
+        self.set("memory.max", BUILD_MEMORY)?;
+        self.set("memory.swap.max", BUILD_MEMORY)?;
+        self.set("memory.oom.group", 1)?;
+        self.set("pids.max", BUILD_PIDS)
     }
 
     /// Sets the limits of `kennel-unpack`.

@@ -54,7 +54,7 @@ pub(super) const fn owner(slot: SlotId) -> u32 {
 /// The system's; that something is missing is none.
 pub fn remove(slot: SlotId) -> Result<(), Failed> {
     log::remove(slot)?;
-    for path in [log_dir(slot), new_data(slot), data(slot), releases(slot), slot.dir()] {
+    for path in [log_dir(slot), build(slot), new_data(slot), data(slot), releases(slot), slot.dir()] {
         gone(fs::remove_dir(&path)).step(|| format!("remove {path}"))?;
     }
     quota::lift(slot)?;
@@ -107,12 +107,29 @@ pub fn new_data(slot: SlotId) -> String {
     format!("{}/{}", slot.dir(), slot_dirs::NEW_DATA)
 }
 
-/// Makes it, as the one that there is was made.
+/// The folder of builds.
+pub fn build(slot: SlotId) -> String {
+    format!("{}/{}", slot.dir(), slot_dirs::BUILD)
+}
+
+/// Makes that of data to be, as the one that there is was made.
 ///
 /// # Errors
 /// The system's; that it is there is none.
 pub fn make_new_data(slot: SlotId) -> Result<(), Failed> {
-    let (path, uid) = (new_data(slot), owner(slot));
+    make_as_data(slot, new_data(slot))
+}
+
+/// Makes the folder of builds, which is as data is: the tenant's programs may write there, and run nothing.
+///
+/// # Errors
+/// The system's; that it is there is none.
+pub fn make_build(slot: SlotId) -> Result<(), Failed> {
+    make_as_data(slot, build(slot))
+}
+
+fn make_as_data(slot: SlotId, path: String) -> Result<(), Failed> {
+    let uid = owner(slot);
     folder(&path, (uid, uid), 0o700, &slot.file_context(FileKind::Data))?;
     quota::count(slot, &path)
 }

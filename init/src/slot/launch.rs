@@ -1,15 +1,15 @@
-//! From a [`LaunchSpec`] to the plan of a tenant's process, and from an act on a slot's files to the plan of
-//! `kennel-unpack`. Only composes; nothing is started here.
+//! From a [`LaunchSpec`] to the plan of a tenant's process: of its program, of a task beside it, or of what fetches a release's packages.
+//! Only composes; nothing is started here.
 
 use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use caps::CapsHashSet;
-use kennel_model::layout::{RESOLV_CONF, RUNTIME_MOUNTS, RuntimeFacts};
+use kennel_model::layout::{RESOLV_CONF, RUNTIME_MOUNTS, RuntimeFacts, slot_dirs};
 use kennel_model::slot::FileKind;
-use kennel_model::{LaunchSpec, Limits, ReleaseId, SlotId, egress};
+use kennel_model::{LaunchSpec, Limits, SlotId, egress};
 use kennel_sys::clone::Namespaces;
 use rustix::process::Resource;
 
@@ -23,8 +23,6 @@ use crate::step::{Failed, Step};
 
 /// Prepared by the boot: what every slot sees as `/dev`.
 pub const SLOT_DEVICES: &str = "/run/slot-dev";
-/// The program that turns an archive into a release.
-const UNPACK: &str = "/usr/sbin/kennel-unpack";
 
 /// What every child of this file needs from the host.
 #[derive(Debug)]
@@ -48,6 +46,8 @@ pub struct Role<'a> {
     pub port: u16,
     /// Its descriptors 0, 1 and 2.
     pub stdio: [BorrowedFd<'a>; 3],
+    /// It fetches the packages of the release.
+    pub builds: bool,
 }
 
 /// The plan of a tenant's program, or of a task beside it. Fails before anything has been done when a part of it is missing.
@@ -65,10 +65,17 @@ pub fn tenant<'a>(
         return Err(Failed::new("find the program", "the release has files only"));
     }
     let limits = spec.limits;
+    let (release, data) = if role.builds {
+        let inside = |name| format!("{}/{name}", folders::build(slot));
+        (inside(slot_dirs::BUILD_APP), inside(slot_dirs::BUILD_CACHE))
+    } else {
+        (folders::release(slot, spec.files), folders::data(slot))
+    };
     let root = TenantRoot {
         runtime: format!("{RUNTIME_MOUNTS}/{}", spec.runtime),
-        release: folders::release(slot, spec.files),
-        data: folders::data(slot),
+        release,
+        builds: role.builds,
+        data,
         devices: SLOT_DEVICES.to_owned(),
         resolv_conf: RESOLV_CONF.to_owned(),
         tmp_options: text(tmp_options(slot, &limits))?,
@@ -79,7 +86,10 @@ pub fn tenant<'a>(
     let plan = Plan {
         program: Program::Paths(role.programs.into_iter().map(text).collect::<Result<_, _>>()?),
         argv: role.argv.iter().map(|a| text(a.as_str())).collect::<Result<_, _>>()?,
-        env: environment(spec, role.port, &around.runtimes).into_iter().map(text).collect::<Result<_, _>>()?,
+        env: environment(spec, (role.port, role.builds), &around.runtimes)
+            .into_iter()
+            .map(text)
+            .collect::<Result<_, _>>()?,
         descriptors: role.stdio.to_vec(),
         cgroup: Some(cgroup),
         namespaces: Namespaces::LOCAL,
@@ -89,7 +99,7 @@ pub fn tenant<'a>(
         uid: slot.uid(),
         capabilities: CapsHashSet::new(),
         context: Some(slot.run_context(jit)),
-        fence: Some(fence(slot, spec)),
+        fence: Some(fence(slot, spec, role.builds)),
         no_new_code: !jit,
         filter: Some(around.filters.of(if jit { Kind::Jit } else { Kind::Plain })),
         oom_score: 0,
@@ -106,7 +116,7 @@ pub fn makes_code(spec: &LaunchSpec, around: &Surroundings) -> bool {
 
 /// What bounds a process beside its cgroup. Not among these: the number of processes and the size of memory, which the
 /// cgroup counts better; and the size of a file, which the project quota bounds without ending the program by a signal.
-fn bounds(open_files: u64) -> Vec<(Resource, u64)> {
+pub(super) fn bounds(open_files: u64) -> Vec<(Resource, u64)> {
     vec![
         (Resource::Nofile, open_files),
         // Its memory is nobody's to find in a file.
@@ -123,12 +133,12 @@ fn bounds(open_files: u64) -> Vec<(Resource, u64)> {
     ]
 }
 
-/// Its own ports to listen on; to connect to, those that its egress list allows at some address.
-fn fence(slot: SlotId, spec: &LaunchSpec) -> Fence {
+/// Its own ports to listen on, unless it `builds`; to connect to, those that its egress list allows at some address.
+fn fence(slot: SlotId, spec: &LaunchSpec, builds: bool) -> Fence {
     let connect = egress::landlock_ports(slot, &spec.connect_ports);
     Fence {
-        places: landlock::TENANT,
-        bind: (slot.port()..=slot.last_port()).collect(),
+        places: if builds { landlock::BUILD } else { landlock::TENANT },
+        bind: if builds { vec![] } else { (slot.port()..=slot.last_port()).collect() },
         connect: connect.map(|ports| ports.into_iter().collect()),
     }
 }
@@ -158,11 +168,13 @@ fn tmp_options(slot: SlotId, limits: &Limits) -> String {
 }
 
 /// Init's own part comes first and the runtime's next, so that what the tenant sets wins, but for what says who it is.
-fn environment(spec: &LaunchSpec, port: u16, runtimes: &[RuntimeFacts]) -> Vec<String> {
+fn environment(spec: &LaunchSpec, (port, builds): (u16, bool), runtimes: &[RuntimeFacts]) -> Vec<String> {
+    // Packages are larger than what fits into memory.
+    let temporary = if builds { "/data" } else { "/tmp" };
     let preset = [
         ("HOST", "127.0.0.1".to_owned()),
         ("HOME", "/data".to_owned()),
-        ("TMPDIR", "/tmp".to_owned()),
+        ("TMPDIR", temporary.to_owned()),
         ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
     ];
@@ -183,99 +195,7 @@ fn environment(spec: &LaunchSpec, port: u16, runtimes: &[RuntimeFacts]) -> Vec<S
     preset.chain(own).chain(fixed).collect()
 }
 
-/// What `kennel-unpack` is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// Write a new release from its standard input, perhaps with files of this earlier one.
-    Unpack(ReleaseId, Limits, Option<ReleaseId>),
-    /// Tell on its standard output what a release holds.
-    List(ReleaseId),
-    /// Pack a release onto its standard output.
-    SaveRelease(ReleaseId),
-    /// Remove a release.
-    Remove(ReleaseId),
-    /// Pack the tenant's data onto its standard output.
-    SaveData,
-    /// Unpack what is to be the tenant's data from its standard input, within what the slot may hold.
-    RestoreData(Limits),
-    /// Empty the folder of what is, or was, to be the tenant's data.
-    WipeNewData,
-    /// Empty the folder of releases.
-    WipeReleases,
-    /// Empty the tenant's data.
-    WipeData,
-}
-
-impl Act {
-    /// The folder that it happens in, which is all that `kennel-unpack` sees.
-    pub fn folder(self, slot: SlotId) -> String {
-        match self {
-            Self::Unpack(..) | Self::List(_) | Self::SaveRelease(_) | Self::Remove(_) | Self::WipeReleases => {
-                folders::releases(slot)
-            }
-            Self::SaveData | Self::WipeData => folders::data(slot),
-            Self::RestoreData(_) | Self::WipeNewData => folders::new_data(slot),
-        }
-    }
-
-    fn arguments(self) -> Vec<String> {
-        match self {
-            Self::Unpack(release, limits, onto) => {
-                let bounds = [limits.release_max_bytes, limits.release_max_entries.into()];
-                let numbers = [release.0.to_string()].into_iter().chain(bounds.map(|bound| bound.to_string()));
-                let numbers = numbers.chain(onto.map(|onto| onto.0.to_string()));
-                std::iter::once("release".to_owned()).chain(numbers).collect()
-            }
-            Self::List(release) => vec!["list".into(), release.0.to_string()],
-            Self::Remove(release) => vec!["remove".into(), release.0.to_string()],
-            Self::SaveRelease(release) => vec!["save".into(), release.0.to_string()],
-            Self::SaveData => vec!["save".into()],
-            Self::RestoreData(limits) => {
-                let bounds = [limits.disk_max_bytes, limits.disk_max_inodes.into()];
-                std::iter::once("restore".to_owned()).chain(bounds.map(|bound| bound.to_string())).collect()
-            }
-            Self::WipeReleases | Self::WipeData | Self::WipeNewData => vec!["wipe".into()],
-        }
-    }
-}
-
-/// The plan of `kennel-unpack` for one act: as the slot's user, in a domain of the slot's, with that one folder as its
-/// root and no network.
-///
-/// # Errors
-/// When the folder or the program is missing.
-pub fn install<'a>(
-    slot: SlotId,
-    act: Act,
-    stdio: [BorrowedFd<'a>; 3],
-    cgroup: BorrowedFd<'a>,
-    around: &'a Surroundings,
-) -> Result<Plan<'a>, Failed> {
-    let folder = act.folder(slot);
-    present("folder", &folder)?;
-    let program = File::open(UNPACK).step(|| format!("open {UNPACK}"))?;
-    let arguments = std::iter::once("kennel-unpack".to_owned()).chain(act.arguments());
-    Ok(Plan {
-        program: Program::File(OwnedFd::from(program)),
-        argv: arguments.map(text).collect::<Result<_, _>>()?,
-        env: vec![],
-        descriptors: stdio.to_vec(),
-        cgroup: Some(cgroup),
-        namespaces: Namespaces::ALL,
-        root: Some(Root::Folder(folder)),
-        host_name: None,
-        limits: bounds(64),
-        uid: folders::owner(slot),
-        capabilities: CapsHashSet::new(),
-        context: Some(slot.install_context()),
-        fence: Some(Fence { places: landlock::UNPACK, bind: vec![], connect: Some(vec![]) }),
-        no_new_code: true,
-        filter: Some(around.filters.of(Kind::Unpack)),
-        oom_score: 0,
-    })
-}
-
-fn present(what: &str, path: &str) -> Result<(), Failed> {
+pub(super) fn present(what: &str, path: &str) -> Result<(), Failed> {
     if Path::new(path).is_dir() {
         return Ok(());
     }
@@ -290,7 +210,7 @@ pub(crate) fn text(value: impl Into<Vec<u8>>) -> Result<CString, Failed> {
 mod tests {
     use super::*;
     use kennel_model::env::EnvValue;
-    use kennel_model::{RuntimeName, TenantName};
+    use kennel_model::{ReleaseId, RuntimeName, TenantName};
 
     fn spec(program: &str, env: &[(&str, &str)]) -> LaunchSpec {
         LaunchSpec {
@@ -322,13 +242,14 @@ mod tests {
             default_command: vec![],
             jit: false,
             env: env.iter().map(|(n, v)| (n.parse().unwrap(), (*v).to_owned())).collect(),
+            build: None,
         };
         let runtimes = [
             of("node-24", &[("NODE_ENV", "production"), ("COLOUR", "grey"), ("LANG", "C")]),
             of("python-3.13", &[("PYTHONPATH", "/app")]),
         ];
         let own = [("HOST", "::"), ("PORT", "80"), ("COLOUR", "blue")];
-        let env = environment(&spec("x", &own), slot.port(), &runtimes);
+        let env = environment(&spec("x", &own), (slot.port(), false), &runtimes);
         assert!(!env.iter().any(|variable| variable.starts_with("PYTHONPATH")), "another runtime's: {env:?}");
         for (name, value) in [
             ("HOST", "::"),
@@ -342,30 +263,29 @@ mod tests {
             let all: Vec<_> = env.iter().filter(|e| e.starts_with(&format!("{name}="))).collect();
             assert_eq!(all, [&format!("{name}={value}")]);
         }
+        let of_build = environment(&spec("x", &own), (slot.port(), true), &runtimes);
+        let temporary = |env: &[String]| env.iter().find(|e| e.starts_with("TMPDIR=")).cloned();
+        assert_eq!(
+            (temporary(&env).unwrap().as_str(), temporary(&of_build).unwrap().as_str()),
+            ("TMPDIR=/tmp", "TMPDIR=/data")
+        );
     }
 
     #[test]
     fn a_tenant_binds_its_own_ports_and_connects_by_its_list() {
         let slot = SlotId::new(3).unwrap();
-        let fence = fence(slot, &spec("x", &[]));
+        let fence = fence(slot, &spec("x", &[]), false);
         assert_eq!((fence.bind.first(), fence.bind.last()), (Some(&20024), Some(&20031)));
         let connect = fence.connect.unwrap();
         assert!([53, 80, 443, 20024].iter().all(|port| connect.contains(port)) && !connect.contains(&20023));
     }
 
     #[test]
-    fn unpack_is_told_its_bounds() {
-        let limits = Limits { release_max_bytes: 10, release_max_entries: 5, ..Limits::default() };
-        let (two, one) = (ReleaseId(2), ReleaseId(1));
-        assert_eq!(Act::Unpack(two, limits, None).arguments(), ["release", "2", "10", "5"]);
-        assert_eq!(Act::Unpack(two, limits, Some(one)).arguments(), ["release", "2", "10", "5", "1"]);
-        assert_eq!(Act::List(two).arguments(), ["list", "2"]);
-        assert_eq!(Act::SaveRelease(two).arguments(), ["save", "2"]);
-        assert_eq!(Act::Remove(ReleaseId(2)).arguments(), ["remove", "2"]);
-        let slot = SlotId::new(1).unwrap();
-        assert_eq!(Act::WipeData.folder(slot), "/data/slots/0001/data");
-        let limits = Limits { disk_max_bytes: 9, disk_max_inodes: 4, ..Limits::default() };
-        assert_eq!(Act::RestoreData(limits).arguments(), ["restore", "9", "4"]);
-        assert_eq!(Act::RestoreData(limits).folder(slot), "/data/slots/0001/data.new");
+    fn a_build_listens_on_nothing() {
+        let slot = SlotId::new(3).unwrap();
+        let build = super::fence(slot, &spec("x", &[]), true);
+        assert_eq!(build.bind, [] as [u16; 0]);
+        assert_eq!(build.connect, super::fence(slot, &spec("x", &[]), false).connect);
+        assert!(!landlock::TENANT.iter().any(|(place, _)| *place == "/app"), "a release is not written to");
     }
 }

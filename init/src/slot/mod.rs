@@ -4,6 +4,7 @@
 pub mod cgroup;
 pub mod ending;
 pub mod folders;
+pub mod install;
 pub mod ladder;
 pub mod launch;
 pub mod log;

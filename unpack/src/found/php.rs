@@ -56,7 +56,7 @@ fn packages(release: &impl Release) -> Result<(), String> {
     match release.at(&format!("{folder}/autoload.php")) {
         Some(_) => Ok(()),
         None => Err(format!(
-            "{COMPOSER} requires {needed}, and there is no {folder}/autoload.php: `composer install --no-dev` makes it"
+            "{COMPOSER} requires {needed}, and there is no {folder}/autoload.php: `composer install --no-dev` makes it, and with a composer.lock the host does"
         )),
     }
 }

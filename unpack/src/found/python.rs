@@ -149,7 +149,10 @@ fn serve(release: &impl Release, interface: Interface, target: &str) -> Option<V
 
 fn missing(what: &str, packages: &str) -> String {
     let places = PACKAGES.join(" nor in ");
-    format!("{what} is neither in {places}: `pip install --target {} {packages}` puts it there", PACKAGES[0])
+    format!(
+        "{what} is neither in {places}: `pip install --target {} {packages}` puts it there, and so does the host with requirements.txt",
+        PACKAGES[0]
+    )
 }
 
 /// A file that is there and can be read; what is too long, or a link, is no file of that kind.

@@ -64,9 +64,27 @@ impl Seen {
         said(&Unpacked { seen: &self, tree }, found)
     }
 
+    /// A folder is there.
+    pub(crate) fn folder(&mut self, name: &EntryName) {
+        if !name.is_root() {
+            self.top_folder(name.as_str().split('/').next().unwrap_or_default());
+        }
+    }
+
+    fn top_folder(&mut self, name: &str) {
+        let folders = &mut self.found.folders;
+        if folders.len() < MAX_TOP && !folders.iter().rev().any(|known| known == name) {
+            folders.push(name.to_owned());
+        }
+    }
+
     /// Whether the name is one of those that are reported.
     fn top(&mut self, name: &EntryName) -> bool {
-        let top = !name.as_str().contains('/') && self.found.top.len() < MAX_TOP;
+        if let Some((folder, _)) = name.as_str().split_once('/') {
+            self.top_folder(folder);
+            return false;
+        }
+        let top = self.found.top.len() < MAX_TOP;
         if top {
             self.found.top.push(name.as_str().to_owned());
         }

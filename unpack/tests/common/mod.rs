@@ -63,7 +63,7 @@ impl Tar {
     }
 }
 
-/// A slot's `releases` folder with something valuable beside it.
+/// A slot's folder, with something valuable in it beside releases and builds.
 pub struct Slot {
     dir: tempfile::TempDir,
 }
@@ -71,9 +71,15 @@ pub struct Slot {
 impl Slot {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("releases")).unwrap();
+        for folder in ["releases", "build"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
         std::fs::write(dir.path().join("precious"), "precious").unwrap();
         Self { dir }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     pub fn releases(&self) -> PathBuf {
@@ -123,7 +129,7 @@ impl Slot {
     /// What is in the releases folder, and that what lies beside it was not touched.
     pub fn names(&self) -> Vec<String> {
         assert_eq!(std::fs::read_to_string(self.dir.path().join("precious")).unwrap(), "precious");
-        assert_eq!(names(self.dir.path()), ["precious", "releases"]);
+        assert_eq!(names(self.dir.path()), ["build", "precious", "releases"]);
         names(&self.releases())
     }
 }

@@ -53,7 +53,7 @@ fn a_site_has_a_front_controller() {
 #[test]
 fn packages_that_are_asked_for_are_there() {
     let why = |files| served(files).0.unwrap().unwrap_err();
-    let missing = "composer.json requires slim/slim, and there is no vendor/autoload.php: `composer install --no-dev` makes it";
+    let missing = "composer.json requires slim/slim, and there is no vendor/autoload.php: `composer install --no-dev` makes it, and with a composer.lock the host does";
     assert_eq!(why(&[PUBLIC, SLIM]), missing);
     assert_eq!(why(&[PUBLIC, SLIM, ("vendor/slim/slim/x.php", "")]), missing);
 }

@@ -32,6 +32,6 @@ pub(super) static GROUPS: &[Group] = &[
         calls![SYS_openat SYS_openat2 SYS_fstat SYS_newfstatat SYS_statx SYS_getdents64 SYS_readlink SYS_readlinkat
             SYS_mkdirat SYS_unlinkat SYS_linkat SYS_symlinkat SYS_renameat2 SYS_fchmod SYS_fchmodat SYS_fchownat
             SYS_chmod SYS_utimensat SYS_ftruncate SYS_fallocate SYS_getcwd SYS_umask SYS_fsync SYS_fdatasync
-            SYS_syncfs],
+            SYS_syncfs SYS_fstatfs],
     ),
 ];
