@@ -57,6 +57,8 @@ pub struct Control {
     pub(crate) warm: crate::trial::Warm,
     /// What is shown before it serves.
     pub(crate) betas: crate::beta::Betas,
+    /// The turn to build.
+    pub(crate) builds: tokio::sync::Semaphore,
     /// What has taken over.
     pub(crate) cared: crate::trial::Cared,
     /// How long wakes took.
@@ -123,6 +125,7 @@ impl Control {
             cron: crate::cron::Cron::default(),
             warm: crate::trial::Warm::default(),
             betas: crate::beta::Betas::default(),
+            builds: tokio::sync::Semaphore::new(1),
             cared: crate::trial::Cared::default(),
             wakes: crate::metrics::Wakes::default(),
             account: crate::usage::Account::default(),

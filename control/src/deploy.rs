@@ -21,7 +21,7 @@ use crate::program::{Chosen, Home};
 use crate::registry::{ReleaseRow, TenantRow, Unpacked};
 use crate::trial::{Passed, look_after};
 use crate::upload::Received;
-use crate::{say, upload};
+use crate::{build, say, upload};
 
 /// Attempts at removing a leftover while init says that the slot is busy, and the pause between them.
 const ATTEMPTS: u32 = 10;
@@ -41,6 +41,8 @@ pub struct Wish {
     pub runtime: Option<RuntimeName>,
     /// It is only shown.
     pub beta: Option<At>,
+    /// It is as it is to be: nothing is fetched for it.
+    pub prebuilt: bool,
     /// The commit that it is made from.
     pub source: Option<Source>,
 }
@@ -130,9 +132,13 @@ impl Control {
             Some(at) => Some(self.beta_domain(row, id, at).await?),
             None => None,
         };
-        let unpacked = self.unpack((row, runtime), (id, onto), body, &wish.command);
-        let (received, chosen) = step(&format!("receive and unpack release {id}"), unpacked).await?;
-        let Chosen { command, origin, notes } = chosen;
+        let unpacked = self.unpack(row, (id, onto), body);
+        let mut received = step(&format!("receive and unpack release {id}"), unpacked).await?;
+        if let Some(build) = build::wanted(runtime, &received.found).filter(|_| !wish.prebuilt) {
+            received = self.build((row, runtime, build), id, &received, &by).await?;
+        }
+        let home = Home { row, runtime, runtimes: &self.facts.runtimes };
+        let Chosen { command, origin, notes } = home.choose(&wish.command, &received.found)?;
         let (bytes, entries, runtime) = (received.bytes, received.entries, runtime.name.clone());
         let source = wish.source.clone();
         let facts = Unpacked { bytes, entries, command, origin, runtime, source, by };
@@ -150,36 +156,41 @@ impl Control {
         }
     }
 
-    /// Has the archive unpacked in the slot, and finds out how the release starts.
+    /// Has the archive unpacked in the slot.
     async fn unpack<B>(
         &self,
-        (row, runtime): (&TenantRow, &RuntimeFacts),
+        row: &TenantRow,
         (id, onto): (ReleaseId, Option<ReleaseId>),
         body: &mut B,
-        asked: &[String],
-    ) -> Result<(Received, Chosen)>
+    ) -> Result<Received>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
         let request = ControlRequest::Unpack { slot: row.slot, release: id, limits: row.limits, onto };
         let pipes = self.begin(request).await?;
-        let received = upload::receive(body, pipes, &self.config.http).await?;
-        let home = Home { row, runtime, runtimes: &self.facts.runtimes };
-        let chosen = home.choose(asked, &received.found)?;
-        Ok((received, chosen))
+        upload::receive(body, pipes, &self.config.http).await
     }
 
     /// Has `kennel-unpack` begin an act in a slot whose claim is held. The act before has said its last word, and may not have ended
     /// yet as init sees it.
     pub(crate) async fn begin(&self, request: ControlRequest) -> Result<Vec<OwnedFd>> {
+        self.begin_within(request, QUICK).await
+    }
+
+    /// The same for one that is answered at its end, so long.
+    pub(crate) async fn begin_within(
+        &self,
+        request: ControlRequest,
+        time: std::time::Duration,
+    ) -> Result<Vec<OwnedFd>> {
         for _ in 1..MOMENTS {
-            match self.init.ask(request.clone(), vec![], QUICK).await {
+            match self.init.ask(request.clone(), vec![], time).await {
                 Err(InitError::Refused(Refusal::Busy(_))) => tokio::time::sleep(MOMENT).await,
                 other => return Ok(other?),
             }
         }
-        Ok(self.init.ask(request, vec![], QUICK).await?)
+        Ok(self.init.ask(request, vec![], time).await?)
     }
 
     /// Tries the release, if that is wanted of it and it has a program. Then the commit: from here on it is acknowledged.
@@ -253,7 +264,7 @@ impl Control {
 }
 
 /// The tenant as it is with a release that is not registered yet.
-fn with(row: &TenantRow, id: ReleaseId, facts: &Unpacked) -> TenantRow {
+pub(crate) fn with(row: &TenantRow, id: ReleaseId, facts: &Unpacked) -> TenantRow {
     let mut with_it = row.clone();
     with_it.current = Some(id);
     with_it.releases.push(ReleaseRow {

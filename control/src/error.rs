@@ -237,6 +237,18 @@ pub enum Error {
         /// The end of what it printed.
         log: Vec<String>,
     },
+    /// Its packages were not fetched.
+    #[error("release {release} cannot be built: {name}: {why}")]
+    Build {
+        /// Which.
+        release: ReleaseId,
+        /// What fetches them, as people know it.
+        name: String,
+        /// How it ended.
+        why: String,
+        /// The end of what it printed.
+        log: Vec<String>,
+    },
     /// It was switched to and did not stay up.
     #[error("release {release} does not stay up: {why}; {serving} serves again")]
     DoesNotStart {

@@ -21,6 +21,7 @@ mod attest;
 pub mod auth;
 mod backup;
 mod beta;
+mod build;
 pub mod certificate;
 pub mod config;
 pub mod console;

@@ -44,18 +44,35 @@ where
     // Dropping the archive's end is what tells `kennel-unpack` that no more comes.
     let fed = feed(body, archive, bounds).await;
     let said = timeout(bounds.unpack, read_report(&mut report)).await;
-    match (fed, said) {
-        // A refusal explains why feeding failed, unless feeding failed first and the refusal is only its echo.
-        (Ok(()), Ok(Ok(UnpackReport::Refused { reason }))) => Err(Error::UploadRefused(reason)),
-        (Ok(()), Ok(Ok(UnpackReport::Unfit { reason }))) => Err(Error::BasisDiffers(reason)),
-        (Err(broken), _) => Err(broken),
-        (Ok(()), Ok(Ok(UnpackReport::Done { bytes, entries, found }))) => {
+    // A refusal explains why feeding failed, unless feeding failed first and the refusal is only its echo.
+    fed.and_then(|()| reported(said, bounds))
+}
+
+/// The same of what a build has left: there is a report only.
+///
+/// # Errors
+/// [`Error::UploadRefused`] and others.
+pub(crate) async fn report(pipes: Vec<OwnedFd>, bounds: &HttpBounds) -> Result<Received> {
+    let [report]: [OwnedFd; 1] =
+        pipes.try_into().map_err(|_| Error::Internal("init sent no pipe for the report".into()))?;
+    let mut report = pipe::Receiver::from_owned_fd(report).map_err(|e| Error::Io("the report's pipe", e))?;
+    reported(timeout(bounds.unpack, read_report(&mut report)).await, bounds)
+}
+
+fn reported(
+    said: std::result::Result<io::Result<UnpackReport>, tokio::time::error::Elapsed>,
+    bounds: &HttpBounds,
+) -> Result<Received> {
+    match said {
+        Ok(Ok(UnpackReport::Refused { reason })) => Err(Error::UploadRefused(reason)),
+        Ok(Ok(UnpackReport::Unfit { reason })) => Err(Error::BasisDiffers(reason)),
+        Ok(Ok(UnpackReport::Done { bytes, entries, found })) => {
             // It has read what strangers wrote.
             found.validate().map_err(|cause| Error::UploadRefused(cause.to_string()))?;
             Ok(Received { bytes, entries, found })
         }
-        (Ok(()), Ok(Err(cause))) => Err(Error::Io("the report of the upload", cause)),
-        (Ok(()), Err(_)) => Err(Error::UploadBroken(format!("unpacking took over {:?}", bounds.unpack))),
+        Ok(Err(cause)) => Err(Error::Io("the report of the upload", cause)),
+        Err(_) => Err(Error::UploadBroken(format!("unpacking took over {:?}", bounds.unpack))),
     }
 }
 
@@ -119,7 +136,7 @@ mod tests {
         HttpBounds { upload_idle: Duration::from_millis(50), ..HttpBounds::default() }
     }
 
-    const DONE: &[u8] = br#"{"done":{"bytes":3,"entries":1,"found":{"top":["server.js"],"said":null,"programs":[],"node":null,"left":[]}}}"#;
+    const DONE: &[u8] = br#"{"done":{"bytes":3,"entries":1,"found":{"top":["server.js"],"folders":[],"said":null,"programs":[],"node":null,"left":[]}}}"#;
 
     #[tokio::test]
     async fn a_large_body_passes_whole_through_a_slow_reader() {

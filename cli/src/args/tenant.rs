@@ -150,6 +150,10 @@ Everything in the folder is uploaded, but .git and what .gitignore files leave o
 uploaded all the same. With a .kennelignore file (written like a .gitignore) that counts, and no
 .gitignore.
 
+Packages that it needs and comes without are fetched on the host: with package-lock.json and no node_modules by
+npm ci. No script of a package is run, and what is built from sources is still built before: `--no-build` leaves
+that out. What it prints is in `kennel logs`.
+
 The release is started beside the one that serves, and takes over when it is ready: when its port accepts and, if
 there is one, its health path (`kennel limits NAME --health /healthz`) is answered with less than 500. What is no
 good never serves.")]
@@ -169,6 +173,9 @@ pub struct Deploy {
     /// What it is to run on, from now on; `kennel runtimes` lists them [default: the tenant's]
     #[arg(long)]
     pub runtime: Option<RuntimeName>,
+    /// Fetch no packages for it on the host, whatever its files say
+    #[arg(long)]
+    pub no_build: bool,
 }
 
 /// The words of a command.

@@ -183,13 +183,15 @@ pub(super) struct Wish {
     beta: Option<String>,
     /// The commit that it is made from.
     source: Option<api::Source>,
+    /// Nothing is fetched for it.
+    prebuilt: bool,
 }
 
 impl Wish {
     fn of(args: &Deploy) -> Self {
         let beta = args.beta.as_ref().map(|at| at.as_ref().map_or_else(String::new, ToString::to_string));
         let command = args.command.as_ref().map_or_else(Vec::new, |words| words.0.clone());
-        Self { command, runtime: args.runtime.clone(), beta, source: None }
+        Self { command, runtime: args.runtime.clone(), beta, source: None, prebuilt: args.no_build }
     }
 
     /// Of a commit, to be shown at the usual place, or to serve.
@@ -200,7 +202,7 @@ impl Wish {
     /// Of a release that was kept, as far as whoever deployed it had wishes.
     pub(super) fn of_kept(kept: &KeptRelease) -> Self {
         let KeptRelease { runtime, command, source, .. } = kept.clone();
-        Self { command, runtime: Some(runtime), beta: None, source }
+        Self { command, runtime: Some(runtime), beta: None, source, prebuilt: true }
     }
 
     /// Where it is sent to, with what it builds on.
@@ -213,7 +215,8 @@ impl Wish {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let commit = self.source.as_ref().map(|source| ("commit", source.commit.to_string()));
         let named = self.source.as_ref().and_then(|source| Some(("ref", source.name.as_ref()?.to_string())));
-        let all = words.chain(onto).chain(runtime).chain(beta).chain(commit).chain(named);
+        let build = self.prebuilt.then(|| ("build", "no".to_owned()));
+        let all = words.chain(onto).chain(runtime).chain(beta).chain(build).chain(commit).chain(named);
         match query.extend_pairs(all).finish().as_str() {
             "" => path,
             query => format!("{path}?{query}"),

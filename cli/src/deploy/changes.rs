@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Plan;
 use super::archive::write_some;
-use super::plan::Kind;
+use super::plan::{Kind, PACKAGES};
 
 /// What a folder holds, by digests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +112,12 @@ impl Delta {
         }
         let (gone, files) = gone(listing, contents);
         let elsewhere: HashSet<&str> = moved.iter().map(|moved| moved.from.as_str()).collect();
-        counts.gone = files.iter().filter(|path| !elsewhere.contains(*path)).count();
+        // Packages that the host has fetched for itself were never here.
+        let fetched = |path: &str| {
+            path.split_once('/')
+                .is_some_and(|(top, _)| PACKAGES.contains(&top) && gone.iter().any(|gone| gone == top))
+        };
+        counts.gone = files.iter().filter(|path| !elsewhere.contains(*path) && !fetched(path)).count();
         Self { changes: Changes { sum: contents.sum, gone, moved }, sent, counts }
     }
 

@@ -12,7 +12,7 @@ use crate::exit::FileError;
 /// Names of what is left out, one pattern a line, as in a `.gitignore`. If the folder has one, no `.gitignore` counts.
 const IGNORE_FILE: &str = ".kennelignore";
 /// Seldom in a repository, and nothing runs without them: they come along, whole, where only a `.gitignore` leaves them out.
-const PACKAGES: [&str; 2] = ["node_modules", COMPOSER.0];
+pub(super) const PACKAGES: [&str; 2] = ["node_modules", COMPOSER.0];
 /// The second has many meanings: it is a folder of packages beside this file.
 const COMPOSER: (&str, &str) = ("vendor", "composer.json");
 

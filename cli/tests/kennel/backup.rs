@@ -148,7 +148,7 @@ fn a_tenant_becomes_a_file_and_a_file_a_tenant() {
     assert_eq!(given(0)["domains"], json!([]), "nobody comes before it is whole");
     assert_eq!(given(1)["set"], wanted["env"]);
     assert_eq!((given(2), &given(3)["html"]), (&wanted["egress"][0], &wanted["page"]));
-    assert_eq!(*given(4), json!("command=node&command=a+b.js&runtime=node-24"));
+    assert_eq!(*given(4), json!("command=node&command=a+b.js&runtime=node-24&build=no"));
     assert_eq!(
         (given(5), given(7), given(8)),
         (&wanted["jobs"][0], &wanted["domains"][1], &wanted["redirects"][0])

@@ -81,6 +81,7 @@ impl Error {
             Self::NothingNewer(..) => ("nothing-newer", S::CONFLICT),
             Self::NoTrial(_) => ("no-trial", S::CONFLICT),
             Self::NotReady { .. } => ("not-ready", S::UNPROCESSABLE_ENTITY),
+            Self::Build { .. } => ("not-built", S::UNPROCESSABLE_ENTITY),
             Self::DoesNotStart { .. } => ("does-not-start", S::UNPROCESSABLE_ENTITY),
             Self::InvalidEnv(_) => ("invalid-env", S::UNPROCESSABLE_ENTITY),
             Self::NoSuchVariable(..) => ("no-such-variable", S::NOT_FOUND),

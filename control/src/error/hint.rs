@@ -98,6 +98,10 @@ impl Error {
             Self::NotMovable { to, .. } => {
                 format!("`kennel deploy --runtime {to}` brings a release for it; a rollback leads back to this one")
             }
+            Self::Build { log, .. } => format!(
+                "`kennel egress` says where it may connect to, and no script of a package is run; the end of what it printed:\n  {}",
+                log.join("\n  ")
+            ),
             Self::DoesNotStart { log, .. } | Self::NotReady { log, .. } if log.is_empty() => {
                 "it has printed nothing".into()
             }

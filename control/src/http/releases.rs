@@ -35,7 +35,7 @@ pub(super) async fn deploy(control: &Arc<Control>, name: TenantName, asked: Aske
 }
 
 /// The words of a command in a query, `command=node&command=server.js`, the release that it builds on, `onto=7`, what it is to run
-/// on, `runtime=node-24`, where it is only to be shown, and the commit that it is made from, `commit=…&ref=refs/heads/main`.
+/// on, `runtime=node-24`, where it is only to be shown, that it is as it is to be, `build=no`, and the commit that it is made from, `commit=…&ref=refs/heads/main`.
 fn wish(query: Option<&str>) -> Result<Wish> {
     let (mut wish, mut commit, mut named) = (Wish::default(), None, None);
     let bad = |invalid: kennel_model::InvalidId| Error::BadRequest(invalid.to_string());
@@ -46,13 +46,14 @@ fn wish(query: Option<&str>) -> Result<Wish> {
             "runtime" if wish.runtime.is_none() => {
                 wish.runtime = Some(RuntimeName::new(&*value).map_err(bad)?);
             }
+            "build" if value == "no" => wish.prebuilt = true,
             "commit" if commit.is_none() => commit = Some(CommitId::new(&*value).map_err(bad)?),
             "ref" if named.is_none() => named = Some(RefName::new(&*value).map_err(bad)?),
             "beta" if wish.beta.is_none() => wish.beta = Some(at(&value)?),
             other => {
                 let other = cut(other);
                 return Err(Error::BadRequest(format!(
-                    "there is no parameter {other:?}: use command, and onto, runtime, beta, commit and ref once"
+                    "there is no parameter {other:?}: use command, and onto, runtime, beta, commit and ref once, and build=no"
                 )));
             }
         }

@@ -15,6 +15,7 @@ fn runtime(name: &str, version: &str, default: &[&str]) -> RuntimeFacts {
         default_command,
         jit: false,
         env: std::collections::BTreeMap::new(),
+        build: None,
     }
 }
 

@@ -138,6 +138,7 @@ fn one_of_each() -> Vec<Error> {
         Error::NoTrial(name()),
         Error::NoLines(name(), ReleaseId(1), None),
         Error::NotReady { release: ReleaseId(1), serving: None, why: text(), log: vec![] },
+        Error::Build { release: ReleaseId(1), name: text(), why: text(), log: vec![] },
         Error::DoesNotStart { release: ReleaseId(1), serving: ReleaseId(2), why: text(), log: vec![] },
         Error::InvalidEnv(text()),
         Error::NoSuchVariable(name(), "A".parse().unwrap()),

@@ -9,6 +9,7 @@ mod api;
 mod attest;
 mod backup;
 mod betas;
+mod builds;
 mod certificates;
 mod cloud;
 mod crashes;

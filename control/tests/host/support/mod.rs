@@ -20,7 +20,7 @@ use kennel_control::config::Config;
 use kennel_control::{Fatal, Handed, run};
 use kennel_model::Limits;
 use kennel_model::api::{NewTenant, Tenant};
-use kennel_model::layout::{ImageFacts, RuntimeFacts};
+use kennel_model::layout::{Build, ImageFacts, RuntimeFacts};
 use kennel_sys::Channel;
 use tokio::sync::watch;
 
@@ -54,6 +54,12 @@ fn facts() -> ImageFacts {
         default_command: command.iter().map(|w| (*w).to_owned()).collect(),
         jit: name.starts_with("node"),
         env: std::collections::BTreeMap::new(),
+        build: name.starts_with("node").then(|| Build {
+            name: "npm ci".into(),
+            when: vec!["package-lock.json".into()],
+            unless: vec!["node_modules".into()],
+            command: vec!["npm".into(), "ci".into()],
+        }),
     };
     ImageFacts {
         version: "0.1.0".into(),

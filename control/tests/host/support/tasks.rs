@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cat` | prints what it reads until its end |
 //! | `complain` | prints on its error output, and exits with 3 |
+//! | `npm` | exits, with 1 when builds are to fail |
 //! | `wait` | goes on until it is asked to end |
 
 use std::io::{Read as _, Write as _};
@@ -72,6 +73,7 @@ fn run(world: &Shared, id: TaskId, program: &str, streams: &mut [UnixStream]) ->
             (3, "exited with code 3")
         }
         ("complain", _) => (3, "exited with code 3"),
+        ("npm", _) if world.lock().builds_fail => (1, "exited with code 1"),
         ("wait", _) => {
             world.wait("the task is asked to end", |world| {
                 world.tasks.get(&id).is_some_and(|task| task.stopped)

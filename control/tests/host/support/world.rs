@@ -64,6 +64,8 @@ pub(crate) struct World {
     pub(crate) refuse: Option<(&'static str, Refusal)>,
     /// Releases whose programs end as soon as they have started.
     pub(crate) broken: BTreeSet<u32>,
+    /// Packages cannot be fetched.
+    pub(crate) builds_fail: bool,
     /// Uploads wait until it is false.
     pub(crate) hold_unpacking: bool,
     /// What the programs that read counters print, for IPv4 and IPv6.
@@ -85,6 +87,8 @@ pub(crate) struct Slot {
     pub(crate) releases: BTreeSet<u32>,
     /// A `kennel-unpack` at work; its files are on disk until it is done.
     pub(crate) incoming: Option<u32>,
+    /// Which release is made complete; its files are on disk beside it until it is.
+    pub(crate) build: Option<u32>,
     /// In memory: what the next start runs.
     pub(crate) spec: Option<LaunchSpec>,
     /// In memory: what runs.
@@ -210,6 +214,20 @@ impl Shared {
                 let pipes = self.unpack(world, slot, release.0, onto.map(|onto| onto.0))?;
                 return Ok((ControlReply::Done, pipes));
             }
+            ControlRequest::BeginBuild(slot, release, _) => {
+                let slot = world.slot(slot)?;
+                assert!(slot.releases.contains(&release.0), "{release} is built, and not there");
+                slot.build = Some(release.0);
+            }
+            ControlRequest::EndBuild { slot, release, onto, .. } => {
+                let slot = world.slot(slot)?;
+                assert_eq!(slot.build.take(), Some(release.0), "{release} is not what is built");
+                assert!(
+                    onto.is_none_or(|onto| slot.releases.contains(&onto.0)),
+                    "onto {onto:?}, which is not there"
+                );
+                return Ok((ControlReply::Done, vec![super::pipes::built()]));
+            }
             ControlRequest::SaveData(slot) => {
                 return Ok((ControlReply::Done, super::data::save(&world.slot(slot)?.data)));
             }
@@ -231,6 +249,7 @@ impl Shared {
                     return Err(Refusal::Busy("unpacking".into()));
                 }
                 slot.releases.remove(&release.0);
+                slot.build = None;
             }
             ControlRequest::RunTask { slot, task, spec, io } => {
                 let channel = Arc::clone(world.channel.as_ref().expect("control was started"));
