@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Makes the sample programs of tests/samples ready to be deployed: tests/samples.py FOLDER [NAME]...
+With --registry before that, FOLDER/NAME is what somebody has who has installed nothing yet, and FOLDER/registry what the registry gives:
+their packages, as they are packed, where npm and pip ask for them.
 
 Those of Node.js have a package-lock.json. Its packages are fetched once into the cache (~/.cache/kennel/samples, by their digests),
 held against the digests of the lock, and unpacked where npm would; programs of packages are linked. No script of a package is run,
@@ -21,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -140,13 +143,50 @@ def main(out, names):
         if (sample / "packages.json").exists():
             libraries(json.loads((sample / "packages.json").read_text()), folder / "vendor")
             continue
-        lock = json.loads((sample / "package-lock.json").read_text())
-        for place, package in sorted(lock["packages"].items()):
-            if not place or package.get("dev") or package.get("optional"):
-                continue
-            name = place.rsplit("node_modules/", 1)[1]
+        for place, name, package in packages(sample):
             unpack(archive(name, package["version"], package["integrity"]), folder / place)
             link(package.get("bin", {}), folder / place)
 
 
-main(Path(sys.argv[1]), sys.argv[2:])
+def packages(sample):
+    """What npm would install, and where."""
+    lock = json.loads((sample / "package-lock.json").read_text())
+    for place, package in sorted(lock["packages"].items()):
+        if place and not package.get("dev") and not package.get("optional"):
+            yield place, place.rsplit("node_modules/", 1)[1], package
+
+
+def simple(requirements, folder):
+    """The simple repository API (PEP 503), as a server of folders makes it by itself: a folder for each name, with links to what is in it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        install(requirements, Path(scratch) / "vendor")
+    names = {line.split("==")[0] for line in requirements.read_text().splitlines()}
+    for wheel in (CACHE / "wheels").iterdir():
+        name = wheel.name.split("-")[0].replace("_", "-").lower()
+        if name in names:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(wheel, folder / name)
+
+
+def registry(out, names):
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for sample in names:
+        shutil.copytree(HERE / sample, out / sample)
+        if (HERE / sample / "requirements.txt").exists():
+            simple(HERE / sample / "requirements.txt", out / "registry/simple")
+            continue
+        lock = json.loads((HERE / sample / "package-lock.json").read_text())
+        for place, name, package in packages(HERE / sample):
+            path = f"{name}/-/{name.split('/')[-1]}-{package['version']}.tgz"
+            file = out / "registry" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(archive(name, package["version"], package["integrity"]))
+            # As npm writes it, unless it is told not to; whoever has another registry set asks that one.
+            lock["packages"][place]["resolved"] = f"https://registry.npmjs.org/{path}"
+        (out / sample / "package-lock.json").write_text(json.dumps(lock, indent=2))
+
+
+if sys.argv[1] == "--registry":
+    registry(Path(sys.argv[2]), sys.argv[3:])
+else:
+    main(Path(sys.argv[1]), sys.argv[2:])

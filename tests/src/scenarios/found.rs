@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::{Group, Scenario, people_image, samples};
+use super::{Group, Scenario, builds, people_image, samples};
 use crate::checks::{contains, holds, same};
 use crate::vm::Vm;
 
@@ -45,6 +45,8 @@ pub(super) fn group() -> Group {
             Scenario::new("found: an index.html alone is a site", site),
             Scenario::new("found: the one static program", machine),
             Scenario::new("found: programs of Express, Fastify and ws, as they are", samples::deployed),
+            Scenario::new("builds: packages that are not there are fetched by npm ci", builds::npm)
+                .denying(&["fetching", "name_connect"]),
             Scenario::new("found: what cannot be understood says why, and what served goes on", unclear),
         ],
     }

@@ -13,6 +13,7 @@ mod attest;
 mod backup;
 mod betas;
 mod boot;
+mod builds;
 mod changes;
 mod clock;
 mod cloud;

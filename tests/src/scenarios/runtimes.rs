@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Group, Scenario, people_image, php, samples};
+use super::{Group, Scenario, builds, people_image, php, samples};
 use crate::checks::{contains, holds, same};
 use crate::http;
 use crate::vm::{PAGE_DEADLINE, Vm};
@@ -36,10 +36,14 @@ pub(super) fn group() -> Group {
         image: people_image,
         prepare: Vm::boot,
         scenarios: vec![
-            Scenario::new("runtimes: Flask under gunicorn, with a package that is machine code", flask)
-                .denying(&["execmem"]),
+            Scenario::new(
+                "runtimes: Flask under gunicorn, fetched by pip, with a package that is machine code",
+                flask,
+            )
+            .denying(&["execmem"]),
             Scenario::new("runtimes: Django keeps what SQLite has across a deploy and a boot", django),
             Scenario::new("runtimes: a site of PHP, with Slim, SQLite and sessions", php::slim),
+            Scenario::new("builds: packages of a site of PHP are fetched by composer", builds::composer),
             Scenario::new("runtimes: a tenant moves to another, and back", moves),
             Scenario::new("runtimes: a rollback goes back to the runtime of its release", back),
             Scenario::new("runtimes: a program for an earlier Node.js, beside the later", earlier),
@@ -48,9 +52,8 @@ pub(super) fn group() -> Group {
 }
 
 fn flask(vm: &mut Vm) -> Result<(), String> {
-    let folder = samples::fetched(vm, &["flask"])?.join("flask").display().to_string();
     vm.ok(&["tenant", "add", "flask", "--runtime", "python-3.13", "--domain", "flask.localhost"])?;
-    let said = vm.ok(&["deploy", "flask", &folder])?;
+    let said = builds::pip(vm, "flask")?;
     let runs =
         "runs: /usr/bin/python3.13 -m gunicorn --bind 127.0.0.1:$PORT app:app (an application of Python)";
     contains("what is run", &said, runs)?;

@@ -24,6 +24,16 @@ pub(super) fn fetched(vm: &Vm, names: &[&str]) -> Result<PathBuf, String> {
     Ok(folder)
 }
 
+/// These samples without their packages, each in a folder of its name, and what the registry gives in `registry`.
+pub(super) fn registry(vm: &Vm, names: &[&str]) -> Result<PathBuf, String> {
+    let folder = vm.scratch().join("bare");
+    let mut command = Command::new("python3");
+    command.arg(vm.places().repository.join("tests/samples.py")).arg("--registry").arg(&folder).args(names);
+    let made = vm.run_within(FETCH, command)?;
+    same("the packages were fetched", (made.code, made.err.as_str()), (0, ""))?;
+    Ok(folder)
+}
+
 /// Deployed as they are, they answer.
 pub(super) fn deployed(vm: &mut Vm) -> Result<(), String> {
     let folder = fetched(vm, &["express", "fastify", "chat"])?;
