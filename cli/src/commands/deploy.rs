@@ -316,6 +316,8 @@ mod tests {
         assert_eq!(none.path(&name, onto), "/v1/tenants/blog/releases?onto=7");
         let moved = Wish { runtime: Some("python-3.13".parse().unwrap()), ..Wish::default() };
         assert_eq!(moved.path(&name, None), "/v1/tenants/blog/releases?runtime=python-3.13");
+        let whole = Wish { prebuilt: true, ..Wish::default() };
+        assert_eq!(whole.path(&name, onto), "/v1/tenants/blog/releases?onto=7&build=no");
         let (commit, main) = ("0a".repeat(20), Some("refs/heads/main".parse().unwrap()));
         let source = api::Source { commit: commit.parse().unwrap(), name: main };
         let pushed = Wish::of_commit(source, true).path(&name, None);

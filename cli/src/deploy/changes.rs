@@ -245,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn packages_that_the_host_has_fetched_are_not_missed() {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path());
+        for folder in ["node_modules/a", "lib"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+            std::fs::write(dir.path().join(folder).join("i.js"), folder).unwrap();
+        }
+        let before = listed(&contents(dir.path()).1);
+        for folder in ["node_modules", "lib"] {
+            std::fs::remove_dir_all(dir.path().join(folder)).unwrap();
+        }
+        let delta = Delta::between(&before, &contents(dir.path()).1);
+        assert_eq!(delta.changes.gone, ["lib", "node_modules"], "they are the host's to fetch anew");
+        assert_eq!(delta.counts().gone, 1);
+    }
+
+    #[test]
     fn a_folder_that_is_a_file_now_goes_first_and_the_other_way_round_it_is_sent() {
         let dir = tempfile::tempdir().unwrap();
         fill(dir.path());
