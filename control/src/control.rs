@@ -53,6 +53,8 @@ pub struct Control {
     pub(crate) jobs: crate::jobs::Jobs,
     /// What runs by the clock.
     pub(crate) cron: crate::cron::Cron,
+    /// What runs beside programs.
+    pub(crate) processes: crate::processes::Processes,
     /// What has been taken over from.
     pub(crate) warm: crate::trial::Warm,
     /// What is shown before it serves.
@@ -123,6 +125,7 @@ impl Control {
             env_key,
             jobs: crate::jobs::Jobs::default(),
             cron: crate::cron::Cron::default(),
+            processes: crate::processes::Processes::default(),
             warm: crate::trial::Warm::default(),
             betas: crate::beta::Betas::default(),
             builds: tokio::sync::Semaphore::new(1),

@@ -11,21 +11,24 @@ use kennel_model::api::{Deployed, Source};
 use kennel_model::command;
 use kennel_model::layout::RuntimeFacts;
 use kennel_model::msg::{ControlRequest, Refusal};
-use kennel_model::{Domain, LaunchSpec, ReleaseId, RuntimeName, TenantName};
+use kennel_model::{Domain, LaunchSpec, ProcessName, ReleaseId, RuntimeName, TenantName};
+use tokio::time::timeout;
 
 use crate::control::{Claim, Control, QUICK, REMOVAL};
 use crate::error::{Error, Result};
 use crate::init::InitError;
 use crate::jobs::step;
-use crate::program::{Chosen, Home};
-use crate::registry::{ReleaseRow, TenantRow, Unpacked};
-use crate::trial::{Passed, look_after};
+use crate::program::{Beside, Chosen, Home};
+use crate::registry::{ReleaseRow, Store, TenantRow, Unpacked};
+use crate::trial::{LOG_LINES, Passed, look_after};
 use crate::upload::Received;
 use crate::{build, say, upload};
 
 /// Attempts at removing a leftover while init says that the slot is busy, and the pause between them.
 const ATTEMPTS: u32 = 10;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+/// Then what a release runs before it is tried is ended.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 /// For init to see that an act, of which all has come, has ended; and how often.
 const MOMENT: std::time::Duration = std::time::Duration::from_millis(20);
 const MOMENTS: u32 = 50;
@@ -138,11 +141,56 @@ impl Control {
             received = self.build((row, runtime, build), id, &received, &by).await?;
         }
         let home = Home { row, runtime, runtimes: &self.facts.runtimes };
-        let Chosen { command, origin, notes } = home.choose(&wish.command, &received.found)?;
+        let Chosen { command, origin, mut notes } = home.choose(&wish.command, &received.found)?;
+        let beside = home.processes(id, &received.found)?;
+        notes.extend(beside.notes.iter().cloned());
         let (bytes, entries, runtime) = (received.bytes, received.entries, runtime.name.clone());
         let source = wish.source.clone();
         let facts = Unpacked { bytes, entries, command, origin, runtime, source, by };
+        notes.extend(self.before_trial(row, id, &facts, beside).await?);
         Ok((self.introduce(row, id, facts, shown_at).await?, notes))
+    }
+
+    /// Runs in a release what it says is to be run before it is tried, and keeps what else it says. Answers what of that nobody wants yet.
+    async fn before_trial(
+        &self,
+        row: &TenantRow,
+        id: ReleaseId,
+        facts: &Unpacked,
+        beside: Beside,
+    ) -> Result<Vec<String>> {
+        if let Some(command) = beside.once {
+            let name = format!("run {}", command.join(" "));
+            step(&name, self.run_before(&with(row, id, facts), id, command)).await?;
+        }
+        let (name, kept) = (row.name.clone(), beside.kept);
+        let keep = move |store: &mut Store| {
+            store.add_processes(&name, id, &kept)?;
+            let scale = store.scale(&name)?;
+            let unwanted = kept.into_iter().map(|(process, _)| process);
+            Ok(unwanted.filter(|process| !scale.contains_key(process)).collect::<Vec<_>>())
+        };
+        let unwanted = self.registry.with(keep).await?;
+        let how = |process: &ProcessName| {
+            format!("{process} in Procfile is not run yet: `kennel scale {} {process}=1` does", row.name)
+        };
+        Ok(unwanted.iter().map(how).collect())
+    }
+
+    /// A release's own word on what is to be done before it is tried: a change of its tables, for one.
+    async fn run_before(&self, with_it: &TenantRow, release: ReleaseId, command: Vec<String>) -> Result<()> {
+        let mut started = self.run_in((with_it, release), command).await?;
+        let why = match timeout(LONGEST, &mut started.end).await {
+            Ok(Ok(end)) if end.code == 0 => return Ok(()),
+            Ok(Ok(end)) => end.why,
+            Ok(Err(_)) => return Err(InitError::Gone.into()),
+            Err(_) => {
+                self.end(with_it, started).await;
+                format!("it took more than {} minutes", LONGEST.as_secs() / 60)
+            }
+        };
+        let log = self.logs.last_start(with_it.slot, release, LOG_LINES).await;
+        Err(Error::ReleaseCommand { release, why, log })
     }
 
     /// Has it serve, or shows it.

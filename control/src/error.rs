@@ -10,7 +10,7 @@ use kennel_model::account::Role;
 use kennel_model::egress::{BadDestination, InvalidEgress};
 use kennel_model::found::Origin;
 use kennel_model::launch::InvalidLaunch;
-use kennel_model::{AccountName, Domain, EnvName, ReleaseId, RuntimeName, TenantName, TokenName};
+use kennel_model::{AccountName, Domain, EnvName, ProcessName, ReleaseId, RuntimeName, TenantName, TokenName};
 
 use crate::init::InitError;
 
@@ -92,6 +92,12 @@ pub enum Error {
     /// No job of that number.
     #[error("{0} has no job {1}")]
     NoSuchJob(TenantName, u32),
+    /// Processes that cannot run so often.
+    #[error("the processes cannot run so: {0}")]
+    InvalidScale(String),
+    /// The release that serves has no such line.
+    #[error("the release of {0} that serves has no process {1}")]
+    NoSuchProcess(TenantName, ProcessName, Vec<ProcessName>),
     /// No change of that number is known that is under way, or was not long ago.
     #[error("there is no job {0}, or it is not known any more")]
     UnknownJob(u64),
@@ -244,6 +250,18 @@ pub enum Error {
         release: ReleaseId,
         /// What fetches them, as people know it.
         name: String,
+        /// How it ended.
+        why: String,
+        /// The end of what it printed.
+        log: Vec<String>,
+    },
+    /// What it says is to be run before it is tried.
+    #[error(
+        "release {release} is not taken into use, as its release command failed (Procfile, release): {why}"
+    )]
+    ReleaseCommand {
+        /// Which.
+        release: ReleaseId,
         /// How it ended.
         why: String,
         /// The end of what it printed.

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `http` | connections, requests, answers |
 //! | `auth`, `operators`, `door`, `people`, `certificate` | who may ask for what, and of whom |
-//! | `tenants`, `deploy`, `upload`, `switch`, `env`, `secrets`, `program`, `exec`, `cron`, `prove`, `host`, `doctor` | what can be asked for |
+//! | `tenants`, `deploy`, `upload`, `switch`, `env`, `secrets`, `program`, `exec`, `cron`, `processes`, `prove`, `host`, `doctor` | what can be asked for |
 //! | `drain` | what is done when the cloud takes the machine away |
 //! | `sites`, `acme` | certificates of sites: brought, and ordered |
 //! | `startup` | what a kill or a power cut has interrupted |
@@ -50,6 +50,7 @@ mod metrics;
 mod moves;
 pub mod operators;
 pub mod people;
+mod processes;
 mod program;
 mod prove;
 pub mod registry;
@@ -142,6 +143,7 @@ pub async fn run(
             tokio::spawn(Arc::clone(&control).keep_jobs());
             tokio::spawn(Arc::clone(&control).keep_snapshots());
         }
+        tokio::spawn(Arc::clone(&control).keep_processes());
         tokio::spawn(Arc::clone(&control).keep_records(handed.records));
         tokio::spawn(control.logs.clone().take_for_ever(control.init.clone()));
         let fingerprint = certificate.fingerprint();

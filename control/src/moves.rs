@@ -47,7 +47,7 @@ impl Control {
             return Err(Error::RunsThere(name.clone(), from));
         }
         let command = match row.current_release() {
-            Some(release) => program::carried(release, to)?,
+            Some(release) => program::carried(release, &release.command, to)?,
             None => vec![],
         };
         let (wanted, by_whom, runtime) = (name.clone(), by.to_owned(), wish.runtime);

@@ -2,13 +2,14 @@
 //! tenant has. No file of the tenant is read here.
 
 use kennel_model::command;
-use kennel_model::found::{Found, Origin, Program, ProgramKind, Said};
+use kennel_model::found::{Found, Origin, Process, Program, ProgramKind, Said};
 use kennel_model::layout::RuntimeFacts;
-use kennel_model::{Limits, StaticFiles};
+use kennel_model::process::RELEASE;
+use kennel_model::{Limits, ReleaseId, StaticFiles};
 use nodejs_semver::{Range, Version};
 
 use crate::error::{Error, Result};
-use crate::registry::{ReleaseRow, TenantRow};
+use crate::registry::{ProcessRow, ReleaseRow, TenantRow};
 
 /// Where Node programs begin when they have no `server.js`.
 const NODE_FALLBACKS: [&str; 3] = ["index.js", "app.js", "main.js"];
@@ -49,6 +50,17 @@ pub(crate) struct Chosen {
     pub(crate) notes: Vec<String>,
 }
 
+/// What a release says beside how it is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Beside {
+    /// Run in it before it is tried.
+    pub(crate) once: Option<Vec<String>>,
+    /// Run beside its program, as often as the tenant wants.
+    pub(crate) kept: Vec<ProcessRow>,
+    /// What is not run.
+    pub(crate) notes: Vec<String>,
+}
+
 /// Whom a release is for.
 pub(crate) struct Home<'a> {
     /// The tenant.
@@ -79,6 +91,25 @@ impl Home<'_> {
             Err(why) if origin == Origin::CommandLine => Err(Error::NotRunnable { origin, why }),
             Err(why) => self.files(Error::NotRunnable { origin, why }),
         }
+    }
+
+    /// What else is to be run in it: once, before it is tried, and beside its program. What cannot be is said, but for the first, which is
+    /// never left out.
+    ///
+    /// # Errors
+    /// [`Error::ReleaseCommand`].
+    pub(crate) fn processes(&self, release: ReleaseId, found: &Found) -> Result<Beside> {
+        let mut beside = Beside { once: None, kept: vec![], notes: vec![] };
+        for Process { name, command } in &found.processes {
+            let command = command.clone().and_then(|words| self.runnable(&words, found));
+            match (name.as_str(), command) {
+                (RELEASE, Ok(command)) => beside.once = Some(command),
+                (RELEASE, Err(why)) => return Err(Error::ReleaseCommand { release, why, log: vec![] }),
+                (_, Ok(command)) => beside.kept.push((name.clone(), command)),
+                (_, Err(why)) => beside.notes.push(format!("{name} in Procfile cannot be run: {why}")),
+            }
+        }
+        Ok(beside)
     }
 
     /// Whether what a file says is for the tenant's runtime: `package.json` is of no program of Python's or PHP's, which may have one
@@ -227,21 +258,21 @@ impl Home<'_> {
     }
 }
 
-/// The command that runs a release on another runtime than its own.
+/// What a command of a release is on another runtime than its own.
 ///
 /// # Errors
 /// [`Error::NotMovable`].
-pub(crate) fn carried(release: &ReleaseRow, to: &RuntimeFacts) -> Result<Vec<String>> {
-    let [program, arguments @ ..] = release.command.as_slice() else { return Ok(vec![]) };
+pub(crate) fn carried(release: &ReleaseRow, command: &[String], to: &RuntimeFacts) -> Result<Vec<String>> {
+    let [program, arguments @ ..] = command else { return Ok(vec![]) };
     // What the release brings itself needs no interpreter; whether it runs there, its trial says.
     let Some(name) = program.strip_prefix('/').and_then(|path| path.rsplit('/').next()) else {
-        return Ok(release.command.clone());
+        return Ok(command.to_vec());
     };
     match interpreter(to) {
         Some(_) if runs(to, name) => Ok([&[of_runtime(to, name)], arguments].concat()),
         _ => Err(Error::NotMovable {
             release: release.id,
-            runs: release.command.join(" ").chars().take(200).collect(),
+            runs: command.join(" ").chars().take(200).collect(),
             from: release.runtime.clone(),
             to: to.name.clone(),
         }),

@@ -37,6 +37,8 @@ impl Control {
         self.init.ask(ControlRequest::PublishRoutes, vec![fd], QUICK).await?;
         // There may be a name without a certificate now.
         self.orders.look();
+        // And another release, with other processes.
+        self.processes.look();
         Ok(())
     }
 }

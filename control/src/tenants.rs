@@ -77,6 +77,7 @@ impl Control {
         self.init.forget(row.slot);
         self.warm.forget(row.slot);
         self.betas.forget(row.slot, None);
+        self.processes.forget(name);
         self.timeline.forget(row.slot);
         self.forget_spent().await;
         let gone = name.clone();

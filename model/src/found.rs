@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command;
+use crate::process::MAX_PROCESSES;
+use crate::{ProcessName, command};
 
 /// Names at a release's top that are reported.
 pub const MAX_TOP: usize = 200;
@@ -36,6 +37,8 @@ pub struct Found {
     pub programs: Vec<Program>,
     /// The versions of Node.js that `package.json` asks for, as npm writes ranges: `>=20 <25`.
     pub node: Option<String>,
+    /// What else its `Procfile` says is to run, at most [`MAX_PROCESSES`](crate::process::MAX_PROCESSES).
+    pub processes: Vec<Process>,
     /// What was said and is not done, such as other lines of a `Procfile`; at most [`MAX_LEFT`].
     pub left: Vec<String>,
 }
@@ -48,6 +51,16 @@ pub struct Said {
     pub origin: Origin,
     /// Program and arguments, with `$PORT` as it was written. A program without a slash is the runtime's. Or why that cannot
     /// be run.
+    pub command: Result<Vec<String>, String>,
+}
+
+/// A line of a `Procfile` that is not `web`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Its name there.
+    pub name: ProcessName,
+    /// As of [`Said`].
     pub command: Result<Vec<String>, String>,
 }
 
@@ -139,13 +152,17 @@ impl Found {
     /// # Errors
     /// [`OutOfBounds`] names the part.
     pub fn validate(&self) -> Result<(), OutOfBounds> {
+        let well = |command: &Result<Vec<String>, String>| match command {
+            Ok(words) => !words.is_empty() && command::check(words).is_ok() && words.iter().all(|w| plain(w)),
+            Err(why) => short(why, MAX_WHY_BYTES),
+        };
         let said_well =
-            [&self.said, &self.python, &self.php].into_iter().flatten().all(|said| match &said.command {
-                Ok(words) => {
-                    !words.is_empty() && command::check(words).is_ok() && words.iter().all(|w| plain(w))
-                }
-                Err(why) => short(why, MAX_WHY_BYTES),
-            });
+            [&self.said, &self.python, &self.php].into_iter().flatten().all(|said| well(&said.command));
+        let others = &self.processes;
+        let is_once = |(at, one): (usize, &Process)| !others[..at].iter().any(|other| other.name == one.name);
+        let processes = others.len() <= MAX_PROCESSES
+            && others.iter().all(|one| well(&one.command))
+            && others.iter().enumerate().all(is_once);
         let range = |range: &String| short(range, MAX_RANGE_BYTES) && range.chars().all(in_ranges);
         let programs = self.programs.iter().all(|program| self.top.contains(&program.name));
         // Names in a release may hold anything but a slash; these are looked up, and not shown.
@@ -155,6 +172,7 @@ impl Found {
         for (good, what) in [
             (names, "names"),
             (said_well, "what is said"),
+            (processes, "processes"),
             (self.programs.len() <= MAX_PROGRAMS && programs, "programs"),
             (self.node.as_ref().is_none_or(range), "versions of Node.js"),
             (self.left.len() <= MAX_LEFT && self.left.iter().all(|w| short(w, MAX_WHY_BYTES)), "what is left"),
@@ -193,6 +211,7 @@ mod tests {
             python: Some(Said { origin: Origin::Django, command: Err("there is no server".into()) }),
             php: Some(Said { origin: Origin::PhpSite, command: Err("there is no package".into()) }),
             programs: vec![Program { name, kind: ProgramKind::Static, executable: true }],
+            processes: vec![Process { name: "worker".parse().unwrap(), command: Ok(vec!["node".into()]) }],
             node: Some(">=20 <25 || ^26.1.0-rc.1".into()),
             left: vec!["worker in the Procfile".into()],
         }

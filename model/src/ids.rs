@@ -111,6 +111,14 @@ name_type!(
 );
 
 name_type!(
+    /// The name of a process in a `Procfile`, such as `web` or `worker`.
+    ProcessName,
+    "process",
+    "use 1 to 32 of A-Z, a-z, 0-9, '-' and '_'",
+    |s| matches!(s.len(), 1..=32) && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+);
+
+name_type!(
     /// The name of a variable of a program's environment, as POSIX has it for portable ones, small letters allowed.
     EnvName,
     "variable",

@@ -36,6 +36,7 @@ pub mod network;
 pub mod page;
 pub mod places;
 pub mod printed;
+pub mod process;
 pub mod proof;
 pub mod redirect;
 pub mod release;
@@ -54,8 +55,8 @@ pub use domain::Domain;
 pub use files::StaticFiles;
 pub use health::{HealthPath, InvalidHealthPath};
 pub use ids::{
-    AccountName, CertificateName, CommitId, EnvName, HostName, InvalidId, NodeName, RefName, ReleaseId,
-    RuntimeName, TenantName, TokenName,
+    AccountName, CertificateName, CommitId, EnvName, HostName, InvalidId, NodeName, ProcessName, RefName,
+    ReleaseId, RuntimeName, TenantName, TokenName,
 };
 pub use launch::{LaunchSpec, Limits};
 pub use slot::{SlotId, SlotState};

@@ -40,6 +40,11 @@ impl Error {
             }
             Self::NoSuchToken(_) | Self::TooManyTokens(_) => "`kennel token ls` lists them".into(),
             Self::InvalidJob(_) => "see `kennel cron add --help`".into(),
+            Self::InvalidScale(_) => "see `kennel scale --help`".into(),
+            Self::NoSuchProcess(name, _, known) if known.is_empty() => {
+                format!("a line of its Procfile makes one: `worker: node worker.js`; `kennel scale {name}` lists them")
+            }
+            Self::NoSuchProcess(_, _, known) => format!("it has {}", list(known)),
             Self::NoSuchJob(name, _) | Self::TooManyJobs(name) => format!("`kennel cron ls {name}` lists them"),
             Self::UnknownJob(_) => "`kennel jobs` lists those that are known, `kennel audit` all".into(),
             Self::BadCertificate(_) => {
@@ -102,10 +107,10 @@ impl Error {
                 "`kennel egress` says where it may connect to, and no script of a package is run; the end of what it printed:\n  {}",
                 log.join("\n  ")
             ),
-            Self::DoesNotStart { log, .. } | Self::NotReady { log, .. } if log.is_empty() => {
+            Self::DoesNotStart { log, .. } | Self::NotReady { log, .. } | Self::ReleaseCommand { log, .. } if log.is_empty() => {
                 "it has printed nothing".into()
             }
-            Self::DoesNotStart { log, .. } | Self::NotReady { log, .. } => format!("the end of its log:\n  {}", log.join("\n  ")),
+            Self::DoesNotStart { log, .. } | Self::NotReady { log, .. } | Self::ReleaseCommand { log, .. } => format!("the end of its log:\n  {}", log.join("\n  ")),
             Self::BeingRemoved(name) => format!("`kennel tenant rm {name}` tries to finish it"),
             Self::NoSuchRuntime(_, known) => format!("it has {}", list(known)),
             Self::InvalidRule(_, hint) => return hint.clone(),

@@ -16,6 +16,7 @@ use kennel_model::audit::DONE;
 use kennel_model::certificate::NewCertificate;
 use kennel_model::doctor::Repair;
 use kennel_model::msg::{Cause, ControlRequest};
+use kennel_model::process::Scale;
 use kennel_model::{AccountName, CertificateName, Limits, TenantName};
 use serde::de::DeserializeOwned;
 
@@ -261,6 +262,12 @@ async fn of_tenant(
         Endpoint::SaveData => data::save(control, name).await,
         Endpoint::SaveRelease => data::save_release(control, name, asked.head.uri.path()).await,
         Endpoint::ReplaceData => data::replace(control, name, asked).await,
+        Endpoint::Processes => Ok(json(StatusCode::OK, &control.processes(&name).await?)),
+        Endpoint::Scale => {
+            let wish: Scale = read_of(control, asked.head, asked.body).await?;
+            let act = |control: Arc<Control>| async move { control.scale(&name, wish).await };
+            Ok(json(StatusCode::OK, &undisturbed(control, act).await?))
+        }
         Endpoint::Timetable | Endpoint::AddJob | Endpoint::RemoveJob | Endpoint::RunJob => {
             tasks::timetable(control, endpoint, name, asked).await
         }

@@ -80,6 +80,10 @@ pub enum Endpoint {
     Move,
     /// Something else run in a tenant's slot.
     Exec,
+    /// What runs beside a program.
+    Processes,
+    /// How often.
+    Scale,
     /// What runs by the clock.
     Timetable,
     /// Something more.
@@ -225,6 +229,8 @@ pub const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/v1/tenants/{name}/backup", Endpoint::Backup),
     (Method::POST, "/v1/tenants/{name}/data/save", Endpoint::SaveData),
     (Method::PUT, "/v1/tenants/{name}/data", Endpoint::ReplaceData),
+    (Method::GET, "/v1/tenants/{name}/processes", Endpoint::Processes),
+    (Method::POST, "/v1/tenants/{name}/processes", Endpoint::Scale),
     (Method::GET, "/v1/tenants/{name}/cron", Endpoint::Timetable),
     (Method::POST, "/v1/tenants/{name}/cron", Endpoint::AddJob),
     (Method::DELETE, "/v1/tenants/{name}/cron/{number}", Endpoint::RemoveJob),

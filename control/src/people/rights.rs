@@ -28,7 +28,10 @@ pub const RIGHTS: &[(Right, &[E])] = &[
     (Right::Anybody, &[E::Ping, E::Challenge, E::SignIn]),
     (Right::From(Role::Viewer), &[E::OpenApi, E::Whoami]),
     // To look at a tenant.
-    (Right::From(Role::Viewer), &[E::Tenants, E::Tenant, E::Releases, E::Timetable, E::Logs, E::Timeline]),
+    (
+        Right::From(Role::Viewer),
+        &[E::Tenants, E::Tenant, E::Releases, E::Processes, E::Timetable, E::Logs, E::Timeline],
+    ),
     (Right::From(Role::Viewer), &[E::Runtimes, E::Jobs, E::Job, E::JobEvents]),
     (Right::From(Role::Viewer), &[E::Usage, E::TenantUsage, E::TenantAccess, E::TenantTraffic]),
     (Right::From(Role::Viewer), &[E::TenantDenials, E::Egress, E::Domains, E::Redirects, E::TenantPage]),
@@ -38,7 +41,7 @@ pub const RIGHTS: &[(Right, &[E])] = &[
         &[E::Deploy, E::ReleaseFiles, E::Rollback, E::Promote, E::Move, E::Env, E::ChangeEnv],
     ),
     (Right::From(Role::Deployer), &[E::Exec, E::AddJob, E::RemoveJob, E::RunJob, E::SaveData, E::ReplaceData]),
-    (Right::From(Role::Deployer), &[E::SaveRelease, E::Backup]),
+    (Right::From(Role::Deployer), &[E::SaveRelease, E::Backup, E::Scale]),
     // And what its visitors see, and who did what to it.
     (Right::From(Role::Owner), &[E::Start, E::Stop, E::Sleep, E::BeginMaintenance, E::EndMaintenance]),
     (Right::From(Role::Owner), &[E::SetTenantPage, E::RemoveTenantPage, E::Audit]),

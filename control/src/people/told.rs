@@ -10,6 +10,7 @@ use kennel_model::certificate::NewCertificate;
 use kennel_model::cron::NewJob;
 use kennel_model::doctor::Repair;
 use kennel_model::env::ChangeEnv;
+use kennel_model::process::Scale;
 use kennel_model::routing::{NewDomain, NewMaintenance, NewRedirect, PageText};
 use kennel_model::token::NewToken;
 use kennel_model::{Limits, TenantName};
@@ -37,6 +38,13 @@ impl Told for PageText {}
 impl Told for Prove {
     fn tenant(&self) -> Option<&TenantName> {
         self.neighbour.as_ref()
+    }
+}
+
+impl Told for Scale {
+    fn told(&self) -> String {
+        let each = self.processes.iter().map(|(name, count)| format!("{name}={count}"));
+        each.collect::<Vec<_>>().join(" ")
     }
 }
 

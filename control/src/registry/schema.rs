@@ -287,6 +287,22 @@ const MIGRATIONS: &[&str] = &[
     UPDATE releases SET runtime = (SELECT runtime FROM tenants WHERE tenants.id = releases.tenant);",
     // 16: the commits that releases were made from, as JSON.
     "ALTER TABLE releases ADD COLUMN source TEXT;",
+    // 17: what else a release's files say is to run, and how often a tenant wants it.
+    "CREATE TABLE processes (
+        tenant INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        command TEXT NOT NULL,
+        PRIMARY KEY (tenant, number, name),
+        FOREIGN KEY (tenant, number) REFERENCES releases (tenant, number) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE scale (
+        tenant INTEGER NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+        process TEXT NOT NULL,
+        count INTEGER NOT NULL CHECK (count > 0),
+        PRIMARY KEY (tenant, process)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Opens the file with the promises that the rest relies on. Before it is brought up to date from an older version, it is shown

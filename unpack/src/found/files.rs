@@ -38,8 +38,8 @@ pub(super) fn kennel_toml(text: &str) -> Result<Vec<String>, String> {
 pub(super) struct Procfile {
     /// What answers requests.
     pub(super) web: Option<String>,
-    /// The names of the other lines.
-    pub(super) others: Vec<String>,
+    /// The other lines: name and command.
+    pub(super) others: Vec<(String, String)>,
 }
 
 /// Reads a `Procfile`: lines of `name: command`, empty ones, and comments.
@@ -63,7 +63,12 @@ pub(super) fn procfile(text: &str) -> Result<Procfile, String> {
         match name {
             "web" if read.web.is_some() => return Err(format!("line {at}: web stands there twice")),
             "web" => read.web = Some(command.trim().to_owned()),
-            _ if read.others.len() < MAX_OTHERS => read.others.push(name.to_owned()),
+            _ if read.others.iter().any(|(other, _)| other == name) => {
+                return Err(format!("line {at}: {name} stands there twice"));
+            }
+            _ if read.others.len() < MAX_OTHERS => {
+                read.others.push((name.to_owned(), command.trim().to_owned()));
+            }
             _ => {}
         }
     }

@@ -14,7 +14,8 @@ mod tests;
 
 use std::borrow::Cow;
 
-use kennel_model::found::{Found, MAX_LEFT, MAX_WHY_BYTES, Origin, Said};
+use kennel_model::found::{Found, MAX_LEFT, MAX_WHY_BYTES, Origin, Process, Said};
+use kennel_model::process::MAX_PROCESSES;
 
 use head::{HEAD_BYTES, Head, classify};
 use package::Package;
@@ -60,15 +61,14 @@ fn said(release: &impl Release, found: Found) -> Found {
     let mut left = Vec::new();
     let package = package_of(release);
     let resolver = Resolver { release, package: &package };
-    let said = by_kennel_toml(&resolver)
-        .or_else(|| by_procfile(&resolver, &mut left))
-        .or_else(|| by_package(&resolver, &mut left));
+    let (web, processes) = by_procfile(&resolver, &mut left);
+    let said = by_kennel_toml(&resolver).or(web).or_else(|| by_package(&resolver, &mut left));
     let node = package.ok().flatten().and_then(|package| package.node_range());
     let reported = |(origin, command): Word| Said { origin, command: command.and_then(bounded).map_err(short) };
     let (said, python) = (said.map(reported), python::by_application(release).map(reported));
     let php = php::by_site(release, &mut left).map(reported);
     left.truncate(MAX_LEFT);
-    Found { said, python, php, node, left: left.into_iter().map(short).collect(), ..found }
+    Found { said, python, php, processes, node, left: left.into_iter().map(short).collect(), ..found }
 }
 
 /// The names, and one more.
@@ -86,15 +86,25 @@ fn by_kennel_toml(resolver: &Resolver<'_, impl Release>) -> Option<Word> {
     Some((Origin::KennelToml, words.and_then(|words| resolver.words(words))))
 }
 
-fn by_procfile(resolver: &Resolver<'_, impl Release>, left: &mut Vec<String>) -> Option<Word> {
-    let text = resolver.release.text("Procfile")?;
-    match readable(text).and_then(|text| files::procfile(&text)) {
-        Ok(lines) => {
-            left.extend(lines.others.iter().map(|name| format!("{name} in Procfile: web alone is run")));
-            Some((Origin::Procfile, resolver.line(&lines.web?)))
+/// Its `web`, and what else it says is to run.
+fn by_procfile(resolver: &Resolver<'_, impl Release>, left: &mut Vec<String>) -> (Option<Word>, Vec<Process>) {
+    let Some(text) = resolver.release.text("Procfile") else { return (None, vec![]) };
+    let lines = match readable(text).and_then(|text| files::procfile(&text)) {
+        Ok(lines) => lines,
+        Err(why) => return (Some((Origin::Procfile, Err(why))), vec![]),
+    };
+    let mut processes = Vec::new();
+    for (name, line) in lines.others {
+        match name.parse() {
+            Ok(name) if processes.len() < MAX_PROCESSES => {
+                let command = resolver.line(&line).and_then(bounded).map_err(short);
+                processes.push(Process { name, command });
+            }
+            Ok(_) => left.push(format!("{name} in Procfile: {MAX_PROCESSES} processes beside web are kept")),
+            Err(cause) => left.push(format!("{name} in Procfile: {cause}")),
         }
-        Err(why) => Some((Origin::Procfile, Err(why))),
     }
+    (lines.web.map(|web| (Origin::Procfile, resolver.line(&web))), processes)
 }
 
 fn by_package(resolver: &Resolver<'_, impl Release>, left: &mut Vec<String>) -> Option<Word> {
