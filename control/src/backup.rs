@@ -23,6 +23,8 @@ impl Control {
         let env: BTreeMap<_, _> = self.values(name).await?;
         let jobs = self.timetable(name).await?.into_iter().map(|job| job.wish).collect();
         let wanted = name.clone();
+        let scale = self.registry.with(move |store| store.scale(&wanted)).await?;
+        let wanted = name.clone();
         let page = self.registry.with(move |store| store.page(Some(&wanted))).await?;
         let egress = row.egress.rules().iter();
         let egress =
@@ -43,6 +45,7 @@ impl Control {
             egress,
             env,
             jobs,
+            scale,
             page,
             release,
         })

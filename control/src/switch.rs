@@ -159,7 +159,9 @@ impl Control {
         };
         let Err(cause) = switched else {
             let note = self.note_of(before.slot, told);
-            return self.registry.with(move |store| store.keep_switch(&name, &note)).await;
+            self.registry.with(move |store| store.keep_switch(&name, &note)).await?;
+            self.processes.look();
+            return Ok(());
         };
         let cause = match cause {
             Error::Init(InitError::Refused(Refusal::Failed(why))) => Error::DoesNotStart {

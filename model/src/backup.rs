@@ -10,7 +10,7 @@ use crate::cron::NewJob;
 use crate::env::EnvValue;
 use crate::page::Page;
 use crate::routing::{NewDomain, NewRedirect};
-use crate::{EnvName, Limits, ReleaseId, RuntimeName, TenantName};
+use crate::{EnvName, Limits, ProcessName, ReleaseId, RuntimeName, TenantName};
 
 /// What is written now. Whoever reads another number refuses it.
 pub const FORMAT: u32 = 1;
@@ -48,6 +48,9 @@ pub struct Backup {
     pub env: BTreeMap<EnvName, EnvValue>,
     /// What runs by the clock.
     pub jobs: Vec<NewJob>,
+    /// How often processes run beside its program.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scale: BTreeMap<ProcessName, u16>,
     /// Its own page for visitors whom nobody answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,

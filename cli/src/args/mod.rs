@@ -20,6 +20,7 @@ mod limits;
 mod local;
 mod release;
 mod routing;
+mod scale;
 mod seeing;
 mod size;
 mod tenant;
@@ -50,6 +51,7 @@ pub use limits::{LimitArgs, LimitsOf};
 pub use local::{AccelChoice, DiskBus, Relay, Run, Stop};
 pub use release::{Promote, Releases, Rollback};
 pub use routing::{DomainCommand, MaintenanceCommand, PagesCommand, RedirectCommand};
+pub use scale::ScaleOf;
 pub use seeing::{SortKey, Top, Traffic, Usage};
 pub use size::ByteSize;
 pub use tenant::{AccessFormat, Deploy, Logs, TenantAdd, TenantCommand};
@@ -144,6 +146,8 @@ pub enum Command {
     Runtimes,
     /// Run a command once beside a tenant's program, with its files, variables, data and limits
     Exec(Exec),
+    /// Run other processes of a release's Procfile beside its program, and show which run
+    Scale(ScaleOf),
     /// Run commands of a tenant's by the clock
     #[command(subcommand, after_help = "Example:\n  kennel cron add blog '*/5 * * * *' -- node job.js")]
     Cron(CronCommand),

@@ -76,6 +76,7 @@ pub(crate) mod tests {
             egress: vec![],
             env: [("KEY".parse().unwrap(), kennel_model::env::EnvValue::new("hunter2").unwrap())].into(),
             jobs: vec![],
+            scale: [("worker".parse().unwrap(), 2)].into(),
             page: None,
             release: with_release.then_some(release),
         }

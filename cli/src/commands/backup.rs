@@ -1,11 +1,14 @@
 //! `kennel backup` and `kennel restore`: a tenant as one file, and a tenant out of one. The host knows only of its parts.
 
+use std::collections::BTreeMap;
+
 use hyper::Method;
 use kennel_model::api::{DataReplaced, Deployed, NewTenant, Tenant};
 use kennel_model::backup::{Backup, DATA, RELEASE};
 use kennel_model::cron::Job;
 use kennel_model::data::ARCHIVE;
 use kennel_model::env::{ChangeEnv, EnvChanged};
+use kennel_model::process::{Process, Scale};
 use kennel_model::routing::{DomainChange, NewDomain, NewRedirect, PageText, RedirectChange};
 use kennel_model::{TenantName, api};
 use serde::Serialize;
@@ -116,6 +119,7 @@ struct Wanted {
     domains: Vec<NewDomain>,
     redirects: Vec<NewRedirect>,
     jobs: Vec<kennel_model::cron::NewJob>,
+    scale: Scale,
     left_out: Vec<String>,
 }
 
@@ -124,24 +128,33 @@ impl Wanted {
     fn of(settings: &Backup, args: &Restore) -> Self {
         let name = args.name.clone().unwrap_or_else(|| settings.name.clone());
         let is_copy = name != settings.name;
-        let Backup { domains, redirects, jobs, .. } = settings.clone();
+        let Backup { domains, redirects, jobs, scale, .. } = settings.clone();
         let given: Vec<_> =
             args.domain.iter().map(|domain| NewDomain { domain: domain.clone(), strip: false }).collect();
         let mut left_out = Vec::new();
         let mut unless = |left: bool, count: usize, what: &str| {
             if left && count > 0 {
-                left_out.push(format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
+                left_out.push(format!(
+                    "{count} {what}{}",
+                    match (count, what) {
+                        (1, _) => "",
+                        (_, "process") => "es",
+                        _ => "s",
+                    }
+                ));
             }
         };
         let others = is_copy || !given.is_empty();
         unless(others, domains.len(), "domain");
         unless(others, redirects.len(), "redirect");
         unless(is_copy, jobs.len(), "job");
+        unless(is_copy, scale.len(), "process");
         Self {
             name,
             domains: if others { given } else { domains },
             redirects: if others { vec![] } else { redirects },
             jobs: if is_copy { vec![] } else { jobs },
+            scale: Scale { processes: if is_copy { BTreeMap::default() } else { scale } },
             left_out,
         }
     }
@@ -177,6 +190,9 @@ async fn fill(
         let to = (Method::POST, &*wish, ARCHIVE);
         let settling = (&bar, "the host unpacks and tries it");
         let _: Deployed = send_stream(client, to, move |out| files.write(out), settling).await?;
+    }
+    if !wanted.scale.processes.is_empty() {
+        let _: Vec<Process> = client.post(&path("processes"), &wanted.scale).await?;
     }
     for job in &wanted.jobs {
         let _: Job = client.post(&path("cron"), job).await?;
@@ -256,7 +272,7 @@ mod tests {
         assert_eq!(wanted(None, &[]), told("blog", "a.test b.test", 1, ""));
         assert_eq!(wanted(Some("blog"), &[]), told("blog", "a.test b.test", 1, ""));
         assert_eq!(wanted(None, &["c.test"]), told("blog", "c.test", 1, "2 domains"));
-        assert_eq!(wanted(Some("copy"), &[]), told("copy", "", 0, "2 domains, 1 job"));
-        assert_eq!(wanted(Some("copy"), &["c.test"]), told("copy", "c.test", 0, "2 domains, 1 job"));
+        assert_eq!(wanted(Some("copy"), &[]), told("copy", "", 0, "2 domains, 1 job, 1 process"));
+        assert_eq!(wanted(Some("copy"), &["c.test"]), told("copy", "c.test", 0, "2 domains, 1 job, 1 process"));
     }
 }

@@ -29,6 +29,7 @@ mod releases;
 mod routing;
 mod run;
 mod runtimes;
+mod scale;
 mod shell;
 mod stop;
 mod tenant;
@@ -100,6 +101,7 @@ pub fn execute(cli: Cli, ui: Ui) -> Result<(), Failure> {
         Command::Promote(args) => block_on(releases::promote(&context, &args)),
         Command::Runtimes => block_on(runtimes::runtimes(&context)),
         Command::Exec(args) => block_on(exec::exec(&context, &args)),
+        Command::Scale(args) => block_on(scale::scale(&context, &args)),
         Command::Cron(command) => block_on(cron::cron(&context, command)),
         Command::Data(command) => block_on(data::data(&context, command)),
         Command::Backup(args) => block_on(backup::backup(&context, &args)),

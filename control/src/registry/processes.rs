@@ -151,7 +151,7 @@ mod tests {
             by: "me".into(),
         };
         let words = |word: &str| vec!["node".to_owned(), word.to_owned()];
-        let mut deploy = |store: &mut Store, said: &[ProcessRow]| {
+        let deploy = |store: &mut Store, said: &[ProcessRow]| {
             let id = store.begin_release(&name).unwrap();
             store.add_processes(&name, id, said).unwrap();
             store.finish_release(&name, id, &facts, (true, 5)).unwrap();

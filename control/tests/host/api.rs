@@ -52,6 +52,7 @@ async fn a_tenants_whole_life() {
     crate::env::each_operation(&operator, "blog").await;
     crate::runtimes::each_operation(&operator, "blog").await;
     crate::exec::each_operation(&operator, "blog").await;
+    crate::processes::each_operation(&operator, "blog").await;
     crate::cron::each_operation(&operator, "blog").await;
     crate::jobs::each_operation(&operator).await;
     let frozen: Tenant =

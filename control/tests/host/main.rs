@@ -27,6 +27,7 @@ mod logs;
 #[path = "../../../tests/src/pebble.rs"]
 mod pebble;
 mod people;
+mod processes;
 mod prove;
 mod releases;
 mod roles;

@@ -20,8 +20,11 @@ const LEAST: &[(&str, &str)] = &[
     ("anybody", "ping challenge signIn"),
     ("viewer", "openapi whoami tenants tenant releases logs tenantAccess tenantTraffic tenantDenials"),
     ("viewer", "egress usage tenantUsage timeline domains redirects pageOfTenant"),
-    ("viewer", "timetable runtimes jobs job jobEvents"),
-    ("deployer", "deploy releaseFiles rollback promote moveTenant env changeEnv exec addJob removeJob runJob"),
+    ("viewer", "processes timetable runtimes jobs job jobEvents"),
+    (
+        "deployer",
+        "deploy releaseFiles rollback promote moveTenant env changeEnv exec scale addJob removeJob runJob",
+    ),
     ("deployer", "saveData replaceData saveRelease backup"),
     ("owner", "start stop sleep beginMaintenance endMaintenance setPageOfTenant removePageOfTenant audit"),
     ("in person", "tokens addToken removeToken"),

@@ -117,7 +117,7 @@ async fn refusals_come_with_their_reason() {
 }
 
 /// An archive with one file, and with what `kennel-unpack` would say of it.
-fn telling(found: &Found) -> Vec<u8> {
+pub(crate) fn telling(found: &Found) -> Vec<u8> {
     let text = serde_json::to_vec(found).unwrap();
     let mut builder = tar::Builder::new(Vec::new());
     for (name, content) in [("server.js", b"x".as_slice()), (FOUND, &text)] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Group, Scenario, backup, data, people_image};
+use super::{Group, Scenario, backup, data, people_image, processes};
 use crate::checks::{contains, holds, same};
 use crate::vm::{Vm, until};
 
@@ -35,6 +35,10 @@ pub(super) fn group() -> Group {
             Scenario::new(
                 "cron: a job runs by the clock, prints into the log, and what became of it is told",
                 by_the_clock,
+            ),
+            Scenario::new(
+                "processes: a worker goes on beside its program, and tables are changed before a release is tried",
+                processes::beside,
             ),
             Scenario::new(
                 "data: what a program keeps comes out while it serves, and takes its place again in one step",

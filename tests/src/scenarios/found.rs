@@ -110,7 +110,7 @@ fn procfile(vm: &mut Vm) -> Result<(), String> {
     let folder = release(vm, "procfile", &files)?;
     let said = deploy(vm, NODE, &folder, &[])?;
     contains("what is run", &said, "runs: /usr/bin/node src/web.mjs two words ${PORT:-3000} (Procfile, web)")?;
-    contains("what is not done", &said, "not done: worker in Procfile")?;
+    contains("what is not done", &said, "worker in Procfile is not run yet: `kennel scale")?;
     // Which of the slot's ports it is changes from release to release.
     let first = vm.show(NODE)?["port"].as_u64().ok_or("no port")?;
     let ports: Vec<u64> = (first..first + 8).collect();

@@ -36,6 +36,7 @@ mod php;
 mod pressure;
 mod printed;
 mod probes;
+mod processes;
 mod proof;
 mod protocols;
 mod registered;

@@ -103,12 +103,15 @@ mod tests {
         let read = procfile("# ours\r\nweb: node a.js -p 1:2\r\n\nworker-2:  node b.js\nrelease: x\n").unwrap();
         let expected = Procfile {
             web: Some("node a.js -p 1:2".into()),
-            others: vec!["worker-2".into(), "release".into()],
+            others: [("worker-2", "node b.js"), ("release", "x")]
+                .map(|(name, line)| (name.into(), line.into()))
+                .into(),
         };
         assert_eq!(read, expected);
         assert_eq!(procfile("").unwrap(), Procfile::default());
         for (text, why) in [
             ("web: a\nweb: b", "line 2: web stands there twice"),
+            ("a: x\nb: y\na: z", "line 3: a stands there twice"),
             ("node server.js", "line 1 is not"),
             (": x", "line 1 is not"),
             ("\nw b: x", "line 2 is not"),

@@ -233,6 +233,8 @@ fn what_is_left_undone_is_said() {
     let found = said(&tree(&[("Procfile", &all)]), Found::default());
     let first = "w8 in Procfile: 8 processes beside web are kept";
     assert_eq!((found.left.len(), found.left[0].as_str()), (MAX_LEFT, first));
+    let lines: Vec<_> = found.processes.iter().map(|one| (one.name.as_str(), one.command.clone())).collect();
+    assert_eq!((lines.len(), &lines[0]), (8, &("w0", Ok(vec!["x".to_owned()]))));
     let package = r#"{"scripts": {"prestart": "x", "start": "node ."}, "engines": {"node": "22.x"}}"#;
     let found = said(&tree(&[("package.json", package)]), Found::default());
     assert_eq!(
