@@ -136,7 +136,7 @@ mod tests {
         HttpBounds { upload_idle: Duration::from_millis(50), ..HttpBounds::default() }
     }
 
-    const DONE: &[u8] = br#"{"done":{"bytes":3,"entries":1,"found":{"top":["server.js"],"folders":[],"said":null,"programs":[],"node":null,"left":[]}}}"#;
+    const DONE: &[u8] = br#"{"done":{"bytes":3,"entries":1,"found":{"top":["server.js"],"folders":[],"said":null,"programs":[],"node":null,"processes":[],"left":[]}}}"#;
 
     #[tokio::test]
     async fn a_large_body_passes_whole_through_a_slow_reader() {
