@@ -2,14 +2,13 @@
 //! place. The modules say what happened; `http` only writes it down. What a person can do about each is in `hint`.
 
 mod code;
+mod from;
 mod hint;
 
 use std::time::Duration;
 
 use kennel_model::account::Role;
-use kennel_model::egress::{BadDestination, InvalidEgress};
 use kennel_model::found::Origin;
-use kennel_model::launch::InvalidLaunch;
 use kennel_model::{AccountName, Domain, EnvName, ProcessName, ReleaseId, RuntimeName, TenantName, TokenName};
 
 use crate::init::InitError;
@@ -379,37 +378,3 @@ pub enum Error {
 
 /// Results of everything that an operator may ask for.
 pub type Result<T> = std::result::Result<T, Error>;
-
-impl From<rusqlite::Error> for Error {
-    fn from(cause: rusqlite::Error) -> Self {
-        // Nothing is read-only but what stands in for a registry that is broken.
-        match cause.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::ReadOnly) => Self::Failsafe,
-            _ => Self::Registry(cause),
-        }
-    }
-}
-
-impl From<InvalidLaunch> for Error {
-    fn from(cause: InvalidLaunch) -> Self {
-        Self::InvalidTenant(cause.to_string())
-    }
-}
-
-impl From<BadDestination> for Error {
-    fn from(cause: BadDestination) -> Self {
-        Self::InvalidRule(cause.to_string(), Some(cause.hint()))
-    }
-}
-
-impl From<InvalidEgress> for Error {
-    fn from(cause: InvalidEgress) -> Self {
-        Self::InvalidRule(cause.to_string(), cause.hint())
-    }
-}
-
-impl From<tokio::task::JoinError> for Error {
-    fn from(cause: tokio::task::JoinError) -> Self {
-        Self::Internal(cause.to_string())
-    }
-}

@@ -6,6 +6,7 @@ mod answers;
 mod body;
 mod data;
 mod jobs;
+mod kinds;
 mod paths;
 mod people;
 mod releases;

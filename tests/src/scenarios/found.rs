@@ -106,6 +106,7 @@ fn procfile(vm: &mut Vm) -> Result<(), String> {
     let files = [
         ("Procfile", "worker: node queue.js\nweb: node src/web.mjs 'two words' ${PORT:-3000}\n"),
         ("src/web.mjs", PROGRAM),
+        ("queue.js", ""),
     ];
     let folder = release(vm, "procfile", &files)?;
     let said = deploy(vm, NODE, &folder, &[])?;
