@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// One that has run for so long was well.
 const WELL: Duration = Duration::from_secs(60);
 
-/// Which of a tenant's processes, and of that the how manieth.
+/// Whose, which process, and which of those that run of it, from 0 on.
 type Which = (TenantName, ProcessName, u16);
 
 /// What runs now.

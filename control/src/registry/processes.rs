@@ -130,18 +130,17 @@ fn read((name, command): (String, String)) -> Result<ProcessRow> {
 
 #[cfg(test)]
 mod tests {
+    use kennel_model::SlotState;
     use kennel_model::found::Origin;
+    use kennel_model::msg::Rung;
+    use kennel_model::seeing::Transition;
 
     use super::super::Unpacked;
     use super::super::testing::with_tenant;
     use super::*;
 
-    #[test]
-    fn what_a_release_says_is_wanted_as_often_as_its_tenant_says() {
-        let (mut store, name) = with_tenant();
-        let process = |name: &str| -> ProcessName { name.parse().unwrap() };
-        let (worker, clock) = (process("worker"), process("clock"));
-        let facts = Unpacked {
+    fn facts() -> Unpacked {
+        Unpacked {
             bytes: 1,
             entries: 1,
             command: vec!["a".into()],
@@ -149,12 +148,19 @@ mod tests {
             source: None,
             runtime: "node-24".parse().unwrap(),
             by: "me".into(),
-        };
+        }
+    }
+
+    #[test]
+    fn what_a_release_says_is_wanted_as_often_as_its_tenant_says() {
+        let (mut store, name) = with_tenant();
+        let process = |name: &str| -> ProcessName { name.parse().unwrap() };
+        let (worker, clock) = (process("worker"), process("clock"));
         let words = |word: &str| vec!["node".to_owned(), word.to_owned()];
         let deploy = |store: &mut Store, said: &[ProcessRow]| {
             let id = store.begin_release(&name).unwrap();
             store.add_processes(&name, id, said).unwrap();
-            store.finish_release(&name, id, &facts, (true, 5)).unwrap();
+            store.finish_release(&name, id, &facts(), (true, 5)).unwrap();
             id
         };
         let said = [(worker.clone(), words("b.js")), (clock.clone(), words("c.js"))];
@@ -185,5 +191,40 @@ mod tests {
         assert_eq!(store.scale(&name).unwrap().len(), 1);
         store.begin_removal(&name).unwrap();
         assert!(store.set_scale(&name, &scale).is_err());
+    }
+
+    #[test]
+    fn a_history_of_a_thousand_releases_leaves_a_handful_of_rows() {
+        let (mut store, name) = with_tenant();
+        let worker: ProcessName = "worker".parse().unwrap();
+        store.set_scale(&name, &[(worker.clone(), 1)].into()).unwrap();
+        let told = Transition {
+            at_ms: 5,
+            state: SlotState::Running,
+            from: Rung::Running,
+            took_ms: None,
+            reason: String::new(),
+            note: true,
+        };
+        for n in 0..200 {
+            let id = store.begin_release(&name).unwrap();
+            store.add_processes(&name, id, &[(worker.clone(), vec![format!("./{n}")])]).unwrap();
+            store.finish_release(&name, id, &facts(), (true, 5)).unwrap();
+            // More environments of the same files than are kept, the first of them not among these.
+            for _ in 0..7 {
+                store.begin_env(&name, "me", |_| Ok(vec![1])).unwrap().unwrap();
+                store.keep_switch(&name, &told).unwrap();
+            }
+            for id in store.leftovers(&name).unwrap() {
+                store.forget_release(&name, id).unwrap();
+            }
+        }
+        let row = store.tenant(&name).unwrap().unwrap();
+        assert_eq!(row.current, Some(ReleaseId(1600)));
+        assert_eq!(store.wanted_processes().unwrap()[0].command, ["./199"], "of files whose release has gone");
+        let count = |sql: &str| store.db.query_row(sql, [], |row| row.get::<_, usize>(0)).unwrap();
+        // Five times files, each with five environments at most, and the row that they are of.
+        assert!(count("SELECT count(*) FROM releases") <= 30);
+        assert_eq!(count("SELECT count(*) FROM processes"), 5);
     }
 }

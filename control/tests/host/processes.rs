@@ -42,7 +42,7 @@ fn running(host: &Host) -> Vec<(u32, String)> {
 }
 
 async fn until(operator: &Client, done: impl Fn(&[Process]) -> bool) -> Vec<Process> {
-    for _ in 0..1000 {
+    for _ in 0..6000 {
         let all: Vec<Process> = operator.get(PATH).await.expect(StatusCode::OK);
         if done(&all) {
             return all;

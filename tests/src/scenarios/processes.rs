@@ -31,7 +31,9 @@ process.on('SIGTERM', () => { tell('ends'); process.exit(0); });
 tell('begins');
 console.log('at work');
 setInterval(() => {
-  if (fs.existsSync('/data/fail')) { fs.rmSync('/data/fail'); process.exit(9); }
+  // One of them alone.
+  try { fs.unlinkSync('/data/fail'); } catch { return; }
+  process.exit(9);
 }, 100);
 ";
 
