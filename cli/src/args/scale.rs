@@ -14,10 +14,11 @@ Example:
   kennel scale blog worker=2 clock=1
   kennel scale blog worker=0
 
-The names are those of the lines in the Procfile of the release that serves. Each runs beside the tenant's program as with
-`kennel exec`, whether that is awake or asleep, prints into the tenant's log, and is begun again when it ends. With another
-release it is ended (SIGTERM, and SIGKILL after --stop-grace), and begun in that one. Four may run at a time. `web`, the
-tenant's program, runs once; `release` runs once in each release, before that is tried.")]
+The names are those of the lines in the Procfile of the release that serves. Each runs beside the
+tenant's program as with `kennel exec`, whether that is awake or asleep, prints into the tenant's
+log, and is begun again when it ends. With another release it is ended (SIGTERM, and SIGKILL after
+--stop-grace), and begun in that one. Four may run at a time. `web`, the tenant's program, runs
+once; `release` runs once in each release, before that is tried.")]
 pub struct ScaleOf {
     /// The tenant
     pub name: TenantName,
