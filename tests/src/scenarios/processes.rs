@@ -122,10 +122,19 @@ pub(super) fn beside(vm: &mut Vm) -> Result<(), String> {
     same("workers of the new release", told_now.iter().filter(|line| *line == "begins 3").count(), 2)?;
     same("its tables", vm.page(NAME, "/")?.body.as_str(), "changed\nchanged\n")?;
 
+    // They are there again after a boot, whether or not anybody has come to see the site.
+    vm.stop()?;
+    vm.boot()?;
+    running(vm, 2)?;
+    let begun = |told: &[String]| told.iter().filter(|line| *line == "begins 3").count();
+    until("them to begin", DEADLINE, || Ok(Some(begun(&told(vm, 9)?)).filter(|begun| *begun == 4)))?;
+    same("the program's state", vm.show(NAME)?["state"].as_str(), Some("stopped"))?;
+
+    let before = told(vm, 9)?.len();
     vm.ok(&["scale", NAME, "worker=0"])?;
     running(vm, 0)?;
-    let told_now = told(vm, 9)?;
-    holds("they have ended, each once", told_now.iter().filter(|line| *line == "ends 3").count() == 2)?;
+    let ended = told(vm, before + 2)?;
+    holds("they were asked to end", ended[before..].iter().all(|line| line == "ends 3"))?;
     vm.ok(&["scale", NAME, "worker=1"])?;
     running(vm, 1)?;
     vm.ok(&["tenant", "rm", NAME, "--yes"]).map(drop)
